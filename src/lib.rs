@@ -1,0 +1,20 @@
+//! heph: a task store for one user (`hephd`), its command line, and the updater that keeps both current.
+//!
+//! # Map
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`paths`] | every path heph owns |
+//! | [`error`] | faults with an exit code and a hint |
+//! | [`os`] | the edges: process, http, files, lock, clock |
+//!
+//! # The dependency rule
+//!
+//! `bin → cli → update → {release, install, service} → os`, and `schedule → os`. `hephd` and `client` stand apart:
+//! nothing in `hephd` knows that updates exist, and `tests/architecture` holds it. Decisions are pure functions,
+//! without clock, file, network or process; effects live in `os` and in one thin file for each external tool.
+
+pub mod error;
+pub mod interval;
+pub mod os;
+pub mod paths;

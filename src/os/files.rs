@@ -1,0 +1,315 @@
+//! Files, written so that a crash leaves the old content or the new, never a mixture.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+/// Mode of state files: only their owner reads them.
+pub const PRIVATE: u32 = 0o600;
+/// Mode of files that other tools of the user read, such as units.
+pub const SHARED: u32 = 0o644;
+
+/// Makes `path` and its parents, each new one with mode 0700. An existing folder is left as it is.
+pub fn create_private_dir(path: &Path) -> Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("cannot make the folder '{}'", path.display()))
+}
+
+/// Writes `bytes` to `path` through a temporary file beside it, which is synced before it takes the name.
+///
+/// After a return without error, the new content survives a power loss. A temporary file that a crash left behind is
+/// reused by the next write of the same path, so none pile up.
+pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let folder = parent(path)?;
+    create_private_dir(folder)?;
+    let temporary = temporary_beside(path)?;
+    let write = || -> io::Result<()> {
+        remove_file_if_there(&temporary)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&temporary)?;
+        // The umask may have taken bits away.
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    write()
+        .inspect_err(|_| drop(fs::remove_file(&temporary)))
+        .with_context(|| format!("cannot write '{}'", path.display()))?;
+    sync_dir(folder)
+}
+
+/// Appends one line to `path` and syncs it. A last line that a crash cut short is closed first, so that it spoils only itself.
+pub fn append_line(path: &Path, line: &str) -> Result<()> {
+    let folder = parent(path)?;
+    create_private_dir(folder)?;
+    let existed = path.exists();
+    let append = || -> io::Result<()> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(PRIVATE)
+            .open(path)?;
+        let mut text = String::new();
+        if ends_mid_line(&mut file)? {
+            text.push('\n');
+        }
+        text.push_str(line);
+        text.push('\n');
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    };
+    append().with_context(|| format!("cannot append to '{}'", path.display()))?;
+    if existed { Ok(()) } else { sync_dir(folder) }
+}
+
+fn ends_mid_line(file: &mut File) -> io::Result<bool> {
+    use std::io::{Seek, SeekFrom};
+    if file.metadata()?.len() == 0 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}
+
+/// Points the symbolic link `link` at `target` with one rename: whoever looks sees the old target or the new one.
+pub fn replace_symlink(link: &Path, target: &Path) -> Result<()> {
+    let folder = parent(link)?;
+    let temporary = temporary_beside(link)?;
+    let replace = || -> io::Result<()> {
+        remove_file_if_there(&temporary)?;
+        symlink(target, &temporary)?;
+        fs::rename(&temporary, link)
+    };
+    replace()
+        .inspect_err(|_| drop(fs::remove_file(&temporary)))
+        .with_context(|| {
+            format!(
+                "cannot point '{}' at '{}'",
+                link.display(),
+                target.display()
+            )
+        })?;
+    sync_dir(folder)
+}
+
+/// Makes the entries of the folder `path` durable.
+pub fn sync_dir(path: &Path) -> Result<()> {
+    File::open(path)
+        .and_then(|folder| folder.sync_all())
+        .with_context(|| format!("cannot sync the folder '{}'", path.display()))
+}
+
+/// Makes the content of the file `path` durable.
+pub fn sync_file(path: &Path) -> Result<()> {
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .with_context(|| format!("cannot sync '{}'", path.display()))
+}
+
+/// Returns the content of `path`, or `None` where there is no such file.
+///
+/// # Errors
+///
+/// It cannot be read, or is larger than `limit` bytes.
+pub fn read_if_there(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read '{}'", path.display()));
+        }
+    };
+    let mut bytes = Vec::new();
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("cannot read '{}'", path.display()))?;
+    if bytes.len() as u64 > limit {
+        bail!("'{}' is larger than {limit} bytes", path.display());
+    }
+    Ok(Some(bytes))
+}
+
+/// Like [`read_if_there`], as text. Bytes that are not UTF-8 are an error.
+pub fn read_text_if_there(path: &Path, limit: u64) -> Result<Option<String>> {
+    read_if_there(path, limit)?
+        .map(|bytes| {
+            String::from_utf8(bytes).with_context(|| format!("'{}' is not UTF-8", path.display()))
+        })
+        .transpose()
+}
+
+/// Removes a file or link; one that is not there is fine. Returns whether it was there.
+pub fn remove_file_if_there(path: &Path) -> io::Result<bool> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes a folder and all in it, without following links; one that is not there is fine.
+pub fn remove_tree_if_there(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove '{}'", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns the bytes that the files below `path` take, 0 where it is not there. Links are not followed.
+pub fn tree_size(path: &Path) -> u64 {
+    let Ok(metadata) = fs::symlink_metadata(path) else {
+        return 0;
+    };
+    if !metadata.is_dir() {
+        return metadata.len();
+    }
+    let Ok(entries) = fs::read_dir(path) else {
+        return 0;
+    };
+    entries
+        .flatten()
+        .map(|entry| tree_size(&entry.path()))
+        .sum()
+}
+
+/// Returns the bytes an ordinary user may still write where `path` is, or would be.
+pub fn free_space(path: &Path) -> Result<u64> {
+    let there = path
+        .ancestors()
+        .find(|ancestor| ancestor.exists())
+        .unwrap_or(Path::new("/"));
+    let stat = rustix::fs::statvfs(there)
+        .with_context(|| format!("cannot ask for free space at '{}'", there.display()))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Returns the SHA-256 digest, in lower-case hexadecimal, and the size in bytes of the file `path`.
+pub fn sha256(path: &Path) -> Result<(String, u64)> {
+    let digest = || -> io::Result<(String, u64)> {
+        let mut file = File::open(path)?;
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; 64 * 1024];
+        let mut size = 0;
+        loop {
+            let read = file.read(&mut buffer)?;
+            if read == 0 {
+                break;
+            }
+            size += read as u64;
+            hasher.update(&buffer[..read]);
+        }
+        Ok((hex(&hasher.finalize()), size))
+    };
+    digest().with_context(|| format!("cannot read '{}'", path.display()))
+}
+
+/// Returns `bytes` in lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+fn parent(path: &Path) -> Result<&Path> {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .with_context(|| format!("'{}' has no folder", path.display()))
+}
+
+fn temporary_beside(path: &Path) -> Result<PathBuf> {
+    let name = path
+        .file_name()
+        .with_context(|| format!("'{}' has no name", path.display()))?;
+    let mut temporary = std::ffi::OsString::from(".");
+    temporary.push(name);
+    temporary.push(".heph-new");
+    Ok(path.with_file_name(temporary))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_replaces_whole_files_with_the_mode_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/deep/file");
+        write_atomic(&path, b"one", PRIVATE).unwrap();
+        write_atomic(&path, b"two", SHARED).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o644
+        );
+        assert_eq!(
+            fs::read_dir(path.parent().unwrap()).unwrap().count(),
+            1,
+            "no temporary file is left"
+        );
+    }
+
+    #[test]
+    fn a_line_cut_short_by_a_crash_spoils_only_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history");
+        append_line(&path, "one").unwrap();
+        fs::write(&path, "one\ntw").unwrap();
+        append_line(&path, "three").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntw\nthree\n");
+    }
+
+    #[test]
+    fn a_link_is_replaced_and_a_dangling_temporary_one_does_not_stop_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("current");
+        symlink("gone", folder.path().join(".current.heph-new")).unwrap();
+        replace_symlink(&link, Path::new("versions/1.0.0")).unwrap();
+        replace_symlink(&link, Path::new("versions/1.0.1")).unwrap();
+        assert_eq!(fs::read_link(&link).unwrap(), Path::new("versions/1.0.1"));
+    }
+
+    #[test]
+    fn reading_is_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        assert_eq!(read_if_there(&path, 4).unwrap(), None);
+        fs::write(&path, "12345").unwrap();
+        assert!(
+            read_if_there(&path, 4)
+                .unwrap_err()
+                .to_string()
+                .contains("larger than 4 bytes")
+        );
+    }
+
+    #[test]
+    fn digests_are_those_of_the_standard() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("abc");
+        fs::write(&path, "abc").unwrap();
+        // FIPS 180-4, the one-block example.
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256(&path).unwrap(), (expected.to_owned(), 3));
+    }
+}

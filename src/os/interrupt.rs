@@ -1,0 +1,45 @@
+//! Ctrl-C, SIGTERM and SIGHUP, noticed instead of obeyed at once.
+//!
+//! An update must not end between two steps that belong together. So the signals only set a flag: steps that may be
+//! given up ask for it, steps that must finish do not.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context, Result};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::error::Fault;
+
+static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
+/// From now on, turns SIGINT, SIGTERM and SIGHUP into a flag. Calling it again changes nothing.
+///
+/// # Errors
+///
+/// The operating system refused the handler.
+pub fn watch() -> Result<()> {
+    let flag = FLAG.get_or_init(Arc::default);
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(flag))
+            .context("cannot watch for signals")?;
+    }
+    Ok(())
+}
+
+/// Returns whether a signal asked this process to end.
+pub fn requested() -> bool {
+    FLAG.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
+}
+
+/// Gives up here if a signal asked for it.
+///
+/// # Errors
+///
+/// A signal arrived; the error says that nothing was changed, so call it only where that is true.
+pub fn check() -> Result<()> {
+    if requested() {
+        return Err(Fault::new("interrupted; nothing was changed").into());
+    }
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! An exclusive lock between processes, released by the kernel however its holder ends.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::os::files;
+
+/// A lock that is held until it is dropped or its process ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Takes the lock at `path` without waiting; returns `None` where another process holds it.
+///
+/// # Errors
+///
+/// The lock file cannot be made or locked.
+pub fn try_exclusive(path: &Path) -> Result<Option<Lock>> {
+    if let Some(folder) = path.parent() {
+        files::create_private_dir(folder)?;
+    }
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("cannot open the lock '{}'", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Lock { _file: file })),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot take the lock '{}'", path.display()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_lock_is_refused_and_a_dropped_one_is_free() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state/lock");
+        let held = try_exclusive(&path).unwrap().expect("free at first");
+        assert!(
+            try_exclusive(&path).unwrap().is_none(),
+            "held by another descriptor"
+        );
+        drop(held);
+        assert!(try_exclusive(&path).unwrap().is_some());
+    }
+}

@@ -1,0 +1,362 @@
+//! Other programs, run with a time limit, bounded output and no way to outlive the run.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::error::Fault;
+use crate::os::interrupt;
+
+/// How much of each output stream is kept: its last bytes.
+const KEPT: usize = 256 * 1024;
+/// How long a program has between SIGTERM and SIGKILL.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A program about to be run, in a process group of its own so that all it starts ends with it.
+#[derive(Debug)]
+pub struct Run {
+    command: Command,
+    shown: String,
+    limit: Duration,
+    input: Vec<u8>,
+    log: Option<PathBuf>,
+    show: bool,
+    interruptible: bool,
+}
+
+/// How a program ended and the last of what it printed.
+#[derive(Debug)]
+pub struct Output {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// The last 256 KiB of its standard output; empty where the output went to a log or a terminal.
+    pub stdout: Vec<u8>,
+    /// The same of its standard error.
+    pub stderr: Vec<u8>,
+}
+
+impl Output {
+    /// Returns standard output as text, with what is not UTF-8 replaced.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// Returns the last `lines` lines of standard error, or of standard output where there are none.
+    pub fn last_lines(&self, lines: usize) -> String {
+        let bytes = if self.stderr.iter().all(u8::is_ascii_whitespace) {
+            &self.stdout
+        } else {
+            &self.stderr
+        };
+        let text = String::from_utf8_lossy(bytes);
+        let all: Vec<&str> = text.trim_end().lines().collect();
+        all[all.len().saturating_sub(lines)..].join("\n")
+    }
+}
+
+impl Run {
+    /// Returns a run of `program`, found by PATH where it has no slash, limited to 60 s, with no input.
+    pub fn new(program: impl AsRef<OsStr>) -> Run {
+        let program = program.as_ref();
+        let mut command = Command::new(program);
+        command.process_group(0);
+        Run {
+            command,
+            shown: program.to_string_lossy().into_owned(),
+            limit: Duration::from_secs(60),
+            input: Vec::new(),
+            log: None,
+            show: false,
+            interruptible: false,
+        }
+    }
+
+    /// Adds an argument.
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Run {
+        self.shown.push(' ');
+        self.shown.push_str(&argument.as_ref().to_string_lossy());
+        self.command.arg(argument);
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args<A: AsRef<OsStr>>(self, arguments: impl IntoIterator<Item = A>) -> Run {
+        arguments.into_iter().fold(self, Run::arg)
+    }
+
+    /// Sets a variable of its environment.
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Run {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Removes a variable of its environment.
+    pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Run {
+        self.command.env_remove(name);
+        self
+    }
+
+    /// Replaces its whole environment.
+    pub fn only_env(mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Run {
+        self.command.env_clear().envs(variables);
+        self
+    }
+
+    /// Sets the folder it runs in.
+    pub fn dir(mut self, folder: impl AsRef<Path>) -> Run {
+        self.command.current_dir(folder);
+        self
+    }
+
+    /// Sets how long it may run before it is ended.
+    pub fn limit(mut self, limit: Duration) -> Run {
+        self.limit = limit;
+        self
+    }
+
+    /// Gives it `bytes` on standard input.
+    pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Run {
+        self.input = bytes.into();
+        self
+    }
+
+    /// Sends both output streams to the file `log`, which is made or emptied.
+    pub fn log(mut self, log: impl Into<PathBuf>) -> Run {
+        self.log = Some(log.into());
+        self
+    }
+
+    /// Lets both output streams through to this process's standard error (never to standard output, which may be JSON).
+    pub fn show(mut self) -> Run {
+        self.show = true;
+        self
+    }
+
+    /// Ends it early when a signal asks this process to end ([`interrupt::requested`]).
+    pub fn interruptible(mut self) -> Run {
+        self.interruptible = true;
+        self
+    }
+
+    /// Runs it to its end and returns how it ended, whatever its exit status.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be started, took longer than its limit, or was interrupted.
+    pub fn output(mut self) -> Result<Output> {
+        self.command.stdin(if self.input.is_empty() {
+            Stdio::null()
+        } else {
+            Stdio::piped()
+        });
+        if let Some(log) = &self.log {
+            let file = File::create(log)
+                .with_context(|| format!("cannot make the log '{}'", log.display()))?;
+            let again = file
+                .try_clone()
+                .with_context(|| format!("cannot share the log '{}'", log.display()))?;
+            self.command.stdout(file).stderr(again);
+        } else if self.show {
+            self.command
+                .stdout(std::io::stderr())
+                .stderr(Stdio::inherit());
+        } else {
+            self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        }
+        let mut child = self
+            .command
+            .spawn()
+            .with_context(|| format!("cannot start `{}`", self.shown))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            let input = std::mem::take(&mut self.input);
+            // A program that does not read its input is no failure of ours; the thread ends with the pipe.
+            thread::spawn(move || std::io::Write::write_all(&mut stdin, &input));
+        }
+        let stdout = child.stdout.take().map(keep_last);
+        let stderr = child.stderr.take().map(keep_last);
+        let status = self.wait(&mut child)?;
+        // A grandchild may hold the pipes open; its output is not waited for beyond a moment.
+        let until = Instant::now() + Duration::from_millis(500);
+        Ok(Output {
+            status,
+            stdout: collect(stdout, until),
+            stderr: collect(stderr, until),
+        })
+    }
+
+    /// Runs it and returns its output if it exited with 0.
+    ///
+    /// # Errors
+    ///
+    /// As [`Run::output`], or it failed; the error then carries the last lines it printed.
+    pub fn success(self) -> Result<Output> {
+        let shown = self.shown.clone();
+        let output = self.output()?;
+        if output.status.success() {
+            return Ok(output);
+        }
+        let said = output.last_lines(12);
+        let how = describe(output.status);
+        if said.is_empty() {
+            bail!("`{shown}` {how}");
+        }
+        bail!("`{shown}` {how}: {said}");
+    }
+
+    fn wait(&self, child: &mut Child) -> Result<ExitStatus> {
+        let deadline = Instant::now() + self.limit;
+        let mut pause = Duration::from_millis(1);
+        loop {
+            if let Some(status) = child
+                .try_wait()
+                .with_context(|| format!("cannot wait for `{}`", self.shown))?
+            {
+                return Ok(status);
+            }
+            if self.interruptible && interrupt::requested() {
+                end(child);
+                return Err(Fault::new(format!("`{}` was interrupted", self.shown)).into());
+            }
+            if Instant::now() >= deadline {
+                end(child);
+                bail!(
+                    "`{}` took longer than {:?} and was ended",
+                    self.shown,
+                    self.limit
+                );
+            }
+            thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+    }
+}
+
+/// Returns the words for an exit status: "exited with 3" or "was killed by signal 9".
+pub fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exited with {code}"),
+        (None, Some(signal)) => format!("was killed by signal {signal}"),
+        (None, None) => status.to_string(),
+    }
+}
+
+/// Ends the process group of `child`: SIGTERM, a grace, SIGKILL.
+fn end(child: &mut Child) {
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let signal = |signal| group.map(|group| kill_process_group(group, signal));
+    signal(Signal::TERM);
+    let until = Instant::now() + GRACE;
+    while Instant::now() < until {
+        if matches!(child.try_wait(), Ok(Some(_))) {
+            break;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    // Children of the child may have ignored SIGTERM even where the child obeyed.
+    signal(Signal::KILL);
+    drop(child.wait());
+}
+
+type Kept = std::sync::mpsc::Receiver<Vec<u8>>;
+
+/// Reads `stream` to its end on a thread, so that the program never blocks on a full pipe, and keeps the last of it.
+fn keep_last(mut stream: impl Read + Send + 'static) -> Kept {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        let mut kept = Vec::new();
+        let mut buffer = [0; 8192];
+        while let Ok(read @ 1..) = stream.read(&mut buffer) {
+            kept.extend_from_slice(&buffer[..read]);
+            if kept.len() > 2 * KEPT {
+                kept.drain(..kept.len() - KEPT);
+            }
+        }
+        kept.drain(..kept.len().saturating_sub(KEPT));
+        drop(sender.send(kept));
+    });
+    receiver
+}
+
+fn collect(kept: Option<Kept>, until: Instant) -> Vec<u8> {
+    kept.and_then(|kept| {
+        kept.recv_timeout(until.saturating_duration_since(Instant::now()))
+            .ok()
+    })
+    .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_program_is_quoted_in_the_error() {
+        let error = Run::new("sh")
+            .args(["-c", "echo to-stderr >&2; exit 7"])
+            .success()
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("exited with 7") && error.contains("to-stderr"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_program_over_its_limit_ends_with_all_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let pid = folder.path().join("pid");
+        let script = format!(
+            "trap '' TERM; sleep 300 & echo $! > '{}'; wait; wait",
+            pid.display()
+        );
+        let error = Run::new("sh")
+            .args(["-c", &script])
+            .limit(Duration::from_millis(300))
+            .output()
+            .unwrap_err();
+        assert!(error.to_string().contains("took longer"), "{error}");
+        let pid: i32 = std::fs::read_to_string(&pid)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        let gone = || rustix::process::test_kill_process(Pid::from_raw(pid).unwrap()).is_err();
+        let until = Instant::now() + Duration::from_secs(5);
+        // A killed orphan stays visible until somebody reaps it; a zombie runs nothing.
+        let zombie = || {
+            std::fs::read_to_string(format!("/proc/{pid}/stat"))
+                .is_ok_and(|stat| stat.contains(") Z "))
+        };
+        while !gone() && !zombie() {
+            assert!(Instant::now() < until, "the grandchild is still running");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    #[test]
+    fn much_output_neither_blocks_nor_fills_memory() {
+        let output = Run::new("sh")
+            .args(["-c", "yes | head -c 3000000; echo end"])
+            .output()
+            .unwrap();
+        assert!(output.stdout.len() <= KEPT);
+        assert!(output.text().ends_with("end\n"));
+    }
+
+    #[test]
+    fn input_reaches_the_program() {
+        assert_eq!(
+            Run::new("cat").input("hello").success().unwrap().text(),
+            "hello"
+        );
+    }
+}

@@ -1,0 +1,159 @@
+//! Every path heph owns, worked out once.
+//!
+//! Linux follows the XDG base directories, macOS the `directories` crate, except for plists, which launchd wants under
+//! `~/Library/LaunchAgents`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use directories::{BaseDirs, ProjectDirs};
+
+use crate::error::Fault;
+
+/// The places heph reads and writes. All are absolute; none need exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    /// The user's home folder.
+    pub home: PathBuf,
+    /// The settings file: `--config`, `HEPH_CONFIG`, or `config.toml` in the configuration folder.
+    pub config: PathBuf,
+    /// Data: store, log, slots and `current`.
+    pub data: PathBuf,
+    /// State: lock, journal, history, quarantine, feed, build logs.
+    pub state: PathBuf,
+    /// Cache: the build folder.
+    pub cache: PathBuf,
+    /// hephd's store: `HEPH_DB`, or `heph.db` in the data folder.
+    pub store: PathBuf,
+    /// hephd's socket: `HEPH_SOCKET`, or `heph/hephd.sock` in the runtime folder, else in the data folder.
+    pub socket: PathBuf,
+    /// Where systemd looks for units of this user.
+    pub systemd_units: PathBuf,
+    /// Where launchd looks for agents of this user.
+    pub launch_agents: PathBuf,
+}
+
+impl Paths {
+    /// Returns the paths for this process's environment; `config` is the value of `--config`.
+    ///
+    /// # Errors
+    ///
+    /// There is no home folder, or a relative path was given.
+    pub fn from_env(config: Option<&Path>) -> Result<Paths> {
+        let no_home = || {
+            Fault::usage("cannot tell where your home folder is")
+                .hint("set HOME to an absolute path")
+        };
+        let base = BaseDirs::new().ok_or_else(no_home)?;
+        let project = ProjectDirs::from("", "", "heph").ok_or_else(no_home)?;
+        let data = project.data_dir().to_owned();
+        let state = project
+            .state_dir()
+            .map_or_else(|| data.join("state"), Path::to_owned);
+        let config = match config {
+            Some(path) => std::path::absolute(path)?,
+            None => absolute_variable("HEPH_CONFIG")?
+                .unwrap_or_else(|| project.config_dir().join("config.toml")),
+        };
+        let store = absolute_variable("HEPH_DB")?.unwrap_or_else(|| data.join("heph.db"));
+        let socket = absolute_variable("HEPH_SOCKET")?
+            .unwrap_or_else(|| project.runtime_dir().unwrap_or(&data).join("hephd.sock"));
+        Ok(Paths {
+            home: base.home_dir().to_owned(),
+            config,
+            state,
+            cache: project.cache_dir().to_owned(),
+            store,
+            socket,
+            systemd_units: unit_folder(&base),
+            launch_agents: base.home_dir().join("Library/LaunchAgents"),
+            data,
+        })
+    }
+
+    /// Returns whether the user named the settings file: by `--config`, whose value `config` is, or by `HEPH_CONFIG`.
+    pub fn config_is_named(config: Option<&Path>) -> bool {
+        config.is_some() || std::env::var_os("HEPH_CONFIG").is_some_and(|value| !value.is_empty())
+    }
+
+    /// Returns the folder that holds the slots.
+    pub fn versions(&self) -> PathBuf {
+        self.data.join("versions")
+    }
+
+    /// Returns the link to the slot in use.
+    pub fn current(&self) -> PathBuf {
+        self.data.join("current")
+    }
+
+    /// Returns the folder of store backups that updates take.
+    pub fn backups(&self) -> PathBuf {
+        self.data.join("backups")
+    }
+
+    /// Returns hephd's log.
+    pub fn log(&self) -> PathBuf {
+        self.data.join("hephd.log")
+    }
+
+    /// Returns the build folder, kept from one update to the next.
+    pub fn build(&self) -> PathBuf {
+        self.cache.join("build")
+    }
+
+    /// Returns the folder of build logs.
+    pub fn logs(&self) -> PathBuf {
+        self.state.join("logs")
+    }
+
+    /// Returns the lock that one run at a time holds.
+    pub fn lock(&self) -> PathBuf {
+        self.state.join("lock")
+    }
+
+    /// Returns the journal of the update under way.
+    pub fn journal(&self) -> PathBuf {
+        self.state.join("journal.json")
+    }
+
+    /// Returns the history of finished runs.
+    pub fn history(&self) -> PathBuf {
+        self.state.join("history.jsonl")
+    }
+
+    /// Returns the list of releases that failed here.
+    pub fn quarantine(&self) -> PathBuf {
+        self.state.join("quarantine.json")
+    }
+
+    /// Returns what is remembered of the feed.
+    pub fn feed(&self) -> PathBuf {
+        self.state.join("feed.json")
+    }
+}
+
+/// Returns the path in the variable `name`, or `None` where it is unset or empty.
+fn absolute_variable(name: &str) -> Result<Option<PathBuf>> {
+    let Some(value) = std::env::var_os(name).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let path = PathBuf::from(value);
+    if !path.is_absolute() {
+        return Err(
+            Fault::usage(format!("{name} is the relative path '{}'", path.display()))
+                .hint(format!("set {name} to an absolute path, or unset it"))
+                .into(),
+        );
+    }
+    Ok(Some(path))
+}
+
+/// Returns where systemd reads the units of this user (systemd.unit(5)), whatever the platform.
+fn unit_folder(base: &BaseDirs) -> PathBuf {
+    let config = if cfg!(target_os = "macos") {
+        base.home_dir().join(".config")
+    } else {
+        base.config_dir().to_owned()
+    };
+    config.join("systemd/user")
+}
