@@ -4,7 +4,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`paths`] | every path heph owns |
+//! | [`config`], [`paths`] | settings, validated once; every path heph owns |
 //! | [`error`] | faults with an exit code and a hint |
 //! | [`os`] | the edges: process, http, files, lock, clock |
 //!
@@ -14,6 +14,7 @@
 //! nothing in `hephd` knows that updates exist, and `tests/architecture` holds it. Decisions are pure functions,
 //! without clock, file, network or process; effects live in `os` and in one thin file for each external tool.
 
+pub mod config;
 pub mod error;
 pub mod interval;
 pub mod os;
