@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`config`], [`paths`] | settings, validated once; every path heph owns |
 //! | [`error`] | faults with an exit code and a hint |
+//! | [`release`] | what is out there: versions, feeds, the decision |
 //! | [`os`] | the edges: process, http, files, lock, clock |
 //!
 //! # The dependency rule
@@ -19,3 +20,4 @@ pub mod error;
 pub mod interval;
 pub mod os;
 pub mod paths;
+pub mod release;

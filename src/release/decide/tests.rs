@@ -1,0 +1,325 @@
+//! Tests of the decision: a table in words, and what must hold for any situation.
+
+use super::*;
+use proptest::prelude::*;
+
+fn version(text: &str) -> Version {
+    text.parse().unwrap()
+}
+
+fn release(text: &str) -> Release {
+    Release {
+        version: version(text),
+        tag: super::super::Tag::of("v", &version(text)),
+        url: None,
+        published_at: Some("2026-01-01T00:00:00Z".parse().unwrap()),
+    }
+}
+
+/// A situation in words: a small language for the table below.
+#[derive(Default)]
+struct Case {
+    installed: Option<Version>,
+    running: Option<Version>,
+    latest: Option<Release>,
+    policy: Policy,
+    quarantine: Vec<Version>,
+    asked: Asked,
+    now: Option<Timestamp>,
+}
+
+impl Case {
+    fn installed(text: &str) -> Case {
+        Case {
+            installed: Some(version(text)),
+            ..Case::default()
+        }
+    }
+    fn running(mut self, text: &str) -> Case {
+        self.running = Some(version(text));
+        self
+    }
+    fn latest(mut self, text: &str) -> Case {
+        self.latest = Some(release(text));
+        self
+    }
+    fn unknown_age(mut self) -> Case {
+        self.latest.as_mut().unwrap().published_at = None;
+        self
+    }
+    fn pin(mut self, text: &str) -> Case {
+        self.policy.pin = Some(text.parse().unwrap());
+        self
+    }
+    fn prereleases(mut self) -> Case {
+        self.policy.prereleases = true;
+        self
+    }
+    fn cooldown(mut self, hours: u64) -> Case {
+        self.policy.cooldown = Duration::from_secs(hours * 3600);
+        self
+    }
+    fn now(mut self, text: &str) -> Case {
+        self.now = Some(text.parse().unwrap());
+        self
+    }
+    fn quarantine(mut self, text: &str) -> Case {
+        self.quarantine.push(version(text));
+        self
+    }
+    fn to(mut self, text: &str) -> Case {
+        self.asked.to = Some(version(text));
+        self
+    }
+    fn force(mut self) -> Case {
+        self.asked.force = true;
+        self
+    }
+    fn decide(&self) -> Decision {
+        decide(&Situation {
+            installed: self.installed.as_ref(),
+            running: self.running.as_ref(),
+            latest: self.latest.as_ref(),
+            policy: &self.policy,
+            quarantine: &self.quarantine,
+            asked: &self.asked,
+            now: self
+                .now
+                .unwrap_or_else(|| "2026-01-02T00:00:00Z".parse().unwrap()),
+        })
+    }
+    fn updates_to(&self, text: &str) -> bool {
+        matches!(self.decide(), Decision::Update(release) if release.version == version(text))
+    }
+    fn restarts(&self) -> bool {
+        self.decide() == Decision::RestartOnly
+    }
+    /// Returns the reason of an answer to do nothing; empty where there is none.
+    fn stays(&self) -> String {
+        match self.decide() {
+            Decision::UpToDate(reason) => reason.unwrap_or_default(),
+            other => panic!("{other:?}"),
+        }
+    }
+    fn skips(&self) -> String {
+        match self.decide() {
+            Decision::Skipped(reason) => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_newer_release_is_installed_and_the_same_or_an_older_one_is_not() {
+    assert!(Case::installed("1.0.0").latest("1.0.1").updates_to("1.0.1"));
+    assert!(
+        Case::installed("1.0.9")
+            .latest("1.0.10")
+            .updates_to("1.0.10")
+    );
+    assert!(
+        Case::installed("1.1.0-rc.1")
+            .latest("1.1.0")
+            .updates_to("1.1.0")
+    );
+    assert!(Case::default().latest("1.0.0").updates_to("1.0.0"));
+    assert_eq!(Case::installed("1.0.0").latest("1.0.0").stays(), "");
+    assert!(
+        Case::installed("1.1.0")
+            .latest("1.0.9")
+            .stays()
+            .contains("installed 1.1.0 is newer")
+    );
+    assert!(
+        Case::installed("1.0.0")
+            .stays()
+            .contains("no release is published")
+    );
+}
+
+#[test]
+fn other_build_metadata_is_not_newer() {
+    assert_eq!(Case::installed("1.0.0+a").latest("1.0.0+b").stays(), "");
+    assert_eq!(
+        Case::installed("1.0.0+a")
+            .running("1.0.0+b")
+            .latest("1.0.0")
+            .stays(),
+        ""
+    );
+}
+
+#[test]
+fn a_daemon_that_runs_an_older_release_is_restarted_when_there_is_nothing_to_install() {
+    let old = || Case::installed("1.0.1").running("1.0.0");
+    assert!(old().latest("1.0.1").restarts());
+    assert!(old().latest("1.0.0").restarts());
+    assert!(old().restarts(), "nothing is published");
+    assert!(old().latest("1.0.2").updates_to("1.0.2"));
+    assert!(old().latest("1.0.2").quarantine("1.0.2").restarts());
+}
+
+#[test]
+fn a_daemon_that_runs_a_newer_release_is_not_moved_back() {
+    let case = Case::installed("1.0.0").running("1.1.0").latest("1.0.0");
+    assert!(case.stays().contains("hephd runs 1.1.0"));
+    assert!(case.to("1.0.0").restarts(), "but by name it is");
+}
+
+#[test]
+fn a_reason_to_wait_names_the_setting_or_the_command() {
+    let newer = || Case::installed("1.0.0").latest("1.1.0");
+    assert!(newer().pin("~1.0").skips().contains("pin"));
+    assert!(newer().pin("^1").updates_to("1.1.0"));
+    assert!(newer().cooldown(25).skips().contains("cooldown = \"25h\""));
+    assert!(newer().cooldown(24).updates_to("1.1.0"));
+    assert!(
+        newer()
+            .cooldown(1)
+            .now("2025-01-01T00:00:00Z")
+            .skips()
+            .contains("cooldown")
+    );
+    assert!(newer().unknown_age().cooldown(99).updates_to("1.1.0"));
+    assert!(
+        newer()
+            .quarantine("1.1.0")
+            .skips()
+            .contains("heph self-update quarantine clear 1.1.0")
+    );
+    assert!(
+        newer().quarantine("1.0.9").updates_to("1.1.0"),
+        "superseded"
+    );
+    assert!(
+        newer()
+            .quarantine("1.1.0+x")
+            .skips()
+            .contains("clear 1.1.0+x")
+    );
+}
+
+#[test]
+fn pre_releases_wait_until_they_are_asked_for() {
+    let rc = || Case::installed("1.0.0").latest("1.1.0-rc.1");
+    assert!(rc().skips().contains("prereleases = true"));
+    assert!(rc().prereleases().updates_to("1.1.0-rc.1"));
+    assert!(rc().prereleases().pin("^1").updates_to("1.1.0-rc.1"));
+    assert!(rc().prereleases().pin("<1.1").skips().contains("pin"));
+    assert!(
+        Case::installed("1.1.0")
+            .latest("1.1.0-rc.1")
+            .stays()
+            .contains("newer")
+    );
+}
+
+#[test]
+fn what_is_named_overrides_everything() {
+    let to = |text: &str| {
+        Case::installed("1.1.0")
+            .pin("^9")
+            .cooldown(9999)
+            .quarantine(text)
+            .latest(text)
+            .to(text)
+    };
+    assert!(to("1.0.0").updates_to("1.0.0"));
+    assert!(to("1.2.0-rc.1").updates_to("1.2.0-rc.1"));
+    assert!(to("1.1.0").stays().contains("installed already"));
+    assert!(to("1.1.0").running("1.0.0").restarts());
+    assert!(to("1.1.0").force().updates_to("1.1.0"));
+    assert!(
+        Case::installed("1.0.0")
+            .latest("1.2.0")
+            .to("1.1.0")
+            .skips()
+            .contains("asked for"),
+        "another release than the named one is never taken"
+    );
+}
+
+#[test]
+fn force_installs_the_current_release_afresh_and_nothing_else() {
+    let case = |latest| {
+        Case::installed("1.1.0")
+            .running("1.1.0")
+            .latest(latest)
+            .force()
+    };
+    assert!(case("1.1.0").updates_to("1.1.0"));
+    assert!(
+        case("1.1.0")
+            .pin("^9")
+            .quarantine("1.1.0")
+            .updates_to("1.1.0")
+    );
+    assert!(case("1.0.0").stays().contains("newer"));
+    assert!(case("1.2.0").updates_to("1.2.0"));
+    assert!(
+        case("1.2.0")
+            .quarantine("1.2.0")
+            .skips()
+            .contains("quarantine")
+    );
+}
+
+fn any_version() -> impl Strategy<Value = Version> {
+    (
+        0u64..3,
+        0u64..3,
+        0u64..3,
+        "(-[a-c]|-rc\\.[0-3])?(\\+[a-c])?",
+    )
+        .prop_map(|(major, minor, patch, rest)| version(&format!("{major}.{minor}.{patch}{rest}")))
+}
+
+proptest! {
+    #[test]
+    fn never_decides_a_lower_version(
+        installed in any_version(),
+        running in proptest::option::of(any_version()),
+        latest in any_version(),
+        failed in proptest::collection::vec(any_version(), 0..3),
+        pinned: bool,
+        prereleases: bool,
+        force: bool,
+        hours in 0u64..48,
+        published in proptest::option::of(0i64..4_000_000_000),
+    ) {
+        let published_at = published.map(|second| Timestamp::from_second(second).unwrap());
+        let latest = Release { published_at, ..release(&latest.to_string()) };
+        let policy = Policy {
+            pin: pinned.then(|| "^1".parse().unwrap()),
+            prereleases,
+            cooldown: Duration::from_secs(hours * 3600),
+        };
+        let situation = Situation {
+            installed: Some(&installed),
+            running: running.as_ref(),
+            latest: Some(&latest),
+            policy: &policy,
+            quarantine: &failed,
+            asked: &Asked { to: None, force },
+            now: "2026-01-02T00:00:00Z".parse().unwrap(),
+        };
+        match decide(&situation) {
+            Decision::Update(to) => {
+                prop_assert!(to.version.cmp_precedence(&installed).is_ge());
+                let newer = to.version.cmp_precedence(&installed).is_gt();
+                prop_assert!(newer || force);
+                prop_assert!(!newer || !failed.iter().any(|bad| bad.cmp_precedence(&to.version).is_eq()));
+            }
+            Decision::RestartOnly => {
+                prop_assert!(running.unwrap().cmp_precedence(&installed).is_lt());
+            }
+            Decision::UpToDate(_) => {
+                prop_assert!(latest.version.cmp_precedence(&installed).is_le());
+            }
+            Decision::Skipped(reason) => {
+                prop_assert!(latest.version.cmp_precedence(&installed).is_gt());
+                prop_assert!(!reason.is_empty());
+            }
+        }
+    }
+}

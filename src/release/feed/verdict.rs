@@ -1,0 +1,193 @@
+//! What the status and headers of an answer mean: a pure judgement.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::os::http::Answer;
+
+/// The longest that a forge may ask to be left alone.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What an answer means before its body is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// There is a body to read.
+    Body,
+    /// What was known is still so.
+    NotModified,
+    /// Try later, after the given time where there is one. The words continue a sentence about the server.
+    Later(String, Option<Timestamp>),
+    /// There is no such thing, by this status.
+    Missing(u16),
+    /// It is of no use. The words are a sentence.
+    Wrong(String),
+}
+
+/// Judges an answer by its status and headers.
+pub fn judge(answer: &Answer, now: Timestamp) -> Verdict {
+    let header = |name: &str| answer.header(name);
+    let until = wait(header, now);
+    let limited = header("retry-after").is_some() || header("x-ratelimit-remaining") == Some("0");
+    match answer.status {
+        200 => Verdict::Body,
+        304 => Verdict::NotModified,
+        204 => Verdict::Wrong("it is empty (204)".to_owned()),
+        401 => Verdict::Wrong(
+            "it asks for a login (401): there is no such public repository".to_owned(),
+        ),
+        // GitHub says 403 where others say 429.
+        403 if limited => Verdict::Later("limits the rate of requests (403)".to_owned(), until),
+        403 => Verdict::Wrong("it is forbidden (403)".to_owned()),
+        404 | 410 => Verdict::Missing(answer.status),
+        429 => Verdict::Later("limits the rate of requests (429)".to_owned(), until),
+        408 => Verdict::Later("gave up waiting (408)".to_owned(), until),
+        501 | 505 => Verdict::Wrong(format!("it cannot do that ({})", answer.status)),
+        500..=599 => Verdict::Later(format!("has trouble of its own ({})", answer.status), until),
+        status => Verdict::Wrong(format!("its status is {status}")),
+    }
+}
+
+/// Returns when asking makes sense again, where the headers say so: `Retry-After` in seconds or as a date (RFC 9110,
+/// section 10.2.3), else when a used up rate limit starts afresh.
+fn wait<'a>(header: impl Fn(&str) -> Option<&'a str>, now: Timestamp) -> Option<Timestamp> {
+    let retry_after = header("retry-after").and_then(|value| {
+        let value = value.trim();
+        if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+            // A number too large for a u64 is still a wish to be left alone.
+            let seconds = value
+                .parse()
+                .unwrap_or(u64::MAX)
+                .min(LONGEST_WAIT.as_secs());
+            return now.checked_add(Duration::from_secs(seconds)).ok();
+        }
+        let date = httpdate::parse_http_date(value).ok()?;
+        Some(Timestamp::try_from(date).unwrap_or(Timestamp::MAX))
+    });
+    let longest = now.checked_add(LONGEST_WAIT).unwrap_or(now);
+    retry_after
+        .filter(|until| *until > now)
+        .map(|until| until.min(longest))
+        .or_else(|| used_up(header, now))
+}
+
+/// Returns when a rate limit starts afresh, where the headers say that it is used up (docs.github.com/rest, rate limits).
+pub fn used_up<'a>(header: impl Fn(&str) -> Option<&'a str>, now: Timestamp) -> Option<Timestamp> {
+    if header("x-ratelimit-remaining")?.trim() != "0" {
+        return None;
+    }
+    let second = header("x-ratelimit-reset")?.trim().parse().ok()?;
+    let reset = Timestamp::from_second(second).ok()?;
+    let longest = now.checked_add(LONGEST_WAIT).unwrap_or(now);
+    (reset > now).then(|| reset.min(longest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use ureq::http::{HeaderMap, HeaderName};
+
+    const NOW: &str = "2026-01-01T00:00:00Z";
+
+    fn verdict(status: u16, headers: &[(&str, &str)]) -> Verdict {
+        let headers: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()))
+            .collect();
+        let answer = Answer {
+            status,
+            headers,
+            body: Vec::new(),
+        };
+        judge(&answer, NOW.parse().unwrap())
+    }
+
+    fn until(status: u16, headers: &[(&str, &str)]) -> Option<String> {
+        match verdict(status, headers) {
+            Verdict::Later(_, until) => until.map(|until| until.to_string()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_forge_says_when_to_come_back_in_seconds_as_a_date_or_by_its_rate_limit() {
+        let minute = Some("2026-01-01T00:01:00Z".to_owned());
+        assert_eq!(until(429, &[("Retry-After", "60")]), minute);
+        assert_eq!(
+            until(503, &[("Retry-After", "Thu, 01 Jan 2026 00:01:00 GMT")]),
+            minute
+        );
+        let reset = ("X-RateLimit-Reset", "1767225660");
+        assert_eq!(until(403, &[("X-RateLimit-Remaining", "0"), reset]), minute);
+        assert_eq!(until(429, &[("X-RateLimit-Remaining", "0"), reset]), minute);
+        assert_eq!(until(429, &[("X-RateLimit-Remaining", "7"), reset]), None);
+        assert_eq!(until(403, &[("Retry-After", "60"), reset]), minute);
+        assert_eq!(until(403, &[("Retry-After", "0")]), None);
+        assert_eq!(until(403, &[("X-RateLimit-Remaining", "0")]), None);
+    }
+
+    #[test]
+    fn nonsense_about_when_to_come_back_is_bounded_or_ignored() {
+        let day = Some("2026-01-02T00:00:00Z".to_owned());
+        assert_eq!(until(429, &[("Retry-After", "99999999")]), day);
+        assert_eq!(
+            until(429, &[("Retry-After", "99999999999999999999999")]),
+            day
+        );
+        assert_eq!(
+            until(429, &[("Retry-After", "Fri, 31 Dec 9999 23:59:59 GMT")]),
+            day
+        );
+        for value in [
+            "-5",
+            "soon",
+            "",
+            "0",
+            "1.5",
+            "Thu, 01 Jan 1970 00:00:00 GMT",
+        ] {
+            assert_eq!(until(429, &[("Retry-After", value)]), None, "{value}");
+        }
+        let used_up = ("X-RateLimit-Remaining", "0");
+        for value in ["-1", "x", "0", "99999999999999999999"] {
+            assert_eq!(
+                until(429, &[used_up, ("X-RateLimit-Reset", value)]),
+                None,
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn statuses_are_told_apart() {
+        assert_eq!(verdict(200, &[]), Verdict::Body);
+        assert_eq!(verdict(304, &[]), Verdict::NotModified);
+        for status in [404, 410] {
+            assert_eq!(verdict(status, &[]), Verdict::Missing(status));
+        }
+        for status in [408, 429, 500, 502, 503, 504, 520] {
+            assert_eq!(until(status, &[]), None, "{status}");
+        }
+        for status in [201, 204, 206, 300, 400, 401, 403, 406, 418, 451, 501, 505] {
+            assert!(
+                matches!(verdict(status, &[]), Verdict::Wrong(_)),
+                "{status}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_panics_or_asks_for_more_than_a_day(text in "[ -~]{0,40}", status in 100u16..600) {
+            let now: Timestamp = NOW.parse().unwrap();
+            for name in ["retry-after", "x-ratelimit-reset"] {
+                if let Verdict::Later(_, Some(until)) =
+                    verdict(status, &[("x-ratelimit-remaining", "0"), (name, &text)])
+                {
+                    prop_assert!(until > now && until <= now + LONGEST_WAIT);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! What is out there: versions, releases, feeds, and the decision about them.
+//!
+//! Architecture invariant: nothing here installs, switches or restarts anything.
+
+pub mod decide;
+pub mod feed;
+pub mod source;
+pub mod version;
+
+use jiff::Timestamp;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+pub use version::Tag;
+
+/// One published release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// Its version: the tag without the prefix.
+    pub version: Version,
+    /// Its tag.
+    pub tag: Tag,
+    /// The page a person can read, where the forge names one.
+    pub url: Option<String>,
+    /// When it was published, where the forge says so.
+    pub published_at: Option<Timestamp>,
+}

@@ -1,0 +1,58 @@
+//! Forgejo and Gitea: `GET /api/v1/repos/{owner}/{repo}/releases/latest` (forgejo.org/docs/latest/user/api-usage).
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::{Entry, LISTED, Question, Repository};
+use crate::error::Fault;
+
+/// A release as Forgejo, Gitea and GitHub write it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Published {
+    tag_name: String,
+    #[serde(default)]
+    draft: bool,
+    #[serde(default)]
+    prerelease: bool,
+    html_url: Option<String>,
+    published_at: Option<Timestamp>,
+}
+
+impl From<Published> for Entry {
+    fn from(published: Published) -> Entry {
+        Entry {
+            tag: published.tag_name,
+            out: !published.draft,
+            prerelease: published.prerelease,
+            page: published.html_url,
+            published_at: published.published_at,
+        }
+    }
+}
+
+pub(super) fn url(repository: &Repository, question: Question) -> Result<String, Fault> {
+    let (forge, owner, name) = repository.owner_and_name()?;
+    let rest = match question {
+        Question::Latest => "/latest".to_owned(),
+        Question::List => format!("?draft=false&limit={LISTED}"),
+    };
+    Ok(format!(
+        "{forge}/api/v1/repos/{owner}/{name}/releases{rest}"
+    ))
+}
+
+/// Returns the address that only Forgejo and Gitea answer with their version, where the repository may be one of theirs.
+pub fn version_url(repository: &Repository) -> Option<String> {
+    let (forge, ..) = repository.owner_and_name().ok()?;
+    Some(format!("{forge}/api/v1/version"))
+}
+
+/// Returns whether `body` is what they answer there.
+pub(super) fn is_version(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Version {
+        version: String,
+    }
+    body.trim_ascii_start().starts_with(b"{")
+        && serde_json::from_slice(body).is_ok_and(|answer: Version| !answer.version.is_empty())
+}

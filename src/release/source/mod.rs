@@ -1,0 +1,348 @@
+//! Sources: one file a forge. Each knows the address of its feed and how to read it; nothing here asks the network.
+
+pub mod forgejo;
+pub mod git;
+pub mod github;
+pub mod gitlab;
+
+use jiff::Timestamp;
+use semver::VersionReq;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::version::quoted;
+use super::{Release, Tag, decide};
+use crate::config::Forge;
+use crate::error::Fault;
+use crate::os::http;
+
+/// How many releases a list asks for: enough to find a pinned one, few enough for the limit on an answer.
+const LISTED: usize = 50;
+/// The longest address of a release's page that is kept.
+const LONGEST_PAGE: usize = 1024;
+
+/// A forge whose kind is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Forgejo or Gitea.
+    Forgejo,
+    /// GitHub, also an Enterprise Server.
+    Github,
+    /// GitLab.
+    Gitlab,
+    /// Any git remote over http(s).
+    Git,
+}
+
+/// What is asked of a forge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// The one release that the forge calls its latest.
+    Latest,
+    /// The last releases, to choose from.
+    List,
+}
+
+/// Which releases count.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    /// What stands before the version in a tag.
+    pub prefix: &'a str,
+    /// Whether pre-releases count.
+    pub prereleases: bool,
+    /// Releases that match are preferred to higher ones.
+    pub pin: Option<&'a VersionReq>,
+    /// Releases that are not younger than this are preferred to higher ones.
+    pub ripe: Option<Timestamp>,
+}
+
+/// What an answer says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// These are the releases that count.
+    Newest(Box<Choice>),
+    /// The forge's latest does not count; only its list can tell which one does.
+    AskForList,
+}
+
+/// What was chosen from the releases that count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// The highest that the settings admit; where they admit none, the highest that they hold back, so that the user hears
+    /// of it.
+    pub latest: Option<Release>,
+    /// The highest at all.
+    pub highest: Option<Release>,
+    /// Whether the same answer leads to the same choice tomorrow. It does not where a release has to ripen.
+    pub lasting: bool,
+}
+
+impl Kind {
+    /// Returns the kind that the settings name, or that the host makes plain.
+    pub fn known(forge: Forge, repository: &Repository) -> Option<Kind> {
+        match forge {
+            Forge::Forgejo => Some(Kind::Forgejo),
+            Forge::Github => Some(Kind::Github),
+            Forge::Gitlab => Some(Kind::Gitlab),
+            Forge::Git => Some(Kind::Git),
+            Forge::Auto => match repository.host.as_str() {
+                "github.com" | "www.github.com" => Some(Kind::Github),
+                "gitlab.com" => Some(Kind::Gitlab),
+                "codeberg.org" => Some(Kind::Forgejo),
+                _ => None,
+            },
+        }
+    }
+
+    /// Returns the kind that the answer to [`forgejo::version_url`] gives away. `body` is empty unless the status is 200.
+    pub fn from_probe(body: &[u8], gitlab_header: bool) -> Kind {
+        if gitlab_header {
+            Kind::Gitlab
+        } else if forgejo::is_version(body) {
+            Kind::Forgejo
+        } else {
+            Kind::Git
+        }
+    }
+
+    /// Returns the question that finds the release: a forge's own latest unless the settings want another.
+    pub fn question(self, wanted: &Wanted) -> Question {
+        if wanted.prereleases || wanted.pin.is_some() || wanted.ripe.is_some() {
+            Question::List
+        } else {
+            Question::Latest
+        }
+    }
+
+    /// Returns where to ask.
+    ///
+    /// # Errors
+    ///
+    /// The repository's address has no owner and name, which this forge needs.
+    pub fn url(self, repository: &Repository, question: Question) -> Result<String, Fault> {
+        match self {
+            Kind::Forgejo => forgejo::url(repository, question),
+            Kind::Github => github::url(repository, question),
+            Kind::Gitlab => Ok(gitlab::url(repository, question)),
+            Kind::Git => Ok(git::url(repository)),
+        }
+    }
+
+    /// Returns the media type to ask for.
+    pub fn accept(self) -> &'static str {
+        match self {
+            Kind::Github => "application/vnd.github+json",
+            Kind::Forgejo | Kind::Gitlab => "application/json",
+            Kind::Git => "application/x-git-upload-pack-advertisement",
+        }
+    }
+
+    /// Reads the answer to `question`.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what is wrong with it.
+    pub fn parse(self, question: Question, body: &[u8], wanted: &Wanted) -> Result<Found, String> {
+        match self {
+            // GitHub's releases have the fields of Forgejo's, which imitates them.
+            Kind::Forgejo | Kind::Github => parse::<forgejo::Published>(question, body, wanted),
+            Kind::Gitlab => parse::<gitlab::Published>(question, body, wanted),
+            Kind::Git => git::parse(body, wanted).map(|choice| Found::Newest(Box::new(choice))),
+        }
+    }
+}
+
+/// A repository's address, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repository {
+    /// The address itself, without a trailing slash.
+    pub url: String,
+    /// The host, in lower case, without a port.
+    pub host: String,
+    /// Scheme, host and port.
+    root: String,
+    /// The path, without slashes around it and without `.git`.
+    path: String,
+}
+
+impl Repository {
+    /// Takes `repository` apart.
+    ///
+    /// # Errors
+    ///
+    /// It is not an https address of a repository (plain http is accepted on loopback only).
+    pub fn parse(url: &str) -> Result<Repository, Fault> {
+        let wrong = |why: &str| {
+            Fault::usage(format!("`repository` = {} will not do: {why}", quoted(url)))
+                .hint("write it like \"https://forge.example/owner/name\"")
+        };
+        let uri = http::check(url).map_err(|why| wrong(&why))?;
+        if url.contains(['?', '#']) {
+            return Err(wrong("it has a query or a fragment"));
+        }
+        let path = uri.path().trim_matches('/');
+        let path = path.strip_suffix(".git").unwrap_or(path);
+        if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Err(wrong("it names no repository"));
+        }
+        let authority = uri.authority().map_or("", |all| all.as_str());
+        let scheme = uri.scheme_str().unwrap_or("https");
+        Ok(Repository {
+            url: url.trim_end_matches('/').to_owned(),
+            host: uri.host().unwrap_or_default().to_ascii_lowercase(),
+            root: format!("{scheme}://{authority}"),
+            path: path.to_owned(),
+        })
+    }
+
+    /// Returns the address of the forge, `owner` and `name`: the last two parts of the path. A forge may live below a path.
+    fn owner_and_name(&self) -> Result<(String, &str, &str), Fault> {
+        let mut parts = self.path.rsplitn(3, '/');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(name), Some(owner), below) => {
+                let below = below.map_or(String::new(), |below| format!("/{below}"));
+                Ok((format!("{}{below}", self.root), owner, name))
+            }
+            _ => Err(Fault::usage(format!(
+                "`repository` = {} will not do: it has no owner and name",
+                quoted(&self.url)
+            ))
+            .hint("write it like \"https://forge.example/owner/name\", or set `forge = \"git\"`")),
+        }
+    }
+}
+
+/// A release as its forge writes it, in the words they share.
+struct Entry {
+    tag: String,
+    /// Whether it is out: neither a draft nor announced for later.
+    out: bool,
+    prerelease: bool,
+    page: Option<String>,
+    published_at: Option<Timestamp>,
+}
+
+impl Entry {
+    fn into_release(self, wanted: &Wanted) -> Result<Release, String> {
+        let prefix = wanted.prefix;
+        let (tag, version) = Tag::parse(prefix, &self.tag).ok_or_else(|| {
+            format!(
+                "the tag {} is not {} and a version, as in '{prefix}1.2.3'",
+                quoted(&self.tag),
+                quoted(prefix)
+            )
+        })?;
+        Ok(Release {
+            version,
+            tag,
+            url: self.page.filter(|page| is_page(page)),
+            published_at: self.published_at,
+        })
+    }
+}
+
+/// Returns whether `url` may be shown to a person as the address of a page.
+fn is_page(url: &str) -> bool {
+    (url.starts_with("https://") || url.starts_with("http://"))
+        && url.len() <= LONGEST_PAGE
+        && url.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn parse<P: DeserializeOwned + Into<Entry>>(
+    question: Question,
+    body: &[u8],
+    wanted: &Wanted,
+) -> Result<Found, String> {
+    match question {
+        Question::Latest => latest(json::<P>(body, b'{')?.into(), wanted),
+        Question::List => {
+            let list = json::<Vec<P>>(body, b'[')?;
+            newest(list.into_iter().map(P::into), wanted)
+                .map(|choice| Found::Newest(Box::new(choice)))
+        }
+    }
+}
+
+/// Reads JSON that has to open with `opening`, for serde takes a list for an object where the fields fit.
+fn json<T: DeserializeOwned>(body: &[u8], opening: u8) -> Result<T, String> {
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    match first {
+        None => return Err("it is empty".to_owned()),
+        Some(b'<') => return Err("it is a page of HTML or XML, not JSON".to_owned()),
+        Some(b'[') if opening == b'{' => return Err("it is a list, not one release".to_owned()),
+        Some(b'{') if opening == b'[' => return Err("it is no list of releases".to_owned()),
+        Some(_) => {}
+    }
+    if std::str::from_utf8(body).is_err() {
+        return Err("it is not UTF-8".to_owned());
+    }
+    serde_json::from_slice(body).map_err(|error| {
+        let text = error.to_string();
+        let short: String = text
+            .chars()
+            .map(|letter| if letter.is_control() { '?' } else { letter })
+            .take(160)
+            .collect();
+        match error.classify() {
+            serde_json::error::Category::Data => format!("it is not a release: {short}"),
+            serde_json::error::Category::Eof => format!("its JSON ends too early: {short}"),
+            _ => format!("it is not JSON: {short}"),
+        }
+    })
+}
+
+fn latest(entry: Entry, wanted: &Wanted) -> Result<Found, String> {
+    if !entry.out || entry.prerelease {
+        return Ok(Found::AskForList);
+    }
+    let release = entry.into_release(wanted)?;
+    if release.version.pre.is_empty() {
+        Ok(Found::Newest(Box::new(choose(vec![release], wanted))))
+    } else {
+        Ok(Found::AskForList)
+    }
+}
+
+/// Chooses from a list. Tags of another form are passed over, unless there is no other.
+fn newest(list: impl Iterator<Item = Entry>, wanted: &Wanted) -> Result<Choice, String> {
+    let mut releases = Vec::new();
+    let mut unreadable = None;
+    for entry in list.filter(|entry| entry.out && (wanted.prereleases || !entry.prerelease)) {
+        match entry.into_release(wanted) {
+            Ok(release) => releases.push(release),
+            Err(wrong) => unreadable = unreadable.or(Some(wrong)),
+        }
+    }
+    match unreadable {
+        Some(wrong) if releases.is_empty() => Err(wrong),
+        _ => Ok(choose(releases, wanted)),
+    }
+}
+
+/// Chooses from releases in any order.
+fn choose(mut releases: Vec<Release>, wanted: &Wanted) -> Choice {
+    releases.retain(|release| wanted.prereleases || release.version.pre.is_empty());
+    releases.sort_by(|a, b| a.version.cmp(&b.version));
+    let is_pinned = |release: &Release| {
+        wanted
+            .pin
+            .is_none_or(|pin| decide::admits(pin, &release.version))
+    };
+    let is_ripe = |release: &Release| match (wanted.ripe, release.published_at) {
+        (Some(ripe), Some(published)) => published <= ripe,
+        _ => true,
+    };
+    let latest = releases.iter().max_by_key(|release| {
+        let pinned = is_pinned(release);
+        (pinned && is_ripe(release), pinned)
+    });
+    Choice {
+        latest: latest.cloned(),
+        highest: releases.last().cloned(),
+        lasting: releases.iter().all(is_ripe),
+    }
+}
+
+#[cfg(test)]
+mod tests;

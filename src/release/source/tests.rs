@@ -1,0 +1,375 @@
+//! Tests of the sources: addresses, and answers good and bad.
+
+use super::*;
+use proptest::prelude::*;
+use semver::Version;
+
+fn repository(url: &str) -> Repository {
+    Repository::parse(url).unwrap()
+}
+
+const V: Wanted = Wanted {
+    prefix: "v",
+    prereleases: false,
+    pin: None,
+    ripe: None,
+};
+const ALL: Wanted = Wanted {
+    prereleases: true,
+    ..V
+};
+
+/// Returns the version that an answer leads to, in words.
+fn read(kind: Kind, question: Question, body: &str, wanted: &Wanted) -> String {
+    match kind.parse(question, body.as_bytes(), wanted) {
+        Ok(Found::Newest(choice)) => choice
+            .latest
+            .map_or("none".to_owned(), |release| release.version.to_string()),
+        Ok(Found::AskForList) => "list".to_owned(),
+        Err(wrong) => format!("error: {wrong}"),
+    }
+}
+
+#[test]
+fn each_forge_has_its_address() {
+    let url = |kind: Kind, url| {
+        let repository = repository(url);
+        [Question::Latest, Question::List].map(|question| kind.url(&repository, question).unwrap())
+    };
+    assert_eq!(
+        url(Kind::Forgejo, "https://forge.example:3000/git/eblume/heph/"),
+        [
+            "https://forge.example:3000/git/api/v1/repos/eblume/heph/releases/latest",
+            "https://forge.example:3000/git/api/v1/repos/eblume/heph/releases?draft=false&limit=50",
+        ]
+    );
+    assert_eq!(
+        url(Kind::Github, "https://github.com/eblume/heph.git"),
+        [
+            "https://api.github.com/repos/eblume/heph/releases/latest",
+            "https://api.github.com/repos/eblume/heph/releases?per_page=50",
+        ]
+    );
+    assert_eq!(
+        url(Kind::Github, "https://git.corp.example/eblume/heph")[0],
+        "https://git.corp.example/api/v3/repos/eblume/heph/releases/latest"
+    );
+    assert_eq!(
+        url(Kind::Gitlab, "https://gitlab.example/group/sub/heph"),
+        [
+            "https://gitlab.example/api/v4/projects/group%2Fsub%2Fheph/releases/permalink/latest",
+            "https://gitlab.example/api/v4/projects/group%2Fsub%2Fheph/releases?per_page=50",
+        ]
+    );
+    assert_eq!(
+        url(Kind::Git, "http://127.0.0.1:8080/heph.git")[0],
+        "http://127.0.0.1:8080/heph.git/info/refs?service=git-upload-pack"
+    );
+    assert!(
+        Kind::Forgejo
+            .url(&repository("https://forge.example/heph"), Question::Latest)
+            .is_err()
+    );
+}
+
+#[test]
+fn an_address_that_is_no_repository_is_wrong_configuration() {
+    for url in [
+        "http://forge.example/a/b",
+        "https://user:secret@forge.example/a/b",
+        "https://forge.example",
+        "https://forge.example/",
+        "https://forge.example/a/../b",
+        "https://forge.example/a//b",
+        "https://forge.example/a/b?x=1",
+        "https://forge.example/a/b#x",
+        "git@forge.example:a/b",
+        "ssh://forge.example/a/b",
+        "--config=x",
+        "",
+    ] {
+        let fault = anyhow::Error::from(Repository::parse(url).expect_err(url));
+        assert_eq!(Fault::exit_of(&fault).code(), 2, "{url}");
+    }
+}
+
+#[test]
+fn the_kind_of_a_forge_is_known_by_its_host_or_its_answer() {
+    let known = |url| Kind::known(Forge::Auto, &repository(url));
+    assert_eq!(known("https://github.com/a/b"), Some(Kind::Github));
+    assert_eq!(known("https://GitLab.com/a/b"), Some(Kind::Gitlab));
+    assert_eq!(known("https://codeberg.org/a/b"), Some(Kind::Forgejo));
+    assert_eq!(known("https://forge.example/a/b"), None);
+    assert_eq!(
+        Kind::from_probe(br#"{"version":"9.0.3+gitea-1.22.0"}"#, false),
+        Kind::Forgejo
+    );
+    assert_eq!(Kind::from_probe(b"", true), Kind::Gitlab);
+    for body in ["", "<html>", "{}", r#"{"version":1}"#, r#"["1.0"]"#, "null"] {
+        assert_eq!(
+            Kind::from_probe(body.as_bytes(), false),
+            Kind::Git,
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn the_latest_release_is_read_as_the_forge_writes_it() {
+    let forgejo = r#"{"id":7,"tag_name":"v1.2.3","target_commitish":"main","name":"1.2.3","draft":false,"prerelease":false,
+        "html_url":"https://forge.example/a/b/releases/tag/v1.2.3","published_at":"2026-01-02T03:04:05+02:00","assets":[]}"#;
+    let expected = Release {
+        version: "1.2.3".parse().unwrap(),
+        tag: Tag::try_from("v1.2.3".to_owned()).unwrap(),
+        url: Some("https://forge.example/a/b/releases/tag/v1.2.3".to_owned()),
+        published_at: Some("2026-01-02T01:04:05Z".parse().unwrap()),
+    };
+    let found = Found::Newest(Box::new(Choice {
+        latest: Some(expected.clone()),
+        highest: Some(expected),
+        lasting: true,
+    }));
+    for kind in [Kind::Forgejo, Kind::Github] {
+        assert_eq!(
+            kind.parse(Question::Latest, forgejo.as_bytes(), &V)
+                .unwrap(),
+            found
+        );
+    }
+    let gitlab = r#"{"tag_name":"v1.2.3","released_at":"2026-01-02T01:04:05.000Z","upcoming_release":false,
+        "_links":{"self":"https://forge.example/a/b/releases/tag/v1.2.3"}}"#;
+    assert_eq!(
+        Kind::Gitlab
+            .parse(Question::Latest, gitlab.as_bytes(), &V)
+            .unwrap(),
+        found
+    );
+}
+
+#[test]
+fn a_latest_that_does_not_count_sends_to_the_list() {
+    let latest = |body| read(Kind::Forgejo, Question::Latest, body, &V);
+    assert_eq!(latest(r#"{"tag_name":"v1.0.0-rc.1"}"#), "list");
+    assert_eq!(latest(r#"{"tag_name":"v1.0.0","prerelease":true}"#), "list");
+    assert_eq!(latest(r#"{"tag_name":"v1.0.0","draft":true}"#), "list");
+    let upcoming = r#"{"tag_name":"v1.0.0","upcoming_release":true}"#;
+    assert_eq!(read(Kind::Gitlab, Question::Latest, upcoming, &V), "list");
+}
+
+#[test]
+fn the_highest_that_counts_is_chosen_from_a_list() {
+    let list = r#"[
+        {"tag_name":"v3.0.0","draft":true},
+        {"tag_name":"v2.1.0-rc.1"},
+        {"tag_name":"v2.0.9","prerelease":true},
+        {"tag_name":"nightly"},
+        {"tag_name":"v1.9.0"},
+        {"tag_name":"v1.10.0"}
+    ]"#;
+    let chosen = |wanted: &Wanted| read(Kind::Forgejo, Question::List, list, wanted);
+    assert_eq!(chosen(&V), "1.10.0");
+    assert_eq!(chosen(&ALL), "2.1.0-rc.1");
+    let pin: VersionReq = "~1.9".parse().unwrap();
+    assert_eq!(
+        chosen(&Wanted {
+            pin: Some(&pin),
+            ..V
+        }),
+        "1.9.0"
+    );
+    let pin: VersionReq = "^0.1".parse().unwrap();
+    assert_eq!(
+        chosen(&Wanted {
+            pin: Some(&pin),
+            ..V
+        }),
+        "1.10.0"
+    );
+    assert_eq!(read(Kind::Forgejo, Question::List, "[]", &V), "none");
+    let foreign = read(
+        Kind::Forgejo,
+        Question::List,
+        r#"[{"tag_name":"nightly"}]"#,
+        &V,
+    );
+    assert!(foreign.contains("error: the tag \"nightly\""), "{foreign}");
+}
+
+#[test]
+fn a_release_that_has_to_ripen_lets_an_older_one_go_first() {
+    let list = r#"[
+        {"tag_name":"v1.2.0","published_at":"2026-01-03T00:00:00Z"},
+        {"tag_name":"v1.1.0","published_at":"2026-01-02T00:00:00Z"},
+        {"tag_name":"v1.0.0","published_at":"2026-01-01T00:00:00Z"}
+    ]"#;
+    let choose = |ripe: &str, pin: &str| {
+        let pin: VersionReq = pin.parse().unwrap();
+        let wanted = Wanted {
+            ripe: Some(ripe.parse().unwrap()),
+            pin: Some(&pin),
+            ..V
+        };
+        let found = Kind::Forgejo.parse(Question::List, list.as_bytes(), &wanted);
+        let Ok(Found::Newest(choice)) = found else {
+            panic!("{found:?}");
+        };
+        let version = |release: Option<Release>| release.unwrap().version.to_string();
+        (
+            version(choice.latest),
+            version(choice.highest),
+            choice.lasting,
+        )
+    };
+    let expect = |latest: &str, lasting| (latest.to_owned(), "1.2.0".to_owned(), lasting);
+    assert_eq!(choose("2026-01-03T00:00:00Z", "*"), expect("1.2.0", true));
+    assert_eq!(choose("2026-01-02T00:00:00Z", "*"), expect("1.1.0", false));
+    assert_eq!(choose("2025-01-01T00:00:00Z", "*"), expect("1.2.0", false));
+    assert_eq!(
+        choose("2026-01-01T00:00:00Z", ">=1.1"),
+        expect("1.2.0", false)
+    );
+    assert_eq!(
+        choose("2026-01-01T00:00:00Z", "=1.1.0"),
+        expect("1.1.0", false)
+    );
+}
+
+#[test]
+fn a_page_that_could_play_tricks_is_left_out() {
+    for page in [
+        "javascript:alert(1)",
+        "https://a.example/\\u001b[2J",
+        "https://a.example/ x",
+        "",
+    ] {
+        let body = format!(r#"{{"tag_name":"v1.0.0","html_url":"{page}"}}"#);
+        let found = Kind::Github.parse(Question::Latest, body.as_bytes(), &V);
+        let Ok(Found::Newest(choice)) = found else {
+            panic!("{page}: {found:?}");
+        };
+        assert_eq!(choice.latest.unwrap().url, None, "{page}");
+    }
+}
+
+const OID: &str = "95d09f2b10159347eece71399a7e2e907ea3df4f";
+
+/// Returns an advertisement of `refs`, as `git http-backend` writes it.
+fn advertisement(refs: &[&str]) -> String {
+    let line = |text: String| format!("{:04x}{text}", text.len() + 4);
+    let mut body = line("# service=git-upload-pack\n".to_owned()) + "0000";
+    for (number, name) in refs.iter().enumerate() {
+        let capabilities = if number == 0 {
+            "\0multi_ack side-band-64k"
+        } else {
+            ""
+        };
+        body += &line(format!("{OID} {name}{capabilities}\n"));
+    }
+    body + "0000"
+}
+
+#[test]
+fn the_highest_tag_of_a_git_remote_is_its_newest_release() {
+    let tags = advertisement(&[
+        "HEAD",
+        "refs/heads/v9.9.9",
+        "refs/tags/nightly",
+        "refs/tags/v1.10.0",
+        "refs/tags/v1.10.0^{}",
+        "refs/tags/v1.9.0",
+        "refs/tags/v2.0.0-rc.1",
+        "refs/tags/v../../3.0.0",
+        "refs/tags/v4.0.0;rm",
+    ]);
+    let found = |body: &str, wanted| read(Kind::Git, Question::Latest, body, wanted);
+    assert_eq!(found(&tags, &V), "1.10.0");
+    assert_eq!(found(&tags, &ALL), "2.0.0-rc.1");
+    let older = tags.replacen("0000", "0000000eversion 1\n", 1);
+    assert_eq!(found(&older, &V), "1.10.0", "protocol version 1");
+    let plain = &tags[tags.find("0000").unwrap() + 4..];
+    assert_eq!(found(plain, &V), "1.10.0", "without the service line");
+    // What `git http-backend` answers for a repository without commits.
+    assert_eq!(found("001e# service=git-upload-pack\n00000000", &V), "none");
+    let zero = "0".repeat(40);
+    let empty = format!("{zero} capabilities^{{}}\0agent=git/2");
+    let empty = format!("{:04x}{empty}0000", empty.len() + 4);
+    assert_eq!(found(&empty, &V), "none");
+}
+
+#[test]
+fn an_advertisement_that_is_none_says_why() {
+    let tags = advertisement(&["HEAD", "refs/tags/v1.0.0"]);
+    let cases = [
+        ("", "ends too early"),
+        ("<html>", "not an advertisement"),
+        ("00", "not an advertisement"),
+        ("+00a", "not an advertisement"),
+        ("0003", "impossible length"),
+        ("0001", "impossible length"),
+        ("fff0abc", "middle of a line"),
+        ("0008spam", "\"spam\" is not a ref"),
+        ("001eERR repository not found\n0000", "repository not found"),
+        ("000eversion 2\n0000", "version 2"),
+        (&tags[..tags.len() - 4], "ends too early"),
+        (&tags[..tags.len() - 9], "middle of a line"),
+    ];
+    for (body, words) in cases {
+        let wrong = read(Kind::Git, Question::Latest, body, &V);
+        assert!(
+            wrong.starts_with("error:") && wrong.contains(words),
+            "{body:?}: {wrong}"
+        );
+    }
+}
+
+#[test]
+fn a_named_release_is_found_exactly_or_its_neighbours_are_named() {
+    let tags = advertisement(&[
+        "refs/tags/v1.0.0",
+        "refs/tags/v1.2.0",
+        "refs/tags/v2.0.0-rc.1",
+    ]);
+    let named = |version: &str| {
+        git::named(tags.as_bytes(), "v", &version.parse().unwrap())
+            .unwrap()
+            .map(|release| release.tag.as_str().to_owned())
+            .map_err(|near| near.iter().map(Tag::as_str).collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(named("1.2.0"), Ok("v1.2.0".to_owned()));
+    assert_eq!(named("2.0.0-rc.1"), Ok("v2.0.0-rc.1".to_owned()));
+    assert_eq!(named("1.1.0"), Err("v1.0.0 v1.2.0".to_owned()));
+    assert_eq!(named("0.1.0"), Err("v1.0.0".to_owned()));
+    assert_eq!(named("2.0.0"), Err("v2.0.0-rc.1".to_owned()));
+}
+
+proptest! {
+    #[test]
+    fn no_answer_panics(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        for kind in [Kind::Forgejo, Kind::Github, Kind::Gitlab, Kind::Git] {
+            let _ = kind.parse(Question::Latest, &body, &V);
+            let _ = kind.parse(Question::List, &body, &ALL);
+        }
+    }
+
+    #[test]
+    fn no_damaged_advertisement_panics(
+        at in 0usize..200,
+        byte: u8,
+        cut in 0usize..400,
+    ) {
+        let mut body = advertisement(&["HEAD", "refs/tags/v1.0.0", "refs/tags/v1.0.0^{}", "refs/tags/v2.0.0"]).into_bytes();
+        let at = at % body.len();
+        body[at] = byte;
+        body.truncate(cut);
+        let _ = Kind::Git.parse(Question::Latest, &body, &V);
+        let _ = git::named(&body, "v", &Version::new(1, 1, 0));
+    }
+
+    #[test]
+    fn whatever_a_tag_is_called_the_error_is_one_short_line(name in ".*") {
+        let body = serde_json::json!({ "tag_name": name }).to_string();
+        if let Err(wrong) = Kind::Forgejo.parse(Question::Latest, body.as_bytes(), &V) {
+            prop_assert!(wrong.len() < 1000 && !wrong.contains(char::is_control), "{}", wrong);
+        }
+    }
+}
