@@ -7,6 +7,7 @@
 //! | [`config`], [`paths`] | settings, validated once; every path heph owns |
 //! | [`error`] | faults with an exit code and a hint |
 //! | [`release`] | what is out there: versions, feeds, the decision |
+//! | [`install`] | how a release becomes files: deliveries, slots, links |
 //! | [`os`] | the edges: process, http, files, lock, clock |
 //!
 //! # The dependency rule
@@ -17,6 +18,7 @@
 
 pub mod config;
 pub mod error;
+pub mod install;
 pub mod interval;
 pub mod os;
 pub mod paths;

@@ -1,0 +1,300 @@
+//! Delivery `cargo`: `cargo install` from the tag, into a slot, with the kept build folder.
+//!
+//! Cargo is given a fresh root, so nothing is ever replaced, and one build folder, kept from one update to the next.
+//! Its own record in the root says which commit was built and which binaries there are. A binary that cargo installs is
+//! a hard link to a file in the build folder, which a later build may rewrite; so each is copied before it is believed.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Error, Result, ensure};
+
+use super::alias::Alias;
+use super::slots::is_command_name;
+use super::toolchain::{self, Variables};
+use super::trouble::{self, Trouble};
+use super::{Progress, Unfit, copy_executable, record};
+use crate::error::Fault;
+use crate::os::files;
+use crate::os::process::{Run, describe};
+use crate::release::Tag;
+
+/// How long one build may take.
+const LIMIT: Duration = Duration::from_secs(2 * 60 * 60);
+/// How much of the end of a build log is read to find out why it failed, in bytes.
+const LOG_TAIL: u64 = 64 * 1024;
+/// How many lines of it an error quotes.
+const LOG_LINES: usize = 12;
+
+/// The cargo that builds releases, and the environment it runs in.
+#[derive(Debug)]
+pub struct Cargo {
+    program: PathBuf,
+    variables: Variables,
+}
+
+/// What is to be built.
+#[derive(Clone, Copy, Debug)]
+pub struct Order<'a> {
+    /// The repository.
+    pub url: &'a str,
+    /// The tag.
+    pub tag: &'a Tag,
+    /// The packages; never empty.
+    pub packages: &'a [String],
+    /// The fresh folder that receives `bin/`.
+    pub root: &'a Path,
+    /// The build folder.
+    pub build: &'a Path,
+}
+
+/// What was built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// The commit.
+    pub commit: String,
+    /// The names of the binaries below `bin/`, sorted.
+    pub binaries: Vec<String>,
+}
+
+impl Cargo {
+    /// Finds cargo: the variable `CARGO`, PATH, `$CARGO_HOME/bin`, `~/.cargo/bin`.
+    ///
+    /// # Errors
+    ///
+    /// It is in none of them.
+    pub fn find(variables: Variables, home: &Path) -> Result<Cargo> {
+        let program = toolchain::find_cargo(&variables, home)?;
+        Ok(Cargo { program, variables })
+    }
+
+    /// Returns the program.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Returns a run of cargo in `folder`, still without arguments, with the environment of a build whose files go to
+    /// `build` and whose commands go to `bin`.
+    ///
+    /// A build runs in a folder of its own: a rust-toolchain.toml of the one that heph happens to run in is none of its
+    /// business.
+    pub fn run(&self, folder: &Path, bin: &Path, build: &Path, progress: &Progress) -> Run {
+        let variables =
+            toolchain::environment(&self.variables, &self.program, bin, build, progress);
+        Run::new(&self.program).only_env(variables).dir(folder)
+    }
+
+    /// Builds and installs `order` into its root.
+    ///
+    /// # Errors
+    ///
+    /// The build failed, took longer than two hours or was interrupted, or what it left is not what was ordered. A
+    /// failed build says what [`Trouble`] it is in.
+    pub fn install(&self, order: &Order, progress: &Progress) -> Result<Built> {
+        files::create_private_dir(order.build)?;
+        let arguments = arguments(order)?;
+        let build = Alias::of(order.build)?;
+        let run = self
+            .run(order.build, &order.root.join("bin"), build.path(), progress)
+            .args(arguments)
+            .limit(LIMIT)
+            .interruptible();
+        let run = match progress {
+            Progress::Terminal => run.show(),
+            Progress::Log(log) => {
+                if let Some(folder) = log.parent() {
+                    files::create_private_dir(folder)?;
+                }
+                run.log(log)
+            }
+        };
+        let output = run
+            .output()
+            .with_context(|| format!("cannot build {}", order.tag.as_str()))?;
+        if !output.status.success() {
+            return Err(failure(order, progress, &describe(output.status)));
+        }
+        inspect(order)
+    }
+}
+
+/// Returns the arguments of cargo. No word from elsewhere stands where an option could.
+fn arguments(order: &Order) -> Result<Vec<OsString>> {
+    let valued = |option: &str, value: &OsStr| {
+        let mut argument = OsString::from(option);
+        argument.push(value);
+        argument
+    };
+    ensure!(
+        !order.packages.is_empty(),
+        "there are no packages to install"
+    );
+    for package in order.packages {
+        if !is_package_name(package) {
+            return Err(
+                Fault::usage(format!("'{package}' is no name of a Cargo package"))
+                    .hint("set `packages` in [self-update] to names such as \"heph\"")
+                    .into(),
+            );
+        }
+    }
+    let mut arguments = vec![
+        OsString::from("install"),
+        OsString::from("--locked"),
+        valued("--git=", order.url.as_ref()),
+        valued("--tag=", order.tag.as_str().as_ref()),
+        valued("--root=", order.root.as_ref()),
+        OsString::from("--"),
+    ];
+    arguments.extend(order.packages.iter().map(OsString::from));
+    Ok(arguments)
+}
+
+fn is_package_name(name: &str) -> bool {
+    !name.starts_with('-')
+        && !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
+}
+
+/// Returns the error for a build that ended badly.
+fn failure(order: &Order, progress: &Progress, how: &str) -> Error {
+    let tag = order.tag.as_str();
+    let (trouble, said) = match progress {
+        Progress::Terminal => (
+            Trouble::Unknown,
+            format!("`cargo install` {how}; its output is above"),
+        ),
+        Progress::Log(log) => {
+            let text = tail(log).unwrap_or_default();
+            let lines: Vec<&str> = text.trim_end().lines().collect();
+            let last = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
+            (
+                trouble::read(&text),
+                format!(
+                    "`cargo install` {how}; its whole output is in '{}' and ends:\n{last}",
+                    log.display()
+                ),
+            )
+        }
+    };
+    let error = match trouble {
+        Trouble::Release => Error::msg(said).context(Unfit),
+        _ => Error::msg(said),
+    };
+    error.context(trouble.fault(tag, order.url))
+}
+
+/// Returns the end of the file `log`.
+fn tail(log: &Path) -> std::io::Result<String> {
+    let mut file = File::open(log)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL)))?;
+    let mut bytes = Vec::new();
+    file.take(LOG_TAIL).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Reads what cargo left in the root, checks it, and makes it the root's own.
+fn inspect(order: &Order) -> Result<Built> {
+    let (root, tag) = (order.root, order.tag.as_str());
+    let installed = record::read(root)?;
+    let mut commits = BTreeSet::new();
+    let mut binaries = BTreeSet::new();
+    for package in order.packages {
+        let found = installed
+            .iter()
+            .find(|installed| installed.package == *package)
+            .with_context(|| format!("cargo did not install the package '{package}' of {tag}"))?;
+        ensure!(
+            found.is_from(order.url, tag),
+            "cargo installed '{package}' from '{}', not from {tag} of '{}'",
+            found.source,
+            order.url
+        );
+        let commit = found
+            .commit()
+            .with_context(|| format!("cargo does not say which commit {tag} is"))?;
+        commits.insert(commit.to_owned());
+        binaries.extend(found.binaries.iter().cloned());
+    }
+    ensure!(
+        commits.len() == 1,
+        "cargo built the packages of {tag} from different commits: {commits:?}"
+    );
+    ensure!(!binaries.is_empty(), "{tag} has no binaries");
+    for name in &binaries {
+        if !is_command_name(name) {
+            return Err(Error::new(Unfit).context(format!(
+                "{tag} has a binary called {name:?}, which is no name for a command"
+            )));
+        }
+        let path = root.join("bin").join(name);
+        let executable = fs::symlink_metadata(&path)
+            .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
+        ensure!(
+            executable,
+            "cargo says that it installed '{}', but that is no executable file",
+            path.display()
+        );
+        let copy = path.with_file_name(format!(".{name}.heph-new"));
+        copy_executable(&path, &copy)?;
+        fs::rename(&copy, &path).with_context(|| format!("cannot replace '{}'", path.display()))?;
+    }
+    // The slot has a record of its own; cargo's would only invite `cargo uninstall --root`.
+    for file in record::FILES {
+        files::remove_file_if_there(&root.join(file))
+            .with_context(|| format!("cannot remove '{}'", root.join(file).display()))?;
+    }
+    Ok(Built {
+        commit: commits.into_iter().collect(),
+        binaries: binaries.into_iter().collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use semver::Version;
+
+    fn order<'a>(url: &'a str, tag: &'a Tag, packages: &'a [String]) -> Order<'a> {
+        Order {
+            url,
+            tag,
+            packages,
+            root: Path::new("/home/ü %&'\"/versions/1.0.0"),
+            build: Path::new("/cache/build"),
+        }
+    }
+
+    #[test]
+    fn nothing_from_elsewhere_can_become_an_option() {
+        let tag = Tag::of("--config=", &Version::new(1, 0, 0));
+        let packages = ["heph".to_owned(), "größe_2".to_owned()];
+        let words = arguments(&order("--offline", &tag, &packages)).unwrap();
+        assert_eq!(
+            words,
+            [
+                "install",
+                "--locked",
+                "--git=--offline",
+                "--tag=--config=1.0.0",
+                "--root=/home/ü %&'\"/versions/1.0.0",
+                "--",
+                "heph",
+                "größe_2"
+            ]
+        );
+        for bad in ["", "-f", "--path=/x", "a b", "a/b", "heph@1.0.0", "a\n"] {
+            let error = arguments(&order("https://x", &tag, &[bad.to_owned()])).unwrap_err();
+            assert_eq!(Fault::exit_of(&error).code(), 2, "{bad:?}");
+        }
+        assert!(arguments(&order("https://x", &tag, &[])).is_err());
+    }
+}

@@ -1,0 +1,253 @@
+//! Where bin-dir is, told from the settings, from what was adopted before, and from how this `heph` was started.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::links::{BinDir, Standing, record_of, remembered};
+use super::slots::Slots;
+use crate::config::SelfUpdate;
+use crate::error::Fault;
+use crate::paths::Paths;
+
+/// The command by which PATH is searched.
+const COMMAND: &str = "heph";
+/// Cargo writes this into the tag of every target folder (`CACHEDIR.TAG`, bford.info/cachedir).
+const CARGO_TAG: &str = "created by cargo";
+/// No chain of links is followed further than this, as in the kernel (path_resolution(7)).
+const MOST_LINKS: usize = 40;
+
+/// Folders that package managers own; what they put there is theirs to update.
+const MANAGED: &[&str] = &[
+    "/bin",
+    "/sbin",
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/lib",
+    "/usr/libexec",
+    "/nix/store",
+    "/gnu/store",
+    "/snap",
+    "/opt/homebrew/Cellar",
+    "/usr/local/Cellar",
+    "/home/linuxbrew/.linuxbrew/Cellar",
+    "/opt/local",
+];
+
+/// What this process knows of how it was started.
+#[derive(Clone, Debug, Default)]
+pub struct Process {
+    /// The running executable.
+    pub executable: Option<PathBuf>,
+    /// Its name as the caller spelled it.
+    pub called: Option<OsString>,
+    /// The variable `PATH`.
+    pub path: Option<OsString>,
+    /// The variable `CARGO_INSTALL_ROOT`.
+    pub cargo_install_root: Option<PathBuf>,
+    /// The variable `CARGO_HOME`.
+    pub cargo_home: Option<PathBuf>,
+}
+
+impl Process {
+    /// Returns what this process knows.
+    pub fn this() -> Process {
+        let folder = |name| {
+            std::env::var_os(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
+        Process {
+            executable: std::env::current_exe().ok(),
+            called: std::env::args_os().next(),
+            path: std::env::var_os("PATH"),
+            cargo_install_root: folder("CARGO_INSTALL_ROOT"),
+            cargo_home: folder("CARGO_HOME"),
+        }
+    }
+}
+
+/// All that the choice depends on. Paths of executables have no links in them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Clues {
+    /// The setting `bin-dir`.
+    setting: Option<PathBuf>,
+    /// The folder adopted before, where it still has a command of the packages.
+    adopted: Option<PathBuf>,
+    /// The running executable.
+    running: Option<PathBuf>,
+    /// Whether that is in a Cargo target folder.
+    in_target_folder: bool,
+    /// The folder in which the running executable was found by name: where its file is, or heph's link to it.
+    found: Option<PathBuf>,
+    /// The folder of slots.
+    versions: PathBuf,
+    /// Where `cargo install` puts commands.
+    cargo: PathBuf,
+}
+
+/// Finds bin-dir for `process`.
+pub fn bin_dir(process: &Process, settings: &SelfUpdate, paths: &Paths) -> Result<BinDir> {
+    let clues = gather(process, settings, paths);
+    let folder = choose(&clues)?;
+    if fs::canonicalize(&folder).is_ok_and(|folder| folder.starts_with(&clues.versions)) {
+        // Its files would be replaced by links to themselves.
+        return Err(Fault::usage(format!(
+            "bin-dir '{}' is inside a release",
+            folder.display()
+        ))
+        .hint("set `bin-dir` in [self-update] to a folder on PATH, such as ~/.cargo/bin")
+        .into());
+    }
+    Ok(BinDir::at(folder, paths))
+}
+
+fn choose(clues: &Clues) -> Result<PathBuf, Fault> {
+    const HINT: &str =
+        "set `bin-dir` in [self-update] to the folder of a heph that `cargo install` put there";
+    let managed = |path: &Path| {
+        MANAGED
+            .iter()
+            .any(|folder| path.starts_with(folder))
+            .then(|| {
+                Fault::new(format!(
+                    "'{}' belongs to the system's package manager, which updates it",
+                    path.display()
+                ))
+                .hint(HINT)
+            })
+    };
+    if let Some(folder) = &clues.setting {
+        return managed(folder).map_or_else(|| Ok(folder.clone()), Err);
+    }
+    if let Some(running) = &clues.running {
+        if clues.in_target_folder {
+            return Err(Fault::new(format!(
+                "'{}' is in a Cargo target folder: the next build replaces it, so heph does not",
+                running.display()
+            ))
+            .hint(HINT));
+        }
+        if let Some(fault) = managed(running) {
+            return Err(fault);
+        }
+    }
+    let beside = clues
+        .running
+        .as_deref()
+        .filter(|running| !running.starts_with(&clues.versions))
+        .and_then(Path::parent);
+    let folder = clues
+        .adopted
+        .as_deref()
+        .or(clues.found.as_deref())
+        .or(beside)
+        .unwrap_or(&clues.cargo);
+    managed(folder).map_or_else(|| Ok(folder.to_owned()), Err)
+}
+
+fn gather(process: &Process, settings: &SelfUpdate, paths: &Paths) -> Clues {
+    let running = process
+        .executable
+        .as_ref()
+        .and_then(|executable| fs::canonicalize(executable).ok());
+    // As the running executable is spelled.
+    let versions = fs::canonicalize(paths.versions()).unwrap_or_else(|_| paths.versions());
+    let called = process
+        .called
+        .as_ref()
+        .map(PathBuf::from)
+        .filter(|called| called.components().count() > 1)
+        .and_then(|called| std::path::absolute(called).ok());
+    let on_path = process
+        .path
+        .iter()
+        .flat_map(std::env::split_paths)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(COMMAND));
+    let found = running.as_ref().and_then(|running| {
+        called
+            .into_iter()
+            .chain(on_path)
+            .filter(|path| fs::canonicalize(path).is_ok_and(|found| found == *running))
+            .find_map(|path| home_of(path, &versions, paths))
+    });
+    let cargo = process
+        .cargo_install_root
+        .as_ref()
+        .or(process.cargo_home.as_ref())
+        .cloned()
+        .unwrap_or_else(|| paths.home.join(".cargo"))
+        .join("bin");
+    Clues {
+        setting: settings.bin_dir.clone(),
+        adopted: adopted(settings, paths),
+        in_target_folder: running.as_deref().is_some_and(in_target_folder),
+        found,
+        versions,
+        running,
+        cargo,
+    }
+}
+
+/// Returns the folder remembered from an adoption, unless none of the commands is in it any more.
+fn adopted(settings: &SelfUpdate, paths: &Paths) -> Option<PathBuf> {
+    let bin_dir = BinDir::at(remembered(&record_of(paths))?, paths);
+    let current = Slots::new(paths).current().ok().flatten();
+    let names = bin_dir.names(settings, current.as_ref());
+    let has = |name: &String| {
+        bin_dir
+            .standing(name)
+            .is_ok_and(|standing| !matches!(standing, Standing::Absent | Standing::Foreign))
+    };
+    names.iter().any(has).then_some(bin_dir.path)
+}
+
+/// Follows links from the command `path` to the folder of the file, or of the first link into heph's data folder.
+fn home_of(mut path: PathBuf, versions: &Path, paths: &Paths) -> Option<PathBuf> {
+    for _ in 0..MOST_LINKS {
+        let folder = path.parent()?.to_owned();
+        let name = path.file_name()?.to_str()?;
+        match BinDir::at(folder.clone(), paths).standing(name).ok()? {
+            Standing::Linked | Standing::Astray => return Some(folder),
+            // The file of a slot itself, called by its path: that tells nothing about bin-dir.
+            Standing::Plain if fs::canonicalize(&folder).ok()?.starts_with(versions) => {
+                return None;
+            }
+            Standing::Plain => return Some(folder),
+            Standing::Absent | Standing::Foreign => {}
+        }
+        // The folder without its links and `..`, the name as it is: only the last link is to be looked at.
+        let next = folder.join(fs::read_link(&path).ok()?);
+        path = fs::canonicalize(next.parent()?)
+            .ok()?
+            .join(next.file_name()?);
+    }
+    None
+}
+
+/// Returns whether `executable` is the product of a build that was not installed.
+///
+/// Cargo keeps `.cargo-lock` and `.fingerprint` in `target/<profile>`, with the executable there or in `deps` or
+/// `examples` below; and a tag in `target`.
+fn in_target_folder(executable: &Path) -> bool {
+    let folders = || executable.ancestors().skip(1);
+    let is_profile = |folder: &Path| {
+        folder.join(".cargo-lock").is_file() || folder.join(".fingerprint").is_dir()
+    };
+    let is_target = |folder: &Path| {
+        fs::read(folder.join("CACHEDIR.TAG"))
+            .is_ok_and(|tag| String::from_utf8_lossy(&tag).contains(CARGO_TAG))
+    };
+    // target/<triple>/<profile>/deps is the deepest.
+    folders().take(2).any(is_profile)
+        || (folders()
+            .take(2)
+            .any(|folder| folder.ends_with("debug") || folder.ends_with("release"))
+            && folders().take(4).any(is_target))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,265 @@
+//! How a release becomes files: deliveries, slots, and the links in bin-dir.
+//!
+//! Architecture invariant: only [`slots::Slots::switch`] changes what the commands in bin-dir are.
+
+pub mod cargo;
+pub mod links;
+pub mod slots;
+pub mod verify;
+
+mod adopt;
+pub(crate) mod alias;
+mod locate;
+mod manifest;
+mod record;
+mod toolchain;
+pub(crate) mod trouble;
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::config::SelfUpdate;
+use crate::error::Fault;
+use crate::os::{clock, files, interrupt};
+use crate::paths::Paths;
+use crate::release::Release;
+use cargo::{Cargo, Order};
+use slots::{Binary, Delivery, Manifest, Slot, Slots};
+pub use toolchain::Variables;
+
+/// How many bytes must be free where the build folder is before a build starts. A release build of heph from nothing
+/// takes about 400 MB.
+pub const BUILD_SPACE: u64 = 500 << 20;
+/// How many bytes must be free where the slots are before a build starts.
+pub const SLOT_SPACE: u64 = 100 << 20;
+
+/// How the output of a delivery is shown.
+#[derive(Clone, Debug)]
+pub enum Progress {
+    /// Through to the terminal (standard error).
+    Terminal,
+    /// Into this file, which errors name.
+    Log(PathBuf),
+}
+
+/// In an error: the release itself is to blame (it does not compile, does not start, says another version), not this
+/// machine, the network or the settings. Trying it again would end the same way.
+#[derive(Clone, Copy, Debug)]
+pub struct Unfit;
+
+impl Unfit {
+    /// Returns whether `error` blames the release.
+    pub fn is_cause_of(error: &anyhow::Error) -> bool {
+        error.downcast_ref::<Unfit>().is_some()
+    }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the release itself is at fault")
+    }
+}
+
+impl std::error::Error for Unfit {}
+
+/// Stages `release`: returns a complete, verified slot that is not in use yet.
+///
+/// A slot of that version that is already complete is verified again and reused, unless `afresh`.
+///
+/// # Errors
+///
+/// The build, the download or the verification failed; the unfinished slot is gone and nothing else was touched. An
+/// error that [`Unfit`] is the cause of blames the release.
+pub fn stage(
+    release: &Release,
+    settings: &SelfUpdate,
+    paths: &Paths,
+    progress: &Progress,
+    afresh: bool,
+) -> Result<Slot> {
+    let variables = std::env::vars_os().collect();
+    stage_in(variables, release, settings, paths, progress, afresh)
+}
+
+/// As [`stage`], with `variables` as the environment of the build.
+pub fn stage_in(
+    variables: Variables,
+    release: &Release,
+    settings: &SelfUpdate,
+    paths: &Paths,
+    progress: &Progress,
+    afresh: bool,
+) -> Result<Slot> {
+    let slots = Slots::new(paths);
+    if !afresh && let Some(slot) = reusable(&slots, release)? {
+        return Ok(slot);
+    }
+    let cargo = Cargo::find(variables, &paths.home)?;
+    enough_space(&paths.build(), BUILD_SPACE, "build a release")?;
+    enough_space(&paths.versions(), SLOT_SPACE, "keep a release")?;
+
+    let staged = Staged::new(slots.unused(&release.version)?)?;
+    let built = cargo.install(
+        &Order {
+            url: &settings.repository,
+            tag: &release.tag,
+            packages: &settings.packages,
+            root: &staged.folder,
+            build: &paths.build(),
+        },
+        progress,
+    )?;
+    interrupt::check()?;
+    let manifest = Manifest {
+        schema: 1,
+        version: release.version.clone(),
+        tag: Some(release.tag.as_str().to_owned()),
+        commit: Some(built.commit),
+        delivery: Delivery::Cargo,
+        binaries: staged.digests(&built.binaries)?,
+        installed_at: clock::now(),
+    };
+    verify::binaries(&staged.bin(), names(&manifest), &release.version).map_err(|error| {
+        let error = if verify::is_forbidden(&error) {
+            error
+        } else {
+            error.context(Unfit)
+        };
+        error.context(format!("{} fails verification", release.tag.as_str()))
+    })?;
+    let slot = slots.seal(&staged.folder, manifest)?;
+    staged.keep();
+    Ok(slot)
+}
+
+/// Returns the complete slot of `release` if it still is what was installed. One that is damaged is removed, unless it
+/// is in use: the fresh one is then staged beside it.
+fn reusable(slots: &Slots, release: &Release) -> Result<Option<Slot>> {
+    let Some(slot) = slots.find(&release.version)? else {
+        return Ok(None);
+    };
+    // The same version under another tag is of another product line, such as a fork that shares the repository.
+    if slot
+        .manifest
+        .tag
+        .as_deref()
+        .is_some_and(|tag| tag != release.tag.as_str())
+    {
+        return Ok(None);
+    }
+    let sound = slot.verify().and_then(|()| {
+        verify::binaries(
+            &slot.path.join("bin"),
+            names(&slot.manifest),
+            &release.version,
+        )
+    });
+    if sound.is_ok() {
+        return Ok(Some(slot));
+    }
+    let in_use = slots
+        .current()
+        .is_ok_and(|current| current.is_some_and(|current| current.name == slot.name));
+    if !in_use {
+        slots.remove(&slot)?;
+    }
+    Ok(None)
+}
+
+fn names(manifest: &Manifest) -> impl Iterator<Item = &str> {
+    manifest.binaries.iter().map(|binary| binary.name.as_str())
+}
+
+fn enough_space(folder: &Path, needed: u64, what: &str) -> Result<()> {
+    let free = files::free_space(folder)?;
+    if free >= needed {
+        return Ok(());
+    }
+    let megabytes = |bytes| bytes >> 20;
+    Err(Fault::new(format!(
+        "cannot {what} below '{}': {} MiB are free, {} MiB are needed",
+        folder.display(),
+        megabytes(free),
+        megabytes(needed)
+    ))
+    .hint("make room; `heph self-update clean` removes old releases and the build folder")
+    .into())
+}
+
+/// Empties the build folder where it is larger than `limit` bytes. Returns how many bytes that freed.
+///
+/// All of it goes, since what is in it is worth little in part: cargo cannot tell which files the next release needs.
+pub fn trim_build(paths: &Paths, limit: u64) -> Result<u64> {
+    let build = paths.build();
+    let size = files::tree_size(&build);
+    if size <= limit {
+        return Ok(0);
+    }
+    files::remove_tree_if_there(&build)?;
+    Ok(size)
+}
+
+/// A folder that is going to be a slot, and is removed unless it becomes one.
+#[derive(Debug)]
+struct Staged {
+    folder: PathBuf,
+    kept: bool,
+}
+
+impl Staged {
+    /// Makes `folder`, which must not be there.
+    fn new(folder: PathBuf) -> Result<Staged> {
+        fs::create_dir(&folder)
+            .and_then(|()| fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)))
+            .with_context(|| format!("cannot make the folder '{}'", folder.display()))?;
+        Ok(Staged {
+            folder,
+            kept: false,
+        })
+    }
+
+    fn bin(&self) -> PathBuf {
+        self.folder.join("bin")
+    }
+
+    fn digests(&self, names: &[String]) -> Result<Vec<Binary>> {
+        names
+            .iter()
+            .map(|name| Binary::of(name, &self.bin().join(name)))
+            .collect()
+    }
+
+    fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if !self.kept {
+            // What cannot be removed now is swept by the next run; the error under way matters more.
+            let _ = files::remove_tree_if_there(&self.folder);
+        }
+    }
+}
+
+/// Copies the content of `from` to the new file `to`, with mode 0755 and nothing else of the original.
+fn copy_executable(from: &Path, to: &Path) -> Result<()> {
+    let copy = || -> io::Result<()> {
+        files::remove_file_if_there(to)?;
+        let mut original = File::open(from)?;
+        let mut copy = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o755)
+            .open(to)?;
+        io::copy(&mut original, &mut copy)?;
+        copy.set_permissions(fs::Permissions::from_mode(0o755))
+    };
+    copy().with_context(|| format!("cannot copy '{}' to '{}'", from.display(), to.display()))
+}

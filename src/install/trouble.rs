@@ -1,0 +1,227 @@
+//! Why a build failed, read from what cargo said.
+
+use crate::error::{Exit, Fault};
+
+/// The kinds of failure that have a remedy of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// There is no linker or C compiler.
+    Linker,
+    /// A disk or a quota is full.
+    Disk,
+    /// The installed Rust is too old, or none is chosen.
+    Toolchain,
+    /// The repository has no such tag.
+    Tag,
+    /// The repository has no such package, or one without binaries.
+    Package,
+    /// A host cannot be reached.
+    Network,
+    /// The release does not compile.
+    Release,
+    /// None of these.
+    Unknown,
+}
+
+/// Phrases of cargo, rustc, cc-rs, libgit2, curl, git and rustup, in the order in which they decide: a missing linker,
+/// for one, also ends with "could not compile".
+const PHRASES: &[(Trouble, &[&str])] = &[
+    (
+        Trouble::Disk,
+        &[
+            "no space left on device",
+            "disk quota exceeded",
+            "(os error 28)",
+        ],
+    ),
+    (
+        Trouble::Linker,
+        &[
+            "error: linker `",
+            "failed to find tool",
+            "is `cc` not installed",
+            "xcrun: error: invalid active developer path",
+        ],
+    ),
+    (
+        Trouble::Toolchain,
+        &[
+            "requires rustc ",
+            "requires cargo ",
+            "is not supported by the following package",
+            "could not choose a version of cargo",
+            "no default toolchain configured",
+            "no override and no default toolchain",
+            "is older than the `20",
+            "feature `edition20",
+            "error: toolchain '",
+        ],
+    ),
+    (
+        Trouble::Release,
+        &["could not compile `", "failed to run custom build command"],
+    ),
+    (
+        Trouble::Tag,
+        &["failed to find tag", "couldn't find remote ref"],
+    ),
+    (
+        Trouble::Package,
+        &[
+            "could not find `",
+            "there is nothing to install in",
+            "no packages found with binaries",
+            "multiple packages with binaries found",
+        ],
+    ),
+    (
+        Trouble::Network,
+        &[
+            "network error",
+            "network failure",
+            "failed to connect",
+            "couldn't connect",
+            "could not connect",
+            "could not resolve",
+            "couldn't resolve",
+            "failed to resolve",
+            "connection refused",
+            "connection reset",
+            "connection timed out",
+            "operation timed out",
+            "timeout was reached",
+            "failed to download",
+            "download of ",
+            "failed to clone into",
+            "failed to fetch into",
+            "unexpected http status code",
+            "unable to update",
+            "ssl ",
+            "certificate",
+        ],
+    ),
+    (
+        Trouble::Release,
+        &[
+            "failed to parse manifest",
+            "failed to select a version",
+            "lock file",
+        ],
+    ),
+];
+
+/// Returns what the output of a failed `cargo install` is about.
+pub fn read(output: &str) -> Trouble {
+    let output = output.to_lowercase();
+    PHRASES
+        .iter()
+        .find(|(_, phrases)| phrases.iter().any(|phrase| output.contains(phrase)))
+        .map_or(Trouble::Unknown, |(trouble, _)| *trouble)
+}
+
+impl Trouble {
+    /// Returns a fault that says why `tag` of `url` cannot be built, with the remedy.
+    pub fn fault(self, tag: &str, url: &str) -> Fault {
+        let cannot = |why: &str| Fault::new(format!("cannot build {tag}: {why}"));
+        match self {
+            Trouble::Linker => cannot("there is no C compiler or linker").hint(
+                "install one: `sudo apt install build-essential`, `sudo dnf install gcc` or `xcode-select --install`",
+            ),
+            Trouble::Disk => cannot("the disk is full")
+                .hint("make room; `heph self-update clean` removes old releases and the build folder"),
+            Trouble::Toolchain => {
+                cannot("it needs another Rust than the installed one").hint("run `rustup update stable`")
+            }
+            Trouble::Tag => cannot(&format!("'{url}' has no such tag"))
+                .hint("see whether the release was withdrawn, or `tag-prefix` is wrong"),
+            Trouble::Package => cannot(&format!("'{url}' has no such package, or one without binaries"))
+                .hint("set `packages` in [self-update] to the packages that the repository has"),
+            Trouble::Network => cannot("a host cannot be reached")
+                .hint("try again later, or see what `heph self-update doctor` finds")
+                .exit(Exit::TryLater),
+            Trouble::Release => cannot("it does not compile").hint(
+                "heph stays as it is; tell those who made the release",
+            ),
+            Trouble::Unknown => cannot("cargo failed"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tools_say_is_recognised() {
+        for (expected, output) in [
+            (
+                Trouble::Linker,
+                "error: linker `cc` not found\n  |\n  = note: No such file or directory (os error 2)\n\n\
+                 error: could not compile `tool` (bin \"tool\") due to 1 previous error",
+            ),
+            (
+                Trouble::Linker,
+                "error occurred in cc-rs: failed to find tool \"cc\": No such file or directory (os error 2)\n\
+                 error: failed to run custom build command for `libsqlite3-sys`",
+            ),
+            (
+                Trouble::Disk,
+                "error: failed to write /c/x.rmeta: No space left on device (os error 28)\n\
+                 error: could not compile `tool`",
+            ),
+            (
+                Trouble::Toolchain,
+                "error: cannot install package `tool 0.1.0`, it requires rustc 1.99 or newer, while the currently \
+                 active rustc version is 1.95.0",
+            ),
+            (
+                Trouble::Toolchain,
+                "error: rustup could not choose a version of cargo to run, because one wasn't specified explicitly, \
+                 and no default is configured.",
+            ),
+            (
+                Trouble::Release,
+                "error[E0425]: cannot find value `connection refused`\nerror: could not compile `tool`",
+            ),
+            (
+                Trouble::Tag,
+                "error: failed to find tag `v9`\n\nCaused by:\n  reference 'refs/remotes/origin/tags/v9' not found; \
+                 class=Reference (4); code=NotFound (-3)",
+            ),
+            (
+                Trouble::Package,
+                "error: could not find `toolx` in https://f.example/a?tag=v1 with version `*`",
+            ),
+            (
+                Trouble::Network,
+                "warning: spurious network error (1 try remaining): failed to connect to 127.0.0.1: Connection refused\n\
+                 error: failed to clone into: /c/git/db/x-1",
+            ),
+            (
+                Trouble::Network,
+                "error: failed to download from `https://static.crates.io/x`\n\nCaused by:\n  [6] Could not resolve hostname",
+            ),
+            (Trouble::Unknown, "error: something else"),
+            (Trouble::Unknown, ""),
+        ] {
+            assert_eq!(read(output), expected, "{output}");
+        }
+    }
+
+    #[test]
+    fn only_an_unreachable_host_is_worth_trying_later() {
+        use Trouble::*;
+        for trouble in [
+            Linker, Disk, Toolchain, Tag, Package, Network, Release, Unknown,
+        ] {
+            let error = anyhow::Error::from(trouble.fault("v1.0.0", "https://f.example/a"));
+            let expected = if trouble == Network {
+                Exit::TryLater
+            } else {
+                Exit::Failed
+            };
+            assert_eq!(Fault::exit_of(&error), expected, "{trouble:?}");
+            assert!(error.to_string().starts_with("cannot build v1.0.0: "));
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Verification: each binary starts and says the expected version.
+
+use std::io;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use semver::Version;
+
+use crate::error::Fault;
+use crate::os::process::{Run, describe};
+use crate::release::version;
+
+/// How long a binary has to say its version.
+pub const LIMIT: Duration = Duration::from_secs(10);
+
+/// Starts each of the binaries `names` in `folder` and compares what it says with `expected`, by semver precedence
+/// (build metadata tells builds of one release apart, not releases).
+///
+/// # Errors
+///
+/// One does not start, does not end in time, fails, or says something else; the error names it, what was expected and
+/// what it said.
+pub fn binaries<'a>(
+    folder: &Path,
+    names: impl IntoIterator<Item = &'a str>,
+    expected: &Version,
+) -> Result<()> {
+    for name in names {
+        let path = folder.join(name);
+        let said = says(&path)?;
+        if said.cmp_precedence(expected).is_ne() {
+            bail!("'{}' says it is {said}, not {expected}", path.display());
+        }
+    }
+    Ok(())
+}
+
+/// Returns the version that `binary` says it is.
+///
+/// # Errors
+///
+/// As [`binaries`].
+pub fn says(binary: &Path) -> Result<Version> {
+    says_within(binary, LIMIT)
+}
+
+fn says_within(binary: &Path, limit: Duration) -> Result<Version> {
+    let does_not_start = || format!("'{}' does not say its version", binary.display());
+    let mut patience = 100;
+    let output = loop {
+        match Run::new(binary).arg("--version").limit(limit).output() {
+            // A child that another thread is starting still holds the file open for writing, for an instant.
+            Err(error)
+                if io_error(&error) == Some(io::ErrorKind::ExecutableFileBusy) && patience > 0 =>
+            {
+                patience -= 1;
+                thread::sleep(Duration::from_millis(10));
+            }
+            Err(error) if io_error(&error) == Some(io::ErrorKind::PermissionDenied) => {
+                return Err(error.context(
+                    Fault::new(format!("'{}' may not be run", binary.display()))
+                        .hint(noexec_hint(binary)),
+                ));
+            }
+            output => break output.with_context(does_not_start)?,
+        }
+    };
+    if !output.status.success() {
+        let how = describe(output.status);
+        let said = output.last_lines(5);
+        let said = if said.is_empty() { "nothing" } else { &said };
+        bail!(
+            "'{}' does not start: `--version` {how} and said: {said}",
+            binary.display()
+        );
+    }
+    let text = output.text();
+    version::in_output(&text).with_context(|| {
+        let said: String = text.trim().chars().take(200).collect();
+        format!(
+            "'{}' says no version: {said:?} is no answer to `--version`",
+            binary.display()
+        )
+    })
+}
+
+/// Returns whether `error` is about this machine: the binary may not be run where it is.
+pub fn is_forbidden(error: &anyhow::Error) -> bool {
+    io_error(error) == Some(io::ErrorKind::PermissionDenied)
+}
+
+fn io_error(error: &anyhow::Error) -> Option<io::ErrorKind> {
+    error.downcast_ref::<io::Error>().map(io::Error::kind)
+}
+
+fn noexec_hint(binary: &Path) -> String {
+    let folder = binary.parent().unwrap_or(binary).display();
+    format!(
+        "if '{folder}' is on a file system mounted with noexec, set XDG_DATA_HOME to a folder on another one"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
+
+    fn script(folder: &Path, mode: u32, body: &str) -> PathBuf {
+        let path = folder.join("tool");
+        fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_binary_is_taken_at_its_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = script(folder.path(), 0o755, "echo 'tool 1.0.3 (abc123)'");
+        assert_eq!(says(&path).unwrap(), Version::new(1, 0, 3));
+        let check = |version| {
+            binaries(folder.path(), ["tool"], &Version::parse(version).unwrap())
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(check("1.0.3"), Ok(()));
+        assert_eq!(check("1.0.3+build.5"), Ok(()));
+        let error = check("1.0.4").unwrap_err();
+        assert!(
+            error.ends_with("tool' says it is 1.0.3, not 1.0.4"),
+            "{error}"
+        );
+        assert!(check("1.0.3-rc.1").is_err());
+    }
+
+    #[test]
+    fn a_binary_that_hangs_is_ended_and_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = script(folder.path(), 0o755, "exec sleep 300");
+        let error = says_within(&path, Duration::from_millis(200)).unwrap_err();
+        let text = crate::error::one_line(&error);
+        assert!(
+            text.contains("tool' does not say its version") && text.contains("took longer"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_binary_that_fails_is_quoted() {
+        let folder = tempfile::tempdir().unwrap();
+        for (body, words) in [
+            ("echo 1.0.0; echo no luck >&2; exit 7", "exited with 7"),
+            ("kill -9 $$", "was killed by signal 9 and said: nothing"),
+            ("echo hello", "says no version: \"hello\""),
+            ("true", "says no version"),
+        ] {
+            let path = script(folder.path(), 0o755, body);
+            let text = says(&path).unwrap_err().to_string();
+            assert!(text.contains(words), "{body}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_binary_that_may_not_be_run_comes_with_a_hint() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = script(folder.path(), 0o644, "echo tool 1.0.0");
+        let error = says(&path).unwrap_err();
+        assert!(is_forbidden(&error), "{error:?}");
+        assert!(Fault::hint_of(&error).unwrap().contains("noexec"));
+    }
+
+    #[test]
+    fn a_binary_that_is_not_there_is_named() {
+        let error = says(Path::new("/nonexistent/tool")).unwrap_err();
+        assert!(error.to_string().contains("/nonexistent/tool"));
+    }
+}
