@@ -8,6 +8,8 @@
 //! | [`error`] | faults with an exit code and a hint |
 //! | [`release`] | what is out there: versions, feeds, the decision |
 //! | [`install`] | how a release becomes files: deliveries, slots, links |
+//! | [`hephd`] | the daemon: socket, store |
+//! | [`client`] | the thin client of hephd's socket |
 //! | [`os`] | the edges: process, http, files, lock, clock |
 //!
 //! # The dependency rule
@@ -16,8 +18,10 @@
 //! nothing in `hephd` knows that updates exist, and `tests/architecture` holds it. Decisions are pure functions,
 //! without clock, file, network or process; effects live in `os` and in one thin file for each external tool.
 
+pub mod client;
 pub mod config;
 pub mod error;
+pub mod hephd;
 pub mod install;
 pub mod interval;
 pub mod os;

@@ -1,0 +1,322 @@
+//! The thin client of hephd's socket: newline-delimited JSON-RPC 2.0.
+
+pub mod wire;
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::error::Fault;
+pub use wire::{State, Status, Task, Which, printable};
+
+/// The largest answer that is read.
+const LARGEST_ANSWER: u64 = 1 << 30;
+/// How long a command waits for hephd.
+const LIMIT: Duration = Duration::from_secs(30);
+/// How long the path of a socket may be: `sun_path` without its final zero (unix(7)).
+pub const LONGEST_SOCKET: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+
+/// Asks the hephd that listens on `socket` for its status; `None` where none listens.
+///
+/// # Errors
+///
+/// One listens but does not answer well within `limit`.
+pub fn status(socket: &Path, limit: Duration) -> Result<Option<Status>> {
+    match Connection::open(socket, limit)? {
+        Some(mut connection) => connection.call("status", json!({})).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Has hephd write a consistent copy of its store to `file`, which must not exist; returns once it is durable.
+///
+/// # Errors
+///
+/// `file` is relative or exists, hephd does not run, or it could not write the copy within `limit`.
+pub fn backup(socket: &Path, file: &Path, limit: Duration) -> Result<()> {
+    let path = file
+        .to_str()
+        .with_context(|| format!("cannot name '{}' to hephd: it is not UTF-8", file.display()))?;
+    running(socket, limit)?.call::<Value>("backup", json!({ "path": path }))?;
+    Ok(())
+}
+
+/// Adds a task and returns it, once it is durable.
+pub fn add(socket: &Path, title: &str) -> Result<Task> {
+    let operation = ulid::Ulid::generate().to_string();
+    let params = json!({ "title": title, "op_id": operation });
+    Ok(running(socket, LIMIT)?
+        .call::<One>("task.add", params)?
+        .task)
+}
+
+/// Marks the task `id`, or the only one whose id begins so, as done, and returns it.
+pub fn done(socket: &Path, id: &str) -> Result<Task> {
+    let params = json!({ "id": id });
+    Ok(running(socket, LIMIT)?
+        .call::<One>("task.done", params)?
+        .task)
+}
+
+/// Returns the tasks, the oldest first.
+pub fn list(socket: &Path, which: Which) -> Result<Vec<Task>> {
+    #[derive(Deserialize)]
+    struct Many {
+        tasks: Vec<Task>,
+    }
+    let params = json!({ "state": which });
+    Ok(running(socket, LIMIT)?
+        .call::<Many>("task.list", params)?
+        .tasks)
+}
+
+/// Returns the task to do next, if there is one.
+pub fn next(socket: &Path) -> Result<Option<Task>> {
+    #[derive(Deserialize)]
+    struct Perhaps {
+        task: Option<Task>,
+    }
+    Ok(running(socket, LIMIT)?
+        .call::<Perhaps>("task.next", json!({}))?
+        .task)
+}
+
+#[derive(Deserialize)]
+struct One {
+    task: Task,
+}
+
+/// Connects to a hephd that must be there.
+fn running(socket: &Path, limit: Duration) -> Result<Connection> {
+    Connection::open(socket, limit)?.ok_or_else(|| {
+        Fault::new("hephd is not running")
+            .hint("`heph daemon start`, or run `hephd`")
+            .into()
+    })
+}
+
+/// Checks that `socket` fits into the address of a unix socket.
+///
+/// # Errors
+///
+/// It is too long; the error names `HEPH_SOCKET`.
+pub fn check_length(socket: &Path) -> Result<(), Fault> {
+    let length = socket.as_os_str().len();
+    if length <= LONGEST_SOCKET {
+        return Ok(());
+    }
+    Err(Fault::usage(format!(
+        "the path of the socket '{}' has {length} bytes, and a socket's may have {LONGEST_SOCKET}",
+        socket.display()
+    ))
+    .hint("set HEPH_SOCKET to a shorter absolute path, for heph and hephd alike"))
+}
+
+/// One connection, good for one call.
+struct Connection {
+    stream: UnixStream,
+    deadline: Instant,
+}
+
+impl Connection {
+    /// Connects to `socket`; `None` where nobody listens.
+    fn open(socket: &Path, limit: Duration) -> Result<Option<Connection>> {
+        check_length(socket)?;
+        let deadline = Instant::now() + limit;
+        let (sender, receiver) = mpsc::channel();
+        let path = socket.to_owned();
+        // connect(2) blocks while the queue of a listener that accepts nobody is full, and knows no time-out.
+        thread::spawn(move || drop(sender.send(UnixStream::connect(path))));
+        let connected = receiver
+            .recv_timeout(limit)
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        match connected {
+            Ok(stream) => Ok(Some(Connection { stream, deadline })),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error)
+                .with_context(|| format!("cannot connect to hephd at '{}'", socket.display())),
+        }
+    }
+
+    /// Calls `method` and returns its result.
+    fn call<T: DeserializeOwned>(&mut self, method: &str, params: Value) -> Result<T> {
+        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let mut request = request.to_string();
+        request.push('\n');
+        // hephd may answer and hang up before it has read all: its answer tells more than the broken pipe.
+        let sent = self.send(request.as_bytes());
+        let answer = match (self.receive(), sent) {
+            (Ok(answer), _) => answer,
+            (Err(_), Err(error)) | (Err(error), Ok(())) => {
+                return Err(error).context("hephd did not answer");
+            }
+        };
+        read_answer(&answer)
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.set_write_timeout(Some(self.left()?))?;
+        self.stream.write_all(bytes).map_err(timed_out)
+    }
+
+    /// Reads one line.
+    fn receive(&mut self) -> io::Result<Vec<u8>> {
+        let mut answer = Vec::new();
+        let mut chunk = vec![0; 64 * 1024];
+        loop {
+            self.stream.set_read_timeout(Some(self.left()?))?;
+            let read = match self.stream.read(&mut chunk) {
+                Ok(0) => return Err(io::Error::other("it closed the connection")),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(timed_out(error)),
+            };
+            let end = chunk[..read].iter().position(|byte| *byte == b'\n');
+            answer.extend_from_slice(&chunk[..end.unwrap_or(read)]);
+            if end.is_some() {
+                return Ok(answer);
+            }
+            if answer.len() as u64 > LARGEST_ANSWER {
+                return Err(io::Error::other("its answer has no end"));
+            }
+        }
+    }
+
+    /// Returns the time left until the limit.
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(timed_out(io::ErrorKind::WouldBlock.into()));
+        }
+        Ok(left)
+    }
+}
+
+/// A socket's time-out shows as `EAGAIN` (socket(7), `SO_RCVTIMEO`), whose own words would help nobody.
+fn timed_out(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            io::Error::new(io::ErrorKind::TimedOut, "it took too long")
+        }
+        _ => error,
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    result: Option<Value>,
+    error: Option<Refused>,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    code: i64,
+    message: String,
+}
+
+/// Reads hephd's answer: a result, or an error in hephd's words.
+fn read_answer<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    let answer: Answer =
+        serde_json::from_slice(bytes).context("cannot understand hephd's answer")?;
+    if let Some(refused) = answer.error {
+        let fault = Fault::new(printable(&refused.message));
+        return Err(match refused.code {
+            wire::code::NO_TASK => fault.hint("`heph list --all` shows every task with its id"),
+            wire::code::AMBIGUOUS => fault.hint("write more of the id"),
+            wire::code::NO_METHOD => fault.hint(
+                "hephd is of another version than heph; `heph daemon restart` starts the one beside it",
+            ),
+            _ => fault,
+        }
+        .into());
+    }
+    let Some(result) = answer.result else {
+        bail!("hephd's answer has neither a result nor an error");
+    };
+    serde_json::from_value(result).context("cannot understand hephd's answer")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::os::unix::net::UnixListener;
+
+    /// Listens in a folder of its own and answers the first request with `answer`, byte for byte.
+    fn fake(answer: &'static [u8]) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("s");
+        let listener = UnixListener::bind(&socket).unwrap();
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut line = String::new();
+            BufReader::new(&stream).read_line(&mut line).unwrap();
+            stream.write_all(answer).unwrap();
+        });
+        (folder, socket)
+    }
+
+    fn failure(answer: &'static [u8]) -> String {
+        let (_folder, socket) = fake(answer);
+        format!("{:#}", next(&socket).unwrap_err())
+    }
+
+    #[test]
+    fn nobody_there_is_no_error_of_status_and_one_with_a_hint_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing");
+        assert_eq!(status(&missing, LIMIT).unwrap(), None);
+        let stale = folder.path().join("stale");
+        drop(UnixListener::bind(&stale).unwrap());
+        assert_eq!(status(&stale, LIMIT).unwrap(), None);
+        let error = next(&stale).unwrap_err();
+        assert_eq!(error.to_string(), "hephd is not running");
+        assert_eq!(
+            Fault::hint_of(&error),
+            Some("`heph daemon start`, or run `hephd`")
+        );
+    }
+
+    #[test]
+    fn strange_answers_are_errors_in_words() {
+        assert!(failure(b"").contains("it closed the connection"));
+        assert!(failure(b"{\"result\"").contains("it closed the connection"));
+        assert!(failure(b"hello\n").contains("cannot understand"));
+        assert!(failure(b"{}\n").contains("neither"));
+        assert!(failure(b"{\"result\":{\"task\":7}}\n").contains("cannot understand"));
+        let refused = failure(b"{\"error\":{\"code\":-1,\"message\":\"no\\u001b[2J\"}}\n");
+        assert_eq!(refused, "no\\u{1b}[2J");
+    }
+
+    #[test]
+    fn a_hephd_that_never_answers_costs_no_more_than_the_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("s");
+        let _deaf = UnixListener::bind(&socket).unwrap();
+        let error = status(&socket, Duration::from_millis(50)).unwrap_err();
+        assert!(format!("{error:#}").contains("it took too long"));
+    }
+
+    #[test]
+    fn a_long_path_names_the_variable_that_shortens_it() {
+        let error = next(Path::new(&format!("/{}", "x".repeat(200)))).unwrap_err();
+        assert!(error.to_string().contains("has 201 bytes"), "{error}");
+        assert!(Fault::hint_of(&error).unwrap().contains("HEPH_SOCKET"));
+    }
+}

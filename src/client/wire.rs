@@ -1,0 +1,124 @@
+//! The words that hephd and its clients exchange: the same types on both ends, so that they cannot drift apart.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The largest request, in bytes without its newline.
+pub const LARGEST_REQUEST: usize = 1 << 20;
+/// The longest title, in bytes.
+pub const LONGEST_TITLE: usize = 4096;
+
+/// Codes of hephd's errors: those of JSON-RPC 2.0 (section 5.1), and its own from the range left to servers.
+pub mod code {
+    /// Not JSON.
+    pub const PARSE: i64 = -32700;
+    /// JSON, but no request.
+    pub const INVALID_REQUEST: i64 = -32600;
+    /// No such method.
+    pub const NO_METHOD: i64 = -32601;
+    /// The method does not take these parameters.
+    pub const INVALID_PARAMS: i64 = -32602;
+    /// hephd itself failed.
+    pub const INTERNAL: i64 = -32603;
+    /// No such task.
+    pub const NO_TASK: i64 = -32001;
+    /// The beginning of an id fits more than one task.
+    pub const AMBIGUOUS: i64 = -32002;
+    /// The operation id belongs to another operation.
+    pub const OPERATION_REUSED: i64 = -32003;
+    /// The store, or the disk below it, failed; nothing was changed.
+    pub const STORE: i64 = -32004;
+    /// The backup could not be written.
+    pub const BACKUP: i64 = -32005;
+}
+
+/// A task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// Its ULID.
+    pub id: String,
+    /// What to do, in one line.
+    pub title: String,
+    /// Whether it is done.
+    pub state: State,
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// When it was done.
+    pub done_at: Option<Timestamp>,
+}
+
+/// Whether a task is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// To do.
+    Open,
+    /// Done.
+    Done,
+}
+
+/// Which tasks to list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Which {
+    /// Those to do.
+    #[default]
+    Open,
+    /// Those done.
+    Done,
+    /// All.
+    All,
+}
+
+/// What hephd says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its version, as `--version` prints it, without the name.
+    pub version: String,
+    /// Its process id.
+    pub pid: u32,
+    /// `local` or `server`.
+    pub mode: String,
+    /// The path of its store.
+    pub store: String,
+    /// The schema version of its store.
+    pub schema: u32,
+    /// How many tasks it has, open ones.
+    pub open_tasks: u64,
+    /// When it started, RFC 3339 in UTC.
+    pub started_at: String,
+}
+
+/// Returns `text` as it may be shown on a terminal: control characters, and those that reorder a line, are escaped.
+///
+/// hephd refuses titles with control characters, but a store that another release wrote may hold any text.
+pub fn printable(text: &str) -> String {
+    let reorders = |c| matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || reorders(c) {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_steer_a_terminal_is_escaped() {
+        for (text, shown) in [
+            ("plain, žluťoučký 🐎", "plain, žluťoučký 🐎"),
+            ("\u{1b}[2Jgone", "\\u{1b}[2Jgone"),
+            ("a\nb\tc", "a\\nb\\tc"),
+            ("\u{9b}31m", "\\u{9b}31m"),
+            ("abc\u{202e}fed", "abc\\u{202e}fed"),
+        ] {
+            assert_eq!(printable(text), shown);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! hephd: a small task store that runs alone, as a spoke, or as a hub.
+//!
+//! Architecture invariant: nothing here knows that updates exist. It imports neither `release`, `install`, `update`,
+//! `schedule` nor `service`, and no dependency that only they need.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `command` | what a person or a service manager types |
+//! | `server` | connections, and how they end |
+//! | `socket` | the socket's name in the file system |
+//! | `rpc` | JSON-RPC 2.0, pure |
+//! | `keeper` | the thread that has the store |
+//! | `store` | the log of operations and the tasks derived from it |
+//! | `notify`, `print` | what the service manager and the log hear |
+
+mod command;
+mod keeper;
+mod notify;
+mod print;
+mod rpc;
+mod server;
+mod socket;
+mod store;
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use rustix::fs::Mode;
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::client::printable;
+use crate::error::Fault;
+use crate::os::clock;
+pub use command::{Hephd, run};
+use keeper::Keeper;
+use notify::Busy;
+use server::About;
+use store::Store;
+
+/// Runs the daemon on the store and the socket given, until SIGTERM, SIGINT or SIGHUP.
+fn daemon(store: &Path, socket: &Path) -> Result<()> {
+    // Whatever SQLite or the kernel makes here, nobody else reads, not even for an instant.
+    rustix::process::umask(Mode::from_raw_mode(0o077));
+    let started_at = clock::now();
+    let store = open(store)?;
+    let about = About {
+        mode: "local",
+        store: store.path().to_owned(),
+        schema: store.schema(),
+        started_at,
+    };
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(1)
+        .build()
+        .context("cannot start the runtime")?;
+    let (keeper, keeping) = Keeper::start(store)?;
+    let served = runtime.block_on(serve(socket, about, keeper));
+    // A backup that outlasts the draining is given up; it has not appeared under its name.
+    runtime.shutdown_background();
+    let closed = keeping.wait();
+    served?;
+    closed.map_err(|_| Fault::new("the store's thread ended by itself"))?;
+    print::log("hephd ends");
+    Ok(())
+}
+
+/// Opens the store; while that takes long, the service manager hears why.
+fn open(path: &Path) -> Result<Store> {
+    let mut busy = None;
+    Store::open(path, |from, to| {
+        let status = match from {
+            0 => format!("making the store with schema {to}"),
+            _ => format!("migrating the store from schema {from} to {to}"),
+        };
+        print::log(&status);
+        busy = Some(Busy::with(status));
+    })
+}
+
+async fn serve(socket: &Path, about: About, keeper: Keeper) -> Result<()> {
+    // Watched before anybody is told that hephd is ready: from then on, SIGTERM drains.
+    let mut signals = Vec::new();
+    for kind in [
+        SignalKind::terminate(),
+        SignalKind::interrupt(),
+        SignalKind::hangup(),
+    ] {
+        signals.push(signal(kind).context("cannot watch for signals")?);
+    }
+    let (listener, name) = socket::bind(socket)?;
+    let listener = tokio::net::UnixListener::from_std(listener)
+        .with_context(|| format!("cannot listen on the socket '{}'", socket.display()))?;
+    let ready = format!(
+        "hephd {} serves '{}' on '{}'",
+        env!("CARGO_PKG_VERSION"),
+        about.store.display(),
+        socket.display()
+    );
+    // A path may hold a newline, which would begin another line of the log or of the notification.
+    let ready = printable(&ready);
+    print::log(&ready);
+    notify::ready(&ready);
+
+    let watched = keeper.clone();
+    let stop = async {
+        let [terminate, interrupt, hangup] = &mut signals[..] else {
+            return;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = hangup.recv() => {}
+            () = watched.gone() => {}
+        }
+        notify::stopping();
+    };
+    server::serve(listener, name, about, keeper, stop).await;
+    Ok(())
+}

@@ -1,0 +1,338 @@
+//! Connections: accepted, bounded, answered in order, and drained at the end.
+//!
+//! hephd ends in three steps. It gives up the socket's name, so that a client learns at once that nobody is there, and
+//! accepts those who had found it before. It answers every request that had reached it. After five seconds it gives up
+//! on what is left: nothing of that was acknowledged.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Mutex, watch};
+use tokio::task::{self, JoinSet};
+use tokio::time::{sleep, timeout};
+
+use super::keeper::Keeper;
+use super::rpc::{self, Call, Failure, Outcome};
+use super::store::{self, Store};
+use super::{print, socket};
+use crate::client::wire::{LARGEST_REQUEST, Status, code};
+use crate::os::clock;
+
+/// How many connections are served at once; more wait in the kernel's queue.
+const CONNECTIONS: usize = 256;
+/// How long a connection may say nothing, and how long a request may take to arrive.
+const IDLE: Duration = Duration::from_secs(5 * 60);
+/// How long a client may take to read its answer.
+const SLOW: Duration = Duration::from_secs(30);
+/// How long the end may take.
+const DRAIN: Duration = Duration::from_secs(5);
+/// While ending: how long it takes to tell that nothing more has come.
+const QUIET: Duration = Duration::from_millis(10);
+
+/// What is said of this hephd, whatever its store holds.
+#[derive(Debug)]
+pub struct About {
+    /// `local` or `server`.
+    pub mode: &'static str,
+    /// Where the store is.
+    pub store: PathBuf,
+    /// The schema of the store.
+    pub schema: u32,
+    /// When this hephd started.
+    pub started_at: Timestamp,
+}
+
+/// What all connections share.
+#[derive(Debug)]
+struct Shared {
+    about: About,
+    keeper: Keeper,
+    // One at a time: a backup reads the whole store.
+    backup: Mutex<()>,
+}
+
+/// Serves `listener` until `stop` is done, then drains.
+pub async fn serve(
+    listener: UnixListener,
+    name: socket::Name,
+    about: About,
+    keeper: Keeper,
+    stop: impl Future<Output = ()>,
+) {
+    let shared = Arc::new(Shared {
+        about,
+        keeper,
+        backup: Mutex::new(()),
+    });
+    let (stopping, stopped) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
+                Ok((stream, _)) if is_ours(&stream) => {
+                    connections.spawn(converse(stream, Arc::clone(&shared), stopped.clone()));
+                }
+                Ok(_) => print::log("refused a connection of another user"),
+                Err(error) => {
+                    // Out of descriptors, most likely; it passes when a connection ends.
+                    print::log(format!("cannot accept a connection: {error}"));
+                    sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+    drop(name);
+    // Without a name nobody joins the queue; this ends.
+    while let Ok(Ok((stream, _))) = timeout(QUIET, listener.accept()).await {
+        if is_ours(&stream) {
+            connections.spawn(converse(stream, Arc::clone(&shared), stopped.clone()));
+        }
+    }
+    drop(listener);
+    // Fails only if no connection is left to hear it.
+    let _ = stopping.send(true);
+    let drained = timeout(DRAIN, async {
+        while connections.join_next().await.is_some() {}
+    });
+    if drained.await.is_err() {
+        print::log(format!(
+            "gave up on {} connections after {DRAIN:?}",
+            connections.len()
+        ));
+    }
+}
+
+/// Returns whether the process at the other end has this process's user.
+fn is_ours(stream: &UnixStream) -> bool {
+    stream
+        .peer_cred()
+        .is_ok_and(|peer| peer.uid() == rustix::process::geteuid().as_raw())
+}
+
+/// Answers the requests of one client, in order, until either side ends it.
+async fn converse(stream: UnixStream, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
+    let mut lines = Lines::new(stream);
+    let mut last_ones = false;
+    loop {
+        if last_ones && !lines.has_one() {
+            return;
+        }
+        let line = tokio::select! {
+            biased;
+            line = lines.next() => line,
+            _ = stopped.changed(), if !last_ones => {
+                lines.read_what_has_come().await;
+                last_ones = true;
+                continue;
+            }
+            () = sleep(IDLE) => return,
+        };
+        let answer = match line {
+            Ok(Line::Request(line)) => answer(&shared, line).await,
+            Ok(Line::TooLong) => {
+                let failure = Failure::new(
+                    code::INVALID_REQUEST,
+                    format!("a request has at most {LARGEST_REQUEST} bytes"),
+                );
+                lines.write(&rpc::answer(&Value::Null, Err(failure))).await;
+                lines.discard().await;
+                return;
+            }
+            Ok(Line::Unfinished) => {
+                let failure = Failure::new(code::PARSE, "a request ends with a newline");
+                lines.write(&rpc::answer(&Value::Null, Err(failure))).await;
+                return;
+            }
+            Ok(Line::End) | Err(_) => return,
+        };
+        if let Some(answer) = answer
+            && !lines.write(&answer).await
+        {
+            return;
+        }
+    }
+}
+
+/// Does what `line` asks for; returns the line that answers it, unless it is a notification.
+async fn answer(shared: &Arc<Shared>, line: Vec<u8>) -> Option<Vec<u8>> {
+    let request = rpc::read(&line);
+    let id = request.id;
+    let call = match request.call {
+        Ok(call) => call,
+        Err(failure) => return id.map(|id| rpc::answer(&id, Err(failure))),
+    };
+    if let Call::Backup(backup) = call {
+        let outcome = write_backup(shared, backup.path).await;
+        return id.map(|id| rpc::answer(&id, outcome));
+    }
+    let for_store = Arc::clone(shared);
+    let unanswered = id.clone();
+    let done = shared.keeper.call(move |store| {
+        let outcome = perform(&for_store.about, store, call, clock::now());
+        // A long list becomes text here, where nobody else waits for it.
+        id.map(|id| rpc::answer(&id, outcome))
+    });
+    done.await.unwrap_or_else(|_| {
+        let failure = Failure::new(code::INTERNAL, "hephd has lost its store and ends");
+        unanswered.map(|id| rpc::answer(&id, Err(failure)))
+    })
+}
+
+/// Does `call` with the store.
+fn perform(
+    about: &About,
+    store: &mut Store,
+    call: Call,
+    now: Timestamp,
+) -> Result<Outcome, Failure> {
+    let outcome = match call {
+        Call::Status => Outcome::Status(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            mode: about.mode.to_owned(),
+            store: about.store.display().to_string(),
+            schema: about.schema,
+            open_tasks: store.open_tasks()?,
+            started_at: about.started_at.to_string(),
+        }),
+        Call::Add(add) => Outcome::Task {
+            task: store.add(&add.title, add.op_id.map(|id| id.0), now)?,
+        },
+        Call::List(list) => Outcome::Tasks {
+            tasks: store.list(list.state)?,
+        },
+        Call::Next => Outcome::Perhaps {
+            task: store.next()?,
+        },
+        Call::Done(done) => Outcome::Task {
+            task: store.done(&done.id, done.op_id.map(|id| id.0), now)?,
+        },
+        Call::Backup(_) => {
+            let message = "a backup is not written by the store's own thread";
+            return Err(Failure::new(code::INTERNAL, message));
+        }
+    };
+    Ok(outcome)
+}
+
+/// Writes a copy of the store, on a thread of its own so that writes go on meanwhile.
+async fn write_backup(shared: &Arc<Shared>, path: String) -> Result<Outcome, Failure> {
+    let _one = shared.backup.lock().await;
+    // Nothing here may keep the store's thread alive: a backup may outlast the daemon's patience.
+    let source = shared.about.store.clone();
+    let target = PathBuf::from(&path);
+    let copied = task::spawn_blocking(move || store::write_copy(&source, &target));
+    match copied.await {
+        Ok(Ok(())) => Ok(Outcome::Written { path }),
+        Ok(Err(error)) => Err(Failure::new(code::BACKUP, crate::error::one_line(&error))),
+        Err(_) => Err(Failure::new(code::INTERNAL, "the backup was given up")),
+    }
+}
+
+/// What a client sent.
+enum Line {
+    /// A line, without its newline.
+    Request(Vec<u8>),
+    /// More than a request may have.
+    TooLong,
+    /// The end, in the middle of a line.
+    Unfinished,
+    /// The end.
+    End,
+}
+
+/// A connection, line by line.
+struct Lines {
+    stream: UnixStream,
+    buffer: Vec<u8>,
+    // How much of the buffer is known to have no newline.
+    searched: usize,
+}
+
+impl Lines {
+    fn new(stream: UnixStream) -> Lines {
+        Lines {
+            stream,
+            buffer: Vec::new(),
+            searched: 0,
+        }
+    }
+
+    /// Returns the place of the first newline in the buffer.
+    fn newline(&self) -> Option<usize> {
+        let found = self.buffer[self.searched..]
+            .iter()
+            .position(|byte| *byte == b'\n');
+        found.map(|place| self.searched + place)
+    }
+
+    fn has_one(&self) -> bool {
+        self.newline().is_some()
+    }
+
+    /// Returns the next line. Dropped before it is done, it loses nothing.
+    async fn next(&mut self) -> io::Result<Line> {
+        loop {
+            if let Some(end) = self.newline() {
+                let rest = self.buffer.split_off(end + 1);
+                let mut line = std::mem::replace(&mut self.buffer, rest);
+                line.pop();
+                self.searched = 0;
+                return Ok(if line.len() > LARGEST_REQUEST {
+                    Line::TooLong
+                } else {
+                    Line::Request(line)
+                });
+            }
+            self.searched = self.buffer.len();
+            if self.buffer.len() > LARGEST_REQUEST {
+                return Ok(Line::TooLong);
+            }
+            self.buffer.reserve(4096);
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Ok(if self.buffer.is_empty() {
+                    Line::End
+                } else {
+                    Line::Unfinished
+                });
+            }
+        }
+    }
+
+    /// Reads what the client has sent so far, as much of it as one request may have.
+    async fn read_what_has_come(&mut self) {
+        while self.buffer.len() <= LARGEST_REQUEST {
+            self.buffer.reserve(4096);
+            let read = self.stream.read_buf(&mut self.buffer);
+            if !matches!(timeout(QUIET, read).await, Ok(Ok(1..))) {
+                return;
+            }
+        }
+    }
+
+    /// Writes an answer; returns whether the client took it.
+    async fn write(&mut self, answer: &[u8]) -> bool {
+        matches!(
+            timeout(SLOW, self.stream.write_all(answer)).await,
+            Ok(Ok(()))
+        )
+    }
+
+    /// Reads on for a moment without keeping anything: closing with bytes unread would take the answer away from the
+    /// client, who is still writing.
+    async fn discard(&mut self) {
+        drop(self.stream.shutdown().await);
+        self.buffer = vec![0; 64 * 1024];
+        let read = async { while matches!(self.stream.read(&mut self.buffer).await, Ok(1..)) {} };
+        drop(timeout(Duration::from_secs(1), read).await);
+    }
+}

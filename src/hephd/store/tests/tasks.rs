@@ -1,0 +1,234 @@
+//! Tasks: added, found, done; and the state that is nothing but the log, replayed.
+
+use std::collections::BTreeMap;
+use std::slice;
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn what_was_acknowledged_is_there_after_a_restart() {
+    let home = Home::new();
+    let mut store = home.open();
+    let milk = store.add(" milk ", None, at(1)).unwrap();
+    let bread = store.add("bread", None, at(2)).unwrap();
+    let done = store.done(&milk.id, None, at(3)).unwrap();
+    assert_eq!(
+        (milk.title.as_str(), milk.state, done.done_at),
+        ("milk", State::Open, Some(at(3)))
+    );
+    drop(store);
+
+    let store = home.open();
+    assert_eq!(store.list(Which::Open).unwrap(), slice::from_ref(&bread));
+    assert_eq!(store.list(Which::Done).unwrap(), slice::from_ref(&done));
+    assert_eq!(store.list(Which::All).unwrap(), [done, bread.clone()]);
+    assert_eq!(store.next().unwrap(), Some(bread));
+    assert_eq!(store.open_tasks().unwrap(), 1);
+}
+
+#[test]
+fn the_oldest_open_task_is_next_also_when_the_clock_went_back() {
+    let home = Home::new();
+    let mut store = home.open();
+    store.add("second", None, at(2000)).unwrap();
+    let first = store.add("first", None, at(0)).unwrap();
+    assert_eq!(store.next().unwrap(), Some(first.clone()));
+    let all = store.list(Which::All).unwrap();
+    assert_eq!(all[0], first);
+    assert!(all[0].id > all[1].id, "ids still go up");
+}
+
+#[test]
+fn titles_that_are_none_are_refused() {
+    let home = Home::new();
+    let mut store = home.open();
+    for (title, why) in [
+        ("", "is empty"),
+        (" \t ", "is empty"),
+        ("a\nb", "control character"),
+        ("\u{1b}[2J", "control character"),
+        ("a\u{0}b", "control character"),
+        ("a\u{85}b", "control character"),
+        (&"x".repeat(4097), "4097 bytes"),
+        (&"ž".repeat(2049), "4098 bytes"),
+    ] {
+        let refusal = store.add(title, None, at(1)).unwrap_err().to_string();
+        assert!(refusal.contains(why), "{title:?}: {refusal}");
+    }
+    store.add(&"x".repeat(4096), None, at(1)).unwrap();
+    assert_eq!(store.list(Which::All).unwrap().len(), 1);
+}
+
+#[test]
+fn a_retried_operation_is_done_once() {
+    let home = Home::new();
+    let mut store = home.open();
+    let operation = Ulid::generate();
+    let task = store.add("once", Some(operation), at(1)).unwrap();
+    assert_eq!(store.add(" once", Some(operation), at(9)).unwrap(), task);
+    drop(store);
+    let mut store = home.open();
+    assert_eq!(store.add("once", Some(operation), at(9)).unwrap(), task);
+    assert_eq!(store.list(Which::All).unwrap(), slice::from_ref(&task));
+
+    let other = store.add("other", Some(operation), at(9));
+    assert!(matches!(other, Err(Refusal::OperationReused(_))));
+    let done = store.done(&task.id, Some(operation), at(9));
+    assert!(matches!(done, Err(Refusal::OperationReused(_))));
+
+    let operation = Ulid::generate();
+    let done = store.done(&task.id, Some(operation), at(10)).unwrap();
+    assert_eq!(store.done(&task.id, Some(operation), at(11)).unwrap(), done);
+    assert_eq!(store.done(&task.id, None, at(12)).unwrap(), done);
+}
+
+#[test]
+fn a_full_disk_refuses_the_task_and_loses_none() {
+    let home = Home::new();
+    let mut store = home.open();
+    let pages: u32 = store
+        .connection
+        .query_row("PRAGMA page_count", [], |row| row.get(0))
+        .unwrap();
+    let limit = |store: &Store, pages: u32| {
+        let sql = format!("PRAGMA max_page_count = {pages}");
+        store.connection.query_row(&sql, [], |_| Ok(())).unwrap();
+    };
+    limit(&store, pages + 4);
+    let title = "x".repeat(1000);
+    let mut kept = 0;
+    let refusal = loop {
+        match store.add(&title, None, at(kept)) {
+            Ok(_) => kept += 1,
+            Err(refusal) => break refusal.to_string(),
+        }
+        assert!(kept < 1000, "never full");
+    };
+    assert!(refusal.contains("full"), "{refusal}");
+    let count = |store: &Store| i64::try_from(store.list(Which::All).unwrap().len()).unwrap();
+    assert_eq!(count(&store), kept);
+    limit(&store, 1 << 20);
+    store.add("again", None, at(kept)).unwrap();
+    drop(store);
+    assert_eq!(count(&home.open()), kept + 1);
+}
+
+#[test]
+fn a_task_is_found_by_a_beginning_that_only_it_has() {
+    let home = Home::new();
+    let mut store = home.open();
+    let one = store.add("one", None, at(0)).unwrap();
+    let two = store.add("two", None, at(1 << 40)).unwrap();
+    let differs = one
+        .id
+        .bytes()
+        .zip(two.id.bytes())
+        .position(|(one, two)| one != two)
+        .unwrap();
+    let shared = &one.id[..differs];
+    assert!(matches!(
+        store.done(shared, None, at(9)),
+        Err(Refusal::Ambiguous(_))
+    ));
+    let beginning = one.id[..=differs].to_lowercase();
+    assert_eq!(store.done(&beginning, None, at(9)).unwrap().id, one.id);
+    for id in ["", "%", "_", "' OR 1=1", &format!("{}0", one.id), "é"] {
+        assert!(
+            matches!(store.done(id, None, at(9)), Err(Refusal::BadId(_))),
+            "{id:?}"
+        );
+    }
+    assert!(matches!(
+        store.done("7ZZZ", None, at(9)),
+        Err(Refusal::NoTask(_))
+    ));
+}
+
+#[test]
+fn the_log_cannot_be_changed_behind_its_back() {
+    let home = Home::new();
+    home.with(&["kept"]);
+    let connection = home.connect();
+    assert!(connection.execute("DELETE FROM ops", []).is_err());
+    assert!(
+        connection
+            .execute("UPDATE ops SET body = '{}'", [])
+            .is_err()
+    );
+}
+
+/// One thing a client may do, on one of few tasks so that they meet.
+#[derive(Clone, Debug)]
+enum Act {
+    Add(u8),
+    Done(u8),
+    Strange(u8),
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = prop_oneof![
+        (0u8..8).prop_map(Act::Add),
+        (0u8..8).prop_map(Act::Done),
+        (0u8..8).prop_map(Act::Strange),
+    ];
+    proptest::collection::vec(act, 0..40)
+}
+
+fn operation(number: usize, act: &Act) -> Operation {
+    let id = format!("OP{number:04}");
+    let task = |task: &u8| format!("TASK{task}");
+    let created_at = i64::try_from(number).unwrap();
+    match act {
+        Act::Add(which) => Operation::add(id, task(which), &format!("title {number}"), created_at),
+        Act::Done(which) => Operation::done(id, task(which), created_at),
+        Act::Strange(which) => Operation {
+            kind: "task.paint".to_owned(),
+            ..Operation::done(id, task(which), created_at)
+        },
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn the_state_is_the_log_replayed_and_what_a_simple_model_says(acts in acts()) {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut connection, 0, STEPS).unwrap();
+        let mut model = BTreeMap::new();
+        for (number, act) in acts.iter().enumerate() {
+            let operation = operation(number, act);
+            // A repeated operation is not in the log twice, so it is not derived twice either.
+            prop_assert!(log::append(&connection, &operation).unwrap());
+            prop_assert!(!log::append(&connection, &operation).unwrap());
+            log::derive(&connection, &operation).unwrap();
+            let at = operation.created_at;
+            match act {
+                Act::Add(_) => {
+                    let title = format!("title {number}");
+                    model.entry(operation.task).or_insert((title, at, None));
+                }
+                Act::Done(_) => {
+                    if let Some((_, _, done @ None)) = model.get_mut(&operation.task) {
+                        *done = Some(at);
+                    }
+                }
+                Act::Strange(_) => {}
+            }
+        }
+        let before = derived(&connection);
+        log::derive_anew(&connection).unwrap();
+        prop_assert_eq!(&derived(&connection), &before);
+        prop_assert_eq!(before.len(), model.len());
+        for (row, (id, (title, created, done))) in before.iter().zip(&model) {
+            let (id, title, created, done): (_, _, _, Option<i64>) = (id, title, created, *done);
+            let task: (String, i64, Option<i64>) = connection
+                .query_row("SELECT title, created_at, done_at FROM tasks WHERE id = ?1", [id], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                })
+                .unwrap();
+            prop_assert_eq!(task, (title.clone(), *created, done), "{}", row);
+        }
+    }
+}
