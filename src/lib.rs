@@ -8,6 +8,7 @@
 //! | [`error`] | faults with an exit code and a hint |
 //! | [`release`] | what is out there: versions, feeds, the decision |
 //! | [`install`] | how a release becomes files: deliveries, slots, links |
+//! | [`service`] | hephd as a service of the operating system |
 //! | [`hephd`] | the daemon: socket, store |
 //! | [`client`] | the thin client of hephd's socket |
 //! | [`os`] | the edges: process, http, files, lock, clock |
@@ -27,3 +28,4 @@ pub mod interval;
 pub mod os;
 pub mod paths;
 pub mod release;
+pub mod service;

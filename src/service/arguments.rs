@@ -1,0 +1,253 @@
+//! The flags of hephd that a service file bakes in, and how they are kept from one file to the next.
+
+use std::collections::BTreeMap;
+
+use crate::error::Fault;
+
+/// A flag of hephd that can be baked into its service file. The order is that of the baked command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Flag {
+    /// `--mode`.
+    Mode,
+    /// `--hub-url`.
+    HubUrl,
+    /// `--http-addr`.
+    HttpAddr,
+    /// `--oidc-issuer`.
+    OidcIssuer,
+    /// `--oidc-audience`.
+    OidcAudience,
+    /// `--oidc-client-id`.
+    OidcClientId,
+}
+
+impl Flag {
+    /// Every flag, in order.
+    pub const ALL: [Flag; 6] = [
+        Flag::Mode,
+        Flag::HubUrl,
+        Flag::HttpAddr,
+        Flag::OidcIssuer,
+        Flag::OidcAudience,
+        Flag::OidcClientId,
+    ];
+
+    /// Returns its name, without the dashes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Flag::Mode => "mode",
+            Flag::HubUrl => "hub-url",
+            Flag::HttpAddr => "http-addr",
+            Flag::OidcIssuer => "oidc-issuer",
+            Flag::OidcAudience => "oidc-audience",
+            Flag::OidcClientId => "oidc-client-id",
+        }
+    }
+
+    /// Returns the flag called `name`, with or without leading dashes.
+    pub fn named(name: &str) -> Option<Flag> {
+        let name = name.strip_prefix("--").unwrap_or(name);
+        Flag::ALL.into_iter().find(|flag| flag.name() == name)
+    }
+}
+
+/// A set of flags with their values, each of which every service file can carry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Baked(BTreeMap<Flag, String>);
+
+impl Baked {
+    /// Adds `flag`, or replaces its value.
+    ///
+    /// # Errors
+    ///
+    /// The value is empty or holds characters that [`check_text`] refuses.
+    pub fn set(&mut self, flag: Flag, value: impl Into<String>) -> Result<(), Fault> {
+        let value = value.into();
+        if value.is_empty() {
+            return Err(Fault::usage(format!("--{} is empty", flag.name()))
+                .hint(format!("to remove it, pass --unset {}", flag.name())));
+        }
+        check_text(&format!("--{}", flag.name()), &value)?;
+        self.0.insert(flag, value);
+        Ok(())
+    }
+
+    /// Returns the value of `flag`.
+    pub fn get(&self, flag: Flag) -> Option<&str> {
+        self.0.get(&flag).map(String::as_str)
+    }
+
+    /// Returns the flags with their values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Flag, &str)> {
+        self.0.iter().map(|(flag, value)| (*flag, value.as_str()))
+    }
+
+    /// Returns what is baked next: every flag of `self` that is not in `unset`, replaced and joined by those of `passed`.
+    pub fn merge(&self, passed: &Baked, unset: &[Flag]) -> Baked {
+        let mut merged = self.0.clone();
+        merged.retain(|flag, _| !unset.contains(flag));
+        merged.extend(passed.0.clone());
+        Baked(merged)
+    }
+
+    /// Returns the arguments of hephd. Value and name are one argument, so that no value can be taken for another flag.
+    pub fn to_arguments(&self) -> Vec<String> {
+        self.iter()
+            .map(|(flag, value)| format!("--{}={value}", flag.name()))
+            .collect()
+    }
+
+    /// Reads arguments of hephd back, also as a person would write them (`--mode local`); the last of two wins.
+    /// Returns, beside the flags, the arguments that are none that heph bakes.
+    ///
+    /// # Errors
+    ///
+    /// A value is one that [`Baked::set`] refuses.
+    pub fn from_arguments(arguments: &[String]) -> Result<(Baked, Vec<String>), Fault> {
+        let mut baked = Baked::default();
+        let mut foreign = Vec::new();
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            let long = argument.strip_prefix("--").unwrap_or_default();
+            let (name, inline) = match long.split_once('=') {
+                Some((name, value)) => (name, Some(value)),
+                None => (long, None),
+            };
+            let Some(flag) = Flag::ALL.into_iter().find(|flag| flag.name() == name) else {
+                foreign.push(argument.clone());
+                continue;
+            };
+            match inline.or_else(|| arguments.next().map(String::as_str)) {
+                Some(value) => baked.set(flag, value)?,
+                None => foreign.push(argument.clone()),
+            }
+        }
+        Ok((baked, foreign))
+    }
+}
+
+/// Checks that systemd units and property lists can both carry `text`; `what` names it in the error.
+///
+/// # Errors
+///
+/// It holds control characters, such as newlines, or Unicode noncharacters: systemd drops lines with those (`utf8.c`),
+/// XML 1.0 has no way to write them (section 2.2).
+pub fn check_text(what: &str, text: &str) -> Result<(), Fault> {
+    let unfit = |c: &char| {
+        let noncharacter =
+            ('\u{fdd0}'..='\u{fdef}').contains(c) || u32::from(*c) & 0xfffe == 0xfffe;
+        c.is_control() || noncharacter
+    };
+    match text.chars().find(unfit) {
+        None => Ok(()),
+        Some(c) => Err(Fault::usage(format!(
+            "{what} holds the character '{}', which a service file cannot carry",
+            c.escape_unicode()
+        ))
+        .hint("newlines, tabs and other control characters are refused")),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Texts that [`check_text`] accepts, full of what quoting gets wrong.
+    pub(crate) fn any_text() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            "[ '\"\\\\%$&<>;=-]{1,4}",
+            "[a-z]{1,3}",
+            "(\\$\\{HOME\\}|\\$x|%h|%%|\\\\n|\\\\x41|&amp;|\\]\\]>|<!--|--|é|日本|😀)",
+            "\\PC{1,4}",
+        ];
+        proptest::collection::vec(piece, 1..6)
+            .prop_map(|pieces| pieces.concat())
+            .prop_filter("only what a service file carries", |text| {
+                check_text("text", text).is_ok()
+            })
+    }
+
+    pub(crate) fn any_baked() -> impl Strategy<Value = Baked> {
+        proptest::collection::btree_map(
+            proptest::sample::select(Flag::ALL.as_slice()),
+            any_text(),
+            0..=6,
+        )
+        .prop_map(Baked)
+    }
+
+    fn baked(flags: &[(Flag, &str)]) -> Baked {
+        let mut baked = Baked::default();
+        for (flag, value) in flags {
+            baked.set(*flag, *value).unwrap();
+        }
+        baked
+    }
+
+    #[test]
+    fn what_is_passed_replaces_what_is_unset_goes_and_the_rest_stays() {
+        let existing = baked(&[
+            (Flag::Mode, "local"),
+            (Flag::HubUrl, "https://a"),
+            (Flag::HttpAddr, ":1"),
+        ]);
+        let passed = baked(&[(Flag::HubUrl, "https://b"), (Flag::OidcIssuer, "https://i")]);
+        let merged = existing.merge(&passed, &[Flag::HttpAddr, Flag::OidcAudience]);
+        assert_eq!(
+            merged.to_arguments(),
+            [
+                "--mode=local",
+                "--hub-url=https://b",
+                "--oidc-issuer=https://i"
+            ]
+        );
+    }
+
+    #[test]
+    fn arguments_are_read_as_people_write_them_and_foreign_ones_are_named() {
+        let read = |words: &[&str]| {
+            Baked::from_arguments(&words.iter().map(ToString::to_string).collect::<Vec<_>>())
+                .unwrap()
+        };
+        let (flags, foreign) = read(&["--mode", "local", "--hub-url=a=b", "-v", "--mode=server"]);
+        assert_eq!(
+            flags,
+            baked(&[(Flag::Mode, "server"), (Flag::HubUrl, "a=b")])
+        );
+        assert_eq!(foreign, ["-v"]);
+        assert_eq!(read(&["--hub-url"]).1, ["--hub-url"]);
+        assert_eq!(read(&["mode", "--modest=x"]).1, ["mode", "--modest=x"]);
+    }
+
+    #[test]
+    fn what_no_service_file_can_carry_is_refused_with_its_name() {
+        for bad in [
+            "", "a\nb", "a\tb", "\u{7f}", "\u{85}", "\u{fffe}", "\u{fdd0}",
+        ] {
+            let error = Baked::default().set(Flag::HubUrl, bad).unwrap_err();
+            assert!(error.to_string().contains("--hub-url"), "{bad:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn flags_are_found_by_name_with_or_without_dashes() {
+        assert_eq!(Flag::named("--hub-url"), Some(Flag::HubUrl));
+        assert_eq!(Flag::named("hub-url"), Some(Flag::HubUrl));
+        assert_eq!(Flag::named("-hub-url"), None);
+        assert_eq!(Flag::named("hub_url"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_baked_is_read_back(flags in any_baked()) {
+            prop_assert_eq!(Baked::from_arguments(&flags.to_arguments()).unwrap(), (flags, Vec::new()));
+        }
+
+        #[test]
+        fn merging_twice_changes_nothing_more(old in any_baked(), new in any_baked()) {
+            let once = old.merge(&new, &[Flag::Mode]);
+            prop_assert_eq!(once.merge(&new, &[Flag::Mode]), once);
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! What a service file says, whichever service manager it is for.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::arguments::{Baked, check_text};
+use crate::error::Fault;
+use crate::paths::Paths;
+
+/// The template version that this heph writes. Raise it, here and in `templates/`, with every change of a template.
+pub const TEMPLATE: u32 = 1;
+
+/// What every generated file says near its top, before its template version.
+const MARKER: &str = "Made by heph, template ";
+
+/// The variables that tell hephd where things are. `XDG_RUNTIME_DIR` is not one: the service manager gives its own.
+const VARIABLES: [&str; 7] = [
+    "HEPH_CONFIG",
+    "HEPH_DB",
+    "HEPH_SOCKET",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_STATE_HOME",
+];
+
+/// The variables that a service file sets for hephd.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Environment(BTreeMap<&'static str, String>);
+
+impl Environment {
+    /// Returns those of `variables` that tell hephd where things are. Empty and relative ones count as unset, as they do
+    /// for the XDG base directories.
+    ///
+    /// # Errors
+    ///
+    /// One holds what no service file can carry.
+    pub fn from_variables(
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Environment> {
+        let mut environment = Environment::default();
+        for (name, value) in variables {
+            let known = VARIABLES.into_iter().find(|known| name == *known);
+            if let Some(name) = known.filter(|_| Path::new(&value).is_absolute()) {
+                environment
+                    .0
+                    .insert(name, carried(name, value.as_os_str().as_ref())?);
+            }
+        }
+        Ok(environment)
+    }
+
+    /// Returns the environment with the variables of `newer` added and replaced.
+    pub fn merge(&self, newer: &Environment) -> Environment {
+        let mut merged = self.0.clone();
+        merged.extend(newer.0.clone());
+        Environment(merged)
+    }
+
+    /// Returns the names and values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+
+    /// Returns the data folder of a hephd with this environment.
+    pub fn data(&self, paths: &Paths) -> PathBuf {
+        // The `directories` crate knows no XDG variables on macOS.
+        match self.0.get("XDG_DATA_HOME") {
+            Some(data) if !cfg!(target_os = "macos") => Path::new(data).join("heph"),
+            _ => paths.data.clone(),
+        }
+    }
+
+    /// Returns the log of a hephd with this environment.
+    pub fn log(&self, paths: &Paths) -> PathBuf {
+        self.data(paths).join("hephd.log")
+    }
+
+    /// Returns the store of a hephd with this environment.
+    pub fn store(&self, paths: &Paths) -> PathBuf {
+        match self.0.get("HEPH_DB") {
+            Some(store) => PathBuf::from(store),
+            None if self.0.contains_key("XDG_DATA_HOME") => self.data(paths).join("heph.db"),
+            None => paths.store.clone(),
+        }
+    }
+
+    /// Returns the socket of a hephd with this environment, whose service manager gives it the folder `runtime`.
+    pub fn socket(&self, paths: &Paths, runtime: Option<&Path>) -> PathBuf {
+        match (self.0.get("HEPH_SOCKET"), runtime) {
+            (Some(socket), _) => PathBuf::from(socket),
+            (None, Some(runtime)) => runtime.join("heph/hephd.sock"),
+            (None, None) => self.data(paths).join("hephd.sock"),
+        }
+    }
+}
+
+/// All that a generated service file depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// The absolute path of hephd, never one into a slot.
+    pub program: String,
+    /// Its flags.
+    pub flags: Baked,
+    /// Its environment.
+    pub environment: Environment,
+    /// The file that its output is appended to.
+    pub log: String,
+}
+
+impl Definition {
+    /// Returns a definition that every back end can render.
+    ///
+    /// # Errors
+    ///
+    /// A path is not absolute, or no service file can carry it.
+    pub fn new(
+        program: &Path,
+        flags: Baked,
+        environment: Environment,
+        log: &Path,
+    ) -> Result<Definition> {
+        let path = |what, path: &Path| {
+            if !path.is_absolute() {
+                let message = format!("{what} is the relative path '{}'", path.display());
+                return Err(Fault::usage(message));
+            }
+            carried(what, path)
+        };
+        Ok(Definition {
+            program: path("the path of hephd", program)?,
+            flags,
+            environment,
+            log: path("the path of the log", log)?,
+        })
+    }
+}
+
+/// What a service file on disk says, read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The program it starts.
+    pub program: PathBuf,
+    /// The flags that heph bakes.
+    pub flags: Baked,
+    /// Arguments that heph does not know: edited in, or baked by a newer heph.
+    pub foreign: Vec<String>,
+    /// The variables that heph bakes; others are not kept.
+    pub environment: Environment,
+    /// The log, where it names one.
+    pub log: Option<PathBuf>,
+}
+
+impl Written {
+    /// Returns what a file with this command line, these variables and this log says.
+    ///
+    /// # Errors
+    ///
+    /// There is no program, or a value is one that heph would not have written.
+    pub fn new(
+        command: Vec<String>,
+        variables: Vec<(String, String)>,
+        log: Option<String>,
+    ) -> Result<Written> {
+        let (program, arguments) = command.split_first().context("it names no program")?;
+        let program = PathBuf::from(program);
+        if !program.is_absolute() {
+            anyhow::bail!("its program '{}' is no absolute path", program.display());
+        }
+        let (flags, foreign) = Baked::from_arguments(arguments)?;
+        let variables = variables
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        Ok(Written {
+            program,
+            flags,
+            foreign,
+            environment: Environment::from_variables(variables)?,
+            log: log.map(PathBuf::from),
+        })
+    }
+
+    /// Returns the definition that would write the same again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Definition::new`].
+    pub fn definition(&self, paths: &Paths) -> Result<Definition> {
+        let log = self
+            .log
+            .clone()
+            .unwrap_or_else(|| self.environment.log(paths));
+        Definition::new(
+            &self.program,
+            self.flags.clone(),
+            self.environment.clone(),
+            &log,
+        )
+    }
+}
+
+/// Returns the template version in the marker of `text`; `None` where a person made the file.
+pub fn template_of(text: &str) -> Option<u32> {
+    let line = text.lines().take(3).find_map(|line| {
+        line.trim_start_matches("# ")
+            .trim_start_matches("<!-- ")
+            .strip_prefix(MARKER)
+    })?;
+    line.split('.').next()?.parse().ok()
+}
+
+/// Returns `template` with its placeholders filled: a line with `{{name}}` is repeated for each value of that name, and
+/// vanishes where there is none.
+pub fn fill(template: &str, values: &[(&str, Vec<String>)]) -> String {
+    let mut text = String::new();
+    for line in template.lines() {
+        // What is filled in is not looked at again, so a value may hold braces.
+        let hole = values.iter().find_map(|(name, values)| {
+            let (before, after) = line.split_once(&format!("{{{{{name}}}}}"))?;
+            Some((before, values, after))
+        });
+        match hole {
+            None => text.extend([line, "\n"]),
+            Some((before, values, after)) => {
+                for value in values {
+                    text.extend([before, value, after, "\n"]);
+                }
+            }
+        }
+    }
+    text
+}
+
+/// Returns `path` as text that every service file can carry; `what` names it in the error.
+fn carried(what: &str, path: &Path) -> Result<String, Fault> {
+    let text = path.to_str().ok_or_else(|| {
+        Fault::usage(format!("{what} is not UTF-8: '{}'", path.display()))
+            .hint("service files are UTF-8: use another path")
+    })?;
+    check_text(what, text)?;
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::super::arguments::tests::{any_baked, any_text};
+    use super::*;
+    use proptest::prelude::*;
+
+    pub(crate) fn any_definition() -> impl Strategy<Value = Definition> {
+        let path = || any_text().prop_map(|text| format!("/{text}/x"));
+        let variables =
+            proptest::collection::btree_map(proptest::sample::select(&VARIABLES[..]), path(), 0..4);
+        (path(), any_baked(), variables, path()).prop_map(|(program, flags, variables, log)| {
+            Definition {
+                program,
+                flags,
+                environment: Environment(variables),
+                log,
+            }
+        })
+    }
+
+    pub(crate) fn environment(variables: &[(&str, &str)]) -> Environment {
+        Environment::from_variables(
+            variables
+                .iter()
+                .map(|(name, value)| (name.into(), value.into())),
+        )
+        .unwrap()
+    }
+
+    pub(crate) fn paths() -> Paths {
+        Paths {
+            home: "/home/me".into(),
+            config: "/home/me/.config/heph/config.toml".into(),
+            data: "/home/me/.local/share/heph".into(),
+            state: "/home/me/.local/state/heph".into(),
+            cache: "/home/me/.cache/heph".into(),
+            store: "/home/me/.local/share/heph/heph.db".into(),
+            socket: "/run/user/1/heph/hephd.sock".into(),
+            systemd_units: "/home/me/.config/systemd/user".into(),
+            launch_agents: "/home/me/Library/LaunchAgents".into(),
+        }
+    }
+
+    #[test]
+    fn only_absolute_paths_of_known_variables_are_baked() {
+        let baked = environment(&[
+            ("HOME", "/home/me"),
+            ("XDG_DATA_HOME", "relative"),
+            ("XDG_STATE_HOME", ""),
+            ("XDG_RUNTIME_DIR", "/run/user/1"),
+            ("HEPH_DB", "/data/heph.db"),
+        ]);
+        assert_eq!(
+            baked.iter().collect::<Vec<_>>(),
+            [("HEPH_DB", "/data/heph.db")]
+        );
+    }
+
+    #[test]
+    fn baked_variables_stay_until_the_environment_says_otherwise() {
+        let old = environment(&[("HEPH_DB", "/old"), ("HEPH_SOCKET", "/socket")]);
+        let new = environment(&[("HEPH_DB", "/new")]);
+        assert_eq!(
+            old.merge(&new),
+            environment(&[("HEPH_DB", "/new"), ("HEPH_SOCKET", "/socket")])
+        );
+    }
+
+    #[test]
+    fn places_follow_the_baked_environment_before_ours() {
+        let (paths, runtime) = (paths(), Some(Path::new("/run/user/1")));
+        let plain = Environment::default();
+        assert_eq!(plain.store(&paths), paths.store);
+        assert_eq!(plain.socket(&paths, runtime), paths.socket);
+        assert_eq!(plain.socket(&paths, None), paths.data.join("hephd.sock"));
+        assert_eq!(plain.log(&paths), paths.log());
+        let moved = environment(&[("HEPH_SOCKET", "/s"), ("XDG_DATA_HOME", "/data")]);
+        assert_eq!(moved.socket(&paths, runtime), Path::new("/s"));
+        if cfg!(not(target_os = "macos")) {
+            assert_eq!(moved.store(&paths), Path::new("/data/heph/heph.db"));
+            assert_eq!(moved.log(&paths), Path::new("/data/heph/hephd.log"));
+        }
+    }
+
+    #[test]
+    fn the_marker_is_found_near_the_top_only() {
+        let lines = "\n\n\n\n# Made by heph, template 1.\n";
+        assert_eq!(
+            template_of("# Made by heph, template 12. Edits …\n"),
+            Some(12)
+        );
+        assert_eq!(
+            template_of("<?xml?>\n<!-- Made by heph, template 3. x -->"),
+            Some(3)
+        );
+        for hand_made in [
+            "",
+            "[Service]\n",
+            lines,
+            "# Made by heph, template x.",
+            "# Made by hephaestus",
+        ] {
+            assert_eq!(template_of(hand_made), None, "{hand_made:?}");
+        }
+    }
+
+    #[test]
+    fn every_template_says_its_version() {
+        for template in [
+            include_str!("../../templates/heph.service"),
+            include_str!("../../templates/org.hephaestus.hephd.plist"),
+        ] {
+            assert_eq!(template_of(template), Some(TEMPLATE));
+        }
+    }
+
+    #[test]
+    fn a_line_is_repeated_for_each_value_and_values_are_not_filled_again() {
+        let template = "a\n x={{x}};\n{{y}}\nb\n";
+        let values = [
+            ("x", vec!["{{y}}".to_owned(), "2".to_owned()]),
+            ("y", vec![]),
+        ];
+        assert_eq!(fill(template, &values), "a\n x={{y}};\n x=2;\nb\n");
+    }
+
+    #[test]
+    fn paths_that_no_service_file_can_carry_are_refused() {
+        use std::os::unix::ffi::OsStrExt;
+        let latin1 = Path::new(std::ffi::OsStr::from_bytes(b"/h\xf6me/hephd"));
+        for (bad, cause) in [
+            (Path::new("hephd"), "relative"),
+            (Path::new("/a\nb"), "character"),
+            (latin1, "UTF-8"),
+        ] {
+            let error = Definition::new(
+                bad,
+                Baked::default(),
+                Environment::default(),
+                Path::new("/log"),
+            )
+            .unwrap_err();
+            assert!(error.to_string().contains(cause), "{error}");
+        }
+    }
+}

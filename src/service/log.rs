@@ -1,0 +1,181 @@
+//! hephd's log: made private, kept from growing without end, and read from its end.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::os::files;
+
+/// A log above this many bytes is moved aside when hephd is started.
+const LIMIT: u64 = 8 << 20;
+
+/// Makes the log, for its owner alone, before a service manager would make it for all; one that has grown large is moved
+/// to `<log>.1` first. hephd, if it still runs, goes on writing to the file that was moved.
+///
+/// # Errors
+///
+/// The log or its folder cannot be made.
+pub fn prepare(log: &Path) -> Result<()> {
+    if let Some(folder) = log.parent() {
+        files::create_private_dir(folder)?;
+    }
+    if size(log) > LIMIT {
+        fs::rename(log, aside(log))
+            .with_context(|| format!("cannot move the log '{}' aside", log.display()))?;
+    }
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(files::PRIVATE)
+        .open(log)
+        .map(drop)
+        .with_context(|| format!("cannot make the log '{}'", log.display()))
+}
+
+/// Returns the bytes in `log`, 0 where there is none.
+pub fn size(log: &Path) -> u64 {
+    fs::metadata(log).map_or(0, |metadata| metadata.len())
+}
+
+/// Returns the last `lines` lines that `log` got since it had `mark` bytes.
+///
+/// # Errors
+///
+/// It is there and cannot be read.
+pub fn since(log: &Path, mark: u64, lines: usize) -> io::Result<Vec<u8>> {
+    // A log that shrank was emptied by hand: all of it is new.
+    let mark = if size(log) < mark { 0 } else { mark };
+    last_lines(log, mark, lines).map(|(text, _)| text)
+}
+
+/// Returns the last `lines` lines of `log`, and how many bytes it has. A log that is not there is empty.
+///
+/// # Errors
+///
+/// It is there and cannot be read.
+pub fn tail(log: &Path, lines: usize) -> io::Result<(Vec<u8>, u64)> {
+    last_lines(log, 0, lines)
+}
+
+/// Returns what `log` got since it had `mark` bytes, and how many it has now; all of it where another file took its name.
+///
+/// # Errors
+///
+/// It is there and cannot be read.
+pub fn more(log: &Path, mark: u64) -> io::Result<(Vec<u8>, u64)> {
+    let mark = if size(log) < mark { 0 } else { mark };
+    last_lines(log, mark, usize::MAX)
+}
+
+/// Reads backwards from the end, so that a large log costs no more than the lines asked for.
+fn last_lines(log: &Path, from: u64, lines: usize) -> io::Result<(Vec<u8>, u64)> {
+    const BLOCK: u64 = 64 * 1024;
+    let mut file = match File::open(log) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
+        Err(error) => return Err(error),
+    };
+    let end = file.metadata()?.len();
+    let mut start = end;
+    let mut text = Vec::new();
+    while start > from && newlines(&text) <= lines {
+        let next = start.saturating_sub(BLOCK).max(from);
+        let mut block = Vec::new();
+        file.seek(SeekFrom::Start(next))?;
+        (&mut file).take(start - next).read_to_end(&mut block)?;
+        block.append(&mut text);
+        text = block;
+        start = next;
+    }
+    // A last line without an end counts as a line.
+    let unended = usize::from(text.last().is_some_and(|byte| *byte != b'\n'));
+    let surplus = (newlines(&text) + unended).saturating_sub(lines);
+    if surplus > 0 {
+        let mut ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+        let skip = ends
+            .nth(surplus - 1)
+            .map_or(text.len(), |(index, _)| index + 1);
+        text.drain(..skip);
+    }
+    Ok((text, end))
+}
+
+fn newlines(text: &[u8]) -> usize {
+    text.iter().filter(|byte| **byte == b'\n').count()
+}
+
+fn aside(log: &Path) -> PathBuf {
+    let mut name = log.as_os_str().to_owned();
+    name.push(".1");
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn the_last_lines_are_found_in_logs_of_any_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        assert_eq!(tail(&log, 5).unwrap(), (Vec::new(), 0), "no log yet");
+        for length in [1, 100, 40_000] {
+            let lines: Vec<String> = (0..10)
+                .map(|n| format!("{n}{}", "x".repeat(length)))
+                .collect();
+            for end in ["", "\n"] {
+                let text = lines.join("\n") + end;
+                fs::write(&log, &text).unwrap();
+                for wanted in [0, 1, 3, 10, 11] {
+                    let expected =
+                        lines[10 - wanted.min(10)..].join("\n") + if wanted > 0 { end } else { "" };
+                    let (read, size) = tail(&log, wanted).unwrap();
+                    assert_eq!(
+                        String::from_utf8(read).unwrap(),
+                        expected,
+                        "{wanted} of {length}"
+                    );
+                    assert_eq!(size, text.len() as u64);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_is_new_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        fs::write(&log, "old\n").unwrap();
+        let mark = size(&log);
+        fs::write(&log, "old\none\ntwo\n").unwrap();
+        assert_eq!(since(&log, mark, 5).unwrap(), b"one\ntwo\n");
+        assert_eq!(since(&log, mark, 1).unwrap(), b"two\n");
+        assert_eq!(more(&log, mark).unwrap(), (b"one\ntwo\n".to_vec(), 12));
+        fs::write(&log, "n\n").unwrap();
+        assert_eq!(since(&log, mark, 5).unwrap(), b"n\n", "emptied in between");
+    }
+
+    #[test]
+    fn the_log_is_private_and_moved_aside_when_large() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("heph/hephd.log");
+        prepare(&log).unwrap();
+        let mode = fs::metadata(&log).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        fs::write(&log, "kept\n").unwrap();
+        prepare(&log).unwrap();
+        assert_eq!(fs::read(&log).unwrap(), b"kept\n");
+        File::options()
+            .write(true)
+            .open(&log)
+            .unwrap()
+            .set_len(LIMIT + 1)
+            .unwrap();
+        prepare(&log).unwrap();
+        assert_eq!((size(&log), size(&aside(&log))), (0, LIMIT + 1));
+    }
+}

@@ -1,0 +1,298 @@
+//! hephd as a service of the operating system.
+//!
+//! One back end a service manager, all with the same verbs, all compiled everywhere and chosen at run time. What a
+//! service file says is a [`definition::Definition`], made by pure functions from what the file on disk says already
+//! and from what was passed; the back ends only render it, read it back, and drive their one external tool. The file
+//! on disk is the only place where the flags of hephd are kept.
+//!
+//! Architecture invariant: nothing here knows where releases come from or how they become files.
+
+pub mod arguments;
+pub mod bring_up;
+pub mod definition;
+pub mod launchd;
+pub mod log;
+pub mod systemd;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::config::{Config, ServiceManager};
+use crate::error::Fault;
+use crate::os::files;
+use crate::paths::Paths;
+use definition::{Definition, Environment, TEMPLATE, Written, template_of};
+
+/// How much of a service file is read.
+const FILE_LIMIT: u64 = 1 << 20;
+
+/// How hephd stands with the service manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// "systemd" or "launchd".
+    pub manager: &'static str,
+    /// Whether the service file exists.
+    pub installed: bool,
+    /// Whether the service manager has it running, or is about to start it again.
+    pub running: bool,
+    /// The main process, where it runs.
+    pub pid: Option<u32>,
+}
+
+/// Returns how hephd stands with the service manager that `config` chooses; `None` where there is no service manager.
+///
+/// # Errors
+///
+/// The settings name a service manager that does not answer, or one does not answer well.
+pub fn state(config: &Config, paths: &Paths) -> Result<Option<State>> {
+    let Some(manager) = find(config, paths)? else {
+        return Ok(None);
+    };
+    let process = manager.process()?;
+    Ok(Some(State {
+        manager: manager.name(),
+        installed: manager.file().exists(),
+        running: process.activity != Activity::Stopped,
+        pid: process.pid,
+    }))
+}
+
+/// Returns the socket of the hephd that is installed as a service, which may have been installed from a shell with other
+/// variables than ours; where none is installed, our own.
+///
+/// # Errors
+///
+/// As [`state`].
+pub fn socket(config: &Config, paths: &Paths) -> Result<PathBuf> {
+    let Some(manager) = find(config, paths)? else {
+        return Ok(paths.socket.clone());
+    };
+    Ok(match file(&*manager)? {
+        File::Generated {
+            written: Ok(written),
+            ..
+        } => written
+            .environment
+            .socket(paths, manager.runtime_dir().as_deref()),
+        _ => paths.socket.clone(),
+    })
+}
+
+/// What the service manager is doing with hephd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// Nothing.
+    Stopped,
+    /// It starts it, or waits a moment before it starts it again.
+    Starting,
+    /// It has it running.
+    Running,
+}
+
+/// What the service manager says of hephd's process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// What it is doing.
+    pub activity: Activity,
+    /// The main process, where there is one.
+    pub pid: Option<u32>,
+}
+
+/// A service manager: renders and reads service files, and drives its tool. Stopping what is stopped succeeds.
+pub trait Manager: fmt::Debug {
+    /// Returns "systemd" or "launchd".
+    fn name(&self) -> &'static str;
+
+    /// Returns where the service file belongs.
+    fn file(&self) -> &Path;
+
+    /// Returns the folder that hephd gets as `XDG_RUNTIME_DIR`, where the service manager sets it.
+    fn runtime_dir(&self) -> Option<PathBuf>;
+
+    /// Returns the service file of `definition`. Pure.
+    fn render(&self, definition: &Definition) -> String;
+
+    /// Reads a service file back. Pure.
+    ///
+    /// # Errors
+    ///
+    /// Its command line cannot be told.
+    fn parse(&self, text: &str) -> Result<Written>;
+
+    /// Returns what it is doing with hephd.
+    fn process(&self) -> Result<Process>;
+
+    /// Writes the service file if it is to change, has it loaded and started at login, and starts hephd unless it runs.
+    fn start(&self, new_file: Option<&str>, limit: Duration) -> Result<()>;
+
+    /// As [`Manager::start`], with a new process in any case.
+    fn restart(&self, new_file: Option<&str>, limit: Duration) -> Result<()>;
+
+    /// Stops hephd until the next login or start. Returns whether it was running.
+    fn stop(&self) -> Result<bool>;
+
+    /// Stops hephd and removes its service file. Returns whether anything was there.
+    fn uninstall(&self) -> Result<bool>;
+}
+
+/// Returns the service manager that `config` chooses, `None` where there is none.
+///
+/// # Errors
+///
+/// The settings name one that does not answer.
+pub fn find(config: &Config, paths: &Paths) -> Result<Option<Box<dyn Manager>>> {
+    let systemd = || systemd::Systemd::new(paths);
+    Ok(match config.service_manager {
+        ServiceManager::None => None,
+        ServiceManager::Launchd => Some(Box::new(launchd::Launchd::new(paths))),
+        ServiceManager::Systemd => {
+            let systemd = systemd();
+            systemd.answers().context(
+                Fault::new("your systemd user manager does not answer").hint(systemd.remedy()),
+            )?;
+            Some(Box::new(systemd))
+        }
+        ServiceManager::Auto if cfg!(target_os = "macos") => {
+            Some(Box::new(launchd::Launchd::new(paths)))
+        }
+        ServiceManager::Auto => {
+            let systemd = systemd();
+            match systemd.answers() {
+                Ok(()) => Some(Box::new(systemd)),
+                Err(_) => None,
+            }
+        }
+    })
+}
+
+/// Returns the service manager that `config` chooses.
+///
+/// # Errors
+///
+/// There is none; the hint says what to run instead.
+pub fn require(config: &Config, paths: &Paths) -> Result<Box<dyn Manager>> {
+    if let Some(manager) = find(config, paths)? {
+        return Ok(manager);
+    }
+    let by_hand = "run `hephd` by hand, or let your init system start it";
+    if config.service_manager == ServiceManager::None {
+        return Err(Fault::new(format!(
+            "the settings in '{}' say that no service manager is to be used",
+            paths.config.display()
+        ))
+        .hint(format!("{by_hand}, or set service-manager to \"auto\""))
+        .into());
+    }
+    let systemd = systemd::Systemd::new(paths);
+    let fault = Fault::new("there is no service manager here: no systemd user manager answers")
+        .hint(format!("{by_hand}; {}", systemd.remedy()));
+    Err(match systemd.answers() {
+        Err(cause) => cause.context(fault),
+        Ok(()) => fault.into(),
+    })
+}
+
+/// The service file as it is on disk.
+#[derive(Debug)]
+pub enum File {
+    /// There is none.
+    Absent,
+    /// A person or another program made it.
+    HandMade,
+    /// heph made it.
+    Generated {
+        /// The version of its template.
+        template: u32,
+        /// Its whole text.
+        text: String,
+        /// What it says, where that can be told.
+        written: Result<Written>,
+    },
+}
+
+/// Reads the service file of `manager`.
+///
+/// # Errors
+///
+/// It is there and cannot be read.
+pub fn file(manager: &dyn Manager) -> Result<File> {
+    let Some(bytes) = files::read_if_there(manager.file(), FILE_LIMIT)? else {
+        return Ok(File::Absent);
+    };
+    // What is not UTF-8 was not written by heph.
+    let Ok(text) = String::from_utf8(bytes) else {
+        return Ok(File::HandMade);
+    };
+    Ok(match template_of(&text) {
+        None => File::HandMade,
+        Some(template) => File::Generated {
+            template,
+            written: manager.parse(&text),
+            text,
+        },
+    })
+}
+
+/// How the service file on disk compares to what heph would write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileState {
+    /// There is none.
+    Absent,
+    /// It is what this heph would write again.
+    Current,
+    /// It is from an older template: `heph daemon restart` brings it up to date.
+    OlderTemplate,
+    /// It is from the template of a newer heph.
+    NewerTemplate,
+    /// heph made it and somebody changed it.
+    Edited,
+    /// A person or another program made it.
+    HandMade,
+}
+
+impl File {
+    /// Returns how it compares to what `manager` would write.
+    pub fn state(&self, manager: &dyn Manager, paths: &Paths) -> FileState {
+        match self {
+            File::Absent => FileState::Absent,
+            File::HandMade => FileState::HandMade,
+            File::Generated { template, .. } if *template < TEMPLATE => FileState::OlderTemplate,
+            File::Generated { template, .. } if *template > TEMPLATE => FileState::NewerTemplate,
+            File::Generated { text, written, .. } => {
+                let again = written
+                    .as_ref()
+                    .ok()
+                    .and_then(|written| written.definition(paths).ok())
+                    .map(|definition| manager.render(&definition));
+                if again.as_ref() == Some(text) {
+                    FileState::Current
+                } else {
+                    FileState::Edited
+                }
+            }
+        }
+    }
+
+    /// Returns what it says, where heph made it and it can be told.
+    pub fn written(&self) -> Option<&Written> {
+        match self {
+            File::Generated {
+                written: Ok(written),
+                ..
+            } => Some(written),
+            _ => None,
+        }
+    }
+
+    /// Returns the environment that hephd has, or would have if it were installed from `ours`.
+    pub fn environment(&self, ours: &Environment) -> Environment {
+        match self.written() {
+            Some(written) => written.environment.clone(),
+            None => ours.clone(),
+        }
+    }
+}
