@@ -8,6 +8,7 @@
 //! | [`error`] | faults with an exit code and a hint |
 //! | [`release`] | what is out there: versions, feeds, the decision |
 //! | [`install`] | how a release becomes files: deliveries, slots, links |
+//! | [`schedule`] | the timer: cadence, systemd, launchd, cron |
 //! | [`service`] | hephd as a service of the operating system |
 //! | [`hephd`] | the daemon: socket, store |
 //! | [`client`] | the thin client of hephd's socket |
@@ -28,4 +29,5 @@ pub mod interval;
 pub mod os;
 pub mod paths;
 pub mod release;
+pub mod schedule;
 pub mod service;

@@ -1,0 +1,305 @@
+//! Tests of cadences: what each scheduler is told, read back by small interpreters that know nothing of how it was made.
+
+use super::*;
+use jiff::civil::date;
+use jiff::tz::TimeZone;
+use proptest::prelude::*;
+
+fn every(text: &str) -> Cadence {
+    Cadence::parse_every(text).unwrap()
+}
+
+fn calendar_of(cadence: &Cadence) -> Option<Vec<String>> {
+    match cadence.systemd() {
+        Trigger::Calendar(events) => Some(events),
+        Trigger::Pauses { .. } => None,
+    }
+}
+
+#[test]
+fn intervals_and_times_of_day_are_read_and_shown() {
+    for (text, shown) in [
+        ("6h", "every 6h"),
+        ("360m", "every 6h"),
+        ("90s", "every 90s"),
+    ] {
+        assert_eq!(every(text).to_string(), shown);
+    }
+    for (text, shown) in [
+        ("03:30", "at 03:30"),
+        ("15:30,3:30,03:30", "at 03:30,15:30"),
+        ("00:00, 23:59", "at 00:00,23:59"),
+    ] {
+        assert_eq!(Cadence::parse_at(text).unwrap().to_string(), shown);
+    }
+}
+
+#[test]
+fn what_is_too_often_or_no_time_of_day_is_wrong_usage() {
+    for text in ["0s", "1s", "59s", "6", "", "-1h"] {
+        let error = Cadence::parse_every(text).unwrap_err();
+        assert_eq!(
+            crate::error::Fault::exit_of(&error.into()).code(),
+            2,
+            "{text}"
+        );
+    }
+    for text in [
+        "", ",", "24:00", "03:60", "3", "03:3", "03:030", "+3:30", "03:30,", "03.30", "٣:30",
+        "03:30:00",
+    ] {
+        let error = Cadence::parse_at(text).unwrap_err();
+        assert_eq!(
+            crate::error::Fault::exit_of(&error.into()).code(),
+            2,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn systemd_is_told_calendar_events_where_the_interval_divides_a_day() {
+    let cases: &[(&str, &[&str])] = &[
+        ("60s", &["*-*-* *:*:00"]),
+        ("90s", &["*-*-* *:00/3:00", "*-*-* *:01/3:30"]),
+        ("5m", &["*-*-* *:00/5:00"]),
+        ("30m", &["*-*-* *:00/30:00"]),
+        (
+            "45m",
+            &[
+                "*-*-* 00/3:00/45:00",
+                "*-*-* 01/3:30:00",
+                "*-*-* 02/3:15:00",
+            ],
+        ),
+        ("1h", &["*-*-* *:00:00"]),
+        ("6h", &["*-*-* 00/6:00:00"]),
+        ("1d", &["*-*-* 00:00:00"]),
+    ];
+    for (interval, events) in cases {
+        assert_eq!(
+            calendar_of(&every(interval)).unwrap(),
+            *events,
+            "{interval}"
+        );
+    }
+    let at = Cadence::parse_at("03:30,15:30").unwrap();
+    assert_eq!(
+        calendar_of(&at).unwrap(),
+        ["*-*-* 03:30:00", "*-*-* 15:30:00"]
+    );
+}
+
+#[test]
+fn systemd_is_told_pauses_elsewhere() {
+    for (interval, boot) in [("7h", 300), ("61s", 61), ("2d", 300), ("100m", 300)] {
+        let cadence = every(interval);
+        let pauses = Trigger::Pauses {
+            boot: Duration::from_secs(boot),
+            between: cadence.longest_gap(),
+        };
+        assert_eq!(cadence.systemd(), pauses, "{interval}");
+    }
+}
+
+#[test]
+fn cron_is_told_a_minute_that_is_fixed_for_the_machine() {
+    let cases = [
+        ("1m", "* * * * *"),
+        ("5m", "3-59/5 * * * *"),
+        ("30m", "13-59/30 * * * *"),
+        ("1h", "13 * * * *"),
+        ("6h", "13 3-23/6 * * *"),
+        ("12h", "13 9-23/12 * * *"),
+        ("1d", "13 21 * * *"),
+    ];
+    let number = 24 * 60 * 1000 + 21 * 60 + 13;
+    for (interval, fields) in cases {
+        assert_eq!(
+            every(interval).cron(number).unwrap(),
+            [fields],
+            "{interval}"
+        );
+    }
+    let at = Cadence::parse_at("03:30,15:05").unwrap();
+    assert_eq!(at.cron(number).unwrap(), ["30 3 * * *", "5 15 * * *"]);
+}
+
+#[test]
+fn an_interval_beyond_cron_is_an_error_that_lists_what_is_not() {
+    for interval in ["90s", "7m", "45m", "90m", "5h", "7h", "2d"] {
+        let error = anyhow::Error::from(every(interval).cron(0).unwrap_err());
+        assert_eq!(crate::error::Fault::exit_of(&error).code(), 2);
+        let hint = crate::error::Fault::hint_of(&error).unwrap();
+        let listed = hint
+            .split([' ', ','])
+            .filter(|word| interval::parse(word).is_ok());
+        assert_eq!(listed.clone().count(), 19);
+        for word in listed {
+            assert!(every(word).cron(0).is_ok(), "{word}");
+        }
+    }
+}
+
+#[test]
+fn the_longest_gap_goes_over_midnight() {
+    for (times, minutes) in [
+        ("03:30", 24 * 60),
+        ("03:30,15:30", 12 * 60),
+        ("01:00,02:00,20:00", 18 * 60),
+    ] {
+        let gap = Cadence::parse_at(times).unwrap().longest_gap();
+        assert_eq!(gap, Duration::from_secs(minutes * 60), "{times}");
+    }
+}
+
+#[test]
+fn the_next_run_of_cron_is_the_next_matching_local_minute() {
+    let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+    let now = |hour, minute| {
+        let now = date(2026, 11, 21).at(hour, minute, 30, 0);
+        now.to_zoned(berlin.clone()).unwrap()
+    };
+    let next = |cadence: &Cadence, now: &Zoned| {
+        let next = cadence.next_by_cron(13, now).unwrap();
+        next.strftime("%d %H:%M").to_string()
+    };
+    let at = Cadence::parse_at("03:30,15:30").unwrap();
+    assert_eq!(next(&at, &now(3, 29)), "21 03:30");
+    assert_eq!(next(&at, &now(3, 30)), "21 15:30");
+    assert_eq!(next(&at, &now(20, 0)), "22 03:30");
+    assert_eq!(next(&every("1m"), &now(23, 59)), "22 00:00");
+    assert_eq!(next(&every("6h"), &now(5, 0)), "21 06:13");
+    assert!(every("7h").next_by_cron(0, &now(5, 0)).is_none());
+}
+
+/// Returns the values of `0..below` that a field of a calendar event or crontab names; a bare `a/n` goes to the end.
+fn values(field: &str, below: u64) -> Vec<u64> {
+    let number = |text: &str| text.parse::<u64>().unwrap();
+    let mut all = Vec::new();
+    for part in field.split(',') {
+        let (range, step) = part
+            .split_once('/')
+            .map_or((part, 1), |(range, step)| (range, number(step)));
+        let (first, last) = match range.split_once('-') {
+            _ if range == "*" => (0, below - 1),
+            Some((first, last)) => (number(first), number(last)),
+            None if part.contains('/') => (number(range), below - 1),
+            None => (number(range), number(range)),
+        };
+        all.extend((first..=last).step_by(step as usize));
+    }
+    assert!(all.iter().all(|value| *value < below), "{field}");
+    all
+}
+
+fn longest_gap(mut times: Vec<u64>) -> u64 {
+    times.sort_unstable();
+    times.dedup();
+    times.push(times[0] + DAY);
+    times
+        .windows(2)
+        .map(|pair| pair[1] - pair[0])
+        .max()
+        .unwrap()
+}
+
+fn of_calendar(events: &[String]) -> Vec<u64> {
+    let mut times = Vec::new();
+    for event in events {
+        let fields: Vec<&str> = event.strip_prefix("*-*-* ").unwrap().split(':').collect();
+        for hour in values(fields[0], 24) {
+            for minute in values(fields[1], 60) {
+                times.extend(
+                    values(fields[2], 60)
+                        .iter()
+                        .map(|second| hour * HOUR + minute * MINUTE + second),
+                );
+            }
+        }
+    }
+    times
+}
+
+fn of_crontab(lines: &[String]) -> Vec<u64> {
+    let mut times = Vec::new();
+    for line in lines {
+        let fields: Vec<&str> = line.split(' ').collect();
+        assert_eq!(fields[2..], ["*", "*", "*"]);
+        for hour in values(fields[1], 24) {
+            times.extend(
+                values(fields[0], 60)
+                    .iter()
+                    .map(|minute| hour * HOUR + minute * MINUTE),
+            );
+        }
+    }
+    times
+}
+
+pub(crate) fn any_cadence() -> impl Strategy<Value = Cadence> {
+    let divisors: Vec<u64> = (60..=DAY)
+        .filter(|seconds| DAY.is_multiple_of(*seconds))
+        .collect();
+    let time = (0u8..24, 0u8..60).prop_map(|(hour, minute)| TimeOfDay { hour, minute });
+    prop_oneof![
+        (60u64..=30 * DAY).prop_map(|seconds| Cadence::Every(Duration::from_secs(seconds))),
+        proptest::sample::select(divisors)
+            .prop_map(|seconds| Cadence::Every(Duration::from_secs(seconds))),
+        proptest::collection::btree_set(time, 1..6)
+            .prop_map(|times| Cadence::At(times.into_iter().collect())),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_is_shown_is_read_back(cadence in any_cadence()) {
+        prop_assert_eq!(Cadence::parse(&cadence.to_string()).unwrap(), cadence);
+    }
+
+    #[test]
+    fn no_text_panics(text in ".*", near in "[0-9:,]{0,8}") {
+        for text in [text, near] {
+            let _ = Cadence::parse_at(&text);
+            let _ = Cadence::parse_every(&text);
+            let _ = Cadence::parse(&text);
+        }
+    }
+
+    #[test]
+    fn systemd_never_waits_longer_than_the_cadence_and_its_spread(cadence in any_cadence()) {
+        let most = cadence.longest_gap().as_secs();
+        match cadence.systemd() {
+            Trigger::Calendar(events) => prop_assert_eq!(longest_gap(of_calendar(&events)), most),
+            Trigger::Pauses { boot, between } => {
+                prop_assert_eq!(between.as_secs(), most);
+                prop_assert!(boot <= between);
+            }
+        }
+        prop_assert!(cadence.spread() <= Duration::from_secs(30 * MINUTE));
+        if let Cadence::Every(interval) = &cadence {
+            prop_assert!(cadence.spread() * 10 <= *interval);
+        }
+        prop_assert!(cadence.accuracy() * 60 <= cadence.longest_gap().max(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn cron_never_waits_longer_than_the_cadence(cadence in any_cadence(), number: u64) {
+        if let Ok(lines) = cadence.cron(number) {
+            prop_assert_eq!(longest_gap(of_crontab(&lines)), cadence.longest_gap().as_secs());
+        }
+    }
+
+    #[test]
+    fn the_next_run_of_cron_is_one_that_its_lines_name(cadence in any_cadence(), number: u64, second in 0i64..86400) {
+        let midnight = date(2026, 11, 21).at(0, 0, 0, 0).to_zoned(TimeZone::UTC).unwrap();
+        let now = midnight.timestamp().as_second() + second;
+        let zoned = jiff::Timestamp::from_second(now).unwrap().to_zoned(TimeZone::UTC);
+        let next = cadence.next_by_cron(number, &zoned).map(|next| next.timestamp().as_second() - midnight.timestamp().as_second());
+        let expected = cadence.cron(number).ok().map(|lines| {
+            let times = of_crontab(&lines).into_iter();
+            times.flat_map(|time| [time, time + DAY]).filter(|time| *time > second as u64).min().unwrap() as i64
+        });
+        prop_assert_eq!(next, expected);
+    }
+}

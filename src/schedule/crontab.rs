@@ -1,0 +1,290 @@
+//! The user's crontab: heph's own block in it, and the `crontab` program.
+//!
+//! Every byte outside the block is the user's, and stays as it is: lines that are no UTF-8, CRLF, a last line without its
+//! end, the blocks of other programs.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::error::Fault;
+use crate::os::process::{Run, describe};
+
+const BEGIN: &[u8] = b"# BEGIN heph";
+const END: &[u8] = b"# END heph";
+
+/// The longest command that every cron runs whole: the smallest `MAX_COMMAND` known (Vixie cron) without its final NUL.
+pub const LONGEST_COMMAND: usize = 999;
+
+/// Returns `crontab` with a block of `lines`: where there is one already in its place, else before all other lines.
+///
+/// # Errors
+///
+/// The block there is damaged.
+pub fn with_block(crontab: &[u8], lines: &[String]) -> Result<Vec<u8>> {
+    let (before, after) = match find_block(crontab)? {
+        Some((start, end)) => (&crontab[..start], &crontab[end..]),
+        None => (&[][..], crontab),
+    };
+    let mut text = before.to_vec();
+    text.extend_from_slice(BEGIN);
+    text.push(b'\n');
+    for line in lines {
+        text.extend_from_slice(line.as_bytes());
+        text.push(b'\n');
+    }
+    text.extend_from_slice(END);
+    text.push(b'\n');
+    text.extend_from_slice(after);
+    Ok(text)
+}
+
+/// Returns `crontab` without the block.
+///
+/// # Errors
+///
+/// The block there is damaged.
+pub fn without_block(crontab: &[u8]) -> Result<Vec<u8>> {
+    Ok(match find_block(crontab)? {
+        Some((start, end)) => [&crontab[..start], &crontab[end..]].concat(),
+        None => crontab.to_vec(),
+    })
+}
+
+/// Returns where the block starts and where the line after it does.
+fn find_block(crontab: &[u8]) -> Result<Option<(usize, usize)>> {
+    let mut found: Vec<(bool, usize, usize)> = Vec::new();
+    let mut start = 0;
+    for line in crontab.split_inclusive(|byte| *byte == b'\n') {
+        let end = start + line.len();
+        // Editors may have changed the end of the line.
+        match line.trim_ascii_end() {
+            line if line == BEGIN => found.push((true, start, end)),
+            line if line == END => found.push((false, start, end)),
+            _ => {}
+        }
+        start = end;
+    }
+    match found[..] {
+        [] => Ok(None),
+        [(true, start, _), (false, _, end)] => Ok(Some((start, end))),
+        _ => Err(Fault::new(
+            "the crontab holds a damaged block of heph: '# BEGIN heph' and '# END heph' do not form one pair",
+        )
+        .hint("repair or remove the lines with `crontab -e`")
+        .into()),
+    }
+}
+
+/// Returns `word` quoted for the shell that cron starts, and for cron itself.
+///
+/// To cron a bare `%` ends the command, and `\%` is a percent sign (crontab(5)). Some crons also take `\\` for one
+/// backslash, others do not (Vixie cron's and cronie's `do_command.c`), so no backslash here stands before another.
+pub fn quote(word: &str) -> String {
+    let mut quoted = String::from("'");
+    for c in word.chars() {
+        match c {
+            '\'' => quoted.push_str(r#"'"'"'"#),
+            '\\' => quoted.push_str(r"\''"),
+            '%' => quoted.push_str(r"\%"),
+            _ => quoted.push(c),
+        }
+    }
+    quoted.push('\'');
+    quoted
+}
+
+/// Checks that the crontab can be changed from `there` to `wanted` without harm to the user's lines.
+///
+/// # Errors
+///
+/// `there` may not be what the crontab really holds.
+pub fn check(there: &[u8], wanted: &[u8]) -> Result<()> {
+    // Debian's `crontab -l` shows a carriage return as these two characters; written back, they would stay two.
+    if there == wanted || !there.windows(3).any(|window| window == b"\\r\n") {
+        return Ok(());
+    }
+    Err(Fault::new(
+        "the crontab has lines that end in '\\r', which may stand for a carriage return: heph cannot keep them as they are",
+    )
+    .hint("mend the ends of those lines with `crontab -e`")
+    .into())
+}
+
+/// The `crontab` program.
+#[derive(Clone, Debug)]
+pub struct Crontab {
+    program: PathBuf,
+}
+
+impl Crontab {
+    /// Finds it on PATH.
+    ///
+    /// # Errors
+    ///
+    /// It is not there.
+    pub fn find() -> Result<Crontab> {
+        let program = which::which("crontab").map_err(|_| {
+            Fault::new("there is no `crontab` on PATH, so cron cannot run the timer")
+                .hint("install cron, or start `heph self-update apply` by other means")
+        })?;
+        Ok(Crontab { program })
+    }
+
+    /// Returns the user's crontab, empty where there is none.
+    ///
+    /// # Errors
+    ///
+    /// `crontab` refused, such as to a user who may not use it.
+    pub fn read(&self) -> Result<Vec<u8>> {
+        // Not through `Run`, which keeps only the end of a long output: nothing of a crontab may get lost.
+        let output = Command::new(&self.program)
+            .arg("-l")
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("cannot start '{}'", self.program.display()))?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = said.trim();
+        // Vixie cron and its heirs exit with 1 and say "no crontab for USER"; BusyBox says that it cannot open the file.
+        if said.contains("no crontab") || said.contains("No such file") {
+            return Ok(Vec::new());
+        }
+        bail!("`crontab -l` {}: {said}", describe(output.status));
+    }
+
+    /// Replaces the user's crontab, which is `there` now, by `wanted`. Does nothing where they are the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`], or `crontab` refused; the crontab is left alone then.
+    pub fn replace(&self, there: &[u8], wanted: &[u8]) -> Result<()> {
+        check(there, wanted)?;
+        if there == wanted {
+            return Ok(());
+        }
+        let run = Run::new(&self.program);
+        let run = match wanted.is_empty() {
+            true => run.arg("-r"),
+            false => run.arg("-").input(wanted),
+        };
+        run.success().context("cannot write the crontab")?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::generated::tests::any_text;
+    use proptest::prelude::*;
+
+    fn lines(lines: &[&str]) -> Vec<String> {
+        lines.iter().map(|line| line.to_string()).collect()
+    }
+
+    #[test]
+    fn the_block_is_put_first_replaced_in_place_and_removed() {
+        let mine = b"SHELL=/bin/fish\n# BEGIN other\n1 2 3 4 5 x\n# END other\n";
+        let with = with_block(mine, &lines(&["a"])).unwrap();
+        let block = b"# BEGIN heph\na\n# END heph\n";
+        assert_eq!(with, [&block[..], mine].concat());
+        assert_eq!(without_block(&with).unwrap(), mine);
+
+        let between = [b"before\n", &block[..], b"after"].concat();
+        let replaced = with_block(&between, &lines(&["b", "c"])).unwrap();
+        assert_eq!(replaced, b"before\n# BEGIN heph\nb\nc\n# END heph\nafter");
+        assert_eq!(without_block(&replaced).unwrap(), b"before\nafter");
+        assert_eq!(
+            with_block(&replaced, &lines(&["b", "c"])).unwrap(),
+            replaced
+        );
+    }
+
+    #[test]
+    fn a_block_with_other_line_ends_is_found() {
+        let crontab = b"x\r\n# BEGIN heph\r\na\r\n# END heph\r\ny\r\n";
+        assert_eq!(without_block(crontab).unwrap(), b"x\r\ny\r\n");
+        assert_eq!(without_block(b"# BEGIN heph\na\n# END heph").unwrap(), b"");
+    }
+
+    #[test]
+    fn a_damaged_block_is_left_alone() {
+        for crontab in [
+            "# BEGIN heph\na\n",
+            "a\n# END heph\n",
+            "# END heph\n# BEGIN heph\n",
+            "# BEGIN heph\n# BEGIN heph\n# END heph\n",
+            "# BEGIN heph\n# END heph\n# BEGIN heph\n# END heph\n",
+        ] {
+            let error = with_block(crontab.as_bytes(), &[]).unwrap_err();
+            assert!(error.to_string().contains("damaged"), "{crontab}");
+            assert!(Fault::hint_of(&error).unwrap().contains("crontab -e"));
+            assert!(without_block(crontab.as_bytes()).is_err(), "{crontab}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_marker_is_the_users() {
+        for crontab in [
+            "## BEGIN heph\n",
+            "# BEGIN hephaestus\n",
+            "echo # END heph\n",
+            " # BEGIN heph\n",
+        ] {
+            assert_eq!(
+                without_block(crontab.as_bytes()).unwrap(),
+                crontab.as_bytes()
+            );
+        }
+    }
+
+    /// Returns what a cron gives to the shell; `both`: whether it takes `\\\\` for one backslash.
+    fn as_cron_reads(command: &str, both: bool) -> Option<String> {
+        let mut read = String::new();
+        let mut rest = command.chars();
+        while let Some(c) = rest.next() {
+            match (c, rest.clone().next()) {
+                ('%', _) => return None,
+                ('\\', Some(next)) => {
+                    if next != '%' && !(both && next == '\\') {
+                        read.push(c);
+                    }
+                    read.push(next);
+                    rest.next();
+                }
+                _ => read.push(c),
+            }
+        }
+        Some(read)
+    }
+
+    #[test]
+    fn a_word_is_quoted_for_cron_and_shell() {
+        assert_eq!(quote("/home/me/x"), "'/home/me/x'");
+        assert_eq!(quote(r"jo's 100% \ \%"), r#"'jo'"'"'s 100\% \'' \''\%'"#);
+    }
+
+    proptest! {
+        #[test]
+        fn every_cron_and_a_shell_read_a_quoted_word_back(word in any_text()) {
+            for both in [true, false] {
+                let command = as_cron_reads(&quote(&word), both).unwrap();
+                prop_assert_eq!(shlex::split(&command).unwrap(), vec![word.clone()]);
+            }
+        }
+
+        #[test]
+        fn foreign_bytes_come_back_as_they_were(crontab: Vec<u8>, text in "(?s)(.|\n){0,40}", lines in proptest::collection::vec("\\PC{0,20}", 0..4)) {
+            for crontab in [crontab, text.into_bytes()] {
+                let with = with_block(&crontab, &lines).unwrap();
+                prop_assert_eq!(with_block(&with, &lines).unwrap(), with.clone());
+                prop_assert_eq!(without_block(&with).unwrap(), crontab);
+            }
+        }
+    }
+}
