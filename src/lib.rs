@@ -8,6 +8,7 @@
 //! | [`error`] | faults with an exit code and a hint |
 //! | [`release`] | what is out there: versions, feeds, the decision |
 //! | [`install`] | how a release becomes files: deliveries, slots, links |
+//! | [`update`] | one update from lock to record |
 //! | [`schedule`] | the timer: cadence, systemd, launchd, cron |
 //! | [`service`] | hephd as a service of the operating system |
 //! | [`hephd`] | the daemon: socket, store |
@@ -31,3 +32,4 @@ pub mod paths;
 pub mod release;
 pub mod schedule;
 pub mod service;
+pub mod update;

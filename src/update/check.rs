@@ -1,0 +1,108 @@
+//! `check`: how things stand, with one request and no change.
+
+use serde::Serialize;
+
+use super::survey::{Survey, news, survey};
+use super::{Request, World};
+use crate::error::{Exit, Fault, one_line};
+use crate::release::decide::Decision;
+use crate::release::feed::News;
+
+/// What a check found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Finding {
+    /// A newer release would be installed.
+    Available,
+    /// Nothing newer.
+    UpToDate,
+    /// Something newer, and a reason not to install it.
+    Skipped,
+    /// The forge cannot be reached.
+    Unreachable,
+    /// The answer is of no use, or this installation is.
+    Failed,
+}
+
+/// The result of a check.
+#[derive(Debug)]
+pub struct Check {
+    /// What it found.
+    pub outcome: Finding,
+    /// How things stand, as far as that could be found out.
+    pub survey: Option<Survey>,
+    /// One sentence, where there is something to say.
+    pub reason: Option<String>,
+    /// The error that ended it.
+    pub error: Option<anyhow::Error>,
+}
+
+impl Check {
+    /// Returns how the process ends after this check.
+    pub fn exit(&self) -> Exit {
+        match self.outcome {
+            Finding::Available => Exit::Available,
+            Finding::UpToDate | Finding::Skipped => Exit::Done,
+            Finding::Unreachable => Exit::TryLater,
+            Finding::Failed => self.error.as_ref().map_or(Exit::Failed, Fault::exit_of),
+        }
+    }
+}
+
+/// Asks the forge and says what follows. Changes nothing but what is remembered of the feed.
+pub fn check(world: World, scheduled: bool) -> Check {
+    let request = Request {
+        scheduled,
+        ..Request::default()
+    };
+    let looked = news(world, &request).and_then(|news| match news {
+        News::Latest(latest) => survey(world, latest, &request.asked).map(Ok),
+        News::Unreachable { reason, retry_at } => Ok(Err(unreachable(reason, retry_at))),
+    });
+    match looked {
+        Ok(Ok(survey)) => {
+            let (outcome, reason) = match &survey.decision {
+                Decision::Update(_) => (Finding::Available, None),
+                Decision::UpToDate(reason) => (Finding::UpToDate, reason.clone()),
+                Decision::RestartOnly => (
+                    Finding::UpToDate,
+                    Some("hephd still runs an older release".to_owned()),
+                ),
+                Decision::Skipped(reason) => (Finding::Skipped, Some(reason.clone())),
+            };
+            Check {
+                outcome,
+                survey: Some(survey),
+                reason,
+                error: None,
+            }
+        }
+        // What is installed is worth knowing without the forge, too.
+        Ok(Err(reason)) => {
+            let survey = survey(world, None, &request.asked).ok();
+            Check {
+                outcome: Finding::Unreachable,
+                survey,
+                reason: Some(reason),
+                error: None,
+            }
+        }
+        Err(error) => {
+            let survey = survey(world, None, &request.asked).ok();
+            Check {
+                outcome: Finding::Failed,
+                survey,
+                reason: Some(one_line(&error)),
+                error: Some(error),
+            }
+        }
+    }
+}
+
+/// Returns the sentence about a forge that cannot be asked now.
+pub(super) fn unreachable(reason: String, retry_at: Option<jiff::Timestamp>) -> String {
+    match retry_at {
+        Some(at) => format!("{reason}; it is not asked again before {at}"),
+        None => reason,
+    }
+}

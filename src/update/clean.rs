@@ -1,0 +1,100 @@
+//! What updates leave behind, kept within bounds: slots, the build folder, backups, build logs.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::journal::Journal;
+use super::report::Report;
+use super::{World, store};
+use crate::error::{Fault, one_line};
+use crate::install;
+use crate::install::slots::excess;
+use crate::os::{clock, files};
+use crate::paths::Paths;
+
+/// How many build logs are kept.
+const LOGS: usize = 10;
+
+/// What was removed.
+#[derive(Debug, Default)]
+pub struct Cleaned {
+    /// The slots.
+    pub slots: Vec<String>,
+    /// The bytes freed, in slots, backups and the build folder.
+    pub freed: u64,
+}
+
+/// Removes slots beyond `keep`, backups beyond the same number, and the build folder above its bound.
+///
+/// # Errors
+///
+/// Another run is under way, or something cannot be removed.
+pub fn clean(world: World) -> Result<Cleaned> {
+    let _held = super::exclusive(world.paths)?;
+    if Journal::load(world.paths)?.is_some() {
+        return Err(
+            Fault::new("an update was interrupted and must be finished first")
+                .hint("`heph self-update apply`")
+                .into(),
+        );
+    }
+    world.slots().sweep()?;
+    tidy(world)
+}
+
+/// The same after an update, which has the lock; trouble is no more than a note.
+pub(super) fn after_update(world: World, report: &mut Report) {
+    if let Err(error) = tidy(world) {
+        report.note(format!("cannot clean up: {}", one_line(&error)));
+    }
+}
+
+fn tidy(world: World) -> Result<Cleaned> {
+    let settings = &world.config.self_update;
+    let slots = world.slots();
+    let all = slots.list()?;
+    let current = slots.current()?.map(|slot| slot.name);
+    let mut cleaned = Cleaned::default();
+    for slot in excess(&all, current.as_deref(), &[], settings.keep) {
+        let size = files::tree_size(&slot.path);
+        slots.remove(slot)?;
+        cleaned.slots.push(slot.name.clone());
+        cleaned.freed += size;
+    }
+    for backup in store::backups(world.paths)
+        .into_iter()
+        .skip(settings.keep.max(1))
+    {
+        let size = files::tree_size(&backup);
+        if files::remove_file_if_there(&backup)? {
+            cleaned.freed += size;
+        }
+    }
+    cleaned.freed += install::trim_build(world.paths, settings.build_folder_limit)?;
+    Ok(cleaned)
+}
+
+/// Returns a new build log's path and removes the oldest beyond [`LOGS`].
+pub(super) fn new_build_log(paths: &Paths, tag: &str) -> Result<PathBuf> {
+    let folder = paths.logs();
+    files::create_private_dir(&folder)?;
+    let mut logs: Vec<PathBuf> = fs::read_dir(&folder)?
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    // Their names begin with the time.
+    logs.sort();
+    for old in logs.iter().take((logs.len() + 1).saturating_sub(LOGS)) {
+        files::remove_file_if_there(old)?;
+    }
+    let tag: String = tag
+        .chars()
+        .map(|c| if c == '/' { '_' } else { c })
+        .collect();
+    Ok(folder.join(format!(
+        "{}-{tag}.log",
+        clock::now().strftime("%Y%m%dT%H%M%S%3fZ")
+    )))
+}

@@ -1,0 +1,140 @@
+//! hephd during an update: how it stands, restarting it through a slot's own binaries, watching it settle.
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use semver::Version;
+
+use super::World;
+use super::health::{Observation, Verdict, judge};
+use crate::client;
+use crate::error::one_line;
+use crate::install::links::BinDir;
+use crate::install::slots::Slot;
+use crate::interval;
+use crate::os::process::Run;
+use crate::os::{interrupt, systemctl};
+use crate::release::version;
+use crate::service;
+
+/// How long one question to hephd may take.
+const ANSWER: Duration = Duration::from_secs(2);
+/// How often hephd is looked at while it settles.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// What starting the command itself may take beyond the wait for hephd.
+const SLACK: Duration = Duration::from_secs(15);
+
+/// How hephd stands before an update.
+#[derive(Clone, Debug)]
+pub(super) struct Daemon {
+    /// Whether the service manager runs it.
+    pub managed: bool,
+    /// What it says of itself, where it answers.
+    pub status: Option<client::Status>,
+    /// Where it answers.
+    pub socket: PathBuf,
+}
+
+impl Daemon {
+    /// Returns the version that runs as a service.
+    pub fn running(&self) -> Option<Version> {
+        let status = self.status.as_ref().filter(|_| self.managed)?;
+        version::in_output(&status.version)
+    }
+
+    /// Returns the store that it serves.
+    pub fn store(&self) -> Option<PathBuf> {
+        self.status
+            .as_ref()
+            .map(|status| PathBuf::from(&status.store))
+    }
+}
+
+/// Returns how hephd stands; one that is not part of the installation counts as not there.
+pub(super) fn look(world: World, bin_dir: &BinDir) -> Result<Daemon> {
+    let socket = service::socket(world.config, world.paths)?;
+    if !bin_dir.path.join("hephd").exists() {
+        return Ok(Daemon {
+            managed: false,
+            status: None,
+            socket,
+        });
+    }
+    let managed = service::state(world.config, world.paths)?.is_some_and(|state| state.running);
+    // A hephd that hangs is no reason not to update it.
+    let status = client::status(&socket, ANSWER).unwrap_or_default();
+    Ok(Daemon {
+        managed,
+        status,
+        socket,
+    })
+}
+
+/// Restarts hephd through `slot`'s own `heph daemon restart`, so that its templates are used.
+pub(super) fn restart(world: World, slot: &Slot) -> Result<()> {
+    let wait = world.config.self_update.health_timeout;
+    let arguments = ["daemon", "restart", "--wait", &interval::show(wait)];
+    heph(world, slot)
+        .args(arguments)
+        .limit(wait + SLACK)
+        .success()
+        .map(drop)
+}
+
+/// Stops hephd through `slot`'s own `heph daemon stop`.
+pub(super) fn stop(world: World, slot: &Slot) -> Result<()> {
+    heph(world, slot)
+        .args(["daemon", "stop"])
+        .success()
+        .map(drop)
+}
+
+/// Returns whether hephd went away with the whole session, which says nothing about the release.
+pub(super) fn session_is_ending() -> bool {
+    interrupt::requested() && systemctl::is_stopping()
+}
+
+/// Returns a run of `slot`'s `heph` with this run's settings; a release without one is managed by the running `heph`.
+fn heph(world: World, slot: &Slot) -> Run {
+    let own = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("heph"));
+    let program = if slot.has("heph") {
+        slot.binary("heph")
+    } else {
+        own
+    };
+    let run = Run::new(program);
+    if world.paths.config.exists() {
+        run.env("HEPH_CONFIG", &world.paths.config)
+    } else {
+        run
+    }
+}
+
+/// Watches hephd until it is known to be healthy as `expected`, or not; the error is the sentence that says why.
+pub(super) fn settle(world: World, expected: &Version) -> Result<(), String> {
+    let settings = &world.config.self_update;
+    let socket = service::socket(world.config, world.paths).map_err(|error| one_line(&error))?;
+    let start = Instant::now();
+    let mut observations = Vec::new();
+    loop {
+        let status = client::status(&socket, ANSWER).unwrap_or_default();
+        let answer =
+            status.and_then(|status| Some((version::in_output(&status.version)?, status.pid)));
+        observations.push(Observation {
+            at: start.elapsed(),
+            answer,
+        });
+        match judge(
+            &observations,
+            expected,
+            settings.settle,
+            settings.health_timeout,
+        ) {
+            Verdict::Wait => thread::sleep(LOOK_EVERY),
+            Verdict::Healthy => return Ok(()),
+            Verdict::Unhealthy(reason) => return Err(reason),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The judgement of a restarted hephd: a pure function of what was seen so far.
+
+use std::time::Duration;
+
+use semver::Version;
+
+/// One look at hephd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// When, counted from the end of the restart.
+    pub at: Duration,
+    /// What answered on the socket: version and process id; `None` where nothing did.
+    pub answer: Option<(Version, u32)>,
+}
+
+/// What the observations mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Look again.
+    Wait,
+    /// The expected version answered from one process for the whole settle time.
+    Healthy,
+    /// It will not do; the sentence says why.
+    Unhealthy(String),
+}
+
+/// Judges `observations`, in order of time, of a hephd that should be `expected`.
+///
+/// One death is enough to be unhealthy: a service manager hides a daemon that dies every few seconds behind restarts, so
+/// a change of process within the settle time counts as a death, as does silence after an answer.
+pub fn judge(
+    observations: &[Observation],
+    expected: &Version,
+    settle: Duration,
+    timeout: Duration,
+) -> Verdict {
+    let mut first: Option<(Duration, u32)> = None;
+    for observation in observations {
+        let at = observation.at;
+        match (&observation.answer, first) {
+            (Some((version, _)), _) if version != expected => {
+                return Verdict::Unhealthy(format!(
+                    "hephd answers as {version}, not as {expected}"
+                ));
+            }
+            (Some((_, pid)), None) => first = Some((at, *pid)),
+            (Some((_, pid)), Some((since, before))) if *pid != before => {
+                return Verdict::Unhealthy(format!(
+                    "hephd {expected} died {:.1} s after it first answered and was started again",
+                    (at - since).as_secs_f64()
+                ));
+            }
+            (None, Some((since, _))) => {
+                return Verdict::Unhealthy(format!(
+                    "hephd {expected} stopped answering {:.1} s after it first answered",
+                    (at - since).as_secs_f64()
+                ));
+            }
+            (None, None) if at >= timeout => {
+                return Verdict::Unhealthy(format!(
+                    "hephd {expected} did not answer within {timeout:?}"
+                ));
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+    }
+    match (first, observations.last()) {
+        (Some((since, _)), Some(last)) if last.at - since >= settle => Verdict::Healthy,
+        _ => Verdict::Wait,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn seen(looks: &[(u64, Option<(&str, u32)>)]) -> Verdict {
+        let observations: Vec<_> = looks
+            .iter()
+            .map(|(at, answer)| Observation {
+                at: Duration::from_secs(*at),
+                answer: answer.map(|(version, pid)| (version.parse().unwrap(), pid)),
+            })
+            .collect();
+        judge(
+            &observations,
+            &"1.1.0".parse().unwrap(),
+            Duration::from_secs(10),
+            Duration::from_secs(60),
+        )
+    }
+
+    fn unhealthy_because(verdict: Verdict, words: &str) {
+        match verdict {
+            Verdict::Unhealthy(reason) => assert!(reason.contains(words), "{reason}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_daemon_that_stays_is_healthy_after_the_settle_time_and_not_before() {
+        let good = Some(("1.1.0", 7));
+        assert_eq!(seen(&[]), Verdict::Wait);
+        assert_eq!(seen(&[(0, good), (9, good)]), Verdict::Wait);
+        assert_eq!(seen(&[(0, good), (9, good), (10, good)]), Verdict::Healthy);
+        assert_eq!(
+            seen(&[(0, None), (50, good), (59, good)]),
+            Verdict::Wait,
+            "the settle time counts from the first answer"
+        );
+        assert_eq!(seen(&[(0, None), (50, good), (60, good)]), Verdict::Healthy);
+    }
+
+    #[test]
+    fn another_version_another_process_silence_and_no_answer_are_unhealthy() {
+        let good = Some(("1.1.0", 7));
+        unhealthy_because(seen(&[(0, Some(("1.0.0", 7)))]), "answers as 1.0.0");
+        unhealthy_because(seen(&[(0, good), (3, Some(("1.1.0", 8)))]), "died 3.0 s");
+        unhealthy_because(seen(&[(0, good), (3, None)]), "stopped answering 3.0 s");
+        unhealthy_because(seen(&[(0, None), (60, None)]), "did not answer within 60s");
+    }
+
+    #[test]
+    fn build_metadata_and_pre_release_must_match_too() {
+        unhealthy_because(
+            seen(&[(0, Some(("1.1.0-rc.1", 7)))]),
+            "answers as 1.1.0-rc.1",
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn healthy_needs_one_process_of_the_expected_version_to_the_end(
+            looks in prop::collection::vec((0u64..5, prop::option::of((prop::bool::weighted(0.9), 1u32..3))), 0..20),
+        ) {
+            let mut at = 0;
+            let observations: Vec<_> = looks.iter().map(|(step, answer)| {
+                at += step;
+                let version = |good| if good { "1.1.0" } else { "1.0.0" }.parse().unwrap();
+                Observation { at: Duration::from_secs(at), answer: answer.map(|(good, pid)| (version(good), pid)) }
+            }).collect();
+            let expected = "1.1.0".parse().unwrap();
+            if judge(&observations, &expected, Duration::from_secs(10), Duration::from_secs(60)) == Verdict::Healthy {
+                let answered: Vec<_> = observations.iter().skip_while(|o| o.answer.is_none()).collect();
+                let first = answered[0].answer.clone();
+                prop_assert!(answered.iter().all(|o| o.answer == first));
+                prop_assert_eq!(first.unwrap().0, expected);
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Hooks: the user's own commands, told of an outcome. A failing or hanging hook is reported and changes nothing.
+
+use std::time::Duration;
+
+use crate::config::Hook;
+use crate::error::one_line;
+use crate::os::process::Run;
+
+/// How long a hook may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// What a hook is told, besides the JSON on its standard input.
+#[derive(Clone, Debug, Default)]
+pub struct News {
+    /// `HEPH_EVENT`: `available`, `updated` or `failed`.
+    pub event: &'static str,
+    /// `HEPH_OUTCOME`: as in the JSON.
+    pub outcome: String,
+    /// `HEPH_FROM`: the version before, or empty.
+    pub from: String,
+    /// `HEPH_TO`: the version that was wanted, or empty.
+    pub to: String,
+    /// `HEPH_REASON`: a sentence, or empty.
+    pub reason: String,
+}
+
+/// Runs `hook` with `json` on its standard input; returns the sentence that tells of its failure, if it failed.
+pub fn run(hook: Option<&Hook>, news: &News, json: &[u8]) -> Option<String> {
+    let (program, arguments) = hook?.split_first()?;
+    let run = Run::new(program)
+        .args(arguments)
+        .env("HEPH_EVENT", news.event)
+        .env("HEPH_OUTCOME", &news.outcome)
+        .env("HEPH_FROM", &news.from)
+        .env("HEPH_TO", &news.to)
+        .env("HEPH_REASON", &news.reason)
+        .input(json)
+        .limit(LIMIT);
+    run.success()
+        .err()
+        .map(|error| format!("the hook on-{} failed: {}", news.event, one_line(&error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hook(words: &[&str]) -> Hook {
+        words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_hook_gets_the_json_and_the_variables_and_no_shell_reads_its_arguments() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("told");
+        let script = r#"cat > "$1"; printf '%s %s %s|%s' "$HEPH_EVENT" "$HEPH_FROM" "$HEPH_TO" "$2" >> "$1""#;
+        let hook = hook(&[
+            "sh",
+            "-c",
+            script,
+            "sh",
+            file.to_str().unwrap(),
+            "$(touch no); 'x",
+        ]);
+        let news = News {
+            event: "updated",
+            from: "1.0.0".into(),
+            to: "1.1.0".into(),
+            ..News::default()
+        };
+        assert_eq!(run(Some(&hook), &news, b"{}"), None);
+        assert_eq!(
+            std::fs::read_to_string(&file).unwrap(),
+            "{}updated 1.0.0 1.1.0|$(touch no); 'x"
+        );
+    }
+
+    #[test]
+    fn a_failing_or_missing_hook_is_one_sentence() {
+        let news = News {
+            event: "failed",
+            ..News::default()
+        };
+        let said = run(
+            Some(&hook(&["sh", "-c", "echo no >&2; exit 4"])),
+            &news,
+            b"{}",
+        )
+        .unwrap();
+        assert!(
+            said.contains("on-failed") && said.contains("exited with 4") && said.contains("no"),
+            "{said}"
+        );
+        assert!(
+            run(Some(&hook(&["/nonexistent/hook"])), &news, b"{}")
+                .unwrap()
+                .contains("/nonexistent/hook")
+        );
+        assert_eq!(run(None, &news, b"{}"), None);
+    }
+}

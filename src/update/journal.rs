@@ -1,0 +1,249 @@
+//! The journal: the record of the update under way, written before each irreversible step.
+//!
+//! One write before the switch says what is about to happen, so that nothing after it needs disk space to be undone. A
+//! second write marks the way back, a third says how the run ended; then the history gets its line and the journal goes.
+//! Whatever instant a run is killed at, the journal and the place that `current` points at together say what the next
+//! run must do: [`recovery`].
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use super::history;
+use crate::error::Fault;
+use crate::os::files;
+use crate::paths::Paths;
+
+/// How often an interrupted update is finished before it is undone instead.
+const MOST_ATTEMPTS: u32 = 2;
+/// Bytes set aside before the switch, so that a disk which fills up meanwhile still has room to note the way back.
+const RESERVE: usize = 64 * 1024;
+/// No journal is larger; a larger file is not ours.
+const LIMIT: u64 = 64 * 1024;
+
+/// What a run is about to do, or doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Journal {
+    /// Always 1.
+    pub schema: u32,
+    /// The run that wrote it.
+    pub run: String,
+    /// When that run started.
+    pub started_at: Timestamp,
+    /// How far it is.
+    pub phase: Phase,
+    /// What it is for.
+    pub aim: Aim,
+    /// The slot in use before; `None` where nothing was installed, or where there is no way back.
+    pub from: Option<Place>,
+    /// The slot that is to be in use.
+    pub to: Place,
+    /// Whether hephd is to be restarted and watched.
+    pub restart: bool,
+    /// The store of the hephd that ran before.
+    pub store: Option<PathBuf>,
+    /// The copy of the store taken before the switch.
+    pub backup: Option<PathBuf>,
+    /// How many runs have tried to finish this.
+    pub attempts: u32,
+    /// Why it is being undone.
+    pub reason: Option<String>,
+    /// How it ended: the line that the history is to get.
+    pub ended: Option<history::Entry>,
+}
+
+/// A slot by name, and its version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The slot's name.
+    pub slot: String,
+    /// Its version.
+    pub version: Version,
+}
+
+/// What a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Aim {
+    /// To install another release, or the same afresh.
+    Update,
+    /// To have hephd run what is installed already.
+    Restart,
+    /// To go back to a slot, as a person asked: the version left is quarantined, not the one reached.
+    GoBack,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// About to switch, or switched and not yet known to be healthy.
+    Switching,
+    /// On the way back.
+    RollingBack,
+    /// Over, whatever its outcome; only the history may lack its line.
+    Ended,
+}
+
+/// What the next run does about an unfinished journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// The switch never happened: forget it.
+    Forget,
+    /// The switch happened: restart, watch, then commit or roll back.
+    Finish,
+    /// Go back.
+    RollBack,
+    /// All is done but the line in the history.
+    Record,
+    /// `current` points elsewhere, so somebody changed it by hand since: leave it so.
+    LeaveAlone,
+}
+
+/// Decides what to do about `journal` when `current` names the slot in use.
+pub fn recovery(journal: &Journal, current: Option<&str>) -> Recovery {
+    let at_from = current == journal.from.as_ref().map(|place| place.slot.as_str());
+    let at_to = current == Some(journal.to.slot.as_str());
+    match journal.phase {
+        Phase::Ended => Recovery::Record,
+        // Checked first: a restart without a switch has from and to at one place, and is finished.
+        Phase::Switching if at_to && journal.attempts >= MOST_ATTEMPTS => Recovery::RollBack,
+        Phase::Switching if at_to => Recovery::Finish,
+        Phase::Switching if at_from => Recovery::Forget,
+        Phase::RollingBack if at_to || at_from => Recovery::RollBack,
+        Phase::Switching | Phase::RollingBack => Recovery::LeaveAlone,
+    }
+}
+
+impl Journal {
+    /// Reads the journal; `None` where no run is unfinished.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or understood. It is kept: guessing could cost a working installation.
+    pub fn load(paths: &Paths) -> Result<Option<Journal>> {
+        let path = paths.journal();
+        let Some(bytes) = files::read_if_there(&path, LIMIT)? else {
+            return Ok(None);
+        };
+        let journal: Journal = serde_json::from_slice(&bytes).with_context(|| {
+            Fault::new(format!("cannot understand the journal '{}'", path.display())).hint(format!(
+                "look at it, check with `heph self-update doctor` that the commands work, then remove it: rm '{}'",
+                path.display()
+            ))
+        })?;
+        Ok(Some(journal))
+    }
+
+    /// Sets room aside and writes the journal durably: the first step of what must be finished or undone.
+    pub fn open(&self, paths: &Paths) -> Result<()> {
+        let content = vec![b'\n'; RESERVE];
+        files::write_atomic(&reserve(paths), &content, files::PRIVATE)
+            .and_then(|()| self.save(paths))
+            .inspect_err(|_| use_reserve(paths))
+    }
+
+    /// Writes the journal durably.
+    pub fn save(&self, paths: &Paths) -> Result<()> {
+        let bytes = serde_json::to_vec_pretty(self).context("cannot encode the journal")?;
+        files::write_atomic(&paths.journal(), &bytes, files::PRIVATE)
+    }
+
+    /// Removes the journal durably: the commit.
+    pub fn close(paths: &Paths) -> Result<()> {
+        use_reserve(paths);
+        let path = paths.journal();
+        files::remove_file_if_there(&path)
+            .with_context(|| format!("cannot remove the journal '{}'", path.display()))?;
+        files::sync_dir(&paths.state)
+    }
+}
+
+/// Gives back the room that was set aside, for the writes that follow.
+pub(super) fn use_reserve(paths: &Paths) {
+    // Without it there is as much room as without this call.
+    let _ = files::remove_file_if_there(&reserve(paths));
+}
+
+fn reserve(paths: &Paths) -> PathBuf {
+    paths.state.join("reserve")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn journal(phase: Phase, attempts: u32) -> Journal {
+        let place = |slot: &str| Place {
+            slot: slot.to_owned(),
+            version: slot.parse().unwrap(),
+        };
+        Journal {
+            schema: 1,
+            run: "r".to_owned(),
+            started_at: Timestamp::UNIX_EPOCH,
+            phase,
+            aim: Aim::Update,
+            from: Some(place("1.0.0")),
+            to: place("1.1.0"),
+            restart: true,
+            store: None,
+            backup: None,
+            attempts,
+            reason: None,
+            ended: None,
+        }
+    }
+
+    #[test]
+    fn each_interruption_has_one_answer() {
+        use Phase::*;
+        for (phase, attempts, current, expected) in [
+            (Switching, 0, Some("1.0.0"), Recovery::Forget),
+            (Switching, 0, Some("1.1.0"), Recovery::Finish),
+            (Switching, 1, Some("1.1.0"), Recovery::Finish),
+            (Switching, 2, Some("1.1.0"), Recovery::RollBack),
+            (Switching, 2, Some("1.0.0"), Recovery::Forget),
+            (RollingBack, 0, Some("1.1.0"), Recovery::RollBack),
+            (RollingBack, 9, Some("1.0.0"), Recovery::RollBack),
+            (Switching, 0, Some("2.0.0"), Recovery::LeaveAlone),
+            (RollingBack, 0, None, Recovery::LeaveAlone),
+            (Ended, 0, Some("1.1.0"), Recovery::Record),
+            (Ended, 9, Some("2.0.0"), Recovery::Record),
+        ] {
+            assert_eq!(
+                recovery(&journal(phase, attempts), current),
+                expected,
+                "{phase:?} {attempts} {current:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_first_installation_is_told_from_its_absence() {
+        let first = Journal {
+            from: None,
+            ..journal(Phase::Switching, 0)
+        };
+        assert_eq!(recovery(&first, None), Recovery::Forget);
+        assert_eq!(recovery(&first, Some("1.1.0")), Recovery::Finish);
+    }
+
+    #[test]
+    fn a_restart_without_a_switch_is_finished() {
+        let mut restart = journal(Phase::Switching, 0);
+        restart.from = Some(restart.to.clone());
+        assert_eq!(recovery(&restart, Some("1.1.0")), Recovery::Finish);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let journal = journal(Phase::RollingBack, 1);
+        let text = serde_json::to_string(&journal).unwrap();
+        assert!(text.contains(r#""phase":"rolling-back""#));
+        assert_eq!(serde_json::from_str::<Journal>(&text).unwrap(), journal);
+    }
+}

@@ -1,0 +1,359 @@
+//! One update, from lock to record, in one straight line.
+//!
+//! [`apply`] reads top to bottom as the design tells it, and nothing else in the program knows the whole order:
+//!
+//! 1. **lock**, so that one run at a time touches the installation;
+//! 2. **recover** what an interrupted run left;
+//! 3. **fetch** the feed;
+//! 4. **decide**;
+//! 5. **stage** the release into a slot and verify it;
+//! 6. **journal**, then **switch**;
+//! 7. **restart** hephd through the new binary, if a service manager ran it before;
+//! 8. **settle**;
+//! 9. **commit**, or **roll back**;
+//! 10. **record**, report, exit.
+//!
+//! Everything before the switch leaves the installation and the daemon alone, whatever goes wrong. Everything after it is
+//! finished or undone, by this run or, if this run is killed, by the next: the journal says how far it was.
+
+mod check;
+mod clean;
+mod daemon;
+pub mod health;
+pub mod history;
+pub mod hooks;
+pub mod journal;
+pub mod quarantine;
+mod recover;
+pub mod report;
+mod rollback;
+mod store;
+mod survey;
+mod transaction;
+
+use std::time::Instant;
+
+use anyhow::Result;
+use jiff::Timestamp;
+use ulid::Ulid;
+
+use crate::config::{Config, OnBattery};
+use crate::error::{Exit, Fault, one_line};
+use crate::install::links::BinDir;
+use crate::install::slots::{Slot, Slots};
+use crate::install::{self, Progress, Unfit};
+use crate::os::{clock, host, interrupt, lock};
+use crate::paths::Paths;
+use crate::release::decide::{Asked, Decision};
+use crate::release::feed::News;
+use crate::release::{Release, Tag};
+
+pub use check::{Check, Finding, check};
+pub use clean::{Cleaned, clean};
+use history::Action;
+use journal::{Aim, Place};
+use report::{Outcome, Report};
+pub use rollback::rollback;
+pub use survey::{Survey, survey};
+use transaction::Plan;
+
+const BUSY: &str = "another run of heph self-update is under way";
+
+/// Where a run takes place.
+#[derive(Clone, Copy)]
+pub struct World<'a> {
+    /// The settings.
+    pub config: &'a Config,
+    /// The paths.
+    pub paths: &'a Paths,
+    /// Tells a person, as it happens, what is done.
+    pub say: &'a dyn Fn(&str),
+    /// Whether cargo's own output may show through to standard error.
+    pub on_terminal: bool,
+}
+
+impl World<'_> {
+    fn slots(&self) -> Slots {
+        Slots::new(self.paths)
+    }
+
+    fn bin_dir(&self) -> Result<BinDir> {
+        BinDir::find(&self.config.self_update, self.paths)
+    }
+}
+
+/// What is asked of [`apply`].
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// `--to` and `--force`.
+    pub asked: Asked,
+    /// `--dry-run`: say what would be done, and change nothing.
+    pub dry_run: bool,
+    /// `--no-restart`: leave hephd running as it is.
+    pub no_restart: bool,
+    /// The timer started this run.
+    pub scheduled: bool,
+}
+
+/// One run: its name and when it began.
+#[derive(Clone, Debug)]
+struct Run {
+    id: String,
+    action: Action,
+    started_at: Timestamp,
+    scheduled: bool,
+}
+
+impl Run {
+    fn begin(action: Action, scheduled: bool) -> Run {
+        Run {
+            id: Ulid::generate().to_string(),
+            action,
+            started_at: clock::now(),
+            scheduled,
+        }
+    }
+}
+
+/// Brings the installation to the release that the request and the settings ask for.
+///
+/// Never fails as a function: whatever goes wrong is an outcome of the report.
+pub fn apply(world: World, request: &Request) -> Report {
+    let mut report = Report::default();
+    let run = Run::begin(Action::Apply, request.scheduled);
+    if request.dry_run {
+        if let Err(error) =
+            choose(world, request, &mut report).map(|decision| foretell(decision, &mut report))
+        {
+            report.fail(error);
+        }
+        return report;
+    }
+    with_lock(world, &mut report, |report| {
+        if let Err(error) = straight_line(world, request, &run, report) {
+            report.fail(error);
+        }
+        record(world, &run, report);
+    });
+    report
+}
+
+/// Steps 2 to 9.
+fn straight_line(world: World, request: &Request, run: &Run, report: &mut Report) -> Result<()> {
+    recover::unfinished(world, report)?;
+    let settings = &world.config.self_update;
+    if request.scheduled && settings.on_battery == OnBattery::Skip && host::on_battery() {
+        report.end(Outcome::Skipped, "running on battery".to_owned());
+        return Ok(());
+    }
+    let Some(decision) = choose(world, request, report)? else {
+        return Ok(());
+    };
+    let release = match decision {
+        Decision::UpToDate(reason) => {
+            report.end(Outcome::UpToDate, reason);
+            return Ok(());
+        }
+        Decision::Skipped(reason) => {
+            report.end(Outcome::Skipped, reason);
+            return Ok(());
+        }
+        Decision::RestartOnly => return restart_only(world, run, report),
+        Decision::Update(release) => release,
+    };
+
+    let slot = stage(world, request, &release, report)?;
+    interrupt::check()?;
+
+    let bin_dir = world.bin_dir()?;
+    let before = daemon::look(world, &bin_dir)?;
+    let restart = before.managed && slot.has("hephd") && !request.no_restart;
+    let from = report.step("adopt", || bin_dir.adopt(settings, &world.slots()))?;
+    bin_dir.check(&slot)?;
+    let backup = if restart {
+        report.step("backup", || store::back_up(world, &before))?
+    } else {
+        None
+    };
+    interrupt::check()?;
+
+    if slot.has("hephd") && !restart {
+        report.note(match (request.no_restart, &before.status) {
+            (true, _) => {
+                "hephd was not restarted, as asked; `heph self-update apply` does it later"
+                    .to_owned()
+            }
+            (false, Some(status)) => {
+                format!(
+                    "hephd {} runs, but no service manager runs it: restart it yourself",
+                    status.version
+                )
+            }
+            (false, None) => "hephd was not running as a service, so it was not started".to_owned(),
+        });
+    }
+    let plan = Plan {
+        from: from.as_ref().map(Place::of),
+        to: slot,
+        restart,
+        aim: Aim::Update,
+        store: before.store(),
+        backup,
+    };
+    transaction::carry_out(world, run, plan, report)
+}
+
+/// Steps 3 and 4. `None`: the report is final already.
+fn choose(world: World, request: &Request, report: &mut Report) -> Result<Option<Decision>> {
+    let latest = match report.step("fetch", || survey::news(world, request))? {
+        News::Latest(latest) => latest,
+        News::Unreachable { reason, retry_at } => {
+            report.end(Outcome::Unreachable, check::unreachable(reason, retry_at));
+            return Ok(None);
+        }
+    };
+    let survey = report.step("decide", || survey::survey(world, latest, &request.asked))?;
+    report.to = match &survey.decision {
+        Decision::Update(release) => Some(release.version.clone()),
+        Decision::RestartOnly => survey.installed.clone(),
+        Decision::Skipped(_) | Decision::UpToDate(_) => {
+            survey.latest.map(|release| release.version)
+        }
+    };
+    report.from = match survey.decision {
+        Decision::RestartOnly => survey.running,
+        _ => survey.installed,
+    };
+    Ok(Some(survey.decision))
+}
+
+/// hephd still runs an older release than the one installed: restart it, and go back to the slot it runs if that fails.
+fn restart_only(world: World, run: &Run, report: &mut Report) -> Result<()> {
+    let settings = &world.config.self_update;
+    let bin_dir = world.bin_dir()?;
+    let before = daemon::look(world, &bin_dir)?;
+    let slots = world.slots();
+    let Some(to) = report.step("adopt", || bin_dir.adopt(settings, &slots))? else {
+        return Err(Fault::new("nothing is installed").into());
+    };
+    let from = match before.running() {
+        Some(version) => slots.find(&version)?.map(|slot| Place::of(&slot)),
+        None => None,
+    };
+    let backup = report.step("backup", || store::back_up(world, &before))?;
+    let plan = Plan {
+        from,
+        to,
+        restart: true,
+        aim: Aim::Restart,
+        store: before.store(),
+        backup,
+    };
+    transaction::carry_out(world, run, plan, report)
+}
+
+/// Step 5. A release that is itself to blame for the failure is not tried again by the timer.
+fn stage(world: World, request: &Request, release: &Release, report: &mut Report) -> Result<Slot> {
+    let settings = &world.config.self_update;
+    let version = &release.version;
+    (world.say)(&format!("staging {version} from {}", settings.repository));
+    let progress = progress(world, &release.tag, report)?;
+    let start = Instant::now();
+    let staged = report.step("stage", || {
+        install::stage(
+            release,
+            settings,
+            world.paths,
+            &progress,
+            request.asked.force,
+        )
+    });
+    match &staged {
+        Ok(_) => (world.say)(&format!(
+            "staged {version} in {:.1} s",
+            start.elapsed().as_secs_f64()
+        )),
+        Err(error) if Unfit::is_cause_of(error) => {
+            quarantine::put(world.paths, version, &one_line(error), clock::now())?;
+            report.note(format!(
+                "{version} is in quarantine: the timer does not try it again"
+            ));
+        }
+        Err(_) => {}
+    }
+    staged
+}
+
+fn progress(world: World, tag: &Tag, report: &mut Report) -> Result<Progress> {
+    if world.on_terminal {
+        return Ok(Progress::Terminal);
+    }
+    let log = clean::new_build_log(world.paths, tag.as_str())?;
+    report.log = Some(log.clone());
+    Ok(Progress::Log(log))
+}
+
+fn foretell(decision: Option<Decision>, report: &mut Report) {
+    let would = match decision {
+        None => return,
+        Some(Decision::UpToDate(reason)) => return report.end(Outcome::UpToDate, reason),
+        Some(Decision::Skipped(reason)) => return report.end(Outcome::Skipped, reason),
+        Some(Decision::RestartOnly) => "would restart hephd".to_owned(),
+        Some(Decision::Update(release)) => format!("would install {}", release.version),
+    };
+    report.end(Outcome::Skipped, format!("dry run: {would}"));
+}
+
+/// Takes the lock that one run at a time holds.
+///
+/// # Errors
+///
+/// Another run holds it (exit 75).
+pub fn exclusive(paths: &Paths) -> Result<lock::Lock> {
+    lock::try_exclusive(&paths.lock())?.ok_or_else(|| {
+        Fault::new(BUSY)
+            .exit(Exit::TryLater)
+            .hint("try again when it is over: `heph self-update status`")
+            .into()
+    })
+}
+
+/// Step 1: runs `work` under the lock, or reports that another run holds it.
+fn with_lock(world: World, report: &mut Report, work: impl FnOnce(&mut Report)) {
+    match report.step("lock", || lock::try_exclusive(&world.paths.lock())) {
+        Ok(Some(_held)) => work(report),
+        Ok(None) => report.end(Outcome::Busy, BUSY.to_owned()),
+        Err(error) => report.fail(error),
+    }
+}
+
+/// Step 10. What cannot be written here is a note: the update itself is over.
+fn record(world: World, run: &Run, report: &mut Report) {
+    if report.unfinished {
+        // The run that ends it records it.
+        return;
+    }
+    let start = Instant::now();
+    let entry = history::Entry {
+        run: run.id.clone(),
+        action: run.action,
+        started_at: run.started_at,
+        ended_at: clock::now(),
+        outcome: report.outcome,
+        from: report.from.clone(),
+        to: report.to.clone(),
+        reason: report.reason.clone(),
+        steps: report.steps.clone(),
+        scheduled: run.scheduled,
+    };
+    if let Err(error) = transaction::close(world, &entry) {
+        report.note(format!(
+            "this run is not in the history: {}",
+            one_line(&error)
+        ));
+    }
+    if report.outcome == Outcome::Updated {
+        clean::after_update(world, report);
+    }
+    report.took("record", start);
+}

@@ -1,0 +1,161 @@
+//! The quarantine: releases that failed here and are not tried again until cleared or superseded.
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Fault;
+use crate::os::files;
+use crate::paths::Paths;
+
+/// No quarantine file is larger.
+const LIMIT: u64 = 1024 * 1024;
+/// The oldest entries beyond this many are forgotten: newer releases have superseded them long ago.
+const MOST: usize = 200;
+
+/// One release that failed here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its version.
+    pub version: Version,
+    /// Why, in one sentence.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// All releases that failed here, the oldest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantine {
+    schema: u32,
+    /// The entries; at most one for each version.
+    pub releases: Vec<Entry>,
+}
+
+impl Default for Quarantine {
+    fn default() -> Self {
+        Quarantine {
+            schema: 1,
+            releases: Vec::new(),
+        }
+    }
+}
+
+impl Quarantine {
+    /// Reads the quarantine; empty where there is no file.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or understood. Taking it for empty could bring a broken release back.
+    pub fn load(paths: &Paths) -> Result<Quarantine> {
+        let path = paths.quarantine();
+        let Some(bytes) = files::read_if_there(&path, LIMIT)? else {
+            return Ok(Quarantine::default());
+        };
+        serde_json::from_slice(&bytes).with_context(|| {
+            Fault::new(format!(
+                "cannot understand the quarantine '{}'",
+                path.display()
+            ))
+            .hint(format!(
+                "correct it, or forget all of it: rm '{}'",
+                path.display()
+            ))
+        })
+    }
+
+    /// Returns the quarantined versions.
+    pub fn versions(&self) -> Vec<Version> {
+        self.releases
+            .iter()
+            .map(|entry| entry.version.clone())
+            .collect()
+    }
+
+    /// Adds an entry; one for the same version is replaced.
+    pub fn add(&mut self, entry: Entry) {
+        self.releases.retain(|old| old.version != entry.version);
+        self.releases.push(entry);
+        self.releases
+            .drain(..self.releases.len().saturating_sub(MOST));
+    }
+
+    /// Removes `version`; returns whether it was there.
+    pub fn clear(&mut self, version: &Version) -> bool {
+        let before = self.releases.len();
+        self.releases.retain(|entry| entry.version != *version);
+        self.releases.len() < before
+    }
+
+    /// Writes the quarantine durably.
+    pub fn save(&self, paths: &Paths) -> Result<()> {
+        let bytes = serde_json::to_vec_pretty(self).context("cannot encode the quarantine")?;
+        files::write_atomic(&paths.quarantine(), &bytes, files::PRIVATE)
+    }
+}
+
+/// Puts `version` into the quarantine, durably; doing it twice is the same as once.
+pub fn put(paths: &Paths, version: &Version, reason: &str, at: Timestamp) -> Result<()> {
+    let mut quarantine = Quarantine::load(paths)?;
+    if quarantine
+        .releases
+        .iter()
+        .any(|entry| entry.version == *version && entry.reason == reason)
+    {
+        return Ok(());
+    }
+    quarantine.add(Entry {
+        version: version.clone(),
+        reason: reason.to_owned(),
+        at,
+    });
+    quarantine.save(paths)
+}
+
+/// Takes `version` out of the quarantine, durably; returns whether it was there.
+pub fn release(paths: &Paths, version: &Version) -> Result<bool> {
+    let mut quarantine = Quarantine::load(paths)?;
+    let was_there = quarantine.clear(version);
+    if was_there {
+        quarantine.save(paths)?;
+    }
+    Ok(was_there)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(version: &str, reason: &str) -> Entry {
+        Entry {
+            version: version.parse().unwrap(),
+            reason: reason.to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn a_version_stands_there_once_with_its_last_reason() {
+        let mut quarantine = Quarantine::default();
+        quarantine.add(entry("1.1.0", "crashed"));
+        quarantine.add(entry("1.2.0", "hung"));
+        quarantine.add(entry("1.1.0", "hung"));
+        assert_eq!(
+            quarantine.releases,
+            [entry("1.2.0", "hung"), entry("1.1.0", "hung")]
+        );
+        assert!(quarantine.clear(&"1.1.0".parse().unwrap()));
+        assert!(!quarantine.clear(&"1.1.0".parse().unwrap()));
+    }
+
+    #[test]
+    fn it_does_not_grow_for_ever() {
+        let mut quarantine = Quarantine::default();
+        for patch in 0..300 {
+            quarantine.add(entry(&format!("1.0.{patch}"), "crashed"));
+        }
+        assert_eq!(quarantine.releases.len(), MOST);
+        assert_eq!(quarantine.releases[0].version.patch, 100);
+    }
+}

@@ -1,0 +1,105 @@
+//! The end of a run that was interrupted: finished or undone before anything else, and said.
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use super::history::{self, Action};
+use super::journal::{Journal, Recovery, recovery};
+use super::report::{Outcome, Report};
+use super::{Run, World, record, transaction};
+use crate::error::one_line;
+
+/// Finishes or undoes what an interrupted run left, and removes slots that never became complete.
+///
+/// # Errors
+///
+/// The journal cannot be understood, or what it asks for cannot be done; then nothing else may be tried.
+pub(super) fn unfinished(world: World, report: &mut Report) -> Result<()> {
+    let start = Instant::now();
+    if let Some(journal) = Journal::load(world.paths)? {
+        let sentence = end(world, journal)?;
+        (world.say)(&sentence);
+        report.note(sentence);
+    }
+    for name in world.slots().sweep()? {
+        report.note(format!("removed the unfinished slot {name}"));
+    }
+    report.took("recover", start);
+    Ok(())
+}
+
+/// Ends the run that `journal` tells of and returns the sentence that says how.
+fn end(world: World, mut journal: Journal) -> Result<String> {
+    let slots = world.slots();
+    // A link that points at no complete slot is no place that the journal knows.
+    let current = slots.current().ok().flatten().map(|slot| slot.name);
+    let to = journal.to.version.clone();
+    let mut report = Report {
+        from: journal.from.as_ref().map(|from| from.version.clone()),
+        ..Report::default()
+    };
+    report.to = Some(to.clone());
+    let sentence = match recovery(&journal, current.as_deref()) {
+        Recovery::Record => {
+            if let Some(entry) = &journal.ended {
+                history::record(world.paths, entry)?;
+            }
+            Journal::close(world.paths)?;
+            return Ok(format!(
+                "an interrupted run had finished with {to}; its record is complete now"
+            ));
+        }
+        Recovery::Forget => {
+            report.end(
+                Outcome::Failed,
+                "interrupted before the switch; nothing was changed".to_owned(),
+            );
+            format!("an interrupted update to {to} had not switched yet; it is undone")
+        }
+        Recovery::LeaveAlone => {
+            report.end(
+                Outcome::Failed,
+                "interrupted, and the installation was changed by hand since".to_owned(),
+            );
+            format!(
+                "an interrupted update to {to} was overtaken by a change by hand; it is forgotten"
+            )
+        }
+        Recovery::Finish => {
+            (world.say)(&format!("finishing an interrupted update to {to}"));
+            journal.attempts += 1;
+            if let Err(error) = journal.save(world.paths) {
+                // A full disk must not keep it from being finished or undone.
+                report.note(one_line(&error));
+            }
+            transaction::finish(world, journal.clone(), &mut report)?;
+            match report.outcome {
+                Outcome::RolledBack => {
+                    format!("an interrupted update to {to} was not healthy; it is undone")
+                }
+                Outcome::Failed => {
+                    format!("an interrupted update to {to} could neither be finished nor undone")
+                }
+                _ => format!("an interrupted update to {to} is finished"),
+            }
+        }
+        Recovery::RollBack => {
+            (world.say)(&format!("undoing an interrupted update to {to}"));
+            let reason = journal
+                .reason
+                .clone()
+                .unwrap_or_else(|| "interrupted again and again".to_owned());
+            transaction::roll_back(world, journal.clone(), reason, &mut report)?;
+            format!("an interrupted update to {to} is undone")
+        }
+    };
+    let run = Run {
+        id: journal.run,
+        action: Action::Recover,
+        started_at: journal.started_at,
+        scheduled: false,
+    };
+    record(world, &run, &mut report);
+    Ok(sentence)
+}

@@ -1,0 +1,200 @@
+//! What a run did, for people, scripts and the history.
+
+use std::time::Instant;
+
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Exit, Fault, one_line};
+
+/// What became of a run. It starts as failed and earns anything better.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It failed; the reason says what was changed, if anything was.
+    #[default]
+    Failed,
+    /// Nothing to do.
+    UpToDate,
+    /// The installed release was new already; hephd runs it now.
+    Restarted,
+    /// The release is installed and healthy.
+    Updated,
+    /// The release was not healthy, or a person asked: the former one is back.
+    RolledBack,
+    /// There is a newer release, and a reason not to install it.
+    Skipped,
+    /// Another run holds the lock.
+    Busy,
+    /// The forge cannot be reached.
+    Unreachable,
+}
+
+impl Outcome {
+    /// Returns the outcome as JSON and the histories spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Failed => "failed",
+            Outcome::UpToDate => "up-to-date",
+            Outcome::Restarted => "restarted",
+            Outcome::Updated => "updated",
+            Outcome::RolledBack => "rolled-back",
+            Outcome::Skipped => "skipped",
+            Outcome::Busy => "busy",
+            Outcome::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// One step of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its name.
+    pub name: String,
+    /// How long it took, in milliseconds.
+    pub ms: u64,
+}
+
+/// What a run did.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The version before.
+    pub from: Option<Version>,
+    /// The version that was wanted.
+    pub to: Option<Version>,
+    /// One sentence, where there is something to say.
+    pub reason: Option<String>,
+    /// What it did, in order.
+    pub steps: Vec<Step>,
+    /// The log of the build.
+    pub log: Option<std::path::PathBuf>,
+    /// What else a person should know: sentences.
+    pub notes: Vec<String>,
+    /// Whether the journal must stay: the next run goes on where this one could not.
+    pub unfinished: bool,
+    /// The error that ended it, with its hint.
+    pub error: Option<anyhow::Error>,
+}
+
+/// The report as `--json` prints it.
+#[derive(Debug, Serialize)]
+pub struct Json<'a> {
+    schema: u32,
+    outcome: Outcome,
+    from: Option<&'a Version>,
+    to: Option<&'a Version>,
+    reason: Option<&'a str>,
+    steps: &'a [Step],
+    log: Option<String>,
+    notes: &'a [String],
+}
+
+impl Report {
+    /// Ends the run with `outcome` and a sentence.
+    pub fn end(&mut self, outcome: Outcome, reason: impl Into<Option<String>>) {
+        self.outcome = outcome;
+        self.reason = reason.into();
+    }
+
+    /// Ends the run with an error. An error that asks for a later try (exit 75) means that the forge was out of reach.
+    pub fn fail(&mut self, error: anyhow::Error) {
+        let outcome = match Fault::exit_of(&error) {
+            Exit::TryLater => Outcome::Unreachable,
+            _ => Outcome::Failed,
+        };
+        self.end(outcome, one_line(&error));
+        self.error = Some(error);
+    }
+
+    /// Runs `work` as the step `name` and notes how long it took, also when it fails.
+    pub fn step<T>(&mut self, name: &str, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        self.took(name, start);
+        result
+    }
+
+    /// Notes a step that began at `start` and ends now.
+    pub fn took(&mut self, name: &str, start: Instant) {
+        let ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.steps.push(Step {
+            name: name.to_owned(),
+            ms,
+        });
+    }
+
+    /// Adds a sentence that a person should know.
+    pub fn note(&mut self, sentence: impl Into<String>) {
+        self.notes.push(sentence.into());
+    }
+
+    /// Returns how the process ends after this report.
+    pub fn exit(&self) -> Exit {
+        match self.outcome {
+            Outcome::UpToDate | Outcome::Restarted | Outcome::Updated | Outcome::Skipped => {
+                Exit::Done
+            }
+            Outcome::RolledBack => Exit::RolledBack,
+            Outcome::Busy | Outcome::Unreachable => Exit::TryLater,
+            Outcome::Failed => self.error.as_ref().map_or(Exit::Failed, Fault::exit_of),
+        }
+    }
+
+    /// Returns the object that `--json` prints.
+    pub fn json(&self) -> Json<'_> {
+        Json {
+            schema: 1,
+            outcome: self.outcome,
+            from: self.from.as_ref(),
+            to: self.to.as_ref(),
+            reason: self.reason.as_deref(),
+            steps: &self.steps,
+            log: self.log.as_ref().map(|log| log.display().to_string()),
+            notes: &self.notes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_that_nothing_happened_to_has_failed() {
+        assert_eq!(Report::default().exit(), Exit::Failed);
+    }
+
+    #[test]
+    fn every_outcome_has_the_exit_code_of_the_design() {
+        let code = |outcome| {
+            Report {
+                outcome,
+                ..Report::default()
+            }
+            .exit()
+            .code()
+        };
+        for (outcome, expected) in [
+            (Outcome::Failed, 1),
+            (Outcome::UpToDate, 0),
+            (Outcome::Restarted, 0),
+            (Outcome::Updated, 0),
+            (Outcome::RolledBack, 3),
+            (Outcome::Skipped, 0),
+            (Outcome::Busy, 75),
+            (Outcome::Unreachable, 75),
+        ] {
+            assert_eq!(code(outcome), expected, "{outcome:?}");
+            assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.name());
+        }
+    }
+
+    #[test]
+    fn a_configuration_error_keeps_its_exit_code() {
+        let mut report = Report::default();
+        report.fail(Fault::usage("bad setting").into());
+        assert_eq!(report.exit(), Exit::Usage);
+    }
+}

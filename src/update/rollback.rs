@@ -1,0 +1,106 @@
+//! `rollback`: an instant switch to a slot that is still on disk.
+
+use anyhow::Result;
+use semver::Version;
+
+use super::history::Action;
+use super::journal::{Aim, Place};
+use super::report::{Outcome, Report};
+use super::transaction::{self, Plan};
+use super::{Run, World, daemon, history, record, recover, store, with_lock};
+use crate::error::Fault;
+use crate::install::slots::Slot;
+
+/// Switches to the slot of `to`, or to the one in use before the current one; restarts and verifies hephd.
+///
+/// The version left is quarantined, so that the timer does not bring it back. If the slot is not healthy, the current one
+/// comes back and the outcome is failed.
+pub fn rollback(world: World, to: Option<&Version>) -> Report {
+    let mut report = Report::default();
+    let run = Run::begin(Action::Rollback, false);
+    with_lock(world, &mut report, |report| {
+        if let Err(error) = straight_line(world, to, &run, report) {
+            report.fail(error);
+        }
+        record(world, &run, report);
+    });
+    report
+}
+
+fn straight_line(world: World, to: Option<&Version>, run: &Run, report: &mut Report) -> Result<()> {
+    recover::unfinished(world, report)?;
+    let slots = world.slots();
+    let nothing = || {
+        Fault::new("no release in a slot is in use")
+            .hint("`heph self-update apply` installs the newest")
+    };
+    let current = slots.current()?.ok_or_else(nothing)?;
+    report.from = Some(current.manifest.version.clone());
+    let all = slots.list()?;
+    let target = match to {
+        Some(version) => all
+            .iter()
+            .find(|slot| slot.manifest.version == *version)
+            .ok_or_else(|| {
+                Fault::new(format!("no slot holds {version}")).hint(format!(
+                    "`heph self-update apply --to {version}` installs it; on disk: {}",
+                    names(&all)
+                ))
+            })?,
+        None => previous(&all, &current, &history::read(world.paths)?).ok_or_else(|| {
+            Fault::new("no earlier release is on disk")
+                .hint("name one: `heph self-update apply --to VERSION`")
+        })?,
+    };
+    report.to = Some(target.manifest.version.clone());
+    if target.name == current.name {
+        report.end(
+            Outcome::UpToDate,
+            format!("{} is in use already", target.manifest.version),
+        );
+        return Ok(());
+    }
+    target.verify()?;
+    let bin_dir = world.bin_dir()?;
+    bin_dir.check(target)?;
+    let before = daemon::look(world, &bin_dir)?;
+    let restart = before.managed && target.has("hephd");
+    let backup = if restart {
+        report.step("backup", || store::back_up(world, &before))?
+    } else {
+        None
+    };
+    let plan = Plan {
+        from: Some(Place::of(&current)),
+        to: target.clone(),
+        restart,
+        aim: Aim::GoBack,
+        store: before.store(),
+        backup,
+    };
+    transaction::carry_out(world, run, plan, report)
+}
+
+fn names(slots: &[Slot]) -> String {
+    slots
+        .iter()
+        .map(|slot| slot.name.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Returns the slot in use before `current`: the one that the last update to it came from, else the highest lower version.
+fn previous<'a>(all: &'a [Slot], current: &Slot, runs: &[history::Entry]) -> Option<&'a Slot> {
+    let version = &current.manifest.version;
+    let came_from = runs
+        .iter()
+        .rev()
+        .find(|run| run.outcome == Outcome::Updated && run.to.as_ref() == Some(version));
+    let slot_of = |wanted: &Version| {
+        all.iter()
+            .find(|slot| slot.name != current.name && slot.manifest.version == *wanted)
+    };
+    came_from
+        .and_then(|run| slot_of(run.from.as_ref()?))
+        .or_else(|| all.iter().find(|slot| slot.manifest.version < *version))
+}

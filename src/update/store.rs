@@ -1,0 +1,130 @@
+//! hephd's store around an update: a copy before the switch, and a store that the old release can read after going back.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use super::World;
+use super::daemon::Daemon;
+use crate::client;
+use crate::error::{Fault, one_line};
+use crate::install::slots::Slot;
+use crate::os::{clock, files, process::Run};
+use crate::paths::Paths;
+
+/// How long copying the store may take.
+const COPYING: Duration = Duration::from_secs(10 * 60);
+
+/// Has the running hephd copy its store; returns the copy. `None`: hephd does not answer, so there is nobody to ask.
+pub(super) fn back_up(world: World, before: &Daemon) -> Result<Option<PathBuf>> {
+    let Some(status) = &before.status else {
+        return Ok(None);
+    };
+    let folder = world.paths.backups();
+    files::create_private_dir(&folder)?;
+    let stamp = clock::now().strftime("%Y%m%dT%H%M%S%3fZ");
+    let file = folder.join(format!(
+        "heph-{}-{stamp}.db",
+        file_name_part(&status.version)
+    ));
+    client::backup(&before.socket, &file, COPYING).with_context(|| {
+        Fault::new("cannot take a backup of the store, so the update was not begun").hint(format!(
+            "is there room in '{}'? `heph backup FILE` shows the trouble",
+            folder.display()
+        ))
+    })?;
+    Ok(Some(file))
+}
+
+/// Keeps what is safe in a file name.
+fn file_name_part(version: &str) -> String {
+    let word = version.split_whitespace().next().unwrap_or_default();
+    word.chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || ".-+".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect()
+}
+
+/// Returns the backups that updates took, the newest first.
+pub(super) fn backups(paths: &Paths) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(paths.backups()) else {
+        return Vec::new();
+    };
+    let mut found: Vec<_> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "db"))
+        .filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path)))
+        .collect();
+    found.sort_by(|a, b| b.cmp(a));
+    found.into_iter().map(|(_, path)| path).collect()
+}
+
+/// What `hephd store restore --json` says.
+#[derive(Debug, Deserialize)]
+struct Restored {
+    kept_as: String,
+    operations_carried: u64,
+}
+
+/// Makes sure that `slot`'s hephd can read `store`, which nobody has open: else puts `backup`, or the newest other backup
+/// that it can read, in its place. Returns the sentence for the report if it did.
+///
+/// # Errors
+///
+/// The store cannot be read and no backup could take its place; the sentence says so. Nothing was changed then.
+pub(super) fn make_readable(
+    world: World,
+    slot: &Slot,
+    store: &Path,
+    backup: Option<&Path>,
+) -> Result<Option<String>, String> {
+    if can_read(slot, store) {
+        return Ok(None);
+    }
+    let version = &slot.manifest.version;
+    let others = backups(world.paths);
+    let candidates = backup
+        .into_iter()
+        .chain(others.iter().map(PathBuf::as_path));
+    let Some(backup) = candidates.into_iter().find(|backup| can_read(slot, backup)) else {
+        return Err(format!(
+            "hephd {version} cannot read the store '{}', and there is no backup that it can",
+            store.display()
+        ));
+    };
+    let run = Run::new(slot.binary("hephd"))
+        .env("HEPH_DB", store)
+        .args(["store", "restore", "--json", "--backup"]);
+    let output = run
+        .arg(backup)
+        .limit(COPYING)
+        .success()
+        .map_err(|error| one_line(&error))?;
+    let restored: Restored = serde_json::from_slice(&output.stdout)
+        .map_err(|error| format!("cannot understand what `hephd store restore` says: {error}"))?;
+    Ok(Some(format!(
+        "hephd {version} cannot read the newer store, so the backup '{}' is restored with {} later operations; \
+         the newer file is kept as '{}'",
+        backup.display(),
+        restored.operations_carried,
+        restored.kept_as
+    )))
+}
+
+/// Returns whether `slot`'s hephd says that it can read the store in `file`. One that cannot tell is taken to be able to.
+pub(super) fn can_read(slot: &Slot, file: &Path) -> bool {
+    let output = Run::new(slot.binary("hephd"))
+        .env("HEPH_DB", file)
+        .args(["store", "check"])
+        .output();
+    output.is_ok_and(|output| output.status.code() != Some(1))
+}

@@ -1,0 +1,320 @@
+//! From the journal to the commit or the roll-back: the part of an update that is finished or undone, never left.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use super::journal::{self, Aim, Journal, Phase, Place};
+use super::report::{Outcome, Report};
+use super::{Run, World, daemon, history, quarantine, store};
+use crate::error::{Fault, one_line};
+use crate::install::slots::Slot;
+use crate::os::clock;
+
+/// What is about to be done.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Where to go back to.
+    pub from: Option<Place>,
+    /// The slot to use.
+    pub to: Slot,
+    /// Whether hephd is restarted and watched.
+    pub restart: bool,
+    /// What for.
+    pub aim: Aim,
+    /// hephd's store.
+    pub store: Option<PathBuf>,
+    /// Its copy.
+    pub backup: Option<PathBuf>,
+}
+
+impl Place {
+    /// Returns the place of `slot`.
+    pub fn of(slot: &Slot) -> Place {
+        Place {
+            slot: slot.name.clone(),
+            version: slot.manifest.version.clone(),
+        }
+    }
+}
+
+/// Journal, switch, restart, settle, commit or roll back. The journal stays until [`close`].
+///
+/// # Errors
+///
+/// The switch did not happen; nothing was changed.
+pub(super) fn carry_out(world: World, run: &Run, plan: Plan, report: &mut Report) -> Result<()> {
+    let journal = Journal {
+        schema: 1,
+        run: run.id.clone(),
+        started_at: run.started_at,
+        phase: Phase::Switching,
+        aim: plan.aim,
+        from: plan.from,
+        to: Place::of(&plan.to),
+        restart: plan.restart,
+        store: plan.store,
+        backup: plan.backup,
+        attempts: 0,
+        reason: None,
+        ended: None,
+    };
+    report.step("journal", || journal.open(world.paths))?;
+    let start = Instant::now();
+    let switched = switch(world, &plan.to);
+    report.took("switch", start);
+    if let Err(error) = switched {
+        // Links to commands that the new release lacks may be gone already.
+        if let Some(from) = &journal.from {
+            world.bin_dir()?.relink(&open(world, from)?)?;
+        }
+        Journal::close(world.paths)?;
+        return Err(error.context(format!(
+            "cannot switch to {}; nothing was changed",
+            journal.to.version
+        )));
+    }
+    (world.say)(&format!(
+        "switched to {} in {:.1} ms",
+        journal.to.version,
+        start.elapsed().as_secs_f64() * 1e3
+    ));
+    finish(world, journal, report)
+}
+
+/// Restart, settle, and commit or roll back, once `current` points at the slot.
+///
+/// # Errors
+///
+/// It could be neither finished nor undone; the journal stays for the next run.
+pub(super) fn finish(world: World, journal: Journal, report: &mut Report) -> Result<()> {
+    let ended = finish_or_undo(world, journal, report);
+    report.unfinished = ended.is_err();
+    ended
+}
+
+fn finish_or_undo(world: World, journal: Journal, report: &mut Report) -> Result<()> {
+    let to = open(world, &journal.to)?;
+    match healthy(world, &journal, &to, report) {
+        Err(reason) if daemon::session_is_ending() => Err(Fault::new(format!(
+            "the session ended during the update ({reason}); the next run finishes it"
+        ))
+        .into()),
+        Ok(()) => commit(world, &journal, report),
+        Err(reason) => {
+            (world.say)(&format!("{} is not healthy: {reason}", journal.to.version));
+            roll_back(world, journal, reason, report)
+        }
+    }
+}
+
+/// Restarts and watches hephd as `slot` has it; the error is the sentence that says why it will not do.
+fn healthy(
+    world: World,
+    journal: &Journal,
+    slot: &Slot,
+    report: &mut Report,
+) -> Result<(), String> {
+    world
+        .bin_dir()
+        .and_then(|bin_dir| bin_dir.relink(slot))
+        .map_err(|error| one_line(&error))?;
+    if !journal.restart {
+        return Ok(());
+    }
+    if let Some(path) = journal
+        .store
+        .as_deref()
+        .filter(|path| !store::can_read(slot, path))
+    {
+        // Going back by hand, past a migration of the store.
+        daemon::stop(world, slot).map_err(|error| one_line(&error))?;
+        if let Some(sentence) = store::make_readable(world, slot, path, None)? {
+            (world.say)(&sentence);
+            report.note(sentence);
+        }
+    }
+    (world.say)(&format!("restarting hephd as {}", slot.manifest.version));
+    report
+        .step("restart", || daemon::restart(world, slot))
+        .map_err(|error| one_line(&error))?;
+    let settle = world.config.self_update.settle;
+    (world.say)(&format!(
+        "hephd {} answers; watching it for {settle:?}",
+        slot.manifest.version
+    ));
+    report.step("settle", || daemon::settle(world, &slot.manifest.version))
+}
+
+fn commit(world: World, journal: &Journal, report: &mut Report) -> Result<()> {
+    let start = Instant::now();
+    let version = &journal.to.version;
+    let left = journal.from.as_ref().map(|from| &from.version);
+    if let (Aim::GoBack, Some(left)) = (journal.aim, left.filter(|left| *left != version)) {
+        quarantine::put(world.paths, left, "rolled back by hand", clock::now())?;
+    }
+    // A release that was named by hand and is healthy now has earned its way out.
+    quarantine::release(world.paths, version)?;
+    let outcome = match journal.aim {
+        Aim::Update => Outcome::Updated,
+        Aim::Restart => Outcome::Restarted,
+        Aim::GoBack => Outcome::RolledBack,
+    };
+    report.end(outcome, None);
+    report.took("commit", start);
+    Ok(())
+}
+
+/// Switches back, restarts, verifies the old release, and quarantines the new one.
+///
+/// # Errors
+///
+/// It could not be undone; the journal must stay for the next run.
+pub(super) fn roll_back(
+    world: World,
+    mut journal: Journal,
+    reason: String,
+    report: &mut Report,
+) -> Result<()> {
+    let start = Instant::now();
+    journal::use_reserve(world.paths);
+    journal.phase = Phase::RollingBack;
+    journal.reason = Some(reason.clone());
+    if let Err(error) = journal.save(world.paths) {
+        // A full disk must not keep the old release from coming back; what follows needs no space.
+        report.note(format!(
+            "going back without a record of it: {}",
+            one_line(&error)
+        ));
+    }
+    let bad = journal.to.clone();
+    let quarantined = quarantine_bad(world, &journal, &reason);
+    let Some(from) = journal.from.clone().filter(|from| from.slot != bad.slot) else {
+        report.end(
+            Outcome::Failed,
+            format!("{reason}; there is no earlier release on disk to go back to"),
+        );
+        report.took("roll-back", start);
+        return quarantined;
+    };
+    let old = open(world, &from)?;
+    (world.say)(&format!("rolling back to {}", from.version));
+    switch(world, &old).with_context(|| {
+        Fault::new(format!("cannot switch back to {}", from.version))
+            .hint("`heph self-update apply` tries it again")
+    })?;
+    world.bin_dir()?.relink(&old)?;
+    let back = if journal.restart {
+        revive(world, &journal, &old, report)
+    } else {
+        Ok(())
+    };
+    if journal.aim != Aim::GoBack {
+        // It failed here; the room it takes is worth more, also to the writes that follow on a full disk.
+        if let Err(error) = open(world, &bad).and_then(|slot| world.slots().remove(&slot)) {
+            report.note(format!(
+                "cannot remove the slot of {}: {}",
+                bad.version,
+                one_line(&error)
+            ));
+        }
+    }
+    if quarantined.is_err() {
+        quarantine_bad(world, &journal, &reason)?;
+    }
+    match back {
+        Ok(()) => {
+            (world.say)(&format!("{} is back", from.version));
+            let outcome = if journal.aim == Aim::GoBack {
+                Outcome::Failed
+            } else {
+                Outcome::RolledBack
+            };
+            report.end(outcome, reason);
+        }
+        Err(also) => {
+            let sentence = format!(
+                "{reason}; {} is installed again, but it is not healthy either: {also}",
+                from.version
+            );
+            let hint = "see `heph daemon logs`, then `heph daemon restart`";
+            report.fail(Fault::new(sentence).hint(hint).into());
+        }
+    }
+    report.took("roll-back", start);
+    Ok(())
+}
+
+fn quarantine_bad(world: World, journal: &Journal, reason: &str) -> Result<()> {
+    let same_version = journal
+        .from
+        .as_ref()
+        .is_some_and(|from| from.version == journal.to.version && from.slot != journal.to.slot);
+    if journal.aim == Aim::GoBack || same_version {
+        return Ok(());
+    }
+    quarantine::put(world.paths, &journal.to.version, reason, clock::now())
+}
+
+/// Brings the old hephd back to health, with a store that it can read.
+fn revive(world: World, journal: &Journal, old: &Slot, report: &mut Report) -> Result<(), String> {
+    if let Some(path) = &journal.store {
+        // The new hephd must not write while the old one's store is looked at.
+        daemon::stop(world, old).map_err(|error| one_line(&error))?;
+        if let Some(sentence) = store::make_readable(world, old, path, journal.backup.as_deref())? {
+            (world.say)(&sentence);
+            report.note(sentence);
+        }
+    }
+    daemon::restart(world, old).map_err(|error| one_line(&error))?;
+    daemon::settle(world, &old.manifest.version)
+}
+
+/// Points `current` at `slot`, unless it does so already.
+fn switch(world: World, slot: &Slot) -> Result<()> {
+    let slots = world.slots();
+    let there = || {
+        slots
+            .current()
+            .ok()
+            .flatten()
+            .is_some_and(|current| current.name == slot.name)
+    };
+    if there() {
+        return Ok(());
+    }
+    world.bin_dir()?.retire(slot)?;
+    match slots.switch(slot) {
+        // The rename itself may have happened although syncing the folder failed.
+        Err(_) if there() => Ok(()),
+        other => other,
+    }
+}
+
+fn open(world: World, place: &Place) -> Result<Slot> {
+    world.slots().open(&place.slot)?.with_context(|| {
+        Fault::new(format!("the slot of {} is gone", place.version)).hint(format!(
+            "`heph self-update apply --to {}` installs it again",
+            place.version
+        ))
+    })
+}
+
+/// Writes how the run ended: into the journal if it has one, into the history, then removes the journal.
+pub(super) fn close(world: World, entry: &history::Entry) -> Result<()> {
+    if let Some(mut journal) = Journal::load(world.paths)? {
+        if journal.run != entry.run && journal.phase != Phase::Ended {
+            // An earlier run's journal that this run could not bring to an end stays for the next one.
+            return history::record(world.paths, entry);
+        }
+        journal::use_reserve(world.paths);
+        journal.phase = Phase::Ended;
+        journal.ended = Some(entry.clone());
+        let noted = journal.save(world.paths);
+        let recorded = history::record(world.paths, entry);
+        Journal::close(world.paths)?;
+        return recorded.and(noted);
+    }
+    history::record(world.paths, entry)
+}
