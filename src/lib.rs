@@ -4,6 +4,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`cli`] | what a person types: one file a command, its arguments beside its function |
 //! | [`config`], [`paths`] | settings, validated once; every path heph owns |
 //! | [`error`] | faults with an exit code and a hint |
 //! | [`release`] | what is out there: versions, feeds, the decision |
@@ -21,6 +22,7 @@
 //! nothing in `hephd` knows that updates exist, and `tests/architecture` holds it. Decisions are pure functions,
 //! without clock, file, network or process; effects live in `os` and in one thin file for each external tool.
 
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod error;

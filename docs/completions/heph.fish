@@ -1,0 +1,207 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_heph_global_optspecs
+    string join \n config= h/help V/version
+end
+
+function __fish_heph_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_heph_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_heph_using_subcommand
+    set -l cmd (__fish_heph_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c heph -n "__fish_heph_needs_command" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_needs_command" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_needs_command" -s V -l version -d 'Print version'
+complete -c heph -n "__fish_heph_needs_command" -f -a "add" -d 'Add a task'
+complete -c heph -n "__fish_heph_needs_command" -f -a "list" -d 'List tasks'
+complete -c heph -n "__fish_heph_needs_command" -f -a "next" -d 'Show the task to do next'
+complete -c heph -n "__fish_heph_needs_command" -f -a "done" -d 'Mark a task as done'
+complete -c heph -n "__fish_heph_needs_command" -f -a "backup" -d 'Write a consistent copy of the store to a file'
+complete -c heph -n "__fish_heph_needs_command" -f -a "daemon" -d 'Manage hephd as a service of the operating system'
+complete -c heph -n "__fish_heph_needs_command" -f -a "self-update" -d 'Keep heph and hephd current'
+complete -c heph -n "__fish_heph_needs_command" -f -a "completions" -d 'Print shell completions'
+complete -c heph -n "__fish_heph_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c heph -n "__fish_heph_using_subcommand add" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand add" -l json -d 'Print one JSON object'
+complete -c heph -n "__fish_heph_using_subcommand add" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand list" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand list" -l all -d 'List the tasks that are done as well'
+complete -c heph -n "__fish_heph_using_subcommand list" -l done -d 'List only the tasks that are done'
+complete -c heph -n "__fish_heph_using_subcommand list" -l json -d 'Print one JSON object'
+complete -c heph -n "__fish_heph_using_subcommand list" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand next" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand next" -l json -d 'Print one JSON object'
+complete -c heph -n "__fish_heph_using_subcommand next" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand done" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand done" -l json -d 'Print one JSON object'
+complete -c heph -n "__fish_heph_using_subcommand done" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand backup" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand backup" -l json -d 'Print one JSON object'
+complete -c heph -n "__fish_heph_using_subcommand backup" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and not __fish_seen_subcommand_from start stop restart status uninstall logs help" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand daemon; and not __fish_seen_subcommand_from start stop restart status uninstall logs help" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and not __fish_seen_subcommand_from start stop restart status uninstall logs help" -f -a "start" -d 'Install hephd as a service, start it, and have it started at every login'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and not __fish_seen_subcommand_from start stop restart status uninstall logs help" -f -a "stop" -d 'Stop hephd until the next login or start'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and not __fish_seen_subcommand_from start stop restart status uninstall logs help" -f -a "restart" -d 'Write the service file afresh and replace hephd by a new process'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and not __fish_seen_subcommand_from start stop restart status uninstall logs help" -f -a "status" -d 'Say whether hephd is installed and runs, and where its things are'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and not __fish_seen_subcommand_from start stop restart status uninstall logs help" -f -a "uninstall" -d 'Stop hephd and remove its service; tasks and log stay'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and not __fish_seen_subcommand_from start stop restart status uninstall logs help" -f -a "logs" -d 'Print the log of hephd'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and not __fish_seen_subcommand_from start stop restart status uninstall logs help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l mode -d 'Run hephd alone, or as a hub' -r -f -a "local\t''
+server\t''"
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l hub-url -d 'Sync with the hub at this URL' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l http-addr -d 'Address the hub listens on' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l oidc-issuer -d 'OpenID provider that issues the tokens' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l oidc-audience -d 'Audience that tokens must name' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l oidc-client-id -d 'Client id to log in with' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l unset -d 'Remove a flag that was baked before, such as hub-url; may be given more than once' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l self-update-interval-secs -d 'The same, with this many seconds between two runs' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l wait -d 'How long to wait until hephd answers' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l self-update -d 'Also turn automatic updates on, as `heph self-update enable` does'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l force -d 'Overwrite a service file that was made by hand or cannot be read back'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from stop" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l mode -d 'Run hephd alone, or as a hub' -r -f -a "local\t''
+server\t''"
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l hub-url -d 'Sync with the hub at this URL' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l http-addr -d 'Address the hub listens on' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l oidc-issuer -d 'OpenID provider that issues the tokens' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l oidc-audience -d 'Audience that tokens must name' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l oidc-client-id -d 'Client id to log in with' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l unset -d 'Remove a flag that was baked before, such as hub-url; may be given more than once' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l self-update-interval-secs -d 'The same, with this many seconds between two runs' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l wait -d 'How long to wait until hephd answers' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l self-update -d 'Also turn automatic updates on, as `heph self-update enable` does'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l force -d 'Overwrite a service file that was made by hand or cannot be read back'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from status" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from status" -l json -d 'Print one JSON object'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from uninstall" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from uninstall" -l force -d 'Remove a service file that was made by hand, too'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from uninstall" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from logs" -s n -l lines -d 'How many lines to print' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from logs" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from logs" -s f -l follow -d 'Go on printing what is added, until interrupted'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from logs" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "start" -d 'Install hephd as a service, start it, and have it started at every login'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "stop" -d 'Stop hephd until the next login or start'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "restart" -d 'Write the service file afresh and replace hephd by a new process'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "status" -d 'Say whether hephd is installed and runs, and where its things are'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "uninstall" -d 'Stop hephd and remove its service; tasks and log stay'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "logs" -d 'Print the log of hephd'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -f -a "check" -d 'Say whether a newer release exists'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -f -a "apply" -d 'Install the newest release now, and roll back if it is not healthy'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -f -a "enable" -d 'Turn automatic updates on'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -f -a "disable" -d 'Turn automatic updates off and remove every trace of the timer'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -f -a "status" -d 'Say whether updates are on, what runs, and why it is not the latest'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -f -a "history" -d 'List the runs so far'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -f -a "rollback" -d 'Go back to a release that is still on disk'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -f -a "quarantine" -d 'List or clear the releases that failed here'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -f -a "clean" -d 'Remove old releases and trim the build folder'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -f -a "doctor" -d 'Say whether the timer\'s next run will work'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from check" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON object'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from check" -l scheduled -d 'Started by the timer'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from apply" -l to -d 'Install exactly this release, even a lower or a quarantined one' -r
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from apply" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from apply" -l dry-run -d 'Say what would be done, and change nothing'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from apply" -l force -d 'Install the current release afresh'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from apply" -l no-restart -d 'Leave hephd running as it is'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from apply" -l json -d 'Print one JSON object'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from apply" -l scheduled -d 'Started by the timer'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from apply" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from enable" -l notify-only -d 'Only tell of new releases; --notify-only=false installs them again' -r -f -a "true\t''
+false\t''"
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from enable" -l every -d 'Run once in every interval, such as 90s, 30m, 6h or 1d' -r
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from enable" -l at -d 'Run at these local times of day, such as 03:30 or 03:30,15:30' -r
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from enable" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from enable" -l force -d 'Overwrite files that were made by hand or cannot be read back'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from enable" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from disable" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from disable" -l force -d 'Also remove files that were made by hand'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from disable" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from status" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from status" -l json -d 'Print one JSON object'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from history" -l last -d 'Show at most this many of the newest runs' -r
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from history" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from history" -l json -d 'Print one JSON object'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from history" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from rollback" -l to -d 'Go back to this release instead of the one before' -r
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from rollback" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from rollback" -l json -d 'Print one JSON object'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from rollback" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from quarantine" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from quarantine" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from quarantine" -f -a "list" -d 'List the releases that failed here and are not tried again'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from quarantine" -f -a "clear" -d 'Let a release be tried again'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from quarantine" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from clean" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from clean" -l json -d 'Print one JSON object'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from clean" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from doctor" -l inside -d 'Look around here, and write what was found to this file' -r -F
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from doctor" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from doctor" -l json -d 'Print one JSON object'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from doctor" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from help" -f -a "check" -d 'Say whether a newer release exists'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from help" -f -a "apply" -d 'Install the newest release now, and roll back if it is not healthy'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from help" -f -a "enable" -d 'Turn automatic updates on'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from help" -f -a "disable" -d 'Turn automatic updates off and remove every trace of the timer'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from help" -f -a "status" -d 'Say whether updates are on, what runs, and why it is not the latest'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from help" -f -a "history" -d 'List the runs so far'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from help" -f -a "rollback" -d 'Go back to a release that is still on disk'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from help" -f -a "quarantine" -d 'List or clear the releases that failed here'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from help" -f -a "clean" -d 'Remove old releases and trim the build folder'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from help" -f -a "doctor" -d 'Say whether the timer\'s next run will work'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c heph -n "__fish_heph_using_subcommand completions" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done backup daemon self-update completions help" -f -a "add" -d 'Add a task'
+complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done backup daemon self-update completions help" -f -a "list" -d 'List tasks'
+complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done backup daemon self-update completions help" -f -a "next" -d 'Show the task to do next'
+complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done backup daemon self-update completions help" -f -a "done" -d 'Mark a task as done'
+complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done backup daemon self-update completions help" -f -a "backup" -d 'Write a consistent copy of the store to a file'
+complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done backup daemon self-update completions help" -f -a "daemon" -d 'Manage hephd as a service of the operating system'
+complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done backup daemon self-update completions help" -f -a "self-update" -d 'Keep heph and hephd current'
+complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done backup daemon self-update completions help" -f -a "completions" -d 'Print shell completions'
+complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done backup daemon self-update completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "start" -d 'Install hephd as a service, start it, and have it started at every login'
+complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "stop" -d 'Stop hephd until the next login or start'
+complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "restart" -d 'Write the service file afresh and replace hephd by a new process'
+complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "status" -d 'Say whether hephd is installed and runs, and where its things are'
+complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "uninstall" -d 'Stop hephd and remove its service; tasks and log stay'
+complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "logs" -d 'Print the log of hephd'
+complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from self-update" -f -a "check" -d 'Say whether a newer release exists'
+complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from self-update" -f -a "apply" -d 'Install the newest release now, and roll back if it is not healthy'
+complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from self-update" -f -a "enable" -d 'Turn automatic updates on'
+complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from self-update" -f -a "disable" -d 'Turn automatic updates off and remove every trace of the timer'
+complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from self-update" -f -a "status" -d 'Say whether updates are on, what runs, and why it is not the latest'
+complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from self-update" -f -a "history" -d 'List the runs so far'
+complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from self-update" -f -a "rollback" -d 'Go back to a release that is still on disk'
+complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from self-update" -f -a "quarantine" -d 'List or clear the releases that failed here'
+complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from self-update" -f -a "clean" -d 'Remove old releases and trim the build folder'
+complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from self-update" -f -a "doctor" -d 'Say whether the timer\'s next run will work'

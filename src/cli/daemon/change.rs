@@ -1,0 +1,173 @@
+//! `heph daemon start` and `heph daemon restart`: what is passed is baked, what was baked stays.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use super::program;
+use crate::cli::Context;
+use crate::cli::self_update::enable_timer;
+use crate::error::{Exit, Fault};
+use crate::interval;
+use crate::service::arguments::{Baked, Flag};
+use crate::service::bring_up::{Up, bring_up};
+use crate::service::definition::{Definition, Environment};
+use crate::service::{self, File, Manager};
+
+/// The shortest interval of the timer, in seconds.
+const SHORTEST: u64 = crate::config::SHORTEST_EVERY.as_secs();
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Run hephd alone, or as a hub
+    #[arg(long, value_name = "MODE", value_parser = ["local", "server"])]
+    mode: Option<String>,
+    /// Sync with the hub at this URL
+    #[arg(long, value_name = "URL")]
+    hub_url: Option<String>,
+    /// Address the hub listens on
+    #[arg(long, value_name = "ADDR")]
+    http_addr: Option<String>,
+    /// OpenID provider that issues the tokens
+    #[arg(long, value_name = "URL")]
+    oidc_issuer: Option<String>,
+    /// Audience that tokens must name
+    #[arg(long, value_name = "NAME")]
+    oidc_audience: Option<String>,
+    /// Client id to log in with
+    #[arg(long, value_name = "ID")]
+    oidc_client_id: Option<String>,
+    /// Remove a flag that was baked before, such as hub-url; may be given more than once
+    #[arg(long, value_name = "FLAG", allow_hyphen_values = true, value_parser = flag)]
+    unset: Vec<Flag>,
+    /// Also turn automatic updates on, as `heph self-update enable` does
+    #[arg(long)]
+    self_update: bool,
+    /// The same, with this many seconds between two runs
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(SHORTEST..))]
+    self_update_interval_secs: Option<u64>,
+    /// Overwrite a service file that was made by hand or cannot be read back
+    #[arg(long)]
+    force: bool,
+    /// How long to wait until hephd answers
+    #[arg(long, value_name = "LENGTH", default_value = "60s", value_parser = interval::parse)]
+    wait: Duration,
+}
+
+/// What to do with a hephd that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Leave it, unless its flags change.
+    Start,
+    /// Replace it.
+    Restart,
+}
+
+pub fn run(context: &Context, args: &Args, verb: Verb) -> Result<Exit> {
+    let passed = args.passed()?;
+    let manager = service::require(&context.config, &context.paths)?;
+    let file = service::file(&*manager)?;
+    if !args.force {
+        refuse_foreign(&*manager, &file)?;
+    }
+    let definition = args.definition(context, &file, &passed)?;
+    let foreign = file.written().map_or(&[][..], |written| &written.foreign);
+    if !foreign.is_empty() {
+        context.ui.warn(format!(
+            "dropped from '{}', because this heph does not know it: {}",
+            manager.file().display(),
+            foreign.join(" ")
+        ));
+    }
+
+    let before = Instant::now();
+    let restart = verb == Verb::Restart;
+    let up = bring_up(&*manager, &definition, &context.paths, restart, args.wait)?;
+    say(context, &up, manager.file(), before.elapsed());
+
+    let interval = args.self_update_interval_secs.map(Duration::from_secs);
+    if args.self_update || interval.is_some() {
+        enable_timer(context, interval)?;
+    }
+    Ok(Exit::Done)
+}
+
+impl Args {
+    /// Returns the flags that were passed.
+    fn passed(&self) -> Result<Baked> {
+        let mut passed = Baked::default();
+        for (flag, value) in [
+            (Flag::Mode, &self.mode),
+            (Flag::HubUrl, &self.hub_url),
+            (Flag::HttpAddr, &self.http_addr),
+            (Flag::OidcIssuer, &self.oidc_issuer),
+            (Flag::OidcAudience, &self.oidc_audience),
+            (Flag::OidcClientId, &self.oidc_client_id),
+        ] {
+            let Some(value) = value else { continue };
+            if self.unset.contains(&flag) {
+                let name = flag.name();
+                let message = format!("--{name} and --unset {name} contradict each other");
+                return Err(Fault::usage(message).into());
+            }
+            passed.set(flag, value.as_str())?;
+        }
+        Ok(passed)
+    }
+
+    /// Returns what the service file is to say.
+    fn definition(&self, context: &Context, file: &File, passed: &Baked) -> Result<Definition> {
+        let ours = Environment::from_variables(std::env::vars_os())?;
+        let (flags, environment) = match file.written() {
+            Some(written) => (written.flags.clone(), written.environment.merge(&ours)),
+            None => (Baked::default(), ours),
+        };
+        let log = environment.log(&context.paths);
+        Definition::new(
+            &program::find(context, file.written())?,
+            flags.merge(passed, &self.unset),
+            environment,
+            &log,
+        )
+    }
+}
+
+/// Checks that `file` is absent, or heph's own and can be read back.
+pub fn refuse_foreign(manager: &dyn Manager, file: &File) -> Result<()> {
+    let path = manager.file().display();
+    match file {
+        File::Absent | File::Generated { written: Ok(_), .. } => Ok(()),
+        File::HandMade => Err(Fault::new(format!("'{path}' was not made by heph"))
+            .hint("keep it and use your service manager, or overwrite it with --force")
+            .into()),
+        File::Generated {
+            written: Err(error),
+            ..
+        } => Err(anyhow::anyhow!("{error:#}")).context(
+            Fault::new(format!("cannot read the flags of hephd back from '{path}'"))
+                .hint("mend it, or write it afresh with --force and the flags that it should have"),
+        ),
+    }
+}
+
+fn say(context: &Context, up: &Up, file: &Path, took: Duration) {
+    if up.wrote {
+        context.ui.say(format!("wrote '{}'", file.display()));
+    }
+    let hephd = format!("hephd {} runs", up.status.version);
+    let pid = up.status.pid;
+    context.ui.say(if up.started {
+        format!("{hephd}, process {pid}, after {:.1} s", took.as_secs_f64())
+    } else {
+        format!("{hephd} already, process {pid}")
+    });
+}
+
+/// Reads the name of a flag for `--unset`.
+fn flag(name: &str) -> Result<Flag, String> {
+    Flag::named(name).ok_or_else(|| {
+        let names: Vec<_> = Flag::ALL.map(Flag::name).into();
+        format!("the flags are {}", names.join(", "))
+    })
+}

@@ -1,0 +1,56 @@
+//! `heph daemon logs`
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::cli::Context;
+use crate::error::Exit;
+use crate::service::definition::Environment;
+use crate::service::{self, File, log};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// How many lines to print
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 50)]
+    lines: usize,
+    /// Go on printing what is added, until interrupted
+    #[arg(long, short)]
+    follow: bool,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<Exit> {
+    let log = find(context)?;
+    let cannot = || format!("cannot read the log '{}'", log.display());
+    let (text, mut mark) = log::tail(&log, args.lines).with_context(cannot)?;
+    if text.is_empty() && !log.exists() {
+        context
+            .ui
+            .note(format!("there is no log yet: '{}'", log.display()));
+    }
+    context.ui.raw(&text);
+    if args.follow {
+        // The reader can only be missed by a write, so one that leaves early is noticed with the next line.
+        while !context.ui.is_unread() {
+            thread::sleep(Duration::from_millis(200));
+            let (text, now) = log::more(&log, mark).with_context(cannot)?;
+            context.ui.raw(&text);
+            mark = now;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Returns the log that the service file names, else the one it would name.
+fn find(context: &Context) -> Result<PathBuf> {
+    // Logs are worth reading most when something is amiss, so no service manager is no obstacle here.
+    let file = match service::find(&context.config, &context.paths) {
+        Ok(Some(manager)) => service::file(&*manager)?,
+        _ => File::Absent,
+    };
+    let baked = file.written().and_then(|written| written.log.clone());
+    let ours = Environment::from_variables(std::env::vars_os())?;
+    Ok(baked.unwrap_or_else(|| file.environment(&ours).log(&context.paths)))
+}

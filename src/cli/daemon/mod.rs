@@ -1,0 +1,47 @@
+//! `heph daemon`: hephd as a service of the operating system.
+
+mod change;
+mod logs;
+mod program;
+mod status;
+mod stop;
+mod uninstall;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use super::Context;
+use crate::error::Exit;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Install hephd as a service, start it, and have it started at every login
+    Start(Box<change::Args>),
+    /// Stop hephd until the next login or start
+    Stop(stop::Args),
+    /// Write the service file afresh and replace hephd by a new process
+    Restart(Box<change::Args>),
+    /// Say whether hephd is installed and runs, and where its things are
+    Status(status::Args),
+    /// Stop hephd and remove its service; tasks and log stay
+    Uninstall(uninstall::Args),
+    /// Print the log of hephd
+    Logs(logs::Args),
+}
+
+pub fn run(context: &Context, args: Args) -> Result<Exit> {
+    match args.command {
+        Command::Start(args) => change::run(context, &args, change::Verb::Start),
+        Command::Stop(args) => stop::run(context, args),
+        Command::Restart(args) => change::run(context, &args, change::Verb::Restart),
+        Command::Status(args) => status::run(context, args),
+        Command::Uninstall(args) => uninstall::run(context, args),
+        Command::Logs(args) => logs::run(context, args),
+    }
+}

@@ -1,0 +1,204 @@
+//! `heph daemon status`
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::cli::Context;
+use crate::client;
+use crate::error::{Exit, one_line};
+use crate::service::arguments::Flag;
+use crate::service::definition::Environment;
+use crate::service::{self, Activity, File, FileState, Process};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints, and what people are told.
+#[derive(Debug, Serialize)]
+struct Report {
+    schema: u32,
+    /// "systemd" or "launchd"; null: no service manager.
+    manager: Option<&'static str>,
+    /// Whether there is a service file.
+    installed: bool,
+    /// Whether a hephd runs, as a service or by hand.
+    running: bool,
+    /// Whether the one that runs is the service's.
+    managed: bool,
+    /// Whether the service manager is starting it, maybe again and again.
+    starting: bool,
+    pid: Option<u32>,
+    /// The version that hephd answers with.
+    version: Option<String>,
+    /// Why the service manager does not answer; else why hephd, though it listens, gives no version.
+    problem: Option<String>,
+    mode: String,
+    socket: PathBuf,
+    store: PathBuf,
+    log: PathBuf,
+    file: Option<PathBuf>,
+    file_state: FileState,
+    /// The hephd that the service file names.
+    program: Option<PathBuf>,
+    /// The flags that are baked into the service file.
+    flags: BTreeMap<&'static str, String>,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<Exit> {
+    let report = report(context)?;
+    if args.json {
+        context.ui.json(&report);
+    } else {
+        for (name, value) in report.lines() {
+            context
+                .ui
+                .say(format!("{}{value}", context.ui.bold(&format!("{name:<9}"))));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn report(context: &Context) -> Result<Report> {
+    let (config, paths) = (&context.config, &context.paths);
+    // A service manager that should be there and is not is what status is for, and no reason to fail.
+    let (manager, amiss) = match service::find(config, paths) {
+        Ok(manager) => (manager, None),
+        Err(error) => (None, Some(one_line(&error))),
+    };
+    let (file, file_state, process) = match &manager {
+        None => (
+            File::Absent,
+            FileState::Absent,
+            Process {
+                activity: Activity::Stopped,
+                pid: None,
+            },
+        ),
+        Some(manager) => {
+            let file = service::file(&**manager)?;
+            let state = file.state(&**manager, paths);
+            (file, state, manager.process()?)
+        }
+    };
+    let written = file.written();
+    let environment = file.environment(&Environment::from_variables(std::env::vars_os())?);
+    let socket = match written {
+        Some(_) => {
+            let runtime = manager.as_ref().and_then(|manager| manager.runtime_dir());
+            environment.socket(paths, runtime.as_deref())
+        }
+        None => paths.socket.clone(),
+    };
+    let (answer, problem) = match client::status(&socket, Duration::from_secs(5)) {
+        Ok(answer) => (answer, None),
+        Err(error) => (None, Some(one_line(&error))),
+    };
+    let baked_mode = written.and_then(|written| written.flags.get(Flag::Mode));
+    let pid = answer.as_ref().map(|answer| answer.pid).or(process.pid);
+    Ok(Report {
+        schema: 1,
+        manager: manager.as_ref().map(|manager| manager.name()),
+        installed: file_state != FileState::Absent,
+        running: pid.is_some(),
+        managed: pid.is_some() && pid == process.pid,
+        starting: process.activity == Activity::Starting,
+        pid,
+        problem: amiss.or(problem),
+        mode: answer
+            .as_ref()
+            .map(|answer| answer.mode.as_str())
+            .or(baked_mode)
+            .unwrap_or("local")
+            .to_owned(),
+        store: answer.as_ref().map_or_else(
+            || environment.store(paths),
+            |answer| answer.store.clone().into(),
+        ),
+        version: answer.map(|answer| answer.version),
+        socket,
+        log: written
+            .and_then(|written| written.log.clone())
+            .unwrap_or_else(|| environment.log(paths)),
+        file: manager
+            .filter(|_| file_state != FileState::Absent)
+            .map(|manager| manager.file().to_owned()),
+        file_state,
+        program: written.map(|written| written.program.clone()),
+        flags: written
+            .into_iter()
+            .flat_map(|written| written.flags.iter())
+            .map(|(flag, value)| (flag.name(), value.to_owned()))
+            .collect(),
+    })
+}
+
+impl Report {
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        let mut lines = vec![("hephd", self.hephd()), ("service", self.service())];
+        if let Some(problem) = &self.problem {
+            lines.push(("problem", problem.clone()));
+        }
+        lines.push(("mode", self.mode.clone()));
+        if !self.flags.is_empty() {
+            let flags = self.flags.iter();
+            let flags: Vec<_> = flags
+                .map(|(name, value)| format!("--{name}={value}"))
+                .collect();
+            lines.push(("flags", flags.join(" ")));
+        }
+        if let Some(program) = &self.program {
+            lines.push(("program", program.display().to_string()));
+        }
+        lines.push(("socket", self.socket.display().to_string()));
+        lines.push(("store", self.store.display().to_string()));
+        lines.push(("log", self.log.display().to_string()));
+        lines
+    }
+
+    fn hephd(&self) -> String {
+        let Some(pid) = self.pid else {
+            return if self.starting {
+                "not running, and started again and again: see `heph daemon logs`".to_owned()
+            } else {
+                "not running".to_owned()
+            };
+        };
+        let version = match &self.version {
+            Some(version) => format!("version {version}"),
+            None => "which does not answer".to_owned(),
+        };
+        let how = if self.managed {
+            ""
+        } else {
+            ", by hand and not as a service"
+        };
+        format!("running, process {pid}, {version}{how}")
+    }
+
+    fn service(&self) -> String {
+        let Some(manager) = self.manager else {
+            return "no service manager: run `hephd` by hand or from your init system".to_owned();
+        };
+        let Some(file) = &self.file else {
+            return format!("not installed with {manager}; `heph daemon start` does it");
+        };
+        let about = match self.file_state {
+            FileState::Absent | FileState::Current => "",
+            FileState::OlderTemplate => {
+                ", from an older template: `heph daemon restart` brings it up to date"
+            }
+            FileState::NewerTemplate => ", from the template of a newer heph",
+            FileState::Edited => ", edited by hand: `heph daemon restart` keeps its flags only",
+            FileState::HandMade => ", made by hand: heph leaves it alone",
+        };
+        format!("{manager}, '{}'{about}", file.display())
+    }
+}

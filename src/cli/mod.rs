@@ -1,0 +1,120 @@
+//! What a person types: one file a command, its arguments beside its function.
+
+pub mod ui;
+
+mod add;
+mod backup;
+pub mod completions;
+mod daemon;
+mod done;
+mod list;
+mod next;
+mod notice;
+mod self_update;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::config::Config;
+use crate::error::Exit;
+use crate::paths::Paths;
+use ui::Ui;
+
+/// The version as `--version` prints it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Keep a list of tasks, and keep the tool that keeps it current
+#[derive(Debug, Parser)]
+#[command(name = "heph", version = VERSION)]
+pub struct Heph {
+    /// Settings file to use instead of ~/.config/heph/config.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Add a task
+    Add(add::Args),
+    /// List tasks
+    List(list::Args),
+    /// Show the task to do next
+    Next(next::Args),
+    /// Mark a task as done
+    Done(done::Args),
+    /// Write a consistent copy of the store to a file
+    Backup(backup::Args),
+    /// Manage hephd as a service of the operating system
+    Daemon(daemon::Args),
+    /// Keep heph and hephd current
+    SelfUpdate(self_update::Args),
+    /// Print shell completions
+    Completions(completions::Args),
+}
+
+/// What every command has at hand.
+#[derive(Debug)]
+pub struct Context {
+    /// The settings.
+    pub config: Config,
+    /// The paths.
+    pub paths: Paths,
+    /// Where to print.
+    pub ui: Ui,
+}
+
+/// Returns the command line as clap sees it: what man pages and completions are made from.
+pub fn command() -> clap::Command {
+    Heph::command()
+}
+
+/// Runs the command line; returns how the process ends.
+///
+/// # Errors
+///
+/// The command failed; [`ui::report`] prints it.
+pub fn run(heph: Heph) -> Result<Exit> {
+    let ui = Ui::new();
+    let exit = match heph.command {
+        Command::Completions(args) => completions::run(&ui, &args)?,
+        command => {
+            let paths = Paths::from_env(heph.config.as_deref())?;
+            let config = if Paths::config_is_named(heph.config.as_deref()) {
+                Config::load_named(&paths.config)?
+            } else {
+                Config::load(&paths.config)?
+            };
+            let context = Context {
+                config,
+                paths,
+                ui: ui.clone(),
+            };
+            let told_already =
+                matches!(&command, Command::SelfUpdate(args) if args.tells_of_releases());
+            let exit = dispatch(&context, command)?;
+            if !told_already && ui.has_reader() {
+                notice::print(&context);
+            }
+            exit
+        }
+    };
+    ui.finish()?;
+    Ok(exit)
+}
+
+fn dispatch(context: &Context, command: Command) -> Result<Exit> {
+    match command {
+        Command::Add(args) => add::run(context, args),
+        Command::List(args) => list::run(context, args),
+        Command::Next(args) => next::run(context, args),
+        Command::Done(args) => done::run(context, args),
+        Command::Backup(args) => backup::run(context, args),
+        Command::Daemon(args) => daemon::run(context, args),
+        Command::SelfUpdate(args) => self_update::run(context, args),
+        Command::Completions(args) => completions::run(&context.ui, &args),
+    }
+}

@@ -1,0 +1,92 @@
+//! `heph self-update apply`: one update, now.
+
+use anyhow::Result;
+use jiff::Timestamp;
+use semver::Version;
+
+use super::told;
+use crate::cli::Context;
+use crate::error::Exit;
+use crate::os::{clock, interrupt};
+use crate::release::decide::Asked;
+use crate::schedule;
+use crate::update::{self, Request, history};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Install exactly this release, even a lower or a quarantined one
+    #[arg(long, value_name = "VERSION", value_parser = super::version)]
+    to: Option<Version>,
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Install the current release afresh
+    #[arg(long)]
+    force: bool,
+    /// Leave hephd running as it is
+    #[arg(long)]
+    no_restart: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Started by the timer
+    #[arg(long, hide = true)]
+    scheduled: bool,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<Exit> {
+    interrupt::watch()?;
+    if args.scheduled && ran_just_before(context)? {
+        context.ui.step("skipped: the timer's last run is recent");
+        return Ok(Exit::Done);
+    }
+    let request = Request {
+        asked: Asked {
+            to: args.to,
+            force: args.force,
+        },
+        dry_run: args.dry_run,
+        no_restart: args.no_restart,
+        scheduled: args.scheduled,
+    };
+    let mut report = told::with_world(context, args.json, |world| update::apply(world, &request));
+    if !args.dry_run {
+        told::hooks(context, &mut report);
+    }
+    Ok(told::report(context, args.json, &report))
+}
+
+/// launchd starts its job at each load and login, besides the cadence. A restart of the machine is no reason to ask.
+fn ran_just_before(context: &Context) -> Result<bool> {
+    let Some(timer) = schedule::state(&context.config, &context.paths)? else {
+        return Ok(false);
+    };
+    let runs = history::read(&context.paths)?;
+    let last = runs.iter().rev().find(|run| run.scheduled);
+    let last = last.map(|run| run.started_at);
+    Ok(timer.scheduler == "launchd" && is_recent(last, timer.interval_secs, clock::now()))
+}
+
+/// Returns whether a run at `now` comes less than half an interval after the last one.
+fn is_recent(last: Option<Timestamp>, interval_secs: u64, now: Timestamp) -> bool {
+    let half = i64::try_from(interval_secs / 2).unwrap_or(i64::MAX);
+    last.is_some_and(|last| (0..half).contains(&now.duration_since(last).as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_an_interval_must_pass_between_two_scheduled_runs() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let last = Some(at("2026-01-01T00:00:00Z"));
+        assert!(is_recent(last, 21_600, at("2026-01-01T02:59:59Z")));
+        assert!(!is_recent(last, 21_600, at("2026-01-01T03:00:00Z")));
+        assert!(!is_recent(None, 21_600, at("2026-01-01T00:00:00Z")));
+        assert!(
+            !is_recent(last, 21_600, at("2025-12-31T00:00:00Z")),
+            "a clock set back stops nothing"
+        );
+    }
+}

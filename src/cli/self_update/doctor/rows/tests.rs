@@ -1,0 +1,325 @@
+use super::super::row::Status::{self, Ok as Fine, Problem, Warning};
+use super::*;
+use crate::release::{Release, Tag};
+
+/// Checks the status, words of the detail and words of the hint; no words, no hint.
+#[track_caller]
+fn expect(row: &Row, status: Status, detail: &str, hint: &str) {
+    assert_eq!(row.status, status, "{row:?}");
+    assert!(row.detail.contains(detail), "{row:?}");
+    let said = row.hint.as_deref();
+    assert_eq!(said.is_none(), hint.is_empty(), "{row:?}");
+    assert!(said.unwrap_or_default().contains(hint), "{row:?}");
+    assert_eq!(
+        row.status == Fine,
+        row.hint.is_none(),
+        "each remark has a remedy: {row:?}"
+    );
+}
+
+fn version(text: &str) -> Version {
+    text.parse().unwrap()
+}
+
+fn path(text: &str) -> &Path {
+    Path::new(text)
+}
+
+#[test]
+fn the_timer_is_on_off_or_beyond_telling() {
+    expect(&timer(Ok(Some("every 6h".into()))), Fine, "every 6h", "");
+    expect(&timer(Ok(None)), Warning, "off", "self-update enable");
+    expect(&timer(Err("damaged".into())), Problem, "damaged", "enable");
+    expect(&generated(&[]), Fine, "", "");
+    let stale = ["'/x' is missing".to_owned(), "'/y' is edited".to_owned()];
+    expect(&generated(&stale), Problem, "is missing\n'/y'", "enable");
+}
+
+#[test]
+fn a_program_that_does_not_start_is_a_problem() {
+    expect(
+        &program(path("/b/heph"), Ok(version("1.0.3"))),
+        Fine,
+        "1.0.3",
+        "",
+    );
+    let broken = program(path("/b/heph"), Err("no such file".into()));
+    expect(
+        &broken,
+        Problem,
+        "'/b/heph', which does not work: no such file",
+        "enable",
+    );
+    expect(&environment("here", Ok(())), Fine, "checked here", "");
+    expect(
+        &environment("here", Err("no bus".into())),
+        Problem,
+        "no bus",
+        "enable",
+    );
+}
+
+#[test]
+fn only_folders_that_differ_are_told() {
+    let same = ("data folder", path("/d"), path("/d"));
+    assert_eq!(folders(&[same]), None);
+    let other = ("state folder", path("/s"), path("/elsewhere"));
+    let row = folders(&[same, other]).unwrap();
+    expect(
+        &row,
+        Problem,
+        "the job's state folder is '/elsewhere'",
+        "enable",
+    );
+    assert!(!row.detail.contains("data"));
+}
+
+#[test]
+fn cargo_is_missing_broken_or_there() {
+    expect(
+        &cargo(Ok(("/c/cargo".into(), "cargo 1.95.0".into()))),
+        Fine,
+        "cargo 1.95.0, '/c/cargo'",
+        "",
+    );
+    expect(
+        &cargo(Err("cannot find cargo".into())),
+        Problem,
+        "cannot find cargo",
+        "rustup.rs",
+    );
+    let unchosen =
+        "error: rustup could not choose a version of cargo to run, because one wasn't specified";
+    expect(
+        &cargo(Err(unchosen.into())),
+        Problem,
+        "rustup",
+        "rustup default stable",
+    );
+}
+
+#[test]
+fn why_a_small_build_fails_decides_the_remedy() {
+    let failed = |said: &str| linker(&Trial::Failed(said.into()), path("/build"));
+    expect(
+        &linker(&Trial::Worked, path("/build")),
+        Fine,
+        "compiled, linked and started",
+        "",
+    );
+    expect(
+        &linker(&Trial::NotTried, path("/build")),
+        Problem,
+        "cargo does not run",
+        "cargo",
+    );
+    expect(
+        &failed("error: linker `cc` not found"),
+        Problem,
+        "no C compiler",
+        "build-essential",
+    );
+    expect(
+        &failed("No space left on device (os error 28)"),
+        Problem,
+        "disk is full",
+        "clean",
+    );
+    expect(
+        &failed(
+            "could not execute process `/b/build-script-build` (never executed)\nPermission denied (os error 13)",
+        ),
+        Problem,
+        "'/build' (is it mounted noexec?)",
+        "XDG_CACHE_HOME",
+    );
+    expect(
+        &failed("something else"),
+        Problem,
+        "something else",
+        "cargo run",
+    );
+    let long = format!(
+        "  = note: \"cc\" {}\n  = note: lld: error: no such folder\n",
+        "x ".repeat(999)
+    );
+    let row = failed(&long);
+    expect(&row, Problem, "lld: error: no such folder", "cargo run");
+    assert!(row.detail.len() < 300, "{row:?}");
+}
+
+#[test]
+fn a_temporary_folder_without_programs_surprises_and_without_files_stops() {
+    let row = |written: Result<(), &str>, started: Result<(), &str>| {
+        temporary(
+            path("/tmp"),
+            written.map_err(Into::into),
+            started.map_err(Into::into),
+        )
+    };
+    expect(&row(Ok(()), Ok(())), Fine, "'/tmp'", "");
+    expect(&row(Ok(()), Err("denied")), Warning, "noexec", "TMPDIR");
+    expect(
+        &row(Err("read-only"), Err("x")),
+        Problem,
+        "read-only",
+        "TMPDIR",
+    );
+}
+
+#[test]
+fn the_forge_answers_waits_or_does_not() {
+    let row = |asked| forge("forge.example", asked, Forge::Auto);
+    let release = Release {
+        version: version("1.0.3"),
+        tag: Tag::of("v", &version("1.0.3")),
+        url: None,
+        published_at: None,
+    };
+    let unreachable = |retry_at: Option<&str>| {
+        Ok(News::Unreachable {
+            reason: "no route".into(),
+            retry_at: retry_at.map(|at| at.parse().unwrap()),
+        })
+    };
+    expect(
+        &row(Ok(News::Latest(Some(release)))),
+        Fine,
+        "newest release is 1.0.3",
+        "",
+    );
+    expect(
+        &row(Ok(News::Latest(None))),
+        Warning,
+        "no release",
+        "tag-prefix",
+    );
+    expect(
+        &row(unreachable(Some("2026-01-01T00:00:00Z"))),
+        Warning,
+        "until 2026-01-01",
+        "nothing to do",
+    );
+    expect(&row(unreachable(None)), Problem, "no route", "proxy");
+    expect(&row(Err(("HTML".into(), None))), Problem, "HTML", "`forge`");
+    expect(
+        &row(Err(("HTML".into(), Some("look".into())))),
+        Problem,
+        "HTML",
+        "look",
+    );
+    expect(&git(Ok("has the tag v1".into())), Fine, "v1", "");
+    expect(
+        &git(Err(("404".into(), None))),
+        Problem,
+        "404",
+        "repository",
+    );
+}
+
+#[test]
+fn room_is_needed_for_the_build_and_for_the_release() {
+    let row = |build, slots| space(Ok(build), Ok(slots));
+    expect(&row(5 << 30, 5 << 30), Fine, "5.0 GiB for builds", "");
+    expect(
+        &row(BUILD_NEEDS, SLOT_NEEDS),
+        Fine,
+        "256 MiB for releases",
+        "",
+    );
+    expect(
+        &row(BUILD_NEEDS - 1, 5 << 30),
+        Problem,
+        "1023 MiB for builds",
+        "clean",
+    );
+    expect(
+        &row(5 << 30, 10 << 10),
+        Problem,
+        "10 KiB for releases",
+        "clean",
+    );
+    expect(
+        &space(Err("denied".into()), Ok(1)),
+        Warning,
+        "denied",
+        "folder",
+    );
+}
+
+#[test]
+fn what_shows_only_after_logout_or_never_is_told() {
+    expect(&lingering(Some(true)), Fine, "", "");
+    expect(
+        &lingering(Some(false)),
+        Warning,
+        "logged in",
+        "loginctl enable-linger",
+    );
+    expect(&lingering(None), Warning, "cannot tell", "loginctl");
+    expect(&cron(true), Fine, "", "");
+    expect(
+        &cron(false),
+        Problem,
+        "no cron daemon",
+        "systemctl enable --now cron",
+    );
+}
+
+#[test]
+fn commands_that_are_not_the_installed_ones_are_told() {
+    expect(&links(Ok(path("/b")), &[]), Fine, "'/b'", "");
+    expect(
+        &links(Ok(path("/b")), &["'/b/heph' is foreign".into()]),
+        Problem,
+        "foreign",
+        "apply",
+    );
+    expect(
+        &links(Err(("dpkg's".into(), None)), &[]),
+        Problem,
+        "dpkg",
+        "bin-dir",
+    );
+    expect(
+        &shadow(Some(path("/b/heph")), path("/b"), true),
+        Fine,
+        "'/b/heph'",
+        "",
+    );
+    expect(
+        &shadow(Some(path("/a/heph")), path("/b"), false),
+        Warning,
+        "another copy, '/a/heph'",
+        "'/b' before",
+    );
+    expect(
+        &shadow(None, path("/b"), false),
+        Warning,
+        "not on PATH",
+        "put '/b' on PATH",
+    );
+}
+
+#[test]
+fn quarantine_and_daemon_are_told() {
+    expect(&quarantine(&[]), Fine, "empty", "");
+    expect(
+        &quarantine(&[version("1.0.4")]),
+        Warning,
+        "1.0.4",
+        "quarantine clear",
+    );
+    let state = |installed, running| {
+        Ok(Some(service::State {
+            manager: "systemd",
+            installed,
+            running,
+            pid: None,
+        }))
+    };
+    expect(&daemon(state(true, true)), Fine, "systemd runs it", "");
+    expect(&daemon(state(true, false)), Fine, "stopped", "");
+    expect(&daemon(Ok(None)), Fine, "not a service", "");
+    expect(&daemon(Err("odd".into())), Warning, "odd", "daemon status");
+}

@@ -1,0 +1,134 @@
+//! `heph self-update enable`: what is passed changes, what was chosen before stays.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use jiff::tz::TimeZone;
+
+use crate::cli::Context;
+use crate::error::{Exit, Fault};
+use crate::install::links::BinDir;
+use crate::os::systemctl;
+use crate::paths::Paths;
+use crate::schedule::cadence::Cadence;
+use crate::schedule::job::{Environment, bake_env};
+use crate::schedule::{self, Enabled, Request, Scheduler};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only tell of new releases; --notify-only=false installs them again
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    notify_only: Option<bool>,
+    /// Run once in every interval, such as 90s, 30m, 6h or 1d
+    #[arg(long, value_name = "INTERVAL", value_parser = Cadence::parse_every, conflicts_with = "at")]
+    every: Option<Cadence>,
+    /// Run at these local times of day, such as 03:30 or 03:30,15:30
+    #[arg(long, value_name = "TIMES", value_parser = Cadence::parse_at)]
+    at: Option<Cadence>,
+    /// Overwrite files that were made by hand or cannot be read back
+    #[arg(long)]
+    force: bool,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<Exit> {
+    let cadence = args.every.or(args.at);
+    let enabled = enable(context, args.notify_only, cadence, args.force)?;
+    say(context, &enabled)?;
+    Ok(Exit::Done)
+}
+
+/// Turns the timer on as `heph daemon start --self-update` does, with `every` as its interval where it is passed.
+///
+/// # Errors
+///
+/// As `heph self-update enable`.
+pub(crate) fn enable_timer(context: &Context, every: Option<Duration>) -> Result<()> {
+    let cadence = every.map(Cadence::every).transpose()?;
+    let enabled = enable(context, None, cadence, false)?;
+    say(context, &enabled)
+}
+
+fn enable(
+    context: &Context,
+    notify_only: Option<bool>,
+    cadence: Option<Cadence>,
+    force: bool,
+) -> Result<Enabled> {
+    let Context { config, paths, .. } = context;
+    let bin_dir = BinDir::find(&config.self_update, paths)?;
+    let exe = bin_dir.path.join("heph");
+    if !exe.is_file() {
+        return Err(
+            Fault::new(format!("there is no '{}' to run", exe.display()))
+                .hint(
+                    "install heph there, or set `bin-dir` in [self-update] to the folder it is in",
+                )
+                .into(),
+        );
+    }
+    schedule::enable(
+        config,
+        paths,
+        Request {
+            exe,
+            config: named_settings(paths)?,
+            env: environment(paths)?,
+            notify_only,
+            cadence,
+            force,
+        },
+    )
+}
+
+/// Returns the settings file where `--config` named it: it is in another place than HEPH_CONFIG and the default say.
+pub(super) fn named_settings(paths: &Paths) -> Result<Option<PathBuf>> {
+    let named = paths.config != Paths::from_env(None)?.config;
+    Ok(named.then(|| paths.config.clone()))
+}
+
+/// Returns the environment to bake from the one of this process.
+pub(super) fn environment(paths: &Paths) -> Result<Environment> {
+    let found = which::which("cargo").ok();
+    let found = found.and_then(|cargo| cargo.parent().map(PathBuf::from));
+    let installed = || {
+        let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+        let home = home.filter(|home| home.is_absolute());
+        home.unwrap_or_else(|| paths.home.join(".cargo"))
+            .join("bin")
+    };
+    let cargo = found.unwrap_or_else(installed);
+    bake_env(|name| std::env::var_os(name), &paths.home, &cargo)
+}
+
+fn say(context: &Context, enabled: &Enabled) -> Result<()> {
+    let Context { config, paths, ui } = context;
+    let Enabled { scheduler, job, .. } = enabled;
+    let does = match job.notify_only {
+        false => "installs new releases",
+        true => "tells of new releases",
+    };
+    let already = if enabled.changed { "" } else { " already" };
+    ui.say(format!(
+        "self-update is on{already}: {does} {}, through {scheduler}",
+        job.cadence
+    ));
+    if let Some(next) = schedule::state(config, paths)?.and_then(|state| state.next) {
+        let next = next.to_zoned(TimeZone::system());
+        ui.say(format!(
+            "next run: {}",
+            next.strftime("%Y-%m-%d %H:%M:%S %Z")
+        ));
+    }
+    if *scheduler == Scheduler::Systemd && systemctl::lingers() == Some(false) {
+        ui.warn("without lingering, the timer stands still while you are logged out");
+        ui.note("hint: `loginctl enable-linger` keeps it going");
+    }
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! `heph self-update history`: the runs so far.
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::cli::Context;
+use crate::error::Exit;
+use crate::update::history;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Show at most this many of the newest runs
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    last: usize,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<Exit> {
+    let mut runs = history::read(&context.paths)?;
+    runs.drain(..runs.len().saturating_sub(args.last));
+    if args.json {
+        context.ui.json(&json!({ "schema": 1, "runs": runs }));
+        return Ok(Exit::Done);
+    }
+    if runs.is_empty() {
+        context.ui.say("no run so far");
+    }
+    for run in runs {
+        let version = |version: Option<semver::Version>| {
+            version.map_or_else(|| "-".to_owned(), |version| version.to_string())
+        };
+        let mut line = format!(
+            "{}  {:<11}  {} → {}",
+            run.ended_at.strftime("%Y-%m-%d %H:%M:%SZ"),
+            run.outcome.name(),
+            version(run.from),
+            version(run.to)
+        );
+        if let Some(reason) = run.reason {
+            line.push_str("  ");
+            line.push_str(&reason);
+        }
+        context.ui.say(line);
+    }
+    Ok(Exit::Done)
+}

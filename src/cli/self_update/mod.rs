@@ -1,0 +1,99 @@
+//! `heph self-update`: keep heph and hephd current.
+
+mod apply;
+mod check;
+mod clean;
+mod disable;
+mod doctor;
+mod enable;
+mod history;
+mod quarantine;
+mod rollback;
+mod status;
+mod told;
+
+use anyhow::Result;
+use clap::Subcommand;
+use semver::Version;
+
+pub(crate) use enable::enable_timer;
+
+use super::Context;
+use crate::error::Exit;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+impl Args {
+    /// Returns whether the command itself tells of newer releases.
+    pub fn tells_of_releases(&self) -> bool {
+        matches!(
+            self.command,
+            Command::Check(_) | Command::Apply(_) | Command::Status(_)
+        )
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say whether a newer release exists
+    Check(check::Args),
+    /// Install the newest release now, and roll back if it is not healthy
+    Apply(apply::Args),
+    /// Turn automatic updates on
+    Enable(enable::Args),
+    /// Turn automatic updates off and remove every trace of the timer
+    Disable(disable::Args),
+    /// Say whether updates are on, what runs, and why it is not the latest
+    Status(status::Args),
+    /// List the runs so far
+    History(history::Args),
+    /// Go back to a release that is still on disk
+    Rollback(rollback::Args),
+    /// List or clear the releases that failed here
+    Quarantine(quarantine::Args),
+    /// Remove old releases and trim the build folder
+    Clean(clean::Args),
+    /// Say whether the timer's next run will work
+    Doctor(doctor::Args),
+}
+
+pub fn run(context: &Context, args: Args) -> Result<Exit> {
+    match args.command {
+        Command::Check(args) => check::run(context, args),
+        Command::Apply(args) => apply::run(context, args),
+        Command::Enable(args) => enable::run(context, args),
+        Command::Disable(args) => disable::run(context, args),
+        Command::Status(args) => status::run(context, args),
+        Command::History(args) => history::run(context, args),
+        Command::Rollback(args) => rollback::run(context, args),
+        Command::Quarantine(args) => quarantine::run(context, args),
+        Command::Clean(args) => clean::run(context, args),
+        Command::Doctor(args) => doctor::run(context, args),
+    }
+}
+
+/// Reads a version as people write it: `1.2.3` or `v1.2.3`.
+fn version(text: &str) -> Result<Version, String> {
+    Version::parse(text.strip_prefix('v').unwrap_or(text))
+        .map_err(|error| format!("not a version like 1.2.3: {error}"))
+}
+
+/// Returns a size in bytes in the unit that people read: "12.3 MiB".
+fn size(bytes: u64) -> String {
+    let mut size = bytes as f64;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if size < 1024.0 || unit == "GiB" {
+            return if unit == "B" {
+                format!("{bytes} B")
+            } else {
+                format!("{size:.1} {unit}")
+            };
+        }
+        size /= 1024.0;
+    }
+    format!("{bytes} B")
+}

@@ -1,0 +1,35 @@
+//! `heph self-update rollback`: go back to a release that is still on disk.
+
+use anyhow::Result;
+use semver::Version;
+
+use super::told;
+use crate::cli::Context;
+use crate::error::Exit;
+use crate::os::interrupt;
+use crate::update;
+use crate::update::report::Outcome;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Go back to this release instead of the one before
+    #[arg(long, value_name = "VERSION", value_parser = super::version)]
+    to: Option<Version>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<Exit> {
+    interrupt::watch()?;
+    let report = told::with_world(context, args.json, |world| {
+        update::rollback(world, args.to.as_ref())
+    });
+    let exit = told::report(context, args.json, &report);
+    // Going back was what was asked for.
+    Ok(if report.outcome == Outcome::RolledBack {
+        Exit::Done
+    } else {
+        exit
+    })
+}

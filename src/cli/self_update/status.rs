@@ -1,0 +1,203 @@
+//! `heph self-update status`: whether updates are on, what runs, and why it is not the latest.
+
+use anyhow::Result;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{size, told};
+use crate::cli::Context;
+use crate::error::{Exit, one_line};
+use crate::install::slots::Slots;
+use crate::os::files;
+use crate::release::decide::{Asked, Decision};
+use crate::release::feed::Feed;
+use crate::schedule;
+use crate::update::history;
+use crate::update::quarantine::Quarantine;
+use crate::update::{self, Survey};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What the status tells, gathered without asking the network.
+struct Facts {
+    timer: Option<schedule::TimerState>,
+    last: Option<history::Entry>,
+    survey: Result<Survey>,
+    last_success: Option<Timestamp>,
+    last_error: Option<String>,
+    slots: Vec<(String, u64, bool)>,
+    quarantine: Quarantine,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<Exit> {
+    let facts = gather(context)?;
+    if args.json {
+        context.ui.json(&object(&facts));
+    } else {
+        tell(context, &facts);
+    }
+    Ok(Exit::Done)
+}
+
+fn gather(context: &Context) -> Result<Facts> {
+    let paths = &context.paths;
+    let remembered = Feed {
+        settings: &context.config.self_update,
+        state: &paths.feed(),
+    }
+    .remembered();
+    let slots = Slots::new(paths);
+    let current = slots.current().ok().flatten().map(|slot| slot.name);
+    let survey = told::with_world(context, true, |world| {
+        update::survey(world, remembered.latest.clone(), &Asked::default())
+    });
+    Ok(Facts {
+        timer: schedule::state(&context.config, paths)?,
+        last: history::read(paths)?.pop(),
+        survey,
+        last_success: remembered.last_success,
+        last_error: remembered.last_error,
+        slots: slots
+            .list()?
+            .into_iter()
+            .map(|slot| {
+                (
+                    slot.name.clone(),
+                    files::tree_size(&slot.path),
+                    Some(&slot.name) == current.as_ref(),
+                )
+            })
+            .collect(),
+        quarantine: Quarantine::load(paths)?,
+    })
+}
+
+/// Returns the one sentence that says why this machine is not on the latest release; `None` where it is.
+fn why(facts: &Facts) -> Option<String> {
+    let survey = match &facts.survey {
+        Ok(survey) => survey,
+        Err(error) => return Some(one_line(error)),
+    };
+    match &survey.decision {
+        Decision::Skipped(reason) => Some(reason.clone()),
+        Decision::RestartOnly => Some(
+            "hephd still runs an older release; `heph self-update apply` restarts it".to_owned(),
+        ),
+        Decision::UpToDate(_) if facts.last_success.is_none() => Some(match &facts.last_error {
+            Some(error) => format!("the forge was never asked with success: {error}"),
+            None => "the forge was not asked yet; `heph self-update check` does".to_owned(),
+        }),
+        Decision::UpToDate(_) => None,
+        Decision::Update(release) => Some(match (&facts.last, &facts.timer) {
+            (Some(run), _) if run.to.as_ref() == Some(&release.version) && run.reason.is_some() => {
+                format!(
+                    "the last run did not get there: {}",
+                    run.reason.as_deref().unwrap_or_default()
+                )
+            }
+            (_, Some(timer)) if timer.notify_only => format!(
+                "the timer only tells of releases; `heph self-update apply` installs {}",
+                release.version
+            ),
+            (_, Some(_)) => format!("{} is installed by the next run", release.version),
+            (_, None) => format!(
+                "updates are off; `heph self-update apply` installs {}",
+                release.version
+            ),
+        }),
+    }
+}
+
+fn object(facts: &Facts) -> Value {
+    let survey = facts.survey.as_ref().ok();
+    json!({
+        "schema": 1,
+        "enabled": facts.timer.is_some(),
+        "scheduler": facts.timer.as_ref().map(|timer| timer.scheduler),
+        "cadence": facts.timer.as_ref().map(|timer| &timer.cadence),
+        "notify_only": facts.timer.as_ref().map(|timer| timer.notify_only),
+        "next_run": facts.timer.as_ref().and_then(|timer| timer.next),
+        "last_run": facts.timer.as_ref().and_then(|timer| timer.last).or(facts.last.as_ref().map(|run| run.started_at)),
+        "last_outcome": facts.last.as_ref().map(|run| run.outcome),
+        "last_reason": facts.last.as_ref().and_then(|run| run.reason.as_ref()),
+        "last_check": facts.last_success,
+        "installed": survey.and_then(|survey| survey.installed.as_ref()),
+        "running": survey.and_then(|survey| survey.running.as_ref()),
+        "latest": survey.and_then(|survey| survey.latest.as_ref()).map(|release| &release.version),
+        "reason": why(facts),
+        "slots": facts.slots.iter().map(|(name, size, current)| {
+            json!({ "name": name, "size": size, "current": current })
+        }).collect::<Vec<_>>(),
+        "quarantine": facts.quarantine.releases,
+    })
+}
+
+fn tell(context: &Context, facts: &Facts) {
+    let ui = &context.ui;
+    let time = |at: Timestamp| {
+        at.to_zoned(jiff::tz::TimeZone::system())
+            .strftime("%Y-%m-%d %H:%M %Z")
+            .to_string()
+    };
+    match &facts.timer {
+        Some(timer) => {
+            let does = if timer.notify_only {
+                "tells of releases"
+            } else {
+                "installs releases"
+            };
+            ui.say(format!(
+                "updates    on: {} {does} {}",
+                timer.scheduler, timer.cadence
+            ));
+            if let Some(next) = timer.next {
+                ui.say(format!("next run   {}", time(next)));
+            }
+        }
+        None => ui.say("updates    off; `heph self-update enable` turns them on"),
+    }
+    if let Some(run) = &facts.last {
+        let reason = run
+            .reason
+            .as_ref()
+            .map(|reason| format!(": {reason}"))
+            .unwrap_or_default();
+        ui.say(format!(
+            "last run   {}, {}{reason}",
+            time(run.started_at),
+            run.outcome.name()
+        ));
+    }
+    if let Ok(survey) = &facts.survey {
+        let or_none = |version: Option<&semver::Version>| {
+            version.map_or_else(|| "none".to_owned(), ToString::to_string)
+        };
+        ui.say(format!("installed  {}", or_none(survey.installed.as_ref())));
+        ui.say(format!("running    {}", or_none(survey.running.as_ref())));
+        let checked = facts
+            .last_success
+            .map(|at| format!(", asked {}", time(at)))
+            .unwrap_or_default();
+        ui.say(format!(
+            "latest     {}{checked}",
+            or_none(survey.latest.as_ref().map(|release| &release.version))
+        ));
+    }
+    for (index, (name, bytes, current)) in facts.slots.iter().enumerate() {
+        let title = if index == 0 { "slots" } else { "" };
+        let mark = if *current { "  in use" } else { "" };
+        ui.say(format!("{title:<11}{name}  {}{mark}", size(*bytes)));
+    }
+    for (index, entry) in facts.quarantine.releases.iter().enumerate() {
+        let title = if index == 0 { "quarantine" } else { "" };
+        ui.say(format!("{title:<11}{}  {}", entry.version, entry.reason));
+    }
+    if let Some(why) = why(facts) {
+        ui.say(format!("not latest {why}"));
+    }
+}

@@ -1,0 +1,92 @@
+//! How the commands that update tell of it: lines for people, one object for scripts, hooks for other programs.
+
+use std::io::IsTerminal;
+
+use crate::cli::{Context, ui};
+use crate::error::Exit;
+use crate::update::World;
+use crate::update::hooks::{self, News};
+use crate::update::report::{Outcome, Report};
+
+/// Runs `work` where this context is; what it says goes to people only.
+pub fn with_world<T>(context: &Context, json: bool, work: impl FnOnce(World) -> T) -> T {
+    let say = |line: &str| {
+        if !json {
+            context.ui.step(line);
+        }
+    };
+    work(World {
+        config: &context.config,
+        paths: &context.paths,
+        say: &say,
+        on_terminal: !json && std::io::stderr().is_terminal(),
+    })
+}
+
+/// Runs the hook that belongs to the outcome; its failure becomes a note.
+pub fn hooks(context: &Context, report: &mut Report) {
+    let settings = &context.config.self_update;
+    let (event, hook) = match report.outcome {
+        Outcome::Updated | Outcome::Restarted => ("updated", settings.on_updated.as_ref()),
+        Outcome::Failed | Outcome::RolledBack => ("failed", settings.on_failed.as_ref()),
+        Outcome::UpToDate | Outcome::Skipped | Outcome::Busy | Outcome::Unreachable => return,
+    };
+    let version = |version: &Option<semver::Version>| {
+        version
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default()
+    };
+    let news = News {
+        event,
+        outcome: report.outcome.name().to_owned(),
+        from: version(&report.from),
+        to: version(&report.to),
+        reason: report.reason.clone().unwrap_or_default(),
+    };
+    let json = serde_json::to_vec(&report.json()).unwrap_or_default();
+    if let Some(failure) = hooks::run(hook, &news, &json) {
+        report.note(failure);
+    }
+}
+
+/// Prints the report and returns how the process ends.
+pub fn report(context: &Context, json: bool, report: &Report) -> Exit {
+    if json {
+        context.ui.json(&report.json());
+        return report.exit();
+    }
+    for note in &report.notes {
+        context.ui.step(note);
+    }
+    if let Some(error) = &report.error {
+        ui::report(error);
+    } else {
+        context.ui.step(sentence(report));
+    }
+    report.exit()
+}
+
+/// Returns the last line of a run, in one sentence.
+fn sentence(report: &Report) -> String {
+    let version = |version: &Option<semver::Version>| {
+        version
+            .as_ref()
+            .map_or_else(|| "nothing".to_owned(), ToString::to_string)
+    };
+    let (from, to) = (version(&report.from), version(&report.to));
+    let said = match report.outcome {
+        Outcome::Updated => format!("updated {from} → {to}"),
+        Outcome::Restarted => format!("hephd restarted as {to}"),
+        Outcome::UpToDate => format!("up to date at {from}"),
+        Outcome::RolledBack => format!("rolled back: {from} → {to}"),
+        Outcome::Skipped => "skipped".to_owned(),
+        Outcome::Busy => "busy".to_owned(),
+        Outcome::Unreachable => "unreachable".to_owned(),
+        Outcome::Failed => format!("failed: {from} → {to}"),
+    };
+    match &report.reason {
+        Some(reason) => format!("{said}: {reason}"),
+        None => said,
+    }
+}
