@@ -1,0 +1,105 @@
+//! Runs the table through the commands: the exit code, the words, no panic, and not a byte of the installation changed.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+
+use crate::forge::{Forge, Speaks};
+use crate::rows::{Ends, Row, rows};
+
+#[test]
+fn check_and_apply_survive_every_bad_answer_and_change_nothing() {
+    // Those that end by a time limit of 30 s are left to the library's table, which has a shorter one.
+    let rows: Vec<Row> = rows().into_iter().filter(|row| !row.slow).collect();
+    assert!(rows.len() >= 60, "the table has {} quick rows", rows.len());
+    let half = rows.len() / 2;
+    let try_all = |rows: &[Row]| -> Vec<String> {
+        let wrong = rows
+            .iter()
+            .filter_map(|row| Some(format!("{}: {}", row.name, run(row).err()?)));
+        wrong.collect()
+    };
+    let wrong = thread::scope(|scope| {
+        let other = scope.spawn(|| try_all(&rows[..half]));
+        let mut wrong = try_all(&rows[half..]);
+        wrong.extend(other.join().unwrap());
+        wrong
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn run(row: &Row) -> Result<(), String> {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("a home");
+    let bin = home.join(".cargo/bin");
+    fs::create_dir_all(&bin).unwrap();
+    for binary in [env!("CARGO_BIN_EXE_heph"), env!("CARGO_BIN_EXE_hephd")] {
+        fs::hard_link(binary, bin.join(Path::new(binary).file_name().unwrap()))
+            .or_else(|_| {
+                fs::copy(binary, bin.join(Path::new(binary).file_name().unwrap())).map(drop)
+            })
+            .unwrap();
+    }
+    let forge = Forge::speaking(row.speaks);
+    let path = match row.list {
+        true => forge.latest_path().replace("/latest", ""),
+        false => forge.latest_path(),
+    };
+    forge.script(&path, row.script.clone());
+    let kind = match row.speaks {
+        Speaks::Forgejo => "forgejo",
+        Speaks::Github => "github",
+        Speaks::Gitlab => "gitlab",
+        Speaks::Git => "git",
+    };
+    let settings = home.join(".config/heph/config.toml");
+    fs::create_dir_all(settings.parent().unwrap()).unwrap();
+    let text = format!(
+        "service-manager = \"none\"\n[self-update]\nrepository = \"{}\"\nforge = \"{kind}\"\nprereleases = {}\n",
+        forge.repository(),
+        row.list
+    );
+    fs::write(settings, text).unwrap();
+
+    for arguments in [["self-update", "check"], ["self-update", "apply"]] {
+        // What the first answer asked for (a pause, say) must not answer for the second.
+        drop(fs::remove_file(home.join(".local/state/heph/feed.json")));
+        let output = Command::new(bin.join("heph"))
+            .args(arguments)
+            .env_clear()
+            .env("HOME", &home)
+            .env("PATH", "/usr/bin:/bin")
+            .output()
+            .unwrap();
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let code = match row.ends {
+            Ends::Failed => 1,
+            Ends::TryLater => 75,
+        };
+        if output.status.code() != Some(code) {
+            return Err(format!(
+                "{arguments:?} ended with {}, not {code}: {said}",
+                output.status
+            ));
+        }
+        if let Some(word) = row.words.iter().find(|word| !said.contains(**word)) {
+            return Err(format!("{arguments:?} does not say '{word}': {said}"));
+        }
+        if said.contains("panicked") {
+            return Err(said);
+        }
+    }
+    let data = home.join(".local/share/heph");
+    if data.join("versions").exists()
+        || data.join("current").exists()
+        || bin.join("heph").is_symlink()
+    {
+        return Err("the installation was touched".to_owned());
+    }
+    Ok(())
+}

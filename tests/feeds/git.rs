@@ -1,0 +1,158 @@
+//! The forge itself: real git and real cargo work against it.
+
+use std::path::Path;
+use std::process::Command;
+
+use heph::config::{Forge as Kind, SelfUpdate};
+use heph::error::{Exit, Fault};
+use heph::release::feed::{Feed, News};
+use jiff::Timestamp;
+
+use crate::forge::{Forge, PROJECT, WorkTree, git};
+
+/// Makes a forge with a crate that depends on nothing, released as these versions.
+fn forge_with(versions: &[&str], folder: &Path) -> Forge {
+    let forge = Forge::start();
+    let work = WorkTree::new(folder.join("work tree of 100 % & \"é\""));
+    for version in versions {
+        work.write(
+            "Cargo.toml",
+            &format!("[package]\nname = \"tiny\"\nversion = \"{version}\"\nedition = \"2024\"\n"),
+        )
+        .write(
+            "Cargo.lock",
+            &format!("version = 4\n\n[[package]]\nname = \"tiny\"\nversion = \"{version}\"\n"),
+        )
+        .write(
+            "src/main.rs",
+            "fn main() { println!(\"tiny {}\", env!(\"CARGO_PKG_VERSION\")); }\n",
+        )
+        .commit(version);
+        work.tag(&format!("v{version}"));
+    }
+    forge.push(&work);
+    forge
+}
+
+#[test]
+fn git_lists_and_clones() {
+    let folder = tempfile::tempdir().unwrap();
+    let forge = forge_with(&["1.0.0", "1.1.0"], folder.path());
+    for protocol in ["0", "1", "2"] {
+        let version = format!("protocol.version={protocol}");
+        for url in [forge.repository(), format!("{}.git", forge.repository())] {
+            let refs = git(
+                folder.path(),
+                &["-c", &version, "ls-remote", "--tags", &url],
+            );
+            assert!(refs.contains("refs/tags/v1.1.0^{}"), "{refs}");
+        }
+        let clone = folder.path().join(protocol);
+        let to = clone.to_str().unwrap();
+        git(
+            folder.path(),
+            &["-c", &version, "clone", "--quiet", &forge.repository(), to],
+        );
+        assert!(clone.join("src/main.rs").exists());
+    }
+    let seen = forge.seen();
+    assert!(
+        seen.iter()
+            .any(|seen| seen.path == format!("/{PROJECT}/git-upload-pack"))
+    );
+}
+
+#[test]
+fn cargo_installs_a_tag() {
+    let folder = tempfile::tempdir().unwrap();
+    let forge = forge_with(&["1.0.0", "1.1.0"], folder.path());
+    let root = folder.path().join("root");
+    let cargo = std::env::var_os("CARGO").expect("cargo runs the tests and says where it is");
+    let rustc = Path::new(&cargo).with_file_name("rustc");
+    let output = Command::new(&cargo)
+        .args([
+            "install",
+            "--locked",
+            "--git",
+            &forge.repository(),
+            "--tag",
+            "v1.0.0",
+            "--root",
+        ])
+        .arg(&root)
+        .current_dir(folder.path())
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("HOME", folder.path())
+        .env("CARGO_HOME", folder.path().join("cargo home"))
+        .env("RUSTC", rustc)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let said = Command::new(root.join("bin/tiny")).output().unwrap();
+    assert_eq!(said.stdout, b"tiny 1.0.0\n");
+}
+
+#[test]
+fn a_plain_git_remote_is_a_feed() {
+    let folder = tempfile::tempdir().unwrap();
+    let forge = forge_with(&["1.9.0", "1.10.0", "2.0.0-rc.1"], folder.path());
+    let settings = SelfUpdate {
+        repository: forge.repository(),
+        forge: Kind::Git,
+        ..SelfUpdate::default()
+    };
+    let state = folder.path().join("feed.json");
+    let feed = Feed {
+        settings: &settings,
+        state: &state,
+    };
+    let News::Latest(Some(release)) = feed.fetch(Timestamp::now()).unwrap() else {
+        panic!("no release");
+    };
+    assert_eq!(release.tag.as_str(), "v1.10.0");
+    assert_eq!(
+        forge
+            .seen()
+            .iter()
+            .filter(|seen| seen.method == "GET")
+            .count(),
+        1
+    );
+
+    let named = |version: &str| feed.named(&version.parse().unwrap(), Timestamp::now());
+    assert_eq!(named("2.0.0-rc.1").unwrap().tag.as_str(), "v2.0.0-rc.1");
+    let error = named("1.9.1").unwrap_err();
+    assert!(error.to_string().contains("has no tag 'v1.9.1'"), "{error}");
+    let hint = Fault::hint_of(&error).unwrap();
+    assert!(hint.contains("v1.9.0 and v1.10.0"), "{hint}");
+    drop(forge);
+    let error = named("1.9.0").unwrap_err();
+    assert_eq!(Fault::exit_of(&error), Exit::TryLater, "{error}");
+}
+
+#[test]
+fn a_git_remote_without_tags_or_without_commits_has_no_release() {
+    let folder = tempfile::tempdir().unwrap();
+    let forge = Forge::start();
+    let settings = SelfUpdate {
+        repository: forge.repository(),
+        forge: Kind::Git,
+        ..SelfUpdate::default()
+    };
+    let state = folder.path().join("feed.json");
+    let feed = Feed {
+        settings: &settings,
+        state: &state,
+    };
+    forge.bare(PROJECT);
+    assert_eq!(feed.fetch(Timestamp::now()).unwrap(), News::Latest(None));
+    let work = WorkTree::new(folder.path().join("work"));
+    work.write("README", "empty\n").commit("nothing yet");
+    forge.push(&work);
+    assert_eq!(feed.fetch(Timestamp::now()).unwrap(), News::Latest(None));
+}

@@ -1,0 +1,662 @@
+//! The table: answers that a forge should never give, how the run must end, and the words that name the cause.
+//!
+//! It is data only, so that the library and the commands are held to the same rows.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::forge::{Script, Speaks};
+
+/// One bad answer.
+pub struct Row {
+    pub name: &'static str,
+    /// Whose interface the forge speaks; the setting `forge` says the same.
+    pub speaks: Speaks,
+    /// Whether the settings ask for pre-releases, and so for the list.
+    pub list: bool,
+    /// What is answered in place of the feed.
+    pub script: Script,
+    /// How the run must end.
+    pub ends: Ends,
+    /// Words that must be in the error.
+    pub words: &'static [&'static str],
+    /// Whether it only ends by a time limit.
+    pub slow: bool,
+}
+
+/// How a run must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// Exit 1: a person has to look.
+    Failed,
+    /// Exit 75: the next run tries again.
+    TryLater,
+}
+
+fn row(name: &'static str, ends: Ends, script: Script, words: &'static [&'static str]) -> Row {
+    Row {
+        name,
+        speaks: Speaks::Forgejo,
+        list: false,
+        script,
+        ends,
+        words,
+        slow: false,
+    }
+}
+
+fn fails(name: &'static str, script: Script, words: &'static [&'static str]) -> Row {
+    row(name, Ends::Failed, script, words)
+}
+
+fn later(name: &'static str, script: Script, words: &'static [&'static str]) -> Row {
+    row(name, Ends::TryLater, script, words)
+}
+
+impl Row {
+    fn from(self, speaks: Speaks) -> Row {
+        Row { speaks, ..self }
+    }
+    fn list(self) -> Row {
+        Row { list: true, ..self }
+    }
+    fn slow(self) -> Row {
+        Row { slow: true, ..self }
+    }
+}
+
+fn raw(bytes: impl AsRef<[u8]>) -> Script {
+    Script::Bytes(bytes.as_ref().to_owned())
+}
+
+fn status(status: u16, headers: &[(&str, &str)]) -> Script {
+    Script::answer(status, headers, b"{\"message\":\"no\"}")
+}
+
+/// Returns an otherwise good release with this tag.
+fn tag(tag: &str) -> Script {
+    Script::json(serde_json::json!({ "tag_name": tag, "draft": false }).to_string())
+}
+
+fn redirect(to: &str) -> Script {
+    Script::answer(302, &[("Location", to)], "")
+}
+
+fn encoded(encoding: &str, body: impl AsRef<[u8]>) -> Script {
+    let headers = [
+        ("Content-Type", "application/json"),
+        ("Content-Encoding", encoding),
+    ];
+    Script::answer(200, &headers, body)
+}
+
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut child = Command::new("gzip")
+        .args(["-9", "-c"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let body = body.to_owned();
+    let writer = std::thread::spawn(move || stdin.write_all(&body).unwrap());
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output.stdout
+}
+
+fn with(mut bytes: Vec<u8>, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    change(&mut bytes);
+    bytes
+}
+
+const GOOD: &str = r#"{"tag_name":"v2.0.0","draft":false,"prerelease":false,"published_at":"2026-01-01T00:00:00Z"}"#;
+const OK: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\n";
+const HTML: &str = "<!DOCTYPE html><html><body>Sign in to the hotel network</body></html>";
+
+/// Returns every row.
+pub fn rows() -> Vec<Row> {
+    [
+        connection(),
+        http(),
+        statuses(),
+        redirects(),
+        bodies(),
+        types(),
+        tags(),
+        others(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn connection() -> Vec<Row> {
+    let length = GOOD.len();
+    vec![
+        later("closed at once", raw(""), &["cut off"]),
+        later(
+            "closed within the headers",
+            raw("HTTP/1.1 200 OK\r\nContent-Ty"),
+            &["cut off"],
+        ),
+        later(
+            "closed within the body",
+            raw(format!(
+                "{OK}Content-Length: {length}\r\n\r\n{}",
+                &GOOD[..20]
+            )),
+            &["cut off"],
+        ),
+        later(
+            "closed within a chunk",
+            raw(format!(
+                "{OK}Transfer-Encoding: chunked\r\n\r\n40\r\n{}",
+                &GOOD[..20]
+            )),
+            &["cut off"],
+        ),
+        later(
+            "closed within gzip",
+            encoded("gzip", &gzip(GOOD.as_bytes())[..30]),
+            &["cut off"],
+        ),
+        later("silent", Script::Silence, &["took longer than"]).slow(),
+        later(
+            "dripping headers",
+            Script::Drip(OK.repeat(99).into_bytes(), Duration::from_millis(100)),
+            &["took longer than"],
+        )
+        .slow(),
+        later(
+            "dripping a body",
+            Script::Drip(
+                format!("{OK}Content-Length: 9999\r\n\r\n{}", " ".repeat(9999)).into_bytes(),
+                Duration::from_millis(10),
+            ),
+            &["took longer than"],
+        )
+        .slow(),
+    ]
+}
+
+fn http() -> Vec<Row> {
+    let many = "X-Header: 1\r\n".repeat(5000);
+    let large = format!("X-Header: {}\r\n", "x".repeat(200_000));
+    let endless = "10000\r\n".to_owned() + &" ".repeat(0x10000) + "\r\n";
+    vec![
+        fails(
+            "another protocol",
+            raw("SSH-2.0-OpenSSH_9.2\r\n\r\n"),
+            &["proper http"],
+        ),
+        fails(
+            "no status line",
+            raw(format!("{GOOD}\r\n\r\n")),
+            &["proper http"],
+        ),
+        fails(
+            "a status that is no number",
+            raw("HTTP/1.1 abc OK\r\n\r\n"),
+            &["proper http"],
+        ),
+        fails(
+            "very many headers",
+            raw(format!("{OK}{many}\r\n{GOOD}")),
+            &["headers"],
+        ),
+        fails(
+            "a very large header",
+            raw(format!("{OK}{large}\r\n{GOOD}")),
+            &["headers"],
+        ),
+        fails(
+            "a length that is no number",
+            raw(format!("{OK}Content-Length: many\r\n\r\n{GOOD}")),
+            &["proper http"],
+        ),
+        fails(
+            "two lengths",
+            raw(format!(
+                "{OK}Content-Length: 9\r\nContent-Length: 8\r\n\r\n{GOOD}"
+            )),
+            &["proper http"],
+        ),
+        fails(
+            "a chunk without a length",
+            raw(format!(
+                "{OK}Transfer-Encoding: chunked\r\n\r\nxyz\r\n{GOOD}"
+            )),
+            &["proper http"],
+        ),
+        fails(
+            "a huge answer",
+            Script::json(" ".repeat(5 << 20)),
+            &["larger than 4194304 bytes"],
+        ),
+        fails(
+            "a huge answer in chunks",
+            raw(format!(
+                "{OK}Transfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n",
+                endless.repeat(80)
+            )),
+            &["larger than 4194304 bytes"],
+        ),
+        fails(
+            "a bomb of gzip",
+            encoded("gzip", gzip(&vec![b' '; 64 << 20])),
+            &["larger than 4194304 bytes"],
+        ),
+        fails(
+            "a byte too many",
+            Script::json(" ".repeat((4 << 20) + 1)),
+            &["larger than 4194304 bytes"],
+        ),
+        fails(
+            "as many bytes as may be",
+            Script::json(" ".repeat(4 << 20)),
+            &["empty"],
+        ),
+        fails("no gzip at all", encoded("gzip", GOOD), &["damaged gzip"]),
+        fails(
+            "damaged gzip",
+            encoded(
+                "gzip",
+                with(gzip(GOOD.as_bytes()), |bytes| bytes[14..24].fill(0xff)),
+            ),
+            &["damaged gzip"],
+        ),
+        fails(
+            "gzip with another checksum",
+            encoded(
+                "gzip",
+                with(gzip(GOOD.as_bytes()), |bytes| {
+                    let at = bytes.len() - 8;
+                    bytes[at] ^= 0xff;
+                }),
+            ),
+            &["damaged gzip"],
+        ),
+        fails(
+            "an encoding nobody asked for",
+            encoded("br", GOOD),
+            &["encoding", "br"],
+        ),
+    ]
+}
+
+fn statuses() -> Vec<Row> {
+    let used_up = [
+        ("X-RateLimit-Remaining", "0"),
+        ("X-RateLimit-Reset", "4102444800"),
+    ];
+    vec![
+        fails("201", status(201, &[]), &["status is 201"]),
+        fails("204", Script::answer(204, &[], ""), &["204"]),
+        fails("206", status(206, &[]), &["206"]),
+        fails("300", status(300, &[]), &["300"]),
+        fails("400", status(400, &[]), &["400"]),
+        fails(
+            "401",
+            status(401, &[("WWW-Authenticate", "Basic")]),
+            &["login", "401"],
+        ),
+        fails("403", status(403, &[]), &["forbidden (403)"]),
+        later(
+            "403 of a rate limit",
+            status(403, &used_up),
+            &["rate", "403"],
+        ),
+        later(
+            "403 with Retry-After",
+            status(403, &[("Retry-After", "60")]),
+            &["rate", "403"],
+        ),
+        fails("404", status(404, &[]), &["no release is published", "404"]),
+        fails("410", status(410, &[]), &["no release is published", "410"]),
+        later("408", status(408, &[]), &["408"]),
+        fails("418", status(418, &[]), &["418"]),
+        later("429", status(429, &[]), &["rate", "429"]),
+        later(
+            "429 with a date",
+            status(429, &[("Retry-After", "Fri, 31 Dec 2100 23:59:59 GMT")]),
+            &["429"],
+        ),
+        later(
+            "429 with nonsense",
+            status(429, &[("Retry-After", "soon")]),
+            &["429"],
+        ),
+        fails("451", status(451, &[]), &["451"]),
+        later("500", status(500, &[]), &["500"]),
+        fails("501", status(501, &[]), &["501"]),
+        later("502", status(502, &[]), &["502"]),
+        later(
+            "503",
+            status(503, &[("Retry-After", "9999999999999999999999")]),
+            &["503"],
+        ),
+        later("504", status(504, &[]), &["504"]),
+        fails("999", status(999, &[]), &["999"]),
+    ]
+}
+
+fn redirects() -> Vec<Row> {
+    vec![
+        fails(
+            "to plain http",
+            redirect("http://forge.example/x"),
+            &["redirects", "only https"],
+        ),
+        fails(
+            "to a file",
+            redirect("file:///etc/passwd"),
+            &["redirects", "not an address"],
+        ),
+        fails(
+            "to an address with a password",
+            redirect("http://user:secret@127.0.0.1/x"),
+            &["redirects", "password"],
+        ),
+        fails(
+            "in a circle",
+            redirect(LOOP),
+            &["redirects more than 5 times"],
+        ),
+        fails(
+            "to nowhere",
+            Script::answer(301, &[], ""),
+            &["redirects", "not where to"],
+        ),
+        fails(
+            "to something that is no address",
+            raw("HTTP/1.1 302 Found\r\nLocation: \u{7f}\r\nContent-Length: 0\r\n\r\n"),
+            &["127.0.0.1"],
+        ),
+        fails("to a missing page", redirect("/gone"), &["404"]),
+        // Port 1 (tcpmux) is closed wherever tests run.
+        later(
+            "to a closed port",
+            redirect("http://127.0.0.1:1/x"),
+            &["127.0.0.1:1"],
+        ),
+    ]
+}
+
+/// The path of the latest release, from which one row redirects to itself.
+const LOOP: &str = "/api/v1/repos/eblume/hephaestus/releases/latest";
+
+fn bodies() -> Vec<Row> {
+    let deep = "[".repeat(200_000);
+    let utf16: Vec<u8> = GOOD.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    vec![
+        fails("an empty body", Script::json(""), &["empty"]),
+        fails("white space", Script::json(" \r\n\t "), &["empty"]),
+        fails(
+            "HTML with status 200",
+            Script::answer(200, &[("Content-Type", "text/html")], HTML),
+            &["HTML"],
+        ),
+        fails("HTML that says it is JSON", Script::json(HTML), &["HTML"]),
+        fails(
+            "XML",
+            Script::json("<?xml version=\"1.0\"?><feed/>"),
+            &["XML"],
+        ),
+        fails(
+            "plain words",
+            Script::json("Too many connections"),
+            &["not JSON"],
+        ),
+        fails(
+            "half of the JSON",
+            raw(format!("{OK}\r\n{}", &GOOD[..40])),
+            &["too early"],
+        ),
+        fails(
+            "JSON and more",
+            Script::json(format!("{GOOD} trailing")),
+            &["not JSON"],
+        ),
+        fails(
+            "two objects",
+            Script::json(format!("{GOOD}{GOOD}")),
+            &["not JSON"],
+        ),
+        fails(
+            "single quotes",
+            Script::json(GOOD.replace('"', "'")),
+            &["not JSON"],
+        ),
+        fails(
+            "a comment",
+            Script::json(format!("/* hi */{GOOD}")),
+            &["not JSON"],
+        ),
+        fails(
+            "a byte order mark",
+            Script::json(format!("\u{feff}{GOOD}")),
+            &["not JSON"],
+        ),
+        fails("UTF-16", Script::json(utf16), &["not JSON"]),
+        fails("NUL bytes", Script::json([0; 64]), &["not JSON"]),
+        fails(
+            "invalid UTF-8",
+            Script::json(b"{\"tag_name\":\"v2.0.\xff\xfe\"}"),
+            &["UTF-8"],
+        ),
+        fails(
+            "half a surrogate",
+            Script::json(r#"{"tag_name":"v2.0.0\ud800"}"#),
+            &["not JSON"],
+        ),
+        fails("deep nesting", Script::json(&deep), &["list"]),
+        fails(
+            "deep nesting within",
+            Script::json(format!("{{\"assets\":{deep}")),
+            &["too early"],
+        ),
+        fails(
+            "deep objects",
+            Script::json("{\"a\":".repeat(100_000)),
+            &["too early"],
+        ),
+    ]
+}
+
+fn types() -> Vec<Row> {
+    vec![
+        fails("null", Script::json("null"), &["not a release"]),
+        fails("a number", Script::json("42"), &["not a release"]),
+        fails("a string", Script::json("\"v2.0.0\""), &["not a release"]),
+        fails("an empty object", Script::json("{}"), &["tag_name"]),
+        fails("a list", Script::json(format!("[{GOOD}]")), &["is a list"]),
+        fails(
+            "fields in a list",
+            Script::json(r#"["v2.0.0",false,false,null,null]"#),
+            &["is a list"],
+        ),
+        fails(
+            "an error with status 200",
+            Script::json(r#"{"message":"Bad credentials"}"#),
+            &["tag_name"],
+        ),
+        fails(
+            "a tag that is null",
+            Script::json(r#"{"tag_name":null}"#),
+            &["not a release"],
+        ),
+        fails(
+            "a tag that is a number",
+            Script::json(r#"{"tag_name":2.0}"#),
+            &["not a release"],
+        ),
+        fails(
+            "a tag that is a list",
+            Script::json(r#"{"tag_name":["v2.0.0"]}"#),
+            &["not a release"],
+        ),
+        fails(
+            "a tag that is an object",
+            Script::json(r#"{"tag_name":{"v":"2.0.0"}}"#),
+            &["not a release"],
+        ),
+        fails(
+            "two tags",
+            Script::json(r#"{"tag_name":"v2.0.0","tag_name":"v3.0.0"}"#),
+            &["duplicate"],
+        ),
+        fails(
+            "a draft in words",
+            Script::json(r#"{"tag_name":"v2.0.0","draft":"no"}"#),
+            &["not a release"],
+        ),
+        fails(
+            "a pre-release in numbers",
+            Script::json(r#"{"tag_name":"v2.0.0","prerelease":1}"#),
+            &["not a release"],
+        ),
+        fails(
+            "a date that is none",
+            Script::json(r#"{"tag_name":"v2.0.0","published_at":"yesterday"}"#),
+            &["not a release"],
+        ),
+        fails(
+            "a date in numbers",
+            Script::json(r#"{"tag_name":"v2.0.0","published_at":1767225600}"#),
+            &["not a release"],
+        ),
+        fails(
+            "a page that is a list",
+            Script::json(r#"{"tag_name":"v2.0.0","html_url":[]}"#),
+            &["not a release"],
+        ),
+        fails("an object for a list", Script::json(GOOD), &["no list"]).list(),
+        fails(
+            "a list of words",
+            Script::json(r#"["v2.0.0"]"#),
+            &["not a release"],
+        )
+        .list(),
+        fails(
+            "a list of hostile tags",
+            Script::json(r#"[{"tag_name":"--config=x"}]"#),
+            &["--config=x"],
+        )
+        .list(),
+    ]
+}
+
+fn tags() -> Vec<Row> {
+    let long = format!("v2.0.0-{}", "a".repeat(1 << 20));
+    vec![
+        fails("an option", tag("--config=x"), &["tag \"--config=x\""]),
+        fails("an option after the prefix", tag("v--config=x"), &["tag"]),
+        fails(
+            "a dash before the version",
+            tag("-v2.0.0"),
+            &["tag \"-v2.0.0\""],
+        ),
+        fails("a second command", tag("v2.0.0;rm"), &["tag \"v2.0.0;rm\""]),
+        fails("a substitution", tag("v2.0.0$(id)"), &["tag"]),
+        fails("backquotes", tag("v2.0.0`id`"), &["tag"]),
+        fails("a pipe", tag("v2.0.0|sh"), &["tag"]),
+        fails(
+            "a second argument",
+            tag("v2.0.0 --git=https://evil.example"),
+            &["tag"],
+        ),
+        fails(
+            "a second line",
+            tag("v2.0.0\nv3.0.0"),
+            &["tag \"v2.0.0\\nv3.0.0\""],
+        ),
+        fails("a terminal escape", tag("v2.0.0\u{1b}[2J"), &["tag"]),
+        fails("a NUL", tag("v2.0.0\0"), &["tag \"v2.0.0\\0\""]),
+        fails("a way up", tag("../.."), &["tag \"../..\""]),
+        fails("a way up after the prefix", tag("v2.0.0/../../x"), &["tag"]),
+        fails("an absolute path", tag("/etc/passwd"), &["tag"]),
+        fails("a ref expression", tag("v2.0.0@{0}"), &["tag"]),
+        fails("a colon", tag("v2.0.0:refs/heads/main"), &["tag"]),
+        fails("a percent sign", tag("v2.0.0%2e"), &["tag"]),
+        fails(
+            "writing backwards",
+            tag("v2.0.0\u{202e}"),
+            &["tag", "\\u{202e}"],
+        ),
+        fails("other digits", tag("v２.０.０"), &["tag"]),
+        fails("an empty tag", tag(""), &["tag \"\""]),
+        fails("only the prefix", tag("v"), &["tag"]),
+        fails("no prefix", tag("2.0.0"), &["tag \"2.0.0\"", "v1.2.3"]),
+        fails("another prefix", tag("release-2.0.0"), &["tag"]),
+        fails("a version of two parts", tag("v2.0"), &["tag"]),
+        fails("a version of four parts", tag("v2.0.0.0"), &["tag"]),
+        fails("a leading zero", tag("v02.0.0"), &["tag"]),
+        fails(
+            "a number beyond all",
+            tag("v99999999999999999999.0.0"),
+            &["tag"],
+        ),
+        fails(
+            "a tag of a megabyte",
+            tag(&long),
+            &["tag \"v2.0.0-aaa", "…"],
+        ),
+        fails("a moving tag", tag("latest"), &["tag \"latest\""]),
+    ]
+}
+
+fn others() -> Vec<Row> {
+    let git = |body: &str| {
+        let kind = "application/x-git-upload-pack-advertisement";
+        Script::answer(200, &[("Content-Type", kind)], body)
+    };
+    let dumb = "95d09f2b10159347eece71399a7e2e907ea3df4f\trefs/tags/v2.0.0\n";
+    vec![
+        fails("git: HTML", git(HTML), &["advertisement"]).from(Speaks::Git),
+        fails("git: the dumb protocol", git(dumb), &["dumb http"]).from(Speaks::Git),
+        fails("git: empty", git(""), &["too early"]).from(Speaks::Git),
+        fails(
+            "git: half a line",
+            git("001e# service=git-up"),
+            &["middle of a line"],
+        )
+        .from(Speaks::Git),
+        fails(
+            "git: no end",
+            git("001e# service=git-upload-pack\n0000"),
+            &["too early"],
+        )
+        .from(Speaks::Git),
+        fails(
+            "git: an impossible length",
+            git("0002"),
+            &["impossible length"],
+        )
+        .from(Speaks::Git),
+        fails("git: no ref", git("0009\u{1b}[2J0000"), &["not a ref"]).from(Speaks::Git),
+        fails("git: an error", git("000aERR no0000"), &["says \"no\""]).from(Speaks::Git),
+        fails("git: version 2", git("000eversion 2\n0000"), &["version 2"]).from(Speaks::Git),
+        fails("git: 401", status(401, &[]), &["login"]).from(Speaks::Git),
+        fails("git: 404", status(404, &[]), &["no such repository"]).from(Speaks::Git),
+        later("git: 503", status(503, &[]), &["503"]).from(Speaks::Git),
+        later("github: a rate limit", status(429, &[]), &["429"]).from(Speaks::Github),
+        fails("github: HTML", Script::json(HTML), &["HTML"]).from(Speaks::Github),
+        fails("github: a hostile tag", tag("--config=x"), &["--config=x"]).from(Speaks::Github),
+        fails("gitlab: a login page", Script::json(HTML), &["HTML"]).from(Speaks::Gitlab),
+        fails("gitlab: a hostile tag", tag("v2.0.0;rm"), &["v2.0.0;rm"]).from(Speaks::Gitlab),
+        fails(
+            "gitlab: links of a wrong type",
+            Script::json(r#"{"tag_name":"v2.0.0","_links":3}"#),
+            &["not a release"],
+        )
+        .from(Speaks::Gitlab),
+        fails(
+            "gitlab: to plain http",
+            redirect("http://gitlab.example/x"),
+            &["only https"],
+        )
+        .from(Speaks::Gitlab),
+    ]
+}

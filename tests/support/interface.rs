@@ -1,0 +1,95 @@
+//! What Forgejo, GitHub and GitLab answer about releases.
+
+use serde_json::{Value, json};
+
+use super::PROJECT;
+
+/// Whose interface the forge speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    Forgejo,
+    Github,
+    Gitlab,
+    /// Nothing but git.
+    Git,
+}
+
+/// A release on the forge.
+#[derive(Clone, Debug)]
+pub struct Published {
+    pub tag: String,
+    pub draft: bool,
+    pub prerelease: bool,
+    /// RFC 3339.
+    pub at: String,
+}
+
+impl Published {
+    pub fn new(tag: &str) -> Published {
+        Published {
+            tag: tag.to_owned(),
+            draft: false,
+            prerelease: false,
+            at: "2026-01-01T00:00:00Z".to_owned(),
+        }
+    }
+}
+
+/// Returns what the interface of the forge answers at `path`.
+pub fn releases(speaks: Speaks, releases: &[Published], path: &str) -> Option<Value> {
+    let latest = || releases.iter().rev().find(|r| !r.draft && !r.prerelease);
+    let like_forgejo = |release: &Published| {
+        json!({
+            "tag_name": release.tag, "name": release.tag, "draft": release.draft,
+            "prerelease": release.prerelease, "published_at": release.at,
+            "html_url": format!("https://forge.example/{PROJECT}/releases/tag/{}", release.tag),
+        })
+    };
+    let like_gitlab = |release: &Published| {
+        json!({
+            "tag_name": release.tag, "released_at": release.at, "upcoming_release": release.draft,
+            "_links": { "self": format!("https://forge.example/{PROJECT}/-/releases/{}", release.tag) },
+        })
+    };
+    let out = |release: &&Published| !release.draft;
+    match speaks {
+        Speaks::Forgejo | Speaks::Github => {
+            let version = if speaks == Speaks::Forgejo {
+                "v1"
+            } else {
+                "v3"
+            };
+            let base = format!("/api/{version}/repos/{PROJECT}/releases");
+            match path.strip_prefix(&base) {
+                Some("/latest") => latest().map(like_forgejo),
+                Some("") => Some(
+                    releases
+                        .iter()
+                        .rev()
+                        .filter(out)
+                        .map(like_forgejo)
+                        .collect(),
+                ),
+                _ if path == "/api/v1/version" && speaks == Speaks::Forgejo => {
+                    Some(json!({ "version": "11.0.0+gitea-1.22.0" }))
+                }
+                _ => None,
+            }
+        }
+        Speaks::Gitlab => {
+            let base = format!("/api/v4/projects/{}/releases", PROJECT.replace('/', "%2F"));
+            match path.strip_prefix(&base)? {
+                "" => Some(releases.iter().rev().map(like_gitlab).collect()),
+                "/permalink/latest" => {
+                    let tag = &releases.last()?.tag;
+                    Some(json!({ "redirect": format!("{base}/{tag}") }))
+                }
+                tag => releases
+                    .iter()
+                    .find(|r| tag == format!("/{}", r.tag))
+                    .map(like_gitlab),
+            }
+        }
+        Speaks::Git => None,
+    }
+}
