@@ -1,0 +1,101 @@
+//! `heph add`, `list`, `next`, `done` and `backup`.
+
+use serde_json::Value;
+
+use crate::support::{Home, text};
+
+fn heph(home: &Home, arguments: &[&str]) -> String {
+    text(home.heph().args(arguments).output().unwrap())
+}
+
+fn heph_json(home: &Home, arguments: &[&str]) -> Value {
+    let said = heph(home, arguments);
+    assert!(said.starts_with("{\n  \"schema\": 1,"), "{said}");
+    serde_json::from_str(&said).unwrap()
+}
+
+#[test]
+fn a_day_with_a_list() {
+    let home = Home::new();
+    let _daemon = home.start();
+    assert_eq!(heph(&home, &["next"]), "nothing to do\n");
+    assert_eq!(heph(&home, &["list"]), "");
+    let added = heph(&home, &["add", "buy", "milk", "&", "ž\u{202e}x"]);
+    let id = added.split_whitespace().nth(1).unwrap().to_owned();
+    assert_eq!(added, format!("added {id}  buy milk & ž\\u{{202e}}x\n"));
+    heph(&home, &["add", "--", "--rest"]);
+    assert!(heph(&home, &["next"]).starts_with(&id));
+    assert!(heph(&home, &["done", &id.to_lowercase()]).starts_with(&format!("done {id}  buy")));
+    assert!(heph(&home, &["list"]).ends_with("  --rest\n"));
+    let all = heph(&home, &["list", "--all"]);
+    assert!(
+        all.contains("  done  buy milk") && all.contains("  open  --rest"),
+        "{all}"
+    );
+    assert!(heph(&home, &["list", "--done"]).starts_with(&id));
+}
+
+#[test]
+fn the_objects_that_scripts_read() {
+    let home = Home::new();
+    let _daemon = home.start();
+    assert_eq!(heph_json(&home, &["next", "--json"])["task"], Value::Null);
+    let added = heph_json(&home, &["add", "one", "--json"])["task"].clone();
+    assert_eq!(heph_json(&home, &["next", "--json"])["task"], added);
+    let listed = heph_json(&home, &["list", "--json"])["tasks"].clone();
+    assert_eq!(listed, Value::from(vec![added.clone()]));
+    let members: Vec<_> = added.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(members, ["created_at", "done_at", "id", "state", "title"]);
+    let done = heph_json(&home, &["done", added["id"].as_str().unwrap(), "--json"]);
+    assert_eq!(done["task"]["state"], "done");
+    let all = heph_json(&home, &["list", "--all", "--json"])["tasks"].clone();
+    assert_eq!(all, Value::from(vec![done["task"].clone()]));
+
+    let written = heph_json(&home, &["backup", "a copy.db", "--json"]);
+    let file = home.path.join("a copy.db");
+    assert_eq!(written["file"], file.to_str().unwrap());
+    assert!(file.exists(), "beside where it was asked for");
+}
+
+#[test]
+fn what_goes_wrong_says_what_helps() {
+    let home = Home::new();
+    let failed = |arguments: &[&str]| {
+        let output = home.heph().args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(output.stdout.is_empty());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for arguments in [
+        &["list"][..],
+        &["next", "--json"],
+        &["add", "x"],
+        &["done", "x"],
+    ] {
+        let words = failed(arguments);
+        assert!(
+            words.starts_with("error: hephd is not running\n"),
+            "{words}"
+        );
+        assert!(words.contains("hint: `heph daemon start`"), "{words}");
+    }
+    let _daemon = home.start();
+    assert!(failed(&["done", "7ZZZ"]).contains("hint: `heph list --all`"));
+    assert!(failed(&["add", "a\nb"]).contains("control character"));
+    heph(&home, &["backup", "copy.db"]);
+    assert!(failed(&["backup", "copy.db"]).contains("exists"));
+}
+
+#[test]
+fn what_another_release_wrote_cannot_steer_the_terminal() {
+    let home = Home::new();
+    home.start().stop();
+    rusqlite::Connection::open(home.store())
+        .unwrap()
+        .execute_batch(
+            "INSERT INTO tasks (id, title, created_at) VALUES ('01X', char(27) || '[2J', 1)",
+        )
+        .unwrap();
+    let _daemon = home.start();
+    assert_eq!(heph(&home, &["list"]), "01X  \\u{1b}[2J\n");
+}

@@ -1,0 +1,149 @@
+//! Generated units, judged by systemd itself.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use heph::paths::Paths;
+use heph::schedule::cadence::{Cadence, Trigger};
+use heph::schedule::job::Job;
+use heph::schedule::systemd;
+
+use super::SHELL;
+use super::home::ODD_NAME;
+use super::script;
+
+const CADENCES: [&str; 8] = [
+    "every 1m",
+    "every 90s",
+    "every 61s",
+    "every 45m",
+    "every 6h",
+    "every 7h",
+    "every 2d",
+    "at 00:00,03:30,23:59",
+];
+
+fn analyze(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new("systemd-analyze")
+        .args(arguments)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("TZ", "UTC")
+        .env("HOME", folder)
+        .env("XDG_RUNTIME_DIR", folder)
+        .output()
+        .expect("these tests need systemd-analyze (Debian, Fedora: package systemd)")
+}
+
+fn paths_of(home: &Path) -> Paths {
+    Paths {
+        home: home.into(),
+        config: home.join("config.toml"),
+        data: home.join("data/heph"),
+        state: home.join("state"),
+        cache: home.join("cache"),
+        store: home.join("heph.db"),
+        socket: home.join("hephd.sock"),
+        systemd_units: home.join("units"),
+        launch_agents: home.join("agents"),
+    }
+}
+
+#[test]
+fn systemd_accepts_every_unit() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, cadence) in ["plain", " two  spaces ", "$HOME ${x} $$", ODD_NAME]
+        .into_iter()
+        .flat_map(|name| CADENCES.map(|cadence| (name, cadence)))
+    {
+        let home = folder.path().join(name);
+        let job = Job {
+            exe: home.join("heph"),
+            config: Some(home.join("config.toml")),
+            notify_only: cadence.contains("at"),
+            cadence: Cadence::parse(cadence).unwrap(),
+            env: SHELL
+                .map(|(name, value)| (name.into(), value.into()))
+                .into(),
+        };
+        script(&job.exe, "#!/bin/sh\n");
+        let units = systemd::files(&job, &paths_of(&home)).unwrap();
+        // Under a plain path: how systemd-analyze is given the files is not what is tested.
+        for unit in &units {
+            fs::write(
+                folder.path().join(unit.path.file_name().unwrap()),
+                &unit.text,
+            )
+            .unwrap();
+        }
+        let [service, timer] =
+            [systemd::SERVICE, systemd::TIMER].map(|unit| folder.path().join(unit));
+        let arguments = [
+            "--user",
+            "verify",
+            service.to_str().unwrap(),
+            timer.to_str().unwrap(),
+        ];
+        let output = analyze(folder.path(), &arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{name}, {cadence}: {said}");
+        assert!(
+            !said.contains("heph-self-update"),
+            "{name}, {cadence}: {said}"
+        );
+    }
+}
+
+#[test]
+fn systemd_reads_calendar_events_as_they_are_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    let divisors = (60..=86400).filter(|seconds| 86400 % seconds == 0);
+    let mut checked = 0;
+    for seconds in divisors {
+        let cadence = Cadence::every(Duration::from_secs(seconds)).unwrap();
+        let Trigger::Calendar(events) = cadence.systemd() else {
+            continue;
+        };
+        // Several events: systemd-analyze lists the times of each.
+        let count = 2 * 86400 / seconds / events.len() as u64 + 1;
+        let iterations = format!("--iterations={count}");
+        let mut arguments = vec![
+            "calendar",
+            "--base-time=2026-11-21 00:00:00 UTC",
+            &iterations,
+        ];
+        arguments.extend(events.iter().map(String::as_str));
+        let output = analyze(folder.path(), &arguments);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "{events:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let mut times: Vec<u64> = said.lines().filter_map(time_in).collect();
+        times.sort_unstable();
+        times.truncate(86400 / seconds as usize);
+        let expected: Vec<u64> = (1..=86400 / seconds).map(|n| n * seconds).collect();
+        assert_eq!(times, expected, "{seconds} s: {events:?}");
+        checked += 1;
+    }
+    assert!(checked > 40, "{checked}");
+}
+
+/// Returns the seconds since 2026-11-21 of a line such as `Iter. #2: Sat 2026-11-21 06:00:00 UTC`.
+fn time_in(line: &str) -> Option<u64> {
+    let (label, time) = line.trim().split_once(": ")?;
+    if !label.starts_with("Next elapse") && !label.starts_with("Iter") {
+        return None;
+    }
+    let mut words = time.split(' ').skip(1);
+    let day: u64 = words.next()?.strip_prefix("2026-11-")?.parse().ok()?;
+    let clock: Vec<u64> = words
+        .next()?
+        .split(':')
+        .map(|part| part.parse().unwrap())
+        .collect();
+    Some((day - 21) * 86400 + clock[0] * 3600 + clock[1] * 60 + clock[2])
+}

@@ -1,0 +1,203 @@
+//! Under a launchctl for tests that is as awkward as the real one.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+use super::home::Home;
+use super::{Machine, eventually};
+
+struct Mac {
+    home: Home,
+}
+
+impl Mac {
+    fn new() -> Mac {
+        Mac::named("home")
+    }
+
+    fn named(name: &str) -> Mac {
+        let home = Home::named(name);
+        home.configure("service-manager = \"launchd\"\n");
+        let tools = home.path.join("tools");
+        fs::create_dir_all(&tools).unwrap();
+        let fake = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/launchctl");
+        fs::copy(fake, tools.join("launchctl")).unwrap();
+        Mac { home }
+    }
+
+    fn state(&self) -> PathBuf {
+        self.home.path.join(".fake-launchd")
+    }
+
+    fn without_a_screen(self) -> Mac {
+        fs::create_dir_all(self.state()).unwrap();
+        fs::write(self.state().join("no-gui"), "").unwrap();
+        self
+    }
+
+    fn agent(&self) -> PathBuf {
+        let agents = self.home.path.join("Library/LaunchAgents");
+        agents.join("org.hephaestus.hephd.plist")
+    }
+
+    fn agent_text(&self) -> String {
+        fs::read_to_string(self.agent()).unwrap()
+    }
+
+    /// Returns the verbs that launchctl was asked, without `print`.
+    fn asked(&self) -> Vec<String> {
+        let calls = self.state().join("calls");
+        let text = fs::read_to_string(&calls).unwrap_or_default();
+        drop(fs::remove_file(calls));
+        let verbs = text.lines().filter_map(|line| line.split(' ').next());
+        let verbs = verbs.filter(|verb| *verb != "print");
+        verbs.map(ToOwned::to_owned).collect()
+    }
+}
+
+impl Machine for Mac {
+    fn command(&self, arguments: &[&str]) -> Command {
+        let tools = self.home.path.join("tools").display().to_string();
+        let mut command = self.home.heph(arguments);
+        command.env("PATH", format!("{tools}:/usr/bin:/bin"));
+        command
+    }
+}
+
+impl Drop for Mac {
+    fn drop(&mut self) {
+        for domain in ["gui", "user"] {
+            let job = self.state().join(domain);
+            drop(fs::remove_file(job.join("loaded")));
+            for name in ["supervisor", "pid"] {
+                let pid = fs::read_to_string(job.join(name)).ok();
+                let pid = pid.and_then(|pid| pid.trim().parse().ok());
+                if let Some(pid) = pid.and_then(Pid::from_raw) {
+                    let _ = kill_process(pid, Signal::KILL);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_life_of_an_agent() {
+    let mac = Mac::new();
+    mac.heph(&["daemon", "start", "--mode", "local"]).exits(0);
+    assert_eq!(mac.asked(), ["bootstrap"]);
+    let first = mac.status();
+    assert_eq!(first["manager"], json!("launchd"));
+    assert_eq!(first["managed"], json!(true));
+    assert_eq!(first["file_state"], json!("current"));
+    assert_eq!(first["file"], json!(mac.agent()));
+    mac.heph(&["daemon", "start"]).exits(0).says("already");
+    assert_eq!(mac.pid(), first["pid"].as_i64().unwrap());
+
+    mac.asked();
+    let agent = mac.agent_text();
+    mac.heph(&["daemon", "restart"]).exits(0);
+    assert_eq!(
+        mac.asked(),
+        ["kickstart"],
+        "an unchanged agent is not loaded anew"
+    );
+    assert_ne!(mac.status()["pid"], first["pid"]);
+    assert_eq!(mac.agent_text(), agent);
+
+    mac.heph(&["daemon", "restart", "--oidc-audience", "a & <b>"])
+        .exits(0);
+    let asked = mac.asked();
+    assert_eq!(asked[0], "bootout");
+    assert!(
+        asked.len() > 2 && asked[1..].iter().all(|verb| verb == "bootstrap"),
+        "a busy launchd is asked again: {asked:?}"
+    );
+    let flags = json!({"mode": "local", "oidc-audience": "a & <b>"});
+    assert_eq!(mac.status()["flags"], flags);
+
+    mac.heph(&["daemon", "stop"]).exits(0).says("next login");
+    assert_eq!(mac.status()["running"], json!(false));
+    mac.heph(&["daemon", "stop"])
+        .exits(0)
+        .says("was not running");
+    mac.heph(&["daemon", "start"]).exits(0);
+    assert_eq!(mac.status()["flags"], flags);
+    mac.heph(&["daemon", "uninstall"]).exits(0).says("removed");
+    assert!(!mac.agent().exists());
+    assert_eq!(mac.status()["running"], json!(false));
+    mac.heph(&["daemon", "uninstall"])
+        .exits(0)
+        .says("was not installed");
+}
+
+#[test]
+fn without_a_login_on_the_screen_the_user_domain_serves() {
+    let mac = Mac::new().without_a_screen();
+    mac.heph(&["daemon", "start"]).exits(0);
+    assert!(mac.state().join("user/loaded").exists());
+    mac.heph(&["daemon", "restart", "--mode", "local"]).exits(0);
+    // The user logs in on the screen: the job stays where it is, and is not loaded twice.
+    fs::remove_file(mac.state().join("no-gui")).unwrap();
+    mac.heph(&["daemon", "restart", "--unset", "mode"]).exits(0);
+    assert!(mac.state().join("user/loaded").exists());
+    assert!(!mac.state().join("gui/loaded").exists());
+    mac.heph(&["daemon", "uninstall"]).exits(0);
+    assert!(!mac.state().join("user/loaded").exists());
+}
+
+#[test]
+fn a_home_that_takes_markup_apart_works_like_any_other() {
+    let mac = Mac::named("jo's \"é\" & <co> 100%");
+    mac.heph(&["daemon", "start"]).exits(0);
+    mac.heph(&["daemon", "restart"]).exits(0);
+    let status = mac.status();
+    assert_eq!(status["managed"], json!(true));
+    assert_eq!(status["program"], json!(mac.home.bin().join("hephd")));
+}
+
+#[test]
+fn an_agent_made_by_hand_is_left_alone_unless_forced() {
+    let mac = Mac::new();
+    let by_hand = "<plist version=\"1.0\"><dict></dict></plist>\n";
+    fs::create_dir_all(mac.agent().parent().unwrap()).unwrap();
+    fs::write(mac.agent(), by_hand).unwrap();
+    for verb in ["start", "restart", "uninstall"] {
+        mac.heph(&["daemon", verb]).exits(1).complains("--force");
+    }
+    assert_eq!(mac.agent_text(), by_hand);
+    assert!(mac.asked().is_empty());
+    mac.heph(&["daemon", "start", "--force"]).exits(0);
+}
+
+#[test]
+fn a_hephd_that_cannot_start_fails_with_its_last_words() {
+    let mac = Mac::new();
+    fs::create_dir_all(mac.home.data()).unwrap();
+    fs::write(
+        mac.home.data().join("heph.db"),
+        "this is no store\n".repeat(500),
+    )
+    .unwrap();
+    mac.heph(&["daemon", "start", "--wait", "3s"])
+        .exits(1)
+        .complains("hephd did not come up; it logged:")
+        .complains("heph.db");
+}
+
+#[test]
+fn a_killed_hephd_comes_back() {
+    let mac = Mac::new();
+    mac.heph(&["daemon", "start"]).exits(0);
+    let before = mac.pid();
+    kill_process(Pid::from_raw(before as i32).unwrap(), Signal::KILL).unwrap();
+    eventually("hephd comes back", || {
+        let status = mac.status();
+        status["managed"] == json!(true)
+            && status["version"].is_string()
+            && status["pid"] != json!(before)
+    });
+}
