@@ -1,0 +1,245 @@
+//! Updates that go well, and the commands around them.
+
+use std::fs;
+
+use super::machine::{NEW, OLD};
+use super::releases::Flaw;
+use super::{machine, workshop};
+
+fn publish_new() {
+    workshop().tag(NEW, Flaw::None);
+    workshop().publish(NEW);
+}
+
+#[test]
+fn an_older_release_becomes_the_newer_one_and_nothing_is_lost() {
+    let machine = machine();
+    publish_new();
+    let check = machine
+        .heph(&["self-update", "check", "--json"])
+        .exits(100)
+        .json();
+    assert_eq!(check["outcome"], "available");
+    assert_eq!(
+        (check["installed"].as_str(), check["running"].as_str()),
+        (Some(OLD), Some(OLD))
+    );
+    assert_eq!(check["latest"], NEW);
+
+    let report = machine
+        .heph(&["self-update", "apply", "--json"])
+        .exits(0)
+        .json();
+    assert_eq!(report["outcome"], "updated");
+    assert_eq!(
+        (report["from"].as_str(), report["to"].as_str()),
+        (Some(OLD), Some(NEW))
+    );
+    let steps: Vec<_> = report["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            "lock", "recover", "fetch", "decide", "stage", "adopt", "backup", "journal", "switch",
+            "restart", "settle", "commit", "record"
+        ]
+    );
+    machine.assert_serves(NEW, &["kept"]);
+
+    // The first update adopted the plain installation.
+    assert!(machine.slot(OLD).join("release.json").exists());
+    assert_eq!(
+        fs::read_link(machine.bin_dir().join("heph")).unwrap(),
+        machine.data().join("current/bin/heph")
+    );
+    assert_eq!(
+        fs::read_link(machine.data().join("current")).unwrap(),
+        std::path::Path::new("versions").join(NEW)
+    );
+
+    machine
+        .heph(&["self-update", "apply"])
+        .exits(0)
+        .says("up to date");
+    machine
+        .heph(&["self-update", "history"])
+        .exits(0)
+        .says("updated")
+        .says(&format!("{OLD} → {NEW}"));
+
+    // And back again, by hand.
+    let report = machine
+        .heph(&["self-update", "rollback", "--json"])
+        .exits(0)
+        .json();
+    assert_eq!(report["outcome"], "rolled-back");
+    machine.assert_serves(OLD, &["kept"]);
+    assert_eq!(machine.quarantined(), [NEW]);
+    machine
+        .heph(&["self-update", "apply"])
+        .exits(0)
+        .says("skipped");
+    machine.assert_serves(OLD, &["kept"]);
+    machine
+        .heph(&["self-update", "status"])
+        .exits(0)
+        .says("not latest")
+        .says("quarantine");
+
+    // A release that is named runs again, and leaves the quarantine.
+    machine
+        .heph(&["self-update", "apply", "--to", NEW])
+        .exits(0)
+        .says("updated");
+    machine.assert_serves(NEW, &["kept"]);
+    assert!(machine.quarantined().is_empty());
+}
+
+#[test]
+fn only_by_name_does_it_go_to_a_lower_version() {
+    let machine = machine();
+    publish_new();
+    machine.heph(&["self-update", "apply"]).exits(0);
+    workshop().publish(OLD);
+    machine
+        .heph(&["self-update", "apply"])
+        .exits(0)
+        .says("up to date");
+    machine.assert_serves(NEW, &["kept"]);
+    machine
+        .heph(&["self-update", "apply", "--to", OLD])
+        .exits(0);
+    machine.assert_serves(OLD, &["kept"]);
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let machine = machine();
+    publish_new();
+    machine
+        .heph(&["self-update", "apply", "--dry-run"])
+        .exits(0)
+        .says("would install 1.0.1");
+    machine.assert_serves(OLD, &["kept"]);
+    assert!(!machine.data().join("versions").exists());
+    assert!(!machine.state().join("history.jsonl").exists());
+}
+
+#[test]
+fn without_a_restart_hephd_stays_old_until_the_next_run() {
+    let machine = machine();
+    publish_new();
+    machine
+        .heph(&["self-update", "apply", "--no-restart"])
+        .exits(0)
+        .says("not restarted");
+    assert_eq!(machine.one_release(), NEW);
+    assert_eq!(machine.running().as_deref(), Some(OLD));
+    let report = machine
+        .heph(&["self-update", "apply", "--json"])
+        .exits(0)
+        .json();
+    assert_eq!(report["outcome"], "restarted");
+    machine.assert_serves(NEW, &["kept"]);
+}
+
+#[test]
+fn force_installs_the_current_release_afresh_and_switches_to_it() {
+    let machine = machine();
+    publish_new();
+    machine.heph(&["self-update", "apply"]).exits(0);
+    machine
+        .heph(&["self-update", "apply", "--force"])
+        .exits(0)
+        .says("updated");
+    machine.assert_serves(NEW, &["kept"]);
+    let current = fs::read_link(machine.data().join("current")).unwrap();
+    assert_eq!(current, std::path::Path::new("versions/1.0.1~2"));
+}
+
+#[test]
+fn a_plain_cargo_install_over_the_links_is_adopted_by_the_next_run() {
+    let machine = machine();
+    publish_new();
+    machine.heph(&["self-update", "apply"]).exits(0);
+    for name in ["heph", "hephd"] {
+        let link = machine.bin_dir().join(name);
+        fs::remove_file(&link).unwrap();
+        fs::copy(machine.slot(OLD).join("bin").join(name), &link).unwrap();
+    }
+    machine.heph(&["daemon", "restart"]).exits(0);
+    machine
+        .heph(&["self-update", "apply"])
+        .exits(0)
+        .says("updated");
+    machine.assert_serves(NEW, &["kept"]);
+    assert!(machine.bin_dir().join("heph").is_symlink());
+}
+
+#[test]
+fn a_hephd_that_no_service_manager_runs_is_not_restarted_and_the_report_says_so() {
+    let machine = machine();
+    machine.heph(&["daemon", "uninstall"]).exits(0);
+    publish_new();
+    machine
+        .heph(&["self-update", "apply"])
+        .exits(0)
+        .says("not running as a service");
+    assert_eq!(machine.one_release(), NEW);
+    assert_eq!(machine.running(), None);
+}
+
+#[test]
+fn two_runs_at_once_leave_one_update_and_one_busy() {
+    let machine = machine();
+    publish_new();
+    let mut first = machine
+        .command(machine.bin_dir().join("heph"))
+        .args(["self-update", "apply"])
+        .spawn()
+        .unwrap();
+    let lock = machine.state().join("lock");
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let taken = || fs::File::open(&lock).is_ok_and(|file| file.try_lock().is_err());
+    while !taken() {
+        assert!(
+            std::time::Instant::now() < until,
+            "the first run never took the lock"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    machine
+        .heph(&["self-update", "apply"])
+        .exits(75)
+        .says("busy");
+    machine
+        .heph(&["self-update", "quarantine", "clear", NEW])
+        .exits(75);
+    assert!(first.wait().unwrap().success());
+    machine.assert_serves(NEW, &["kept"]);
+}
+
+#[test]
+fn hooks_are_told_and_a_failing_one_changes_nothing() {
+    let machine = machine();
+    let told = machine.home.join("told");
+    let script = format!(
+        "printf '%s %s %s ' $HEPH_EVENT $HEPH_FROM $HEPH_TO >> '{0}'; cat >> '{0}'; exit 3",
+        told.display()
+    );
+    machine.configure(&format!("on-updated = [\"sh\", \"-c\", {script:?}]"));
+    publish_new();
+    machine
+        .heph(&["self-update", "apply"])
+        .exits(0)
+        .says("on-updated failed")
+        .says("exited with 3");
+    machine.assert_serves(NEW, &["kept"]);
+    let told = fs::read_to_string(told).unwrap();
+    assert!(told.starts_with("updated 1.0.0 1.0.1 {"), "{told}");
+    assert!(told.contains("\"outcome\":\"updated\""), "{told}");
+}
