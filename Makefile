@@ -1,0 +1,43 @@
+# What people do with this repository. `make help` lists it.
+
+CARGO ?= cargo
+PREFIX ?= $(HOME)/.cargo
+
+.PHONY: help build test demo bench lint fmt docs install packages clean
+
+help: ## List these targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+build: ## Compile heph and hephd
+	$(CARGO) build --locked --release
+
+test: ## Run every test, against real components
+	@tests/support/packages.sh test
+	$(CARGO) test --locked --no-fail-fast
+
+demo: packages ## Show an update, a broken update and its roll-back, in about five minutes
+	$(CARGO) run --locked --example demo
+
+bench: packages ## Measure, and write docs/benchmarks.md
+	$(CARGO) build --locked --release
+	$(CARGO) run --locked --example bench
+
+lint: ## Check formatting, lints and documentation
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+fmt: ## Format the sources
+	$(CARGO) fmt
+
+docs: ## Write the man pages and completions anew
+	HEPH_UPDATE_DOCS=1 $(CARGO) test --locked --test docs
+
+install: ## Install heph and hephd from this checkout
+	$(CARGO) install --locked --path . --root "$(PREFIX)"
+
+packages: ## Install the system packages that the tests need, or name them
+	@tests/support/packages.sh
+
+clean: ## Remove what was built
+	$(CARGO) clean
