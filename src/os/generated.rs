@@ -2,6 +2,8 @@
 //!
 //! Every generated file says so near its top. One that does not was made by a person, and is not overwritten unasked.
 
+use std::fs::Metadata;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -112,26 +114,43 @@ pub fn read(path: &Path) -> Result<Option<String>> {
     }
 }
 
+/// Returns whether [`write`] has anything to write.
+///
+/// # Errors
+///
+/// As [`write`].
+pub fn is_due(all: &[Generated], force: bool) -> Result<bool> {
+    Ok(!due(all, force)?.is_empty())
+}
+
 /// Writes `all` and returns whether anything was not as it should be; what is right already is left alone.
 ///
 /// # Errors
 ///
 /// A file cannot be written, or one was made by a person and `force` is not set; nothing is written then.
 pub fn write(all: &[Generated], force: bool) -> Result<bool> {
+    let due = due(all, force)?;
+    for file in &due {
+        files::write_atomic(&file.path, file.text.as_bytes(), file.mode)?;
+    }
+    Ok(!due.is_empty())
+}
+
+fn due(all: &[Generated], force: bool) -> Result<Vec<&Generated>> {
     let mut due = Vec::new();
     for file in all {
         let there = match read(&file.path) {
             Err(_) if force => None,
             there => there?,
         };
-        if there.as_ref() != Some(&file.text) {
+        // A script that lost its mode would not start; a unit that gained some would show a proxy's password.
+        let mode = |metadata: Metadata| metadata.permissions().mode() & 0o777;
+        let mode = file.path.metadata().map(mode);
+        if there.as_ref() != Some(&file.text) || mode.ok() != Some(file.mode) {
             due.push(file);
         }
     }
-    for file in &due {
-        files::write_atomic(&file.path, file.text.as_bytes(), file.mode)?;
-    }
-    Ok(!due.is_empty())
+    Ok(due)
 }
 
 /// Removes the generated file `path`. Returns whether it was there.
@@ -215,6 +234,8 @@ pub(crate) mod tests {
 
         assert!(write(&all, true).unwrap());
         assert!(!write(&all, false).unwrap(), "nothing is left to do");
+        fs::set_permissions(&all[0].path, fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(write(&all, false).unwrap(), "the mode is part of it");
         assert_eq!(read(&all[1].path).unwrap().as_ref(), Some(&all[1].text));
         assert!(remove(&all[1].path, false).unwrap());
         assert!(!remove(&all[1].path, false).unwrap());

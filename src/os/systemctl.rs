@@ -1,6 +1,8 @@
 //! `systemctl --user`: the user's own systemd.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -13,7 +15,7 @@ pub fn run(arguments: &[&str]) -> Run {
         .args(arguments)
         .env("LC_ALL", "C")
         .env("TZ", "UTC");
-    match runtime_folder() {
+    match runtime_dir() {
         Some(folder) => run.env("XDG_RUNTIME_DIR", folder),
         None => run,
     }
@@ -30,7 +32,10 @@ pub fn call(arguments: &[&str]) -> Result<Output> {
 
 /// Returns whether a user manager answers.
 pub fn answers() -> bool {
-    call(&["show", "--property=Version"]).is_ok()
+    run(&["show", "--property=Version"])
+        .limit(Duration::from_secs(10))
+        .success()
+        .is_ok()
 }
 
 /// Returns whether the user manager is shutting down: at logout without lingering, or with the machine.
@@ -58,12 +63,44 @@ pub fn lingers() -> Option<bool> {
     }
 }
 
-/// Returns the user's runtime folder, also where cron or sudo left `XDG_RUNTIME_DIR` out (systemd issue 34849).
-pub fn runtime_folder() -> Option<PathBuf> {
-    if let Some(folder) = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty()) {
-        return Some(PathBuf::from(folder));
+/// Returns the runtime folder of this user, where the user's manager has its socket; `None` where nothing tells.
+pub fn runtime_dir() -> Option<PathBuf> {
+    let usual = format!("/run/user/{}", rustix::process::getuid().as_raw());
+    choose_runtime_dir(
+        std::env::var_os("XDG_RUNTIME_DIR"),
+        PathBuf::from(usual),
+        Path::is_dir,
+    )
+}
+
+/// Returns the runtime folder: the one `given`, else the `usual` one where that `exists`. Neither cron nor sudo gives one
+/// (systemd issue 34849); the folder is there all the same while the user's manager runs. Pure.
+fn choose_runtime_dir(
+    given: Option<OsString>,
+    usual: PathBuf,
+    exists: impl Fn(&Path) -> bool,
+) -> Option<PathBuf> {
+    given
+        .filter(|given| !given.is_empty())
+        .map(PathBuf::from)
+        .or_else(|| Some(usual).filter(|usual| exists(usual)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn under_cron_and_sudo_the_usual_runtime_folder_is_taken_where_it_is_there() {
+        let usual = || PathBuf::from("/run/user/1");
+        for missing in [None, Some(OsString::new())] {
+            assert_eq!(
+                choose_runtime_dir(missing.clone(), usual(), |_| true),
+                Some(usual())
+            );
+            assert_eq!(choose_runtime_dir(missing, usual(), |_| false), None);
+        }
+        let given = choose_runtime_dir(Some("/given".into()), usual(), |_| true);
+        assert_eq!(given, Some(PathBuf::from("/given")));
     }
-    let user = rustix::process::getuid().as_raw();
-    let folder = PathBuf::from(format!("/run/user/{user}"));
-    folder.is_dir().then_some(folder)
 }

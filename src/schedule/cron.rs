@@ -160,13 +160,21 @@ pub fn remove(paths: &Paths, force: bool) -> Result<bool> {
     if !force {
         generated::read(&script)?;
     }
-    let mut removed = false;
-    // Without the program there is no crontab to hold a block.
-    if let Ok(crontab) = Crontab::find() {
-        let there = crontab.read()?;
-        let wanted = crontab::without_block(&there)?;
-        crontab.replace(&there, &wanted)?;
-        removed = wanted != there;
-    }
+    let removed = remove_block(script.exists())?;
     Ok(generated::remove(&script, force)? || removed)
+}
+
+fn remove_block(expected: bool) -> Result<bool> {
+    // Without the program there is no crontab to hold a block.
+    let Ok(crontab) = Crontab::find() else {
+        return Ok(false);
+    };
+    let there = match crontab.read() {
+        // Who may not use cron never had a block.
+        Err(_) if !expected => return Ok(false),
+        there => there?,
+    };
+    let wanted = crontab::without_block(&there)?;
+    crontab.replace(&there, &wanted)?;
+    Ok(wanted != there)
 }

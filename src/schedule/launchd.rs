@@ -4,9 +4,11 @@ use anyhow::{Context, Result, bail};
 
 use super::cadence::{Cadence, TimeOfDay};
 use super::job::{Environment, Job};
+use crate::error::Fault;
+use crate::os::files;
 use crate::os::generated::{self, Generated, check_path, fill};
+use crate::os::launchctl::Agent;
 use crate::os::plist::{self, Value, escape};
-use crate::os::{files, launchctl};
 use crate::paths::Paths;
 
 /// The name of the agent.
@@ -14,8 +16,8 @@ pub const LABEL: &str = "org.hephaestus.self-update";
 
 const TEMPLATE: &str = include_str!("../../templates/org.hephaestus.self-update.plist");
 
-fn path(paths: &Paths) -> std::path::PathBuf {
-    paths.launch_agents.join(format!("{LABEL}.plist"))
+fn agent(paths: &Paths) -> Agent {
+    Agent::new(LABEL, &paths.launch_agents)
 }
 
 /// Returns the agent of `job`.
@@ -59,7 +61,7 @@ pub fn files(job: &Job, paths: &Paths) -> Result<Vec<Generated>> {
         ("log", vec![log]),
     ];
     Ok(vec![Generated {
-        path: path(paths),
+        path: agent(paths).file().to_owned(),
         text: fill(TEMPLATE, &values),
         // A proxy's address may hold a password.
         mode: files::PRIVATE,
@@ -79,9 +81,9 @@ fn show_time(time: &TimeOfDay) -> String {
 ///
 /// It cannot be read, or heph did not write it.
 pub fn read(paths: &Paths) -> Result<Option<Job>> {
-    let path = path(paths);
-    generated::read(&path)?
-        .map(|text| parse(&text).with_context(|| super::damaged(&path)))
+    let agent = agent(paths);
+    generated::read(agent.file())?
+        .map(|text| parse(&text).with_context(|| super::damaged(agent.file())))
         .transpose()
 }
 
@@ -118,16 +120,40 @@ fn parse(text: &str) -> Result<Job> {
     Job::from_command(&command, cadence, env)
 }
 
-/// Has launchd load the agent, afresh where it changed.
+/// Checks that there is a launchd.
+///
+/// # Errors
+///
+/// There is none.
+pub fn check() -> Result<()> {
+    which::which("launchctl").map(drop).map_err(|_| {
+        Fault::new("there is no `launchctl` on PATH, so launchd cannot run the timer")
+            .hint("set service-manager in the settings to the one that this system has")
+            .into()
+    })
+}
+
+/// Unloads the agent where its file is about to change. Were this run cut short in between, the next one would load the
+/// new file, and never take the job for one that is up to date.
+///
+/// # Errors
+///
+/// launchd keeps it.
+pub fn make_way(paths: &Paths) -> Result<()> {
+    unload(&agent(paths)).map(drop)
+}
+
+/// Has launchd load the agent, unless it is loaded.
 ///
 /// # Errors
 ///
 /// launchd refused.
-pub fn load(paths: &Paths, changed: bool) -> Result<()> {
-    if changed || launchctl::print(LABEL)?.is_none() {
-        launchctl::load(LABEL, &path(paths))?;
+pub fn load(paths: &Paths) -> Result<()> {
+    let agent = agent(paths);
+    match agent.loaded()? {
+        Some(_) => Ok(()),
+        None => agent.boot_in(None),
     }
-    Ok(())
 }
 
 /// Unloads and removes the agent. Returns whether there was any of it.
@@ -136,11 +162,18 @@ pub fn load(paths: &Paths, changed: bool) -> Result<()> {
 ///
 /// launchd keeps it, or the file was made by a person and `force` is not set.
 pub fn remove(paths: &Paths, force: bool) -> Result<bool> {
-    let path = path(paths);
+    let agent = agent(paths);
     if !force {
-        generated::read(&path)?;
+        generated::read(agent.file())?;
     }
     // The file of an agent may be there without launchd, such as in a home shared with another system.
-    let loaded = which::which("launchctl").is_ok() && launchctl::unload(LABEL)?;
-    Ok(generated::remove(&path, force)? || loaded)
+    let loaded = which::which("launchctl").is_ok() && unload(&agent)?;
+    Ok(generated::remove(agent.file(), force)? || loaded)
+}
+
+fn unload(agent: &Agent) -> Result<bool> {
+    match agent.loaded()? {
+        None => Ok(false),
+        Some((domain, _)) => agent.boot_out(&domain).map(|()| true),
+    }
 }

@@ -135,7 +135,7 @@ impl Scheduler {
     fn check(self, job: &Job, paths: &Paths) -> Result<()> {
         match self {
             Scheduler::Systemd => systemd::check(),
-            Scheduler::Launchd => Ok(()),
+            Scheduler::Launchd => launchd::check(),
             Scheduler::Cron => cron::check(job, paths, host::stable_number(&paths.home)),
         }
     }
@@ -144,7 +144,7 @@ impl Scheduler {
     fn load(self, job: &Job, paths: &Paths, changed: bool) -> Result<bool> {
         match self {
             Scheduler::Systemd => systemd::load(changed).map(|()| false),
-            Scheduler::Launchd => launchd::load(paths, changed).map(|()| false),
+            Scheduler::Launchd => launchd::load(paths).map(|()| false),
             Scheduler::Cron => cron::load(job, paths, host::stable_number(&paths.home)),
         }
     }
@@ -313,6 +313,9 @@ pub fn enable(config: &Config, paths: &Paths, request: Request) -> Result<Enable
     // The schedulers open the log themselves, but make no folder for it.
     files::create_private_dir(&paths.state)?;
     trim_log(paths)?;
+    if scheduler == Scheduler::Launchd && generated::is_due(&generated, request.force)? {
+        launchd::make_way(paths)?;
+    }
     let mut changed = generated::write(&generated, request.force)?;
     changed |= scheduler.load(&job, paths, changed)?;
     for other in Scheduler::ALL {

@@ -155,7 +155,11 @@ pub fn load(changed: bool) -> Result<()> {
     if changed {
         systemctl::call(&["daemon-reload"])?;
     }
-    systemctl::call(&["enable", TIMER])?;
+    systemctl::call(&["enable", TIMER]).context(
+        Fault::new("systemd does not take the timer").hint(
+            "compare XDG_CONFIG_HOME here and in `systemctl --user show-environment`: it is where systemd looks for units",
+        ),
+    )?;
     // A running timer notices a new cadence only when it is started afresh.
     systemctl::call(&[if changed { "restart" } else { "start" }, TIMER])?;
     Ok(())

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::Fault;
+use crate::os::generated::check_text;
 
 /// A flag of hephd that can be baked into its service file. The order is that of the baked command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -126,47 +127,11 @@ impl Baked {
     }
 }
 
-/// Checks that systemd units and property lists can both carry `text`; `what` names it in the error.
-///
-/// # Errors
-///
-/// It holds control characters, such as newlines, or Unicode noncharacters: systemd drops lines with those (`utf8.c`),
-/// XML 1.0 has no way to write them (section 2.2).
-pub fn check_text(what: &str, text: &str) -> Result<(), Fault> {
-    let unfit = |c: &char| {
-        let noncharacter =
-            ('\u{fdd0}'..='\u{fdef}').contains(c) || u32::from(*c) & 0xfffe == 0xfffe;
-        c.is_control() || noncharacter
-    };
-    match text.chars().find(unfit) {
-        None => Ok(()),
-        Some(c) => Err(Fault::usage(format!(
-            "{what} holds the character '{}', which a service file cannot carry",
-            c.escape_unicode()
-        ))
-        .hint("newlines, tabs and other control characters are refused")),
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::os::generated::tests::any_text;
     use proptest::prelude::*;
-
-    /// Texts that [`check_text`] accepts, full of what quoting gets wrong.
-    pub(crate) fn any_text() -> impl Strategy<Value = String> {
-        let piece = prop_oneof![
-            "[ '\"\\\\%$&<>;=-]{1,4}",
-            "[a-z]{1,3}",
-            "(\\$\\{HOME\\}|\\$x|%h|%%|\\\\n|\\\\x41|&amp;|\\]\\]>|<!--|--|é|日本|😀)",
-            "\\PC{1,4}",
-        ];
-        proptest::collection::vec(piece, 1..6)
-            .prop_map(|pieces| pieces.concat())
-            .prop_filter("only what a service file carries", |text| {
-                check_text("text", text).is_ok()
-            })
-    }
 
     pub(crate) fn any_baked() -> impl Strategy<Value = Baked> {
         proptest::collection::btree_map(

@@ -6,15 +6,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::arguments::{Baked, check_text};
-use crate::error::Fault;
+use super::arguments::Baked;
+use crate::os::generated::check_path;
 use crate::paths::Paths;
 
 /// The template version that this heph writes. Raise it, here and in `templates/`, with every change of a template.
 pub const TEMPLATE: u32 = 1;
-
-/// What every generated file says near its top, before its template version.
-const MARKER: &str = "Made by heph, template ";
 
 /// The variables that tell hephd where things are. `XDG_RUNTIME_DIR` is not one: the service manager gives its own.
 const VARIABLES: [&str; 7] = [
@@ -47,7 +44,7 @@ impl Environment {
             if let Some(name) = known.filter(|_| Path::new(&value).is_absolute()) {
                 environment
                     .0
-                    .insert(name, carried(name, value.as_os_str().as_ref())?);
+                    .insert(name, check_path(name, Path::new(&value))?.to_owned());
             }
         }
         Ok(environment)
@@ -123,13 +120,7 @@ impl Definition {
         environment: Environment,
         log: &Path,
     ) -> Result<Definition> {
-        let path = |what, path: &Path| {
-            if !path.is_absolute() {
-                let message = format!("{what} is the relative path '{}'", path.display());
-                return Err(Fault::usage(message));
-            }
-            carried(what, path)
-        };
+        let path = |what, path| check_path(what, path).map(str::to_owned);
         Ok(Definition {
             program: path("the path of hephd", program)?,
             flags,
@@ -202,52 +193,12 @@ impl Written {
     }
 }
 
-/// Returns the template version in the marker of `text`; `None` where a person made the file.
-pub fn template_of(text: &str) -> Option<u32> {
-    let line = text.lines().take(3).find_map(|line| {
-        line.trim_start_matches("# ")
-            .trim_start_matches("<!-- ")
-            .strip_prefix(MARKER)
-    })?;
-    line.split('.').next()?.parse().ok()
-}
-
-/// Returns `template` with its placeholders filled: a line with `{{name}}` is repeated for each value of that name, and
-/// vanishes where there is none.
-pub fn fill(template: &str, values: &[(&str, Vec<String>)]) -> String {
-    let mut text = String::new();
-    for line in template.lines() {
-        // What is filled in is not looked at again, so a value may hold braces.
-        let hole = values.iter().find_map(|(name, values)| {
-            let (before, after) = line.split_once(&format!("{{{{{name}}}}}"))?;
-            Some((before, values, after))
-        });
-        match hole {
-            None => text.extend([line, "\n"]),
-            Some((before, values, after)) => {
-                for value in values {
-                    text.extend([before, value, after, "\n"]);
-                }
-            }
-        }
-    }
-    text
-}
-
-/// Returns `path` as text that every service file can carry; `what` names it in the error.
-fn carried(what: &str, path: &Path) -> Result<String, Fault> {
-    let text = path.to_str().ok_or_else(|| {
-        Fault::usage(format!("{what} is not UTF-8: '{}'", path.display()))
-            .hint("service files are UTF-8: use another path")
-    })?;
-    check_text(what, text)?;
-    Ok(text.to_owned())
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::super::arguments::tests::{any_baked, any_text};
+    use super::super::arguments::tests::any_baked;
     use super::*;
+    use crate::os::generated::template_of;
+    use crate::os::generated::tests::any_text;
     use proptest::prelude::*;
 
     pub(crate) fn any_definition() -> impl Strategy<Value = Definition> {
@@ -329,28 +280,6 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_marker_is_found_near_the_top_only() {
-        let lines = "\n\n\n\n# Made by heph, template 1.\n";
-        assert_eq!(
-            template_of("# Made by heph, template 12. Edits …\n"),
-            Some(12)
-        );
-        assert_eq!(
-            template_of("<?xml?>\n<!-- Made by heph, template 3. x -->"),
-            Some(3)
-        );
-        for hand_made in [
-            "",
-            "[Service]\n",
-            lines,
-            "# Made by heph, template x.",
-            "# Made by hephaestus",
-        ] {
-            assert_eq!(template_of(hand_made), None, "{hand_made:?}");
-        }
-    }
-
-    #[test]
     fn every_template_says_its_version() {
         for template in [
             include_str!("../../templates/heph.service"),
@@ -358,16 +287,6 @@ pub(crate) mod tests {
         ] {
             assert_eq!(template_of(template), Some(TEMPLATE));
         }
-    }
-
-    #[test]
-    fn a_line_is_repeated_for_each_value_and_values_are_not_filled_again() {
-        let template = "a\n x={{x}};\n{{y}}\nb\n";
-        let values = [
-            ("x", vec!["{{y}}".to_owned(), "2".to_owned()]),
-            ("y", vec![]),
-        ];
-        assert_eq!(fill(template, &values), "a\n x={{y}};\n x=2;\nb\n");
     }
 
     #[test]

@@ -23,8 +23,9 @@ use anyhow::{Context, Result};
 use crate::config::{Config, ServiceManager};
 use crate::error::Fault;
 use crate::os::files;
+use crate::os::generated::template_of;
 use crate::paths::Paths;
-use definition::{Definition, Environment, TEMPLATE, Written, template_of};
+use definition::{Definition, Environment, TEMPLATE, Written};
 
 /// How much of a service file is read.
 const FILE_LIMIT: u64 = 1 << 20;

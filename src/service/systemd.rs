@@ -1,10 +1,8 @@
-//! The systemd back end: `heph.service`, and the one wrapper of `systemctl --user`.
+//! The systemd back end: `heph.service`.
 
-mod syntax;
 pub mod unit;
 
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,8 +11,8 @@ use anyhow::{Context, Result};
 use super::definition::{Definition, Written};
 use super::{Activity, Manager, Process};
 use crate::error::Fault;
-use crate::os::files;
 use crate::os::process::Run;
+use crate::os::{files, systemctl};
 use crate::paths::Paths;
 
 const UNIT: &str = "heph.service";
@@ -34,14 +32,9 @@ pub struct Systemd {
 impl Systemd {
     /// Returns the user manager of this user, whether or not it answers.
     pub fn new(paths: &Paths) -> Systemd {
-        let usual = format!("/run/user/{}", rustix::process::getuid().as_raw());
         Systemd {
             file: paths.systemd_units.join(UNIT),
-            runtime: runtime_dir(
-                std::env::var_os("XDG_RUNTIME_DIR"),
-                PathBuf::from(usual),
-                Path::is_dir,
-            ),
+            runtime: systemctl::runtime_dir(),
         }
     }
 
@@ -73,15 +66,7 @@ impl Systemd {
     }
 
     fn systemctl<const N: usize>(&self, arguments: [&str; N]) -> Run {
-        let run = Run::new("systemctl")
-            .arg("--user")
-            .args(arguments)
-            .env("LC_ALL", "C")
-            .limit(AT_ONCE);
-        match &self.runtime {
-            Some(runtime) => run.env("XDG_RUNTIME_DIR", runtime),
-            None => run,
-        }
+        systemctl::run(&arguments).limit(AT_ONCE)
     }
 
     /// Returns the properties of the unit that heph looks at (org.freedesktop.systemd1(5)).
@@ -122,19 +107,6 @@ impl Systemd {
         }
         Ok(())
     }
-}
-
-/// Returns the runtime folder: the one `given`, else the `usual` one where that `exists`. Neither cron nor sudo gives one;
-/// the folder is there all the same while the user's manager runs. Pure.
-fn runtime_dir(
-    given: Option<OsString>,
-    usual: PathBuf,
-    exists: impl Fn(&Path) -> bool,
-) -> Option<PathBuf> {
-    given
-        .filter(|given| !given.is_empty())
-        .map(PathBuf::from)
-        .or_else(|| Some(usual).filter(|usual| exists(usual)))
 }
 
 fn property<'a>(properties: &'a HashMap<String, String>, name: &str) -> &'a str {
@@ -232,20 +204,6 @@ impl Manager for Systemd {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn under_cron_and_sudo_the_usual_runtime_folder_is_taken_where_it_is_there() {
-        let usual = || PathBuf::from("/run/user/1");
-        for missing in [None, Some(OsString::new())] {
-            assert_eq!(
-                runtime_dir(missing.clone(), usual(), |_| true),
-                Some(usual())
-            );
-            assert_eq!(runtime_dir(missing, usual(), |_| false), None);
-        }
-        let given = runtime_dir(Some("/given".into()), usual(), |_| true);
-        assert_eq!(given, Some(PathBuf::from("/given")));
-    }
 
     #[test]
     fn what_systemd_does_is_told_from_its_properties() {

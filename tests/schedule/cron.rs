@@ -135,7 +135,10 @@ fn the_cron_daemon_runs_the_job_with_exactly_what_was_baked() {
     // What the user sets for other lines must not reach the job.
     let mine = b"SHELL=/bin/false\nPATH=/nowhere\n\n0 0 1 1 * true \\% \xff\n# BEGIN other\n";
     user.set_crontab(mine);
-    run(with_shell(user.command(&["enable", "--every", "60s"])))
+    let mut enable = with_shell(user.command(&["enable", "--every", "60s"]));
+    // Under cron nothing else tells the job where hephd's socket is.
+    enable.env("XDG_RUNTIME_DIR", "/run time");
+    run(enable)
         .exits(0)
         .says("self-update is on: installs new releases every 1m, through cron")
         .says("next run: ");
@@ -157,6 +160,7 @@ fn the_cron_daemon_runs_the_job_with_exactly_what_was_baked() {
     let path = "/ends in \\/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     let mut expected: BTreeMap<String, String> = user.recording.baked();
     expected.insert("PATH".to_owned(), path.to_owned());
+    expected.insert("XDG_RUNTIME_DIR".to_owned(), "/run time".to_owned());
     assert_eq!(seen.environment, expected);
     within(Duration::from_secs(10), "the log of the run", || {
         fs::read_to_string(user.recording.log()).is_ok_and(|log| log.starts_with("recorded\n"))
@@ -267,6 +271,27 @@ fn a_hand_made_script_is_left_alone_unless_forced() {
     assert_eq!(user.crontab(), b"");
     user.heph(&["enable", "--force"]).exits(0);
     user.heph(&["disable"]).exits(0);
+}
+
+#[test]
+fn who_may_not_use_cron_can_still_turn_off_what_is_elsewhere() {
+    let user = User::named("home");
+    let tools = user.recording.0.path.join("tools");
+    let refuses =
+        "#!/bin/sh\necho 'You (me) are not allowed to use this program (crontab)' >&2\nexit 1\n";
+    script(&tools.join("crontab"), refuses);
+    for (command, code) in [("disable", 0), ("enable", 1)] {
+        let mut command = user.recording.0.heph(&["self-update", command]);
+        command.env("PATH", format!("{}:/usr/bin:/bin", tools.display()));
+        let ended = run(command).exits(code);
+        assert_eq!(
+            ended.err.contains("not allowed"),
+            code == 1,
+            "{}",
+            ended.err
+        );
+    }
+    assert!(!user.script().exists());
 }
 
 #[test]

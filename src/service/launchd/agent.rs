@@ -1,9 +1,10 @@
 //! `org.hephaestus.hephd.plist`, written from its template and read back. Pure.
 
 use anyhow::{Context, Result};
-use roxmltree::{Document, Node, ParsingOptions};
 
-use crate::service::definition::{Definition, Written, fill};
+use crate::os::generated::fill;
+use crate::os::plist::{self, Value, escape};
+use crate::service::definition::{Definition, Written};
 
 const TEMPLATE: &str = include_str!("../../../templates/org.hephaestus.hephd.plist");
 
@@ -31,66 +32,35 @@ pub fn render(definition: &Definition) -> String {
 ///
 /// It is no XML property list, or names no program.
 pub fn parse(plist: &str) -> Result<Written> {
-    let options = ParsingOptions {
-        // Every property list names Apple's DTD; roxmltree loads none and bounds entities.
-        allow_dtd: true,
-        ..ParsingOptions::default()
-    };
-    let document = Document::parse_with_options(plist, options).context("it is no XML")?;
-    let root = document.root_element();
-    let job = root
-        .children()
-        .find(|node| node.has_tag_name("dict"))
-        .context("it holds no <dict>")?;
-    let command = value_of(job, "ProgramArguments")
+    let job = plist::parse(plist)?;
+    let command = job
+        .get("ProgramArguments")
         .context("it holds no ProgramArguments")?
-        .children()
-        .filter(Node::is_element)
+        .items()
+        .iter()
         .map(text_of)
         .collect();
-    let variables = value_of(job, "EnvironmentVariables")
-        .map(entries)
+    let variables = job.get("EnvironmentVariables").map(Value::entries);
+    let variables = variables
         .unwrap_or_default()
-        .into_iter()
-        .map(|(name, value)| (name, text_of(value)))
+        .iter()
+        .map(|(name, value)| (name.clone(), text_of(value)))
         .collect();
-    let log = value_of(job, "StandardOutPath").map(text_of);
+    let log = job.get("StandardOutPath").map(text_of);
     Written::new(command, variables, log)
 }
 
-/// Returns `text` as character data (XML 1.0, section 2.4).
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-}
-
-fn value_of<'a>(dict: Node<'a, 'a>, key: &str) -> Option<Node<'a, 'a>> {
-    let mut entries = entries(dict).into_iter();
-    entries
-        .find(|(name, _)| name == key)
-        .map(|(_, value)| value)
-}
-
-fn entries<'a>(dict: Node<'a, 'a>) -> Vec<(String, Node<'a, 'a>)> {
-    let elements: Vec<_> = dict.children().filter(Node::is_element).collect();
-    let pairs = elements.chunks_exact(2);
-    pairs.map(|pair| (text_of(pair[0]), pair[1])).collect()
-}
-
-fn text_of(node: Node) -> String {
-    node.descendants()
-        .filter(Node::is_text)
-        .filter_map(|text| text.text())
-        .collect()
+fn text_of(value: &Value) -> String {
+    value.text().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::generated::template_of;
     use crate::service::arguments::{Baked, Flag};
+    use crate::service::definition::Environment;
     use crate::service::definition::tests::{any_definition, environment, paths};
-    use crate::service::definition::{Environment, template_of};
     use proptest::prelude::*;
 
     fn definition(home: &str, flags: &[(Flag, &str)], environment: Environment) -> Definition {
@@ -228,9 +198,9 @@ mod tests {
 
         #[test]
         fn another_parser_reads_the_same(definition in any_definition()) {
-            let value = plist::Value::from_reader_xml(render(&definition).as_bytes()).unwrap();
+            let value = ::plist::Value::from_reader_xml(render(&definition).as_bytes()).unwrap();
             let job = value.as_dictionary().unwrap();
-            let text = |value: &plist::Value| value.as_string().unwrap().to_owned();
+            let text = |value: &::plist::Value| value.as_string().unwrap().to_owned();
             let arguments: Vec<_> = job["ProgramArguments"].as_array().unwrap().iter().map(text).collect();
             let expected: Vec<_> = std::iter::once(definition.program.clone()).chain(definition.flags.to_arguments()).collect();
             prop_assert_eq!(arguments, expected);

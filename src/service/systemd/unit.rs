@@ -2,33 +2,18 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::syntax::{
-    escape_specifiers, escape_variables, quote, settings, split, unescape_specifiers,
-    unescape_variables,
+use crate::os::generated::fill;
+use crate::os::systemd_syntax::{
+    command, escape_specifiers, read_command, settings, split, unescape_specifiers, word,
 };
-use crate::service::definition::{Definition, Written, fill};
+use crate::service::definition::{Definition, Written};
 
 const TEMPLATE: &str = include_str!("../../../templates/heph.service");
-
-/// What systemd starts where hephd's own path holds characters that it takes for no program (`string_is_safe` in its
-/// `string-util.c`): a shell that becomes hephd, so that the process stays the one that systemd knows.
-const BY_SHELL: [&str; 3] = ["/bin/sh", "-c", r#"exec "$$0" "$$@""#];
 
 /// Returns the unit of `definition`.
 pub fn render(definition: &Definition) -> String {
     let Definition { program, flags, .. } = definition;
-    let word = |text: &str| quote(&escape_specifiers(text));
-    let mut command = if program.contains(['\'', '"', '\\', '$']) {
-        let [shell, option, script] = BY_SHELL;
-        let program = word(&escape_variables(program));
-        format!("{shell} {option} '{script}' {program}")
-    } else {
-        word(program)
-    };
-    for argument in flags.to_arguments() {
-        command.push(' ');
-        command.push_str(&word(&escape_variables(&argument)));
-    }
+    let command = command(program, &flags.to_arguments());
     let variables = definition.environment.iter();
     let variables = variables.map(|(name, value)| word(&format!("{name}={value}")));
     // The value of StandardOutput= is no list of words: it is not quoted, only specifiers are expanded in it.
@@ -82,34 +67,13 @@ pub fn parse(unit: &str) -> Result<Written> {
     Written::new(command, variables, log)
 }
 
-fn read_command(value: &str) -> Result<Vec<String>> {
-    let words: Vec<String> = split(value)?
-        .iter()
-        .map(|word| unescape_specifiers(word))
-        .collect::<Result<_>>()?;
-    if words.len() > BY_SHELL.len() && words[..BY_SHELL.len()] == BY_SHELL {
-        return words[BY_SHELL.len()..]
-            .iter()
-            .map(|word| unescape_variables(word))
-            .collect();
-    }
-    // No variable is expanded in the program itself.
-    words
-        .into_iter()
-        .enumerate()
-        .map(|(index, word)| match index {
-            0 => Ok(word),
-            _ => unescape_variables(&word),
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::generated::template_of;
     use crate::service::arguments::{Baked, Flag};
+    use crate::service::definition::Environment;
     use crate::service::definition::tests::{any_definition, environment, paths};
-    use crate::service::definition::{Environment, template_of};
     use proptest::prelude::*;
 
     fn definition(home: &str, flags: &[(Flag, &str)], environment: Environment) -> Definition {

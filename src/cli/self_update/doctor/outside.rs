@@ -15,7 +15,8 @@ use crate::cli::self_update::enable;
 use crate::error::one_line;
 use crate::install::links::BinDir;
 use crate::install::verify;
-use crate::os::{launchctl, systemctl, systemd_syntax};
+use crate::os::launchctl::Agent;
+use crate::os::{systemctl, systemd_syntax};
 use crate::paths::Paths;
 use crate::schedule::job::{Environment, Job};
 use crate::schedule::{self, Scheduler};
@@ -109,8 +110,8 @@ fn timer(context: &Context, job: Option<&(Scheduler, Job)>) -> Result<Option<Str
         }
     }
     if *scheduler == Scheduler::Launchd {
-        let job = launchctl::print("org.hephaestus.self-update");
-        if job.map_err(|error| one_line(&error))?.is_none() {
+        let job = Agent::new("org.hephaestus.self-update", &context.paths.launch_agents);
+        if job.loaded().map_err(|error| one_line(&error))?.is_none() {
             return Err("its file is there, but launchd does not know it".to_owned());
         }
     }
