@@ -108,8 +108,8 @@ fn text_of(node: Node) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::generated::tests::any_text;
     use super::*;
+    use crate::os::generated::tests::any_text;
     use proptest::prelude::*;
 
     #[test]

@@ -15,7 +15,7 @@ pub fn run(arguments: &[&str]) -> Run {
         .args(arguments)
         .env("LC_ALL", "C")
         .env("TZ", "UTC");
-    match runtime_dir() {
+    match runtime_folder() {
         Some(folder) => run.env("XDG_RUNTIME_DIR", folder),
         None => run,
     }
@@ -64,9 +64,9 @@ pub fn lingers() -> Option<bool> {
 }
 
 /// Returns the runtime folder of this user, where the user's manager has its socket; `None` where nothing tells.
-pub fn runtime_dir() -> Option<PathBuf> {
+pub fn runtime_folder() -> Option<PathBuf> {
     let usual = format!("/run/user/{}", rustix::process::getuid().as_raw());
-    choose_runtime_dir(
+    choose_runtime_folder(
         std::env::var_os("XDG_RUNTIME_DIR"),
         PathBuf::from(usual),
         Path::is_dir,
@@ -75,7 +75,7 @@ pub fn runtime_dir() -> Option<PathBuf> {
 
 /// Returns the runtime folder: the one `given`, else the `usual` one where that `exists`. Neither cron nor sudo gives one
 /// (systemd issue 34849); the folder is there all the same while the user's manager runs. Pure.
-fn choose_runtime_dir(
+fn choose_runtime_folder(
     given: Option<OsString>,
     usual: PathBuf,
     exists: impl Fn(&Path) -> bool,
@@ -95,12 +95,12 @@ mod tests {
         let usual = || PathBuf::from("/run/user/1");
         for missing in [None, Some(OsString::new())] {
             assert_eq!(
-                choose_runtime_dir(missing.clone(), usual(), |_| true),
+                choose_runtime_folder(missing.clone(), usual(), |_| true),
                 Some(usual())
             );
-            assert_eq!(choose_runtime_dir(missing, usual(), |_| false), None);
+            assert_eq!(choose_runtime_folder(missing, usual(), |_| false), None);
         }
-        let given = choose_runtime_dir(Some("/given".into()), usual(), |_| true);
+        let given = choose_runtime_folder(Some("/given".into()), usual(), |_| true);
         assert_eq!(given, Some(PathBuf::from("/given")));
     }
 }

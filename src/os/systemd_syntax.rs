@@ -244,8 +244,8 @@ pub fn settings(unit: &str, wanted: &str) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::generated::tests::any_text;
     use super::*;
+    use crate::os::generated::tests::any_text;
     use proptest::prelude::*;
 
     #[test]

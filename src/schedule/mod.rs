@@ -9,7 +9,7 @@ pub mod cadence;
 mod cron;
 mod crontab;
 pub mod job;
-mod launchd;
+pub mod launchd;
 pub mod systemd;
 
 use std::fmt;
@@ -170,19 +170,15 @@ pub fn log(paths: &Paths) -> PathBuf {
 }
 
 /// Empties the job's log where it has grown beyond its bound. Schedulers append to it, so it may be open meanwhile.
-///
-/// # Errors
-///
-/// It cannot be emptied.
-pub fn trim_log(paths: &Paths) -> Result<()> {
+pub fn trim_log(paths: &Paths) {
     let log = log(paths);
     let grown = log
         .metadata()
         .is_ok_and(|metadata| metadata.len() > LOG_LIMIT);
     if grown {
-        std::fs::write(&log, "").with_context(|| format!("cannot empty '{}'", log.display()))?;
+        // A log that stays long is no reason to leave out a run.
+        drop(std::fs::write(log, ""));
     }
-    Ok(())
 }
 
 /// Returns the job and what starts it, as the generated files say; `None` where the timer is off.
@@ -312,7 +308,7 @@ pub fn enable(config: &Config, paths: &Paths, request: Request) -> Result<Enable
     scheduler.check(&job, paths)?;
     // The schedulers open the log themselves, but make no folder for it.
     files::create_private_dir(&paths.state)?;
-    trim_log(paths)?;
+    trim_log(paths);
     if scheduler == Scheduler::Launchd && generated::is_due(&generated, request.force)? {
         launchd::make_way(paths)?;
     }

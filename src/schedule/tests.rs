@@ -174,3 +174,16 @@ fn the_setting_chooses_the_scheduler_and_auto_looks_around() {
     );
     assert_eq!(pick(ServiceManager::Auto, false, || false), Scheduler::Cron);
 }
+
+#[test]
+fn a_log_beyond_its_bound_is_emptied() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = paths_of(folder.path().to_str().unwrap());
+    trim_log(&paths);
+    files::create_private_dir(&paths.state).unwrap();
+    for (size, left) in [(LOG_LIMIT, LOG_LIMIT), (LOG_LIMIT + 1, 0)] {
+        std::fs::write(log(&paths), vec![b'x'; size as usize]).unwrap();
+        trim_log(&paths);
+        assert_eq!(log(&paths).metadata().unwrap().len(), left);
+    }
+}

@@ -195,10 +195,10 @@ impl Written {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::super::arguments::tests::any_baked;
     use super::*;
     use crate::os::generated::template_of;
     use crate::os::generated::tests::any_text;
+    use crate::service::arguments::tests::any_baked;
     use proptest::prelude::*;
 
     pub(crate) fn any_definition() -> impl Strategy<Value = Definition> {

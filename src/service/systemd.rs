@@ -34,7 +34,7 @@ impl Systemd {
     pub fn new(paths: &Paths) -> Systemd {
         Systemd {
             file: paths.systemd_units.join(UNIT),
-            runtime: systemctl::runtime_dir(),
+            runtime: systemctl::runtime_folder(),
         }
     }
 

@@ -36,6 +36,9 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     interrupt::watch()?;
+    if args.scheduled {
+        schedule::trim_log(&context.paths);
+    }
     if args.scheduled && ran_just_before(context)? {
         context.ui.step("skipped: the timer's last run is recent");
         return Ok(Exit::Done);

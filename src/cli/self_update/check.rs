@@ -8,6 +8,7 @@ use crate::cli::{Context, ui};
 use crate::config::OnBattery;
 use crate::error::Exit;
 use crate::os::{files, host};
+use crate::schedule;
 use crate::update::hooks::{self, News};
 use crate::update::{self, Check, Finding};
 
@@ -22,6 +23,9 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
+    if args.scheduled {
+        schedule::trim_log(&context.paths);
+    }
     if args.scheduled
         && context.config.self_update.on_battery == OnBattery::Skip
         && host::on_battery()

@@ -131,7 +131,7 @@ struct Unit<'a> {
 
 impl<'a> Unit<'a> {
     fn load(name: &'a str, text: &str) -> Result<Unit<'a>> {
-        let folder = systemctl::runtime_dir().ok_or_else(|| {
+        let folder = systemctl::runtime_folder().ok_or_else(|| {
             Fault::new("cannot tell where systemd's runtime folder is")
                 .hint("log in once, or set XDG_RUNTIME_DIR")
         })?;

@@ -19,7 +19,7 @@ use crate::os::launchctl::Agent;
 use crate::os::{systemctl, systemd_syntax};
 use crate::paths::Paths;
 use crate::schedule::job::{Environment, Job};
-use crate::schedule::{self, Scheduler};
+use crate::schedule::{self, Scheduler, launchd};
 use crate::service;
 use crate::update::quarantine::Quarantine;
 
@@ -110,8 +110,8 @@ fn timer(context: &Context, job: Option<&(Scheduler, Job)>) -> Result<Option<Str
         }
     }
     if *scheduler == Scheduler::Launchd {
-        let job = Agent::new("org.hephaestus.self-update", &context.paths.launch_agents);
-        if job.loaded().map_err(|error| one_line(&error))?.is_none() {
+        let agent = Agent::new(launchd::LABEL, &context.paths.launch_agents);
+        if agent.loaded().map_err(|error| one_line(&error))?.is_none() {
             return Err("its file is there, but launchd does not know it".to_owned());
         }
     }
