@@ -20,7 +20,7 @@ demo: packages ## Show an update, a broken update and its roll-back, in about fi
 
 bench: packages ## Measure, and write docs/benchmarks.md
 	$(CARGO) build --locked --release
-	$(CARGO) run --locked --example bench
+	$(CARGO) run --locked --release --example bench
 
 lint: ## Check formatting, lints and documentation
 	$(CARGO) fmt --check

@@ -25,6 +25,8 @@ need openssl openssl
 need mount mount
 need systemctl systemd
 need systemd-analyze systemd
+# By its path: the shell may have a word of that name.
+[ -x /usr/bin/time ] || missing="$missing time"
 [ -x /lib/systemd/systemd ] || missing="$missing systemd"
 git http-backend </dev/null >/dev/null 2>&1 || [ -x "$(git --exec-path)/git-http-backend" ] || missing="$missing git"
 command -v cargo >/dev/null 2>&1 || { echo "error: cargo is missing" >&2; echo "hint: install Rust from https://rustup.rs" >&2; exit 1; }

@@ -1,0 +1,110 @@
+//! `make bench`: heph against the tools that people would use in its place, in one run, written to docs/benchmarks.md.
+//!
+//! Everything is real and on loopback: nginx, curl, git, cargo, systemd. Programs that are compared run in turn, so that
+//! whatever disturbs the machine disturbs all of them, and medians are compared.
+//!
+//! `cargo run --release --example bench -- PART…` runs some of the parts (check, apply, switch, startup) and prints what
+//! it would write; a number among them is how often to run what is short.
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a benchmark prints, and ends with the first thing that is not as it should be"
+)]
+
+#[path = "../support/forge.rs"]
+mod forge;
+#[path = "../support/machine.rs"]
+mod machine;
+#[path = "../support/manager.rs"]
+mod manager;
+#[path = "../support/releases.rs"]
+mod releases;
+
+mod apply;
+mod check;
+mod feed;
+mod installation;
+mod measure;
+mod page;
+mod startup;
+mod switch;
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+
+use measure::Program;
+use page::Page;
+
+const PARTS: [&str; 4] = ["check", "apply", "switch", "startup"];
+/// How often what is short runs, unless said otherwise.
+const RUNS: usize = 50;
+/// How many switches there are to one other run.
+const SWITCHES: usize = 10;
+const PATCHES: [&str; 2] = ["1.0.1", "1.0.2"];
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let runs = words.iter().find_map(|word| word.parse().ok());
+    let runs = runs.unwrap_or(RUNS);
+    let named = |part: &&str| words.iter().any(|word| word == part);
+    let all = !PARTS.iter().any(|part| named(&part));
+    let wanted = |part: &str| all || named(&part);
+
+    let scratch = tempfile::Builder::new()
+        .prefix("heph-bench-")
+        .tempdir()
+        .unwrap();
+    let scratch = scratch.path();
+    let head = head(scratch);
+    let mut page = Page::default();
+    for part in PARTS.into_iter().filter(|part| wanted(part)) {
+        println!("measuring: {part}");
+        match part {
+            "check" => check::measure(&mut page, scratch, runs),
+            "apply" => apply::measure(&mut page, scratch, &PATCHES),
+            "switch" => switch::measure(&mut page, scratch, runs * SWITCHES),
+            _ => startup::measure(&mut page, scratch, runs),
+        }
+    }
+    println!("{head}{}", page.text());
+    if all {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmarks.md");
+        page.save(&head, &file);
+        println!("written: docs/benchmarks.md");
+    }
+}
+
+/// Returns what the page opens with: what it is, and on which machine it was made.
+fn head(scratch: &Path) -> String {
+    let cores = thread::available_parallelism().unwrap();
+    let memory = fs::read_to_string("/proc/meminfo").unwrap();
+    let memory: u64 = memory
+        .split_whitespace()
+        .nth(1)
+        .and_then(|kib| kib.parse().ok())
+        .unwrap();
+    let memory = memory as f64 / f64::from(1 << 20);
+    let kernel = rustix::system::uname()
+        .release()
+        .to_string_lossy()
+        .into_owned();
+    let kernel = kernel.split('-').next().unwrap_or_default();
+    let disk = Program::new("/usr/bin/stat", &["--file-system", "--format=%T"])
+        .arg(scratch)
+        .output();
+    let load = fs::read_to_string("/proc/loadavg").unwrap();
+    let load = load.split(' ').next().unwrap_or_default();
+    let curl = Program::new("/usr/bin/curl", &["--version"]).output();
+    let curl: Vec<&str> = curl.split_whitespace().take(2).collect();
+    let today = jiff::Timestamp::now().strftime("%Y-%m-%d");
+    format!(
+        "# Benchmarks\n\n\
+         `make bench` measured this on {today}, side by side in one run: medians, and in brackets the range of nine in \
+         ten.\n\n\
+         Machine: {cores} cores, {memory:.0} GiB of memory, Linux {kernel}, {disk}, {curl}, load {load} at the start.\n",
+        disk = disk.trim(),
+        curl = curl.join(" "),
+    )
+}
