@@ -213,7 +213,8 @@ impl Run {
 
     fn wait(&self, child: &mut Child) -> Result<ExitStatus> {
         let deadline = Instant::now() + self.limit;
-        let mut pause = Duration::from_millis(1);
+        // Each pause is a share of the wait so far: a short run is not kept waiting, a long one costs few looks.
+        let mut pause = Duration::from_micros(200);
         loop {
             if let Some(status) = child
                 .try_wait()
@@ -234,7 +235,7 @@ impl Run {
                 );
             }
             thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(50));
+            pause = (pause * 5 / 4).min(Duration::from_millis(50));
         }
     }
 }
