@@ -84,6 +84,11 @@ impl Manager for Launchd {
         agent::parse(text)
     }
 
+    fn answers(&self) -> Result<()> {
+        // It is the first process of the machine.
+        Ok(())
+    }
+
     fn process(&self) -> Result<Process> {
         Ok(self.0.loaded()?.map_or(
             Process {

@@ -18,7 +18,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::config::{Config, ServiceManager};
 use crate::error::Fault;
@@ -49,10 +49,13 @@ pub struct State {
 ///
 /// The settings name a service manager that does not answer, or one does not answer well.
 pub fn state(config: &Config, paths: &Paths) -> Result<Option<State>> {
-    let Some(manager) = find(config, paths)? else {
+    let Some(manager) = chosen(config, paths) else {
         return Ok(None);
     };
-    let process = manager.process()?;
+    // One question tells both whether it answers and what it is doing.
+    let Some(process) = if_there(config, manager.process())? else {
+        return Ok(None);
+    };
     Ok(Some(State {
         manager: manager.name(),
         installed: manager.file().exists(),
@@ -62,13 +65,13 @@ pub fn state(config: &Config, paths: &Paths) -> Result<Option<State>> {
 }
 
 /// Returns the socket of the hephd that is installed as a service, which may have been installed from a shell with other
-/// variables than ours; where none is installed, our own.
+/// variables than ours; where none is installed, our own. Only the service file is read: the service manager is not asked.
 ///
 /// # Errors
 ///
-/// As [`state`].
+/// The service file is there and cannot be read.
 pub fn socket(config: &Config, paths: &Paths) -> Result<PathBuf> {
-    let Some(manager) = find(config, paths)? else {
+    let Some(manager) = chosen(config, paths) else {
         return Ok(paths.socket.clone());
     };
     Ok(match file(&*manager)? {
@@ -123,7 +126,18 @@ pub trait Manager: fmt::Debug {
     /// Its command line cannot be told.
     fn parse(&self, text: &str) -> Result<Written>;
 
+    /// Checks that it answers.
+    ///
+    /// # Errors
+    ///
+    /// It does not; the hint says what may help.
+    fn answers(&self) -> Result<()>;
+
     /// Returns what it is doing with hephd.
+    ///
+    /// # Errors
+    ///
+    /// As [`Manager::answers`].
     fn process(&self) -> Result<Process>;
 
     /// Writes the service file if it is to change, has it loaded and started at login, and starts hephd unless it runs.
@@ -145,28 +159,34 @@ pub trait Manager: fmt::Debug {
 ///
 /// The settings name one that does not answer.
 pub fn find(config: &Config, paths: &Paths) -> Result<Option<Box<dyn Manager>>> {
-    let systemd = || systemd::Systemd::new(paths);
-    Ok(match config.service_manager {
+    let Some(manager) = chosen(config, paths) else {
+        return Ok(None);
+    };
+    Ok(if_there(config, manager.answers())?.map(|()| manager))
+}
+
+/// Returns the service manager that `config` chooses, whether or not it answers.
+fn chosen(config: &Config, paths: &Paths) -> Option<Box<dyn Manager>> {
+    match config.service_manager {
         ServiceManager::None => None,
         ServiceManager::Launchd => Some(Box::new(launchd::Launchd::new(paths))),
-        ServiceManager::Systemd => {
-            let systemd = systemd();
-            systemd.answers().context(
-                Fault::new("your systemd user manager does not answer").hint(systemd.remedy()),
-            )?;
-            Some(Box::new(systemd))
-        }
         ServiceManager::Auto if cfg!(target_os = "macos") => {
             Some(Box::new(launchd::Launchd::new(paths)))
         }
-        ServiceManager::Auto => {
-            let systemd = systemd();
-            match systemd.answers() {
-                Ok(()) => Some(Box::new(systemd)),
-                Err(_) => None,
-            }
+        ServiceManager::Systemd | ServiceManager::Auto => {
+            Some(Box::new(systemd::Systemd::new(paths)))
         }
-    })
+    }
+}
+
+/// Returns what the service manager answered: `None` where that is no answer and nobody said that there is one.
+fn if_there<T>(config: &Config, answer: Result<T>) -> Result<Option<T>> {
+    match answer {
+        Err(_) if config.service_manager == ServiceManager::Auto && !cfg!(target_os = "macos") => {
+            Ok(None)
+        }
+        answer => answer.map(Some),
+    }
 }
 
 /// Returns the service manager that `config` chooses.

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use super::definition::{Definition, Written};
 use super::{Activity, Manager, Process};
 use crate::error::Fault;
-use crate::os::process::Run;
+use crate::os::process::{Output, Run};
 use crate::os::{files, systemctl};
 use crate::paths::Paths;
 
@@ -38,18 +38,6 @@ impl Systemd {
         }
     }
 
-    /// Checks that the user manager answers.
-    ///
-    /// # Errors
-    ///
-    /// It does not, or there is no `systemctl`.
-    pub fn answers(&self) -> Result<()> {
-        self.systemctl(["show", "--property=Version"])
-            .limit(Duration::from_secs(10))
-            .success()
-            .map(drop)
-    }
-
     /// Returns what may help where it does not answer.
     pub fn remedy(&self) -> String {
         match &self.runtime {
@@ -69,11 +57,21 @@ impl Systemd {
         systemctl::run(&arguments).limit(AT_ONCE)
     }
 
+    /// Runs `systemctl show`, which fails only where the user manager does not answer, or there is no `systemctl`.
+    fn show<const N: usize>(&self, arguments: [&str; N], limit: Duration) -> Result<Output> {
+        let silent = || Fault::new("your systemd user manager does not answer").hint(self.remedy());
+        self.systemctl(["show"])
+            .args(arguments)
+            .limit(limit)
+            .success()
+            .with_context(silent)
+    }
+
     /// Returns the properties of the unit that heph looks at (org.freedesktop.systemd1(5)).
     fn properties(&self) -> Result<HashMap<String, String>> {
         let wanted =
             "--property=LoadState,ActiveState,MainPID,UnitFileState,NeedDaemonReload,FragmentPath";
-        let shown = self.systemctl(["show", UNIT, wanted]).success()?.text();
+        let shown = self.show([UNIT, wanted], AT_ONCE)?.text();
         Ok(shown
             .lines()
             .filter_map(|line| line.split_once('='))
@@ -148,6 +146,11 @@ impl Manager for Systemd {
 
     fn parse(&self, text: &str) -> Result<Written> {
         unit::parse(text)
+    }
+
+    fn answers(&self) -> Result<()> {
+        self.show(["--property=Version"], Duration::from_secs(10))
+            .map(drop)
     }
 
     fn process(&self) -> Result<Process> {

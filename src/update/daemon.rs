@@ -54,22 +54,46 @@ impl Daemon {
 
 /// Returns how hephd stands; one that is not part of the installation counts as not there.
 pub(super) fn look(world: World, bin_dir: &BinDir) -> Result<Daemon> {
-    let socket = service::socket(world.config, world.paths)?;
-    if !bin_dir.path.join("hephd").exists() {
-        return Ok(Daemon {
-            managed: false,
-            status: None,
-            socket,
-        });
-    }
-    let managed = service::state(world.config, world.paths)?.is_some_and(|state| state.running);
-    // A hephd that hangs is no reason not to update it.
-    let status = client::status(&socket, ANSWER).unwrap_or_default();
+    let (socket, status) = answer(world, bin_dir)?;
+    let managed = is_installed(bin_dir) && is_managed(world)?;
     Ok(Daemon {
         managed,
         status,
         socket,
     })
+}
+
+/// Returns the version of hephd that runs as a service. The service manager, by far the slowest to ask, is asked only
+/// where hephd answers.
+pub(super) fn running(world: World, bin_dir: &BinDir) -> Result<Option<Version>> {
+    let (socket, status) = answer(world, bin_dir)?;
+    let daemon = Daemon {
+        managed: status.is_some() && is_managed(world)?,
+        status,
+        socket,
+    };
+    Ok(daemon.running())
+}
+
+fn is_installed(bin_dir: &BinDir) -> bool {
+    bin_dir.path.join("hephd").exists()
+}
+
+fn is_managed(world: World) -> Result<bool> {
+    let state = service::state(world.config, world.paths)?;
+    Ok(state.is_some_and(|state| state.running))
+}
+
+/// Returns the socket of hephd, and what it says there of itself.
+fn answer(world: World, bin_dir: &BinDir) -> Result<(PathBuf, Option<client::Status>)> {
+    let socket = service::socket(world.config, world.paths)?;
+    let status = if is_installed(bin_dir) {
+        // A hephd that hangs is no reason not to update it.
+        client::status(&socket, ANSWER).unwrap_or_default()
+    } else {
+        None
+    };
+    Ok((socket, status))
 }
 
 /// Restarts hephd through `slot`'s own `heph daemon restart`, so that its templates are used.

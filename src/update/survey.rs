@@ -40,7 +40,7 @@ pub struct Survey {
 pub fn survey(world: World, latest: Option<Release>, asked: &Asked) -> Result<Survey> {
     let bin_dir = world.bin_dir()?;
     let installed = bin_dir.installed(&world.config.self_update, &world.slots())?;
-    let running = daemon::look(world, &bin_dir)?.running();
+    let running = daemon::running(world, &bin_dir)?;
     let quarantine = Quarantine::load(world.paths)?.versions();
     let decision = decide(&Situation {
         installed: installed.as_ref(),

@@ -49,8 +49,8 @@ fn main() {
     let runs = words.iter().find_map(|word| word.parse().ok());
     let runs = runs.unwrap_or(RUNS);
     let named = |part: &&str| words.iter().any(|word| word == part);
-    let all = !PARTS.iter().any(|part| named(&part));
-    let wanted = |part: &str| all || named(&part);
+    let all = !PARTS.iter().any(|part| named(part));
+    let wanted = |part: &str| all || named(part);
 
     let scratch = tempfile::Builder::new()
         .prefix("heph-bench-")
