@@ -48,7 +48,7 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let runs = words.iter().find_map(|word| word.parse().ok());
     let runs = runs.unwrap_or(RUNS);
-    let named = |part: &&str| words.iter().any(|word| word == part);
+    let named = |part: &str| words.iter().any(|word| word == part);
     let all = !PARTS.iter().any(|part| named(part));
     let wanted = |part: &str| all || named(part);
 
