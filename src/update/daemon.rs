@@ -63,23 +63,19 @@ pub(super) fn look(world: World, bin_dir: &BinDir) -> Result<Daemon> {
     })
 }
 
-/// Returns the version of hephd that runs as a service. The service manager, by far the slowest to ask, is asked only
-/// where hephd answers.
+/// Returns the version that hephd answers with, whoever started it; `None` where it does not answer or is not part of
+/// the installation.
 pub(super) fn running(world: World, bin_dir: &BinDir) -> Result<Option<Version>> {
-    let (socket, status) = answer(world, bin_dir)?;
-    let daemon = Daemon {
-        managed: status.is_some() && is_managed(world)?,
-        status,
-        socket,
-    };
-    Ok(daemon.running())
+    let (_, status) = answer(world, bin_dir)?;
+    Ok(status.and_then(|status| version::in_output(&status.version)))
 }
 
 fn is_installed(bin_dir: &BinDir) -> bool {
     bin_dir.path.join("hephd").exists()
 }
 
-fn is_managed(world: World) -> Result<bool> {
+/// Returns whether the service manager runs hephd.
+pub(super) fn is_managed(world: World) -> Result<bool> {
     let state = service::state(world.config, world.paths)?;
     Ok(state.is_some_and(|state| state.running))
 }

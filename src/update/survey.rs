@@ -28,7 +28,7 @@ const RETRIES: [Duration; 3] = [
 pub struct Survey {
     /// The version on disk.
     pub installed: Option<Version>,
-    /// The version that hephd, run as a service, answers with.
+    /// The version that hephd answers with.
     pub running: Option<Version>,
     /// The newest release, or the one that was named.
     pub latest: Option<Release>,
@@ -41,10 +41,13 @@ pub fn survey(world: World, latest: Option<Release>, asked: &Asked) -> Result<Su
     let bin_dir = world.bin_dir()?;
     let installed = bin_dir.installed(&world.config.self_update, &world.slots())?;
     let running = daemon::running(world, &bin_dir)?;
+    // Nothing follows from a hephd that runs what is installed, so the service manager, slower to ask than all else
+    // here, is asked about others only.
+    let ours = running.is_none() || running == installed || daemon::is_managed(world)?;
     let quarantine = Quarantine::load(world.paths)?.versions();
     let decision = decide(&Situation {
         installed: installed.as_ref(),
-        running: running.as_ref(),
+        running: running.as_ref().filter(|_| ours),
         latest: latest.as_ref(),
         policy: &policy(world.config),
         quarantine: &quarantine,

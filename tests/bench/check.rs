@@ -24,6 +24,7 @@ before (`--etag-compare`). heph is installed in a slot.
 struct Case<'a> {
     name: &'a str,
     home: &'a Path,
+    served: bool,
     environment: Vec<(&'static str, PathBuf)>,
     authority: &'a Path,
     feed: &'a TlsFeed,
@@ -61,6 +62,7 @@ pub fn measure(page: &mut Page, scratch: &Path, runs: usize) {
     let authority = feed.authority();
     let case = |name, home, environment, authority| Case {
         name,
+        served: home == &served,
         home,
         environment,
         authority,
@@ -128,6 +130,8 @@ impl Case<'_> {
         let heph = Program::new(self.home.join(".cargo/bin/heph"), &["self-update", "check"])
             .envs(self.environment.iter().cloned())
             .env("SSL_CERT_FILE", self.authority);
+        let told = heph.output().contains("\nrunning ");
+        assert_eq!(told, self.served, "{}: hephd is to be asked", self.name);
         let mut curl = Program::new("/usr/bin/curl", &["--silent", "--show-error", "--fail"])
             .arg(self.feed.url())
             .arg("--cacert")
@@ -138,8 +142,7 @@ impl Case<'_> {
             .arg(&etag)
             .envs(self.environment.iter().cloned());
         if !cold {
-            // Both have asked before.
-            heph.output();
+            // As heph, it has asked before.
             curl.output();
             curl = curl.arg("--etag-compare").arg(&etag);
         }

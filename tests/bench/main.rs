@@ -46,20 +46,28 @@ const PATCHES: [&str; 2] = ["1.0.1", "1.0.2"];
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let runs = words.iter().find_map(|word| word.parse().ok());
-    let runs = runs.unwrap_or(RUNS);
-    let named = |part: &str| words.iter().any(|word| word == part);
-    let all = !PARTS.iter().any(|part| named(part));
-    let wanted = |part: &str| all || named(part);
+    let mut parts = Vec::new();
+    let mut runs = RUNS;
+    for word in &words {
+        match (word.parse(), PARTS.iter().find(|part| *part == word)) {
+            (Ok(number), _) => runs = number,
+            (_, Some(part)) => parts.push(*part),
+            _ => panic!("'{word}' is neither a number nor one of {PARTS:?}"),
+        }
+    }
+    let all = parts.is_empty();
+    if all {
+        parts = PARTS.to_vec();
+    }
 
     let scratch = tempfile::Builder::new()
         .prefix("heph-bench-")
         .tempdir()
         .unwrap();
     let scratch = scratch.path();
-    let head = head(scratch);
+    let head = head(scratch, runs);
     let mut page = Page::default();
-    for part in PARTS.into_iter().filter(|part| wanted(part)) {
+    for part in parts {
         println!("measuring: {part}");
         match part {
             "check" => check::measure(&mut page, scratch, runs),
@@ -77,7 +85,7 @@ fn main() {
 }
 
 /// Returns what the page opens with: what it is, and on which machine it was made.
-fn head(scratch: &Path) -> String {
+fn head(scratch: &Path, runs: usize) -> String {
     let cores = thread::available_parallelism().unwrap();
     let memory = fs::read_to_string("/proc/meminfo").unwrap();
     let memory: u64 = memory
@@ -91,9 +99,10 @@ fn head(scratch: &Path) -> String {
         .to_string_lossy()
         .into_owned();
     let kernel = kernel.split('-').next().unwrap_or_default();
-    let disk = Program::new("/usr/bin/stat", &["--file-system", "--format=%T"])
+    let disk = Program::new("/usr/bin/df", &["--output=fstype"])
         .arg(scratch)
         .output();
+    let disk = disk.lines().last().unwrap_or_default();
     let load = fs::read_to_string("/proc/loadavg").unwrap();
     let load = load.split(' ').next().unwrap_or_default();
     let curl = Program::new("/usr/bin/curl", &["--version"]).output();
@@ -101,10 +110,10 @@ fn head(scratch: &Path) -> String {
     let today = jiff::Timestamp::now().strftime("%Y-%m-%d");
     format!(
         "# Benchmarks\n\n\
-         `make bench` measured this on {today}, side by side in one run: medians, and in brackets the range of nine in \
-         ten.\n\n\
-         Machine: {cores} cores, {memory:.0} GiB of memory, Linux {kernel}, {disk}, {curl}, load {load} at the start.\n",
-        disk = disk.trim(),
+         `make bench` measured this on {today}, in one run. What is compared took turns, so that whatever disturbed the\n\
+         machine disturbed all of it. Figures are medians of {runs} runs, in brackets the range of nine in ten, unless a\n\
+         section says otherwise.\n\n\
+         Machine: {cores} cores, {memory:.0} GiB of memory, Linux {kernel}, {disk}, {curl}; load {load} at the start.\n",
         curl = curl.join(" "),
     )
 }

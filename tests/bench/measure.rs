@@ -175,9 +175,10 @@ impl Samples {
         )
     }
 
-    /// Returns the one in the middle.
+    /// Returns the one in the middle, or the mean of the two that are.
     pub fn median(&self) -> Duration {
-        self.at(0.5)
+        let count = self.0.len();
+        (self.0[(count - 1) / 2] + self.0[count / 2]) / 2
     }
 
     /// Returns the one that this share of the others is below.

@@ -55,24 +55,34 @@ pub fn row<const N: usize>(words: [&str; N]) -> [String; N] {
 
 /// Returns a length of time with three digits or so.
 pub fn time(length: Duration) -> String {
-    let seconds = length.as_secs_f64();
-    match seconds {
-        10.0.. => format!("{seconds:.0} s"),
-        1.0.. => format!("{seconds:.1} s"),
-        0.01.. => format!("{:.1} ms", seconds * 1e3),
-        0.001.. => format!("{:.2} ms", seconds * 1e3),
-        _ => format!("{:.0} µs", seconds * 1e6),
-    }
+    let (unit, scale) = unit(length);
+    format!("{} {unit}", digits(length, scale))
 }
 
 /// Returns the median, and the range that nine of ten lie in.
 pub fn spread(samples: &Samples) -> String {
-    format!(
-        "{} ({} to {})",
-        time(samples.median()),
-        time(samples.at(0.05)),
-        time(samples.at(0.95))
-    )
+    let (unit, scale) = unit(samples.median());
+    let [low, middle, high] =
+        [samples.at(0.05), samples.median(), samples.at(0.95)].map(|length| digits(length, scale));
+    format!("{middle} {unit} ({low} to {high})")
+}
+
+/// Returns the unit that suits `length`, and how many of it are a second.
+fn unit(length: Duration) -> (&'static str, f64) {
+    match length.as_secs_f64() {
+        1.0.. => ("s", 1.0),
+        0.001.. => ("ms", 1e3),
+        _ => ("µs", 1e6),
+    }
+}
+
+fn digits(length: Duration, scale: f64) -> String {
+    let value = length.as_secs_f64() * scale;
+    match value {
+        100.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
 }
 
 /// Returns bytes as MiB.
