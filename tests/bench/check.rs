@@ -62,7 +62,7 @@ pub fn measure(page: &mut Page, scratch: &Path, runs: usize) {
     let authority = feed.authority();
     let case = |name, home, environment, authority| Case {
         name,
-        served: home == &served,
+        served: *home == served,
         home,
         environment,
         authority,
