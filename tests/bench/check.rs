@@ -60,9 +60,10 @@ pub fn measure(page: &mut Page, scratch: &Path, runs: usize) {
     ];
 
     let authority = feed.authority();
+    let home_of_the_service = served.as_path();
     let case = |name, home, environment, authority| Case {
         name,
-        served: *home == served,
+        served: home == home_of_the_service,
         home,
         environment,
         authority,
