@@ -285,3 +285,27 @@ fn what_is_installed_comes_from_the_repository_of_the_package() {
     );
     assert!(readme.contains(&line), "README.md does not say `{line}`");
 }
+
+#[test]
+fn every_settings_block_is_one_that_heph_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    let mut read_so_many = 0;
+    for path in documents() {
+        let text = read(&path);
+        for (line, block) in blocks(&text) {
+            if !block.contains(&"[self-update]") {
+                continue;
+            }
+            read_so_many += 1;
+            fs::write(&file, block.join("\n")).unwrap();
+            if let Err(error) = heph::config::Config::load_named(&file) {
+                panic!(
+                    "'{}', in the block at line {line}: {error:#}",
+                    path.display()
+                );
+            }
+        }
+    }
+    assert!(read_so_many > 4, "only {read_so_many} were found");
+}
