@@ -97,7 +97,13 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
+/// How much of the beginning, and of the end, of a longer line is kept, in characters.
+const HALF_A_LINE: usize = 500;
+
 /// Returns `error` and its causes in one line, for histories, JSON and logs.
+///
+/// A cause may quote whatever another program printed, so the line has an end, and no control characters: state files
+/// that are read back are bounded, and a variable of a hook can hold no zero byte.
 pub fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {
@@ -111,7 +117,18 @@ pub fn one_line(error: &anyhow::Error) -> String {
         }
         line.push_str(&text.split_whitespace().collect::<Vec<_>>().join(" "));
     }
-    line
+    bounded(&line.replace(char::is_control, "\u{fffd}"))
+}
+
+/// Returns `line` without its middle where it is too long: the beginning names the object, the end the cause.
+fn bounded(line: &str) -> String {
+    let place = |(place, _)| place;
+    let start = line.char_indices().nth(HALF_A_LINE).map(place);
+    let end = line.char_indices().nth_back(HALF_A_LINE - 1).map(place);
+    match (start, end) {
+        (Some(start), Some(end)) if start < end => format!("{} … {}", &line[..start], &line[end..]),
+        _ => line.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -134,6 +151,18 @@ mod tests {
             .unwrap_err();
         assert_eq!(Fault::exit_of(&above).code(), 75);
         assert_eq!(one_line(&above), "cannot do it: cause");
+    }
+
+    #[test]
+    fn a_line_that_quotes_a_talkative_program_has_an_end() {
+        let error = anyhow!("{} the cause", "x\0\u{1b}".repeat(100_000)).context("the object");
+        let line = one_line(&error);
+        assert!(line.starts_with("the object: x") && line.ends_with(" the cause"));
+        assert_eq!(line.chars().count(), 2 * HALF_A_LINE + 3);
+        assert!(!line.contains(char::is_control));
+
+        let just = "é".repeat(2 * HALF_A_LINE);
+        assert_eq!(one_line(&anyhow!("{just}")), just);
     }
 
     #[test]
