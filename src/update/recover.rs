@@ -91,7 +91,12 @@ fn end(world: World, mut journal: Journal) -> Result<String> {
                 .clone()
                 .unwrap_or_else(|| "interrupted again and again".to_owned());
             transaction::roll_back(world, journal.clone(), reason, &mut report)?;
-            format!("an interrupted update to {to} is undone")
+            match &report.reason {
+                Some(reason) if report.outcome == Outcome::Failed => {
+                    format!("an interrupted update to {to} cannot be undone: {reason}")
+                }
+                _ => format!("an interrupted update to {to} is undone"),
+            }
         }
     };
     let run = Run {

@@ -97,9 +97,9 @@ pub(super) fn finish(world: World, journal: Journal, report: &mut Report) -> Res
 fn finish_or_undo(world: World, journal: Journal, report: &mut Report) -> Result<()> {
     let to = open(world, &journal.to)?;
     match healthy(world, &journal, &to, report) {
-        Err(reason) if daemon::session_is_ending() => Err(Fault::new(format!(
-            "the session ended during the update ({reason}); the next run finishes it"
-        ))
+        Err(reason) if daemon::session_is_ending() => Err(Fault::new(
+            format!("the session ended during the update ({reason}); the next run finishes it"),
+        )
         .into()),
         Ok(()) => commit(world, &journal, report),
         Err(reason) => {
@@ -190,7 +190,11 @@ pub(super) fn roll_back(
     }
     let bad = journal.to.clone();
     let quarantined = quarantine_bad(world, &journal, &reason);
-    let Some(from) = journal.from.clone().filter(|from| from.slot != bad.slot) else {
+    let old = match &journal.from {
+        Some(from) if from.slot != bad.slot => world.slots().open(&from.slot)?,
+        _ => None,
+    };
+    let Some(old) = old else {
         report.end(
             Outcome::Failed,
             format!("{reason}; there is no earlier release on disk to go back to"),
@@ -198,10 +202,10 @@ pub(super) fn roll_back(
         report.took("roll-back", start);
         return quarantined;
     };
-    let old = open(world, &from)?;
-    (world.say)(&format!("rolling back to {}", from.version));
+    let version = &old.manifest.version;
+    (world.say)(&format!("rolling back to {version}"));
     switch(world, &old).with_context(|| {
-        Fault::new(format!("cannot switch back to {}", from.version))
+        Fault::new(format!("cannot switch back to {version}"))
             .hint("`heph self-update apply` tries it again")
     })?;
     world.bin_dir()?.relink(&old)?;
@@ -225,7 +229,7 @@ pub(super) fn roll_back(
     }
     match back {
         Ok(()) => {
-            (world.say)(&format!("{} is back", from.version));
+            (world.say)(&format!("{version} is back"));
             let outcome = if journal.aim == Aim::GoBack {
                 Outcome::Failed
             } else {
@@ -235,8 +239,7 @@ pub(super) fn roll_back(
         }
         Err(also) => {
             let sentence = format!(
-                "{reason}; {} is installed again, but it is not healthy either: {also}",
-                from.version
+                "{reason}; {version} is installed again, but it is not healthy either: {also}"
             );
             let hint = "see `heph daemon logs`, then `heph daemon restart`";
             report.fail(Fault::new(sentence).hint(hint).into());

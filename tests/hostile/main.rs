@@ -8,5 +8,6 @@ mod home;
 #[path = "../support/manager.rs"]
 mod manager;
 
+mod changed_by_hand;
 mod programs;
 mod scene;
