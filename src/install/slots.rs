@@ -198,6 +198,9 @@ impl Slots {
         if let Found::Incomplete(why) | Found::Foreign(why) = self.look(&slot.name)? {
             bail!("cannot switch to '{}': {why}", slot.path.display());
         }
+        if self.current.is_dir() && !self.current.is_symlink() {
+            return Err(no_link(&self.current));
+        }
         files::replace_symlink(&self.current, &Path::new("versions").join(&slot.name))
     }
 
@@ -216,7 +219,10 @@ impl Slots {
 
     /// Removes folders that never became slots. Returns their names. Call it only under the lock.
     pub fn sweep(&self) -> Result<Vec<String>> {
-        let current = self.current_name()?;
+        // Where nobody can tell which folder is in use, none is removed; adoption puts the link right.
+        let Ok(current) = self.current_name() else {
+            return Ok(Vec::new());
+        };
         let mut swept = Vec::new();
         for name in self.folders()? {
             if current.as_ref() == Some(&name) {
@@ -254,6 +260,10 @@ impl Slots {
     fn current_name(&self) -> Result<Option<String>> {
         let target = match fs::read_link(&self.current) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // What readlink(2) says of anything that is no link.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                return Err(no_link(&self.current));
+            }
             target => target
                 .with_context(|| format!("cannot read the link '{}'", self.current.display()))?,
         };
@@ -314,6 +324,16 @@ impl Slots {
             Err(why) => Found::Incomplete(why),
         })
     }
+}
+
+/// Returns the error for a `current` that is a file or a folder.
+fn no_link(current: &Path) -> anyhow::Error {
+    Fault::new(format!(
+        "'{}' is no link: heph did not put it there",
+        current.display()
+    ))
+    .hint("move it elsewhere; the next `heph self-update apply` makes the link")
+    .into()
 }
 
 /// What a folder below `versions/` is.

@@ -1,5 +1,8 @@
 //! What somebody else did to heph's folders.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+
 use crate::scene::{NEW, OLD, Scene};
 
 #[test]
@@ -20,4 +23,35 @@ fn a_release_that_takes_the_way_back_with_it_does_not_stop_the_next_release() {
     scene.apply().exits(0);
     scene.heph(&["daemon", "start"]).exits(0);
     scene.assert_serves(NEW);
+}
+
+#[test]
+fn a_current_that_points_elsewhere_is_put_right_as_the_hint_says() {
+    let scene = Scene::new();
+    scene.publish_new();
+    scene.apply().exits(0);
+    let current = scene.home.data().join("current");
+    for foreign in ["/nonexistent/elsewhere", ""] {
+        fs::remove_file(&current).unwrap();
+        if foreign.is_empty() {
+            fs::create_dir(&current).unwrap();
+        } else {
+            symlink(foreign, &current).unwrap();
+        }
+        // As `cargo install` would.
+        for name in ["heph", "hephd"] {
+            let command = scene.home.bin().join(name);
+            drop(fs::remove_file(&command));
+            fs::copy(scene.slot(NEW).join("bin").join(name), command).unwrap();
+        }
+        if foreign.is_empty() {
+            let ended = scene.heph(&["self-update", "apply", "--force"]);
+            ended.exits(1).complains("is no link");
+            fs::remove_dir(&current).unwrap();
+        }
+        scene.apply().exits(0);
+        scene.heph(&["self-update", "apply", "--force"]).exits(0);
+        assert!(fs::read_link(&current).unwrap().starts_with("versions"));
+        scene.assert_serves(NEW);
+    }
 }
