@@ -8,6 +8,8 @@ use crate::os::process::Run;
 
 /// How long a hook may take.
 const LIMIT: Duration = Duration::from_secs(30);
+/// The variable that every hook has.
+const EVENT: &str = "HEPH_EVENT";
 
 /// What a hook is told, besides the JSON on its standard input.
 #[derive(Clone, Debug, Default)]
@@ -25,11 +27,16 @@ pub struct News {
 }
 
 /// Runs `hook` with `json` on its standard input; returns the sentence that tells of its failure, if it failed.
+///
+/// A run that a hook started tells no hook: one that tries again on its own would start itself without end.
 pub fn run(hook: Option<&Hook>, news: &News, json: &[u8]) -> Option<String> {
     let (program, arguments) = hook?.split_first()?;
+    if std::env::var_os(EVENT).is_some() {
+        return None;
+    }
     let run = Run::new(program)
         .args(arguments)
-        .env("HEPH_EVENT", news.event)
+        .env(EVENT, news.event)
         .env("HEPH_OUTCOME", &news.outcome)
         .env("HEPH_FROM", &news.from)
         .env("HEPH_TO", &news.to)

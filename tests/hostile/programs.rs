@@ -1,6 +1,10 @@
 //! Releases, hooks and service managers that misbehave.
 
-use crate::scene::{NEW, OLD, Scene};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use crate::scene::{NEW, OLD, Scene, executable};
 
 #[test]
 fn a_release_that_logs_without_end_is_rolled_back_and_the_next_one_installed() {
@@ -17,4 +21,64 @@ fn a_release_that_logs_without_end_is_rolled_back_and_the_next_one_installed() {
     scene.publish_new();
     scene.apply().exits(0);
     scene.assert_serves(NEW);
+}
+
+#[test]
+fn a_hook_that_starts_heph_again_does_not_go_on_for_ever() {
+    let scene = Scene::new();
+    let count = scene.home.path.join("count");
+    let script = scene.home.path.join("hook");
+    let text = "#!/bin/sh\necho >>\"$HOME/count\"\n[ $(wc -l <\"$HOME/count\") -lt 5 ] && heph self-update apply\n";
+    executable(&script, text.as_bytes());
+    let script = script
+        .display()
+        .to_string()
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"");
+    scene.configure(&format!("on-failed = [\"{script}\"]"));
+    // Nothing that cargo could install.
+    scene.forge.publish(crate::forge::Published::new("v9.9.0"));
+    scene.apply().exits(1);
+    assert_eq!(fs::read_to_string(&count).unwrap(), "\n");
+}
+
+#[test]
+fn a_signal_that_hits_the_restart_is_no_fault_of_the_release() {
+    let scene = Scene::new();
+    scene.publish_new();
+    // What a signal to the whole group does to the command before it has a group of its own.
+    let real = scene.release(NEW).join("heph");
+    let aside = scene.home.path.join("heph-new");
+    fs::rename(&real, &aside).unwrap();
+    let text = "#!/bin/sh\nif [ \"$1 $2\" = 'daemon restart' ] && [ ! -e ~/hit ]; then\n    \
+                : >~/hit\n    kill -TERM $PPID $$\nfi\nexec ~/heph-new \"$@\"\n";
+    executable(&real, text.as_bytes());
+    scene.apply().exits(0).says("updated");
+    assert!(scene.home.path.join("hit").exists());
+    assert!(scene.quarantined().is_empty());
+}
+
+#[test]
+fn a_service_manager_that_goes_away_with_hephd_is_no_fault_of_the_release() {
+    let scene = Scene::new();
+    scene.publish_new();
+    let mut update = scene
+        .command()
+        .args(["self-update", "apply"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(update.stdout.take().unwrap()).lines();
+    for line in lines.map(|line| line.unwrap()) {
+        if line.contains("watching it") {
+            scene.manager.systemctl(&["exit"]);
+        }
+    }
+    let ended = update.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("the next run finishes it"), "{said}");
+    assert!(scene.quarantined().is_empty());
+    assert!(scene.state().join("journal.json").exists());
 }
