@@ -96,11 +96,19 @@ fn answer(world: World, bin_dir: &BinDir) -> Result<(PathBuf, Option<client::Sta
 pub(super) fn restart(world: World, slot: &Slot) -> Result<()> {
     let wait = world.config.self_update.health_timeout;
     let arguments = ["daemon", "restart", "--wait", &interval::show(wait)];
-    heph(world, slot)
-        .args(arguments)
-        .limit(wait + SLACK)
-        .success()
-        .map(drop)
+    let restart = || {
+        heph(world, slot)
+            .args(arguments)
+            .limit(wait + SLACK)
+            .success()
+            .map(drop)
+    };
+    let asked_to_end = interrupt::requested();
+    match restart() {
+        // Until the command has a process group of its own, a signal that is meant for this run hits it as well.
+        Err(_) if interrupt::requested() && !asked_to_end => restart(),
+        ended => ended,
+    }
 }
 
 /// Stops hephd through `slot`'s own `heph daemon stop`.
@@ -111,9 +119,9 @@ pub(super) fn stop(world: World, slot: &Slot) -> Result<()> {
         .map(drop)
 }
 
-/// Returns whether hephd went away with the whole session, which says nothing about the release.
-pub(super) fn session_is_ending() -> bool {
-    interrupt::requested() && systemctl::is_stopping()
+/// Returns whether hephd went away with the service manager that ran it, which says nothing about the release.
+pub(super) fn session_is_ending(world: World) -> bool {
+    systemctl::is_stopping() || service::require(world.config, world.paths).is_err()
 }
 
 /// Returns a run of `slot`'s `heph` with this run's settings; a release without one is managed by the running `heph`.

@@ -97,7 +97,7 @@ pub(super) fn finish(world: World, journal: Journal, report: &mut Report) -> Res
 fn finish_or_undo(world: World, journal: Journal, report: &mut Report) -> Result<()> {
     let to = open(world, &journal.to)?;
     match healthy(world, &journal, &to, report) {
-        Err(reason) if daemon::session_is_ending() => Err(Fault::new(
+        Err(reason) if journal.restart && daemon::session_is_ending(world) => Err(Fault::new(
             format!("the session ended during the update ({reason}); the next run finishes it"),
         )
         .into()),
