@@ -103,10 +103,14 @@ pub fn run(hephd: Hephd) -> Result<Exit> {
         }
         None => {
             if hephd.mode == Mode::Server {
-                return Err(Fault::new("the hub (--mode server) is not yet built").into());
+                return Err(Fault::new("the hub (--mode server) is not yet built")
+                    .hint("`heph daemon restart --unset mode` if it was baked into the service")
+                    .into());
             }
             if hephd.hub_url.is_some() {
-                return Err(Fault::new("sync with a hub (--hub-url) is not yet built").into());
+                return Err(Fault::new("sync with a hub (--hub-url) is not yet built")
+                    .hint("`heph daemon restart --unset hub-url` if it was baked into the service")
+                    .into());
             }
             let socket = match hephd.socket {
                 Some(path) => std::path::absolute(path)?,

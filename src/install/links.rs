@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use rustix::fs::Access;
 use semver::Version;
-use serde::{Deserialize, Serialize};
 
+use super::identity::{self, Identity};
 use super::record::{self, Installed};
 use super::slots::{Slot, Slots, is_command_name};
 use super::verify;
@@ -26,18 +26,15 @@ use crate::error::Fault;
 use crate::os::files;
 use crate::paths::Paths;
 
-/// The file, in the state folder, that remembers bin-dir.
-const RECORD: &str = "installation.json";
-/// That file is never larger than this many bytes.
-const RECORD_LIMIT: u64 = 64 << 10;
-
 /// The commands of an installation, where the user's shell finds them.
 #[derive(Clone, Debug)]
 pub struct BinDir {
     /// The folder.
     pub path: PathBuf,
     pub(super) current: PathBuf,
-    pub(super) record: PathBuf,
+    /// The packages that the settings name; empty where no settings were at hand.
+    pub(super) packages: Vec<String>,
+    record: PathBuf,
 }
 
 /// What stands in bin-dir under the name of a command.
@@ -53,12 +50,6 @@ pub(super) enum Standing {
     Plain,
     /// Something that heph has no business with: a link to elsewhere, a folder.
     Foreign,
-}
-
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Remembered {
-    schema: u32,
-    bin_dir: PathBuf,
 }
 
 impl BinDir {
@@ -78,7 +69,8 @@ impl BinDir {
         BinDir {
             path,
             current: paths.current(),
-            record: record_of(paths),
+            packages: Vec::new(),
+            record: identity::record_of(paths),
         }
     }
 
@@ -192,6 +184,22 @@ impl BinDir {
             Err(error) => problems.push(crate::error::one_line(&error)),
         }
         problems
+    }
+
+    /// Returns whether something that heph did not put there has the name of one of `slot`'s commands.
+    pub fn is_obstructed(&self, slot: &Slot) -> bool {
+        let foreign = |name: &str| !matches!(self.standing(name), Ok(standing) if standing != Standing::Foreign);
+        slot.manifest
+            .binaries
+            .iter()
+            .any(|binary| foreign(&binary.name))
+    }
+
+    /// Returns whether the path `program` names something in this folder, however the folder is spelled.
+    pub fn holds(&self, program: &Path) -> bool {
+        program
+            .parent()
+            .is_some_and(|folder| folder == self.path || same_folder(folder, &self.path))
     }
 
     /// Points the command `name` at the slot in use, with one rename.
@@ -352,37 +360,10 @@ impl BinDir {
         })
     }
 
-    /// Remembers bin-dir for runs that cannot tell it from how they were started.
+    /// Remembers what is installed here, for runs that cannot tell bin-dir from how they were started.
     pub(super) fn remember(&self) -> Result<()> {
-        if remembered(&self.record).as_ref() == Some(&self.path) {
-            return Ok(());
-        }
-        let remembered = Remembered {
-            schema: 1,
-            bin_dir: self.path.clone(),
-        };
-        // JSON cannot hold a path that is not UTF-8; such a bin-dir is found again by PATH only.
-        let Ok(mut text) = serde_json::to_vec_pretty(&remembered) else {
-            return Ok(());
-        };
-        text.push(b'\n');
-        files::write_atomic(&self.record, &text, files::PRIVATE)
+        Identity::new(&self.path, &self.packages).write(&self.record)
     }
-}
-
-/// Returns the file that remembers bin-dir.
-pub(super) fn record_of(paths: &Paths) -> PathBuf {
-    paths.state.join(RECORD)
-}
-
-/// Returns the bin-dir that was remembered last. A file that cannot be read as such is as good as none.
-pub(super) fn remembered(record: &Path) -> Option<PathBuf> {
-    let text = files::read_if_there(record, RECORD_LIMIT).ok()??;
-    serde_json::from_slice(&text)
-        .ok()
-        .filter(|remembered: &Remembered| remembered.schema == 1)
-        .map(|remembered| remembered.bin_dir)
-        .filter(|bin_dir| bin_dir.is_absolute())
 }
 
 fn same_folder(one: &Path, other: &Path) -> bool {

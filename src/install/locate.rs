@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::links::{BinDir, Standing, record_of, remembered};
+use super::identity::{Identity, record_of};
+use super::links::{BinDir, Standing};
 use super::slots::Slots;
 use crate::config::SelfUpdate;
 use crate::error::Fault;
@@ -101,7 +102,13 @@ pub fn bin_dir(process: &Process, settings: &SelfUpdate, paths: &Paths) -> Resul
         .hint("set `bin-dir` in [self-update] to a folder on PATH, such as ~/.cargo/bin")
         .into());
     }
-    Ok(BinDir::at(folder, paths))
+    if let Some(there) = Identity::read(&record_of(paths)).filter(|_| paths.current().is_symlink())
+    {
+        there.admits(&settings.packages, paths)?;
+    }
+    let mut bin_dir = BinDir::at(folder, paths);
+    bin_dir.packages.clone_from(&settings.packages);
+    Ok(bin_dir)
 }
 
 fn choose(clues: &Clues) -> Result<PathBuf, Fault> {
@@ -194,7 +201,7 @@ fn gather(process: &Process, settings: &SelfUpdate, paths: &Paths) -> Clues {
 
 /// Returns the folder remembered from an adoption, unless none of the commands is in it any more.
 fn adopted(settings: &SelfUpdate, paths: &Paths) -> Option<PathBuf> {
-    let bin_dir = BinDir::at(remembered(&record_of(paths))?, paths);
+    let bin_dir = BinDir::at(Identity::read(&record_of(paths))?.bin_dir, paths);
     let current = Slots::new(paths).current().ok().flatten();
     let names = bin_dir.names(settings, current.as_ref());
     let has = |name: &String| {

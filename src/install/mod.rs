@@ -9,6 +9,7 @@ pub mod verify;
 
 mod adopt;
 pub(crate) mod alias;
+mod identity;
 mod locate;
 mod manifest;
 mod record;

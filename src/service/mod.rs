@@ -41,6 +41,8 @@ pub struct State {
     pub running: bool,
     /// The main process, where it runs.
     pub pid: Option<u32>,
+    /// The hephd that the service file starts; `None` where a person made the file, or edited it beyond reading.
+    pub program: Option<PathBuf>,
 }
 
 /// Returns how hephd stands with the service manager that `config` chooses; `None` where there is no service manager.
@@ -56,8 +58,12 @@ pub fn state(config: &Config, paths: &Paths) -> Result<Option<State>> {
     let Some(process) = if_there(config, manager.process())? else {
         return Ok(None);
     };
+    let program = file(&*manager)?
+        .written()
+        .map(|written| PathBuf::from(&written.program));
     Ok(Some(State {
         manager: manager.name(),
+        program,
         installed: manager.file().exists(),
         running: process.activity != Activity::Stopped,
         pid: process.pid,

@@ -57,7 +57,7 @@ pub fn check(world: World, scheduled: bool) -> Check {
     };
     let looked = news(world, &request).and_then(|news| match news {
         News::Latest(latest) => survey(world, latest, &request.asked).map(Ok),
-        News::Unreachable { reason, retry_at } => Ok(Err(unreachable(reason, retry_at))),
+        News::Unreachable { reason, .. } => Ok(Err(reason)),
     });
     match looked {
         Ok(Ok(survey)) => {
@@ -96,13 +96,5 @@ pub fn check(world: World, scheduled: bool) -> Check {
                 error: Some(error),
             }
         }
-    }
-}
-
-/// Returns the sentence about a forge that cannot be asked now.
-pub(super) fn unreachable(reason: String, retry_at: Option<jiff::Timestamp>) -> String {
-    match retry_at {
-        Some(at) => format!("{reason}; it is not asked again before {at}"),
-        None => reason,
     }
 }

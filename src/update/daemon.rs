@@ -19,6 +19,8 @@ use crate::os::{interrupt, systemctl};
 use crate::release::version;
 use crate::service;
 
+/// The daemon's command.
+const HEPHD: &str = "hephd";
 /// How long one question to hephd may take.
 const ANSWER: Duration = Duration::from_secs(2);
 /// How often hephd is looked at while it settles.
@@ -55,7 +57,7 @@ impl Daemon {
 /// Returns how hephd stands; one that is not part of the installation counts as not there.
 pub(super) fn look(world: World, bin_dir: &BinDir) -> Result<Daemon> {
     let (socket, status) = answer(world, bin_dir)?;
-    let managed = is_installed(bin_dir) && is_managed(world)?;
+    let managed = is_installed(world, bin_dir) && is_managed(world, bin_dir)?;
     Ok(Daemon {
         managed,
         status,
@@ -70,20 +72,24 @@ pub(super) fn running(world: World, bin_dir: &BinDir) -> Result<Option<Version>>
     Ok(status.and_then(|status| version::in_output(&status.version)))
 }
 
-fn is_installed(bin_dir: &BinDir) -> bool {
-    bin_dir.path.join("hephd").exists()
+/// Returns whether hephd is part of the installation, also where its link has gone missing.
+fn is_installed(world: World, bin_dir: &BinDir) -> bool {
+    let in_slot = || world.slots().current().ok().flatten();
+    bin_dir.path.join(HEPHD).exists() || in_slot().is_some_and(|slot| slot.has(HEPHD))
 }
 
-/// Returns whether the service manager runs hephd.
-pub(super) fn is_managed(world: World) -> Result<bool> {
+/// Returns whether the service manager runs the hephd in `bin_dir`, by a service file that heph made: then a restart
+/// brings up what the switch points at.
+pub(super) fn is_managed(world: World, bin_dir: &BinDir) -> Result<bool> {
     let state = service::state(world.config, world.paths)?;
-    Ok(state.is_some_and(|state| state.running))
+    let ours = |program: PathBuf| program.ends_with(HEPHD) && bin_dir.holds(&program);
+    Ok(state.is_some_and(|state| state.running && state.program.is_some_and(ours)))
 }
 
 /// Returns the socket of hephd, and what it says there of itself.
 fn answer(world: World, bin_dir: &BinDir) -> Result<(PathBuf, Option<client::Status>)> {
     let socket = service::socket(world.config, world.paths)?;
-    let status = if is_installed(bin_dir) {
+    let status = if is_installed(world, bin_dir) {
         // A hephd that hangs is no reason not to update it.
         client::status(&socket, ANSWER).unwrap_or_default()
     } else {

@@ -51,7 +51,7 @@ use crate::release::{Release, Tag};
 pub use check::{Check, Finding, check};
 pub use clean::{Cleaned, clean};
 use history::Action;
-use journal::{Aim, Place};
+use journal::{Aim, Journal, Place};
 use report::{Outcome, Report};
 pub use rollback::rollback;
 pub use survey::{Survey, survey};
@@ -131,7 +131,12 @@ pub fn apply(world: World, request: &Request) -> Report {
     }
     with_lock(world, &mut report, |report| {
         if let Err(error) = straight_line(world, request, &run, report) {
-            report.fail(error);
+            report.fail(
+                match interrupt::requested() && matches!(Journal::load(world.paths), Ok(None)) {
+                    true => Fault::new("interrupted; nothing was changed").into(),
+                    false => error,
+                },
+            );
         }
         record(world, &run, report);
     });
@@ -151,10 +156,12 @@ fn straight_line(world: World, request: &Request, run: &Run, report: &mut Report
     };
     let release = match decision {
         Decision::UpToDate(reason) => {
+            mend(world, report);
             report.end(Outcome::UpToDate, reason);
             return Ok(());
         }
         Decision::Skipped(reason) => {
+            mend(world, report);
             report.end(Outcome::Skipped, reason);
             return Ok(());
         }
@@ -185,7 +192,7 @@ fn straight_line(world: World, request: &Request, run: &Run, report: &mut Report
             }
             (false, Some(status)) => {
                 format!(
-                    "hephd {} runs, but no service manager runs it: restart it yourself",
+                    "hephd {} runs, but not as a service of this installation: restart it yourself",
                     status.version
                 )
             }
@@ -207,8 +214,8 @@ fn straight_line(world: World, request: &Request, run: &Run, report: &mut Report
 fn choose(world: World, request: &Request, report: &mut Report) -> Result<Option<Decision>> {
     let latest = match report.step("fetch", || survey::news(world, request))? {
         News::Latest(latest) => latest,
-        News::Unreachable { reason, retry_at } => {
-            report.end(Outcome::Unreachable, check::unreachable(reason, retry_at));
+        News::Unreachable { reason, .. } => {
+            report.end(Outcome::Unreachable, reason);
             return Ok(None);
         }
     };
@@ -225,6 +232,23 @@ fn choose(world: World, request: &Request, report: &mut Report) -> Result<Option
         _ => survey.installed,
     };
     Ok(Some(survey.decision))
+}
+
+/// Puts links back where a plain `cargo install`, or a hand, has replaced or removed them since the last update.
+fn mend(world: World, report: &mut Report) {
+    let slots = world.slots();
+    if !matches!(slots.current(), Ok(Some(_))) {
+        return;
+    }
+    let mended = world.bin_dir().and_then(|bin_dir| {
+        match bin_dir.adopt(&world.config.self_update, &slots)? {
+            Some(slot) => bin_dir.check(&slot).and_then(|()| bin_dir.relink(&slot)),
+            None => Ok(()),
+        }
+    });
+    if let Err(error) = mended {
+        report.note(format!("cannot mend the links: {}", one_line(&error)));
+    }
 }
 
 /// hephd still runs an older release than the one installed: restart it, and go back to the slot it runs if that fails.

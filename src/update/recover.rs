@@ -18,9 +18,7 @@ use crate::error::one_line;
 pub(super) fn unfinished(world: World, report: &mut Report) -> Result<()> {
     let start = Instant::now();
     if let Some(journal) = Journal::load(world.paths)? {
-        let sentence = end(world, journal)?;
-        (world.say)(&sentence);
-        report.note(sentence);
+        report.note(end(world, journal)?);
     }
     for name in world.slots().sweep()? {
         report.note(format!("removed the unfinished slot {name}"));

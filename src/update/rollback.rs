@@ -31,8 +31,8 @@ fn straight_line(world: World, to: Option<&Version>, run: &Run, report: &mut Rep
     recover::unfinished(world, report)?;
     let slots = world.slots();
     let nothing = || {
-        Fault::new("no release in a slot is in use")
-            .hint("`heph self-update apply` installs the newest")
+        Fault::new("heph has not updated anything yet, so there is nothing to go back to")
+            .hint("`heph self-update apply --to VERSION` installs a release by name")
     };
     let current = slots.current()?.ok_or_else(nothing)?;
     report.from = Some(current.manifest.version.clone());

@@ -43,7 +43,7 @@ pub fn survey(world: World, latest: Option<Release>, asked: &Asked) -> Result<Su
     let running = daemon::running(world, &bin_dir)?;
     // Nothing follows from a hephd that runs what is installed, so the service manager, slower to ask than all else
     // here, is asked about others only.
-    let ours = running.is_none() || running == installed || daemon::is_managed(world)?;
+    let ours = running.is_none() || running == installed || daemon::is_managed(world, &bin_dir)?;
     let quarantine = Quarantine::load(world.paths)?.versions();
     let decision = decide(&Situation {
         installed: installed.as_ref(),

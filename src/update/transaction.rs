@@ -63,6 +63,7 @@ pub(super) fn carry_out(world: World, run: &Run, plan: Plan, report: &mut Report
     report.step("journal", || journal.open(world.paths))?;
     let start = Instant::now();
     let switched = switch(world, &plan.to);
+    let took = start.elapsed();
     report.took("switch", start);
     if let Err(error) = switched {
         // Links to commands that the new release lacks may be gone already.
@@ -75,11 +76,10 @@ pub(super) fn carry_out(world: World, run: &Run, plan: Plan, report: &mut Report
             journal.to.version
         )));
     }
-    (world.say)(&format!(
-        "switched to {} in {:.1} ms",
-        journal.to.version,
-        start.elapsed().as_secs_f64() * 1e3
-    ));
+    if journal.aim != Aim::Restart {
+        let ms = took.as_secs_f64() * 1e3;
+        (world.say)(&format!("switched to {} in {ms:.1} ms", journal.to.version));
+    }
     finish(world, journal, report)
 }
 
@@ -131,7 +131,6 @@ fn healthy(
         // Going back by hand, past a migration of the store.
         daemon::stop(world, slot).map_err(|error| one_line(&error))?;
         if let Some(sentence) = store::make_readable(world, slot, path, None)? {
-            (world.say)(&sentence);
             report.note(sentence);
         }
     }
@@ -266,7 +265,6 @@ fn revive(world: World, journal: &Journal, old: &Slot, report: &mut Report) -> R
         // The new hephd must not write while the old one's store is looked at.
         daemon::stop(world, old).map_err(|error| one_line(&error))?;
         if let Some(sentence) = store::make_readable(world, old, path, journal.backup.as_deref())? {
-            (world.say)(&sentence);
             report.note(sentence);
         }
     }

@@ -78,7 +78,7 @@ pub struct Forge {
     shared: Arc<Shared>,
     acceptor: Option<JoinHandle<()>>,
     /// Holds the bare repositories.
-    folder: tempfile::TempDir,
+    _folder: Option<tempfile::TempDir>,
 }
 
 #[derive(Debug)]
@@ -101,10 +101,22 @@ impl Forge {
     /// Starts a forge of this kind on a free port.
     pub fn speaking(speaks: Speaks) -> Forge {
         let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().to_owned();
+        let mut forge = Forge::listening(speaks, root);
+        forge._folder = Some(folder);
+        forge
+    }
+
+    /// Starts a Forgejo with its repositories in the folder `root`, which somebody else removes.
+    pub fn serving(root: &std::path::Path) -> Forge {
+        Forge::listening(Speaks::Forgejo, root.to_owned())
+    }
+
+    fn listening(speaks: Speaks, git_root: PathBuf) -> Forge {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let shared = Arc::new(Shared {
             speaks,
-            git_root: folder.path().to_owned(),
+            git_root,
             ending: AtomicBool::new(false),
             releases: Mutex::default(),
             scripts: Mutex::default(),
@@ -118,7 +130,7 @@ impl Forge {
                 move || accept(&listener, &shared)
             })),
             shared,
-            folder,
+            _folder: None,
         }
     }
 
@@ -179,7 +191,7 @@ impl Forge {
 
     /// Returns the bare repository of `project`, which is made if it is not there; git reaches it with and without `.git`.
     pub fn bare(&self, project: &str) -> PathBuf {
-        let bare = self.folder.path().join(format!("{project}.git"));
+        let bare = self.shared.git_root.join(format!("{project}.git"));
         if !bare.exists() {
             std::fs::create_dir_all(&bare).unwrap();
             git(

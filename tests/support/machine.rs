@@ -32,7 +32,6 @@ pub struct Workshop {
     folder: PathBuf,
     /// One machine at a time has the forge.
     turn: Mutex<()>,
-    _scratch: tempfile::TempDir,
 }
 
 impl Workshop {
@@ -40,14 +39,16 @@ impl Workshop {
     pub fn open(folder: &Path) -> &'static Workshop {
         static WORKSHOP: OnceLock<Workshop> = OnceLock::new();
         WORKSHOP.get_or_init(|| {
-            let scratch = tempfile::tempdir().unwrap();
+            // A static is never dropped, so what an earlier program of tests left goes now.
+            let scratch = folder.join("scratch");
+            drop(fs::remove_dir_all(&scratch));
+            fs::create_dir_all(scratch.join("git")).unwrap();
             let workshop = Workshop {
-                forge: Forge::start(),
-                releases: Releases::new(&scratch.path().join("work")),
+                forge: Forge::serving(&scratch.join("git")),
+                releases: Releases::new(&scratch.join("work")),
                 tagged: Mutex::default(),
                 folder: folder.to_owned(),
                 turn: Mutex::default(),
-                _scratch: scratch,
             };
             workshop.prepare_cargo();
             workshop

@@ -331,3 +331,65 @@ fn a_run_killed_while_hephd_settles_is_finished_by_the_next() {
         .exits(0)
         .says("updated");
 }
+
+#[test]
+fn a_service_file_made_by_hand_is_left_alone_and_so_is_the_hephd_that_it_runs() {
+    let machine = machine();
+    let unit = machine.home.join(".config/systemd/user/heph.service");
+    let generated = fs::read_to_string(&unit).unwrap();
+    let by_hand: String = generated
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    fs::write(&unit, &by_hand).unwrap();
+    publish_new();
+    machine
+        .heph(&["self-update", "apply"])
+        .exits(0)
+        .says("updated")
+        .says("not as a service of this installation");
+    assert_eq!(machine.one_release(), NEW);
+    assert_eq!(machine.running().as_deref(), Some(OLD), "it serves on");
+    assert_eq!(machine.titles(), ["kept"]);
+    assert_eq!(fs::read_to_string(&unit).unwrap(), by_hand);
+    assert!(machine.quarantined().is_empty());
+}
+
+#[test]
+fn links_that_went_missing_are_back_after_a_run_that_has_nothing_to_install() {
+    let machine = machine();
+    publish_new();
+    machine.heph(&["self-update", "apply"]).exits(0);
+    fs::remove_file(machine.bin_dir().join("hephd")).unwrap();
+    machine
+        .heph(&["self-update", "apply"])
+        .exits(0)
+        .says("up to date");
+    machine.assert_serves(NEW, &["kept"]);
+    // A plain `cargo install` of the same release, too.
+    let link = machine.bin_dir().join("heph");
+    fs::remove_file(&link).unwrap();
+    fs::copy(machine.slot(NEW).join("bin/heph"), &link).unwrap();
+    machine.heph(&["self-update", "apply"]).exits(0);
+    assert!(link.is_symlink());
+    machine.assert_serves(NEW, &["kept"]);
+}
+
+#[test]
+fn settings_of_another_installation_do_not_take_this_one_away() {
+    let machine = machine();
+    publish_new();
+    machine.heph(&["self-update", "apply"]).exits(0);
+    let other = machine.home.join("tool.toml");
+    let repository = workshop().forge.repository();
+    let text = format!("[self-update]\nrepository = \"{repository}\"\npackages = [\"tool\"]\n");
+    fs::write(&other, text).unwrap();
+    let other = other.to_str().unwrap();
+    machine
+        .heph(&["--config", other, "self-update", "apply"])
+        .exits(2)
+        .says("holds an installation of heph")
+        .says("XDG_DATA_HOME");
+    machine.assert_serves(NEW, &["kept"]);
+}

@@ -5,7 +5,8 @@ use serde_json::json;
 
 use crate::cli::Context;
 use crate::error::Exit;
-use crate::update::history;
+use crate::update::history::{self, Action};
+use crate::update::report::Outcome;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -31,13 +32,23 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
         let version = |version: Option<semver::Version>| {
             version.map_or_else(|| "-".to_owned(), |version| version.to_string())
         };
+        // The arrow shows the way that was gone: back, where an update was not healthy.
+        let back = run.outcome == Outcome::RolledBack && run.action != Action::Rollback;
+        let (from, to) = if back {
+            (run.to, run.from)
+        } else {
+            (run.from, run.to)
+        };
         let mut line = format!(
             "{}  {:<11}  {} → {}",
             run.ended_at.strftime("%Y-%m-%d %H:%M:%SZ"),
             run.outcome.name(),
-            version(run.from),
-            version(run.to)
+            version(from),
+            version(to)
         );
+        if run.action == Action::Rollback {
+            line.push_str("  by hand");
+        }
         if let Some(reason) = run.reason {
             line.push_str("  ");
             line.push_str(&reason);

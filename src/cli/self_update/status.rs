@@ -8,11 +8,13 @@ use super::{size, told};
 use crate::cli::Context;
 use crate::error::{Exit, one_line};
 use crate::install::slots::Slots;
-use crate::os::files;
+use crate::os::{files, lock};
+use crate::paths::Paths;
 use crate::release::decide::{Asked, Decision};
 use crate::release::feed::Feed;
 use crate::schedule;
 use crate::update::history;
+use crate::update::journal::Journal;
 use crate::update::quarantine::Quarantine;
 use crate::update::{self, Survey};
 
@@ -32,6 +34,8 @@ struct Facts {
     last_error: Option<String>,
     slots: Vec<(String, u64, bool)>,
     quarantine: Quarantine,
+    /// The version that an interrupted run was on the way to.
+    unfinished: Option<String>,
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
@@ -74,7 +78,15 @@ fn gather(context: &Context) -> Result<Facts> {
             })
             .collect(),
         quarantine: Quarantine::load(paths)?,
+        unfinished: Journal::load(paths)?
+            .filter(|_| !under_way(paths))
+            .map(|journal| journal.to.version.to_string()),
     })
+}
+
+/// Returns whether a run holds the lock just now: then its journal is no sign of an interruption.
+fn under_way(paths: &Paths) -> bool {
+    matches!(lock::try_exclusive(&paths.lock()), Ok(None))
 }
 
 /// Returns the one sentence that says why this machine is not on the latest release; `None` where it is.
@@ -122,7 +134,7 @@ fn object(facts: &Facts) -> Value {
         "cadence": facts.timer.as_ref().map(|timer| &timer.cadence),
         "notify_only": facts.timer.as_ref().map(|timer| timer.notify_only),
         "next_run": facts.timer.as_ref().and_then(|timer| timer.next),
-        "last_run": facts.timer.as_ref().and_then(|timer| timer.last).or(facts.last.as_ref().map(|run| run.started_at)),
+        "last_run": facts.last.as_ref().map(|run| run.started_at),
         "last_outcome": facts.last.as_ref().map(|run| run.outcome),
         "last_reason": facts.last.as_ref().and_then(|run| run.reason.as_ref()),
         "last_check": facts.last_success,
@@ -134,6 +146,7 @@ fn object(facts: &Facts) -> Value {
             json!({ "name": name, "size": size, "current": current })
         }).collect::<Vec<_>>(),
         "quarantine": facts.quarantine.releases,
+        "unfinished": facts.unfinished,
     })
 }
 
@@ -196,6 +209,11 @@ fn tell(context: &Context, facts: &Facts) {
     for (index, entry) in facts.quarantine.releases.iter().enumerate() {
         let title = if index == 0 { "quarantine" } else { "" };
         ui.say(format!("{title:<11}{}  {}", entry.version, entry.reason));
+    }
+    if let Some(version) = &facts.unfinished {
+        ui.say(format!(
+            "unfinished an update to {version} was interrupted; the next run, or `heph self-update apply`, ends it"
+        ));
     }
     if let Some(why) = why(facts) {
         ui.say(format!("not latest {why}"));

@@ -79,7 +79,9 @@ fn sentence(report: &Report) -> String {
         Outcome::Updated => format!("updated {from} → {to}"),
         Outcome::Restarted => format!("hephd restarted as {to}"),
         Outcome::UpToDate => format!("up to date at {from}"),
-        Outcome::RolledBack => format!("rolled back: {from} → {to}"),
+        // Back because the new release was not healthy, or because a person asked for it.
+        Outcome::RolledBack if report.reason.is_some() => format!("rolled back to {from}"),
+        Outcome::RolledBack => format!("rolled back to {to}"),
         Outcome::Skipped => "skipped".to_owned(),
         Outcome::Busy => "busy".to_owned(),
         Outcome::Unreachable => "unreachable".to_owned(),

@@ -245,15 +245,19 @@ fn links(context: &Context) -> Row {
     let paths = &context.paths;
     let bin_dir = match BinDir::find(&context.config.self_update, paths) {
         Ok(bin_dir) => bin_dir,
-        Err(error) => return rows::links(Err(told(error)), &[]),
+        Err(error) => return rows::links(Err(told(error)), &[], false),
     };
+    let mut obstructed = false;
     let problems = match Slots::new(paths).current() {
-        Ok(Some(slot)) => bin_dir.problems(&slot),
+        Ok(Some(slot)) => {
+            obstructed = bin_dir.is_obstructed(&slot);
+            bin_dir.problems(&slot)
+        }
         // Nothing was updated yet: the first update makes the links, from the files that are there.
         Ok(None) => Vec::new(),
         Err(error) => vec![one_line(&error)],
     };
-    rows::links(Ok(&bin_dir.path), &problems)
+    rows::links(Ok(&bin_dir.path), &problems, obstructed)
 }
 
 /// Returns what `error` says, and the remedy it carries.

@@ -12,7 +12,7 @@ use super::row::Row;
 use super::rows;
 use crate::cli::Context;
 use crate::cli::self_update::enable;
-use crate::error::one_line;
+use crate::error::{Fault, one_line};
 use crate::install::links::BinDir;
 use crate::install::verify;
 use crate::os::launchctl::Agent;
@@ -21,6 +21,7 @@ use crate::paths::Paths;
 use crate::schedule::job::{Environment, Job};
 use crate::schedule::{self, Scheduler, launchd};
 use crate::service;
+use crate::update::journal::Journal;
 use crate::update::quarantine::Quarantine;
 
 /// The variables that launchd gives each of its jobs.
@@ -83,10 +84,37 @@ pub fn look(context: &Context) -> Vec<Row> {
             "move that file away; what it forbids may be tried again then",
         ),
     });
-    rows.push(rows::daemon(
-        service::state(config, paths).map_err(|error| one_line(&error)),
-    ));
+    rows.push(journal(paths));
+    let state = service::state(config, paths).map_err(|error| one_line(&error));
+    let program = state
+        .as_ref()
+        .ok()
+        .and_then(|state| state.as_ref()?.program.clone());
+    let bin_dir = BinDir::find(&config.self_update, paths);
+    let ours =
+        matches!((bin_dir, program), (Ok(bin_dir), Some(program)) if bin_dir.holds(&program));
+    rows.push(rows::daemon(state, ours));
     rows
+}
+
+/// Returns the row about what an interrupted run may have left.
+fn journal(paths: &Paths) -> Row {
+    match Journal::load(paths) {
+        Ok(None) => Row::ok("journal", "no run is unfinished"),
+        Ok(Some(journal)) => Row::warning(
+            "journal",
+            format!(
+                "an update to {} is under way or was interrupted",
+                journal.to.version
+            ),
+            "the next run ends it; so does `heph self-update apply`",
+        ),
+        Err(error) => Row::problem(
+            "journal",
+            one_line(&error),
+            Fault::hint_of(&error).unwrap_or("`heph self-update apply`"),
+        ),
+    }
 }
 
 /// Returns what runs when, in words.

@@ -279,8 +279,18 @@ pub fn cron(runs: bool) -> Row {
 }
 
 /// Returns the row about hephd: whether an update will restart it.
-pub fn daemon(state: Result<Option<service::State>, String>) -> Row {
+///
+/// `ours`: whether its service file was made by heph and names the hephd in bin-dir.
+pub fn daemon(state: Result<Option<service::State>, String>, ours: bool) -> Row {
     match state {
+        Ok(Some(state)) if state.running && !ours => Row::warning(
+            "hephd",
+            format!(
+                "{} runs it by a service file that starts another hephd or was made by hand, so an update does not restart it",
+                state.manager
+            ),
+            "move that file away, then `heph daemon start`",
+        ),
         Ok(Some(state)) if state.running => Row::ok(
             "hephd",
             format!("{} runs it, and an update restarts it", state.manager),
@@ -294,7 +304,13 @@ pub fn daemon(state: Result<Option<service::State>, String>) -> Row {
 }
 
 /// Returns the row about the links in bin-dir.
-pub fn links(bin_dir: Result<&Path, (String, Option<String>)>, problems: &[String]) -> Row {
+///
+/// `obstructed`: whether something foreign stands in the way, which no run can mend.
+pub fn links(
+    bin_dir: Result<&Path, (String, Option<String>)>,
+    problems: &[String],
+    obstructed: bool,
+) -> Row {
     match bin_dir {
         Err((why, hint)) => Row::problem(
             "links",
@@ -306,10 +322,15 @@ pub fn links(bin_dir: Result<&Path, (String, Option<String>)>, problems: &[Strin
             "links",
             format!("the commands in '{}' are intact", folder.display()),
         ),
-        Ok(_) => Row::problem(
+        Ok(_) if obstructed => Row::problem(
             "links",
             problems.join("\n"),
-            "`heph self-update apply` repairs links; a foreign file there has to be moved away first",
+            "move the foreign file away, then `heph self-update apply`",
+        ),
+        Ok(_) => Row::warning(
+            "links",
+            problems.join("\n"),
+            "the next run repairs them; so does `heph self-update apply`",
         ),
     }
 }

@@ -268,15 +268,15 @@ fn what_shows_only_after_logout_or_never_is_told() {
 
 #[test]
 fn commands_that_are_not_the_installed_ones_are_told() {
-    expect(&links(Ok(path("/b")), &[]), Fine, "'/b'", "");
+    expect(&links(Ok(path("/b")), &[], false), Fine, "'/b'", "");
     expect(
-        &links(Ok(path("/b")), &["'/b/heph' is foreign".into()]),
+        &links(Ok(path("/b")), &["'/b/heph' is foreign".into()], true),
         Problem,
         "foreign",
         "apply",
     );
     expect(
-        &links(Err(("dpkg's".into(), None)), &[]),
+        &links(Err(("dpkg's".into(), None)), &[], false),
         Problem,
         "dpkg",
         "bin-dir",
@@ -316,10 +316,27 @@ fn quarantine_and_daemon_are_told() {
             installed,
             running,
             pid: None,
+            program: None,
         }))
     };
-    expect(&daemon(state(true, true)), Fine, "systemd runs it", "");
-    expect(&daemon(state(true, false)), Fine, "stopped", "");
-    expect(&daemon(Ok(None)), Fine, "not a service", "");
-    expect(&daemon(Err("odd".into())), Warning, "odd", "daemon status");
+    expect(
+        &daemon(state(true, true), true),
+        Fine,
+        "systemd runs it",
+        "",
+    );
+    expect(
+        &daemon(state(true, true), false),
+        Warning,
+        "another hephd or was made by hand",
+        "daemon start",
+    );
+    expect(&daemon(state(true, false), true), Fine, "stopped", "");
+    expect(&daemon(Ok(None), false), Fine, "not a service", "");
+    expect(
+        &daemon(Err("odd".into()), false),
+        Warning,
+        "odd",
+        "daemon status",
+    );
 }
