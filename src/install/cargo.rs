@@ -15,6 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Error, Result, ensure};
 
 use super::alias::Alias;
+use super::kept::{self, Sources};
 use super::slots::is_command_name;
 use super::toolchain::{self, Variables};
 use super::trouble::{self, Trouble};
@@ -96,12 +97,37 @@ impl Cargo {
     /// The build failed, took longer than two hours or was interrupted, or what it left is not what was ordered. A
     /// failed build says what [`Trouble`] it is in.
     pub fn install(&self, order: &Order, progress: &Progress) -> Result<Built> {
+        let sources = self.build(order, progress)?;
+        if !sources.fresh.is_empty() {
+            // A build that was killed left them; see `kept`.
+            kept::forget(order.build, &sources.packages)?;
+            if !self.build_again(order, progress)?.fresh.is_empty() {
+                // This cargo keeps them where heph does not find them.
+                files::remove_tree_if_there(order.build)?;
+                self.build_again(order, progress)?;
+            }
+        }
+        kept::forget(order.build, &sources.packages)?;
+        inspect(order)
+    }
+
+    /// Builds once more, from an empty root.
+    fn build_again(&self, order: &Order, progress: &Progress) -> Result<Sources> {
+        files::remove_tree_if_there(order.root)?;
+        files::create_private_dir(order.root)?;
+        self.build(order, progress)
+    }
+
+    /// Builds and installs, and returns what the build was made of.
+    fn build(&self, order: &Order, progress: &Progress) -> Result<Sources> {
         files::create_private_dir(order.build)?;
         let arguments = arguments(order)?;
         let build = Alias::of(order.build)?;
+        let messages = kept::messages(order.build);
         let run = self
             .run(order.build, &order.root.join("bin"), build.path(), progress)
             .args(arguments)
+            .stdout(&messages)
             .limit(LIMIT)
             .interruptible();
         let run = match progress {
@@ -119,7 +145,7 @@ impl Cargo {
         if !output.status.success() {
             return Err(failure(order, progress, &describe(output.status)));
         }
-        inspect(order)
+        kept::sources(&messages)
     }
 }
 
@@ -146,6 +172,8 @@ fn arguments(order: &Order) -> Result<Vec<OsString>> {
     let mut arguments = vec![
         OsString::from("install"),
         OsString::from("--locked"),
+        // What was compiled and what was kept from before; for people, all stays as it is.
+        OsString::from("--message-format=json-render-diagnostics"),
         valued("--git=", order.url.as_ref()),
         valued("--tag=", order.tag.as_str().as_ref()),
         valued("--root=", order.root.as_ref()),
@@ -283,6 +311,7 @@ mod tests {
             [
                 "install",
                 "--locked",
+                "--message-format=json-render-diagnostics",
                 "--git=--offline",
                 "--tag=--config=1.0.0",
                 "--root=/home/ü %&'\"/versions/1.0.0",

@@ -10,6 +10,7 @@ pub mod verify;
 mod adopt;
 pub(crate) mod alias;
 mod identity;
+mod kept;
 mod locate;
 mod manifest;
 mod record;
@@ -192,17 +193,9 @@ fn enough_space(folder: &Path, needed: u64, what: &str) -> Result<()> {
     .into())
 }
 
-/// Empties the build folder where it is larger than `limit` bytes. Returns how many bytes that freed.
-///
-/// All of it goes, since what is in it is worth little in part: cargo cannot tell which files the next release needs.
+/// Removes the build folder if it has more than `limit` bytes, and returns how many were freed.
 pub fn trim_build(paths: &Paths, limit: u64) -> Result<u64> {
-    let build = paths.build();
-    let size = files::tree_size(&build);
-    if size <= limit {
-        return Ok(0);
-    }
-    files::remove_tree_if_there(&build)?;
-    Ok(size)
+    kept::trim(&paths.build(), limit)
 }
 
 /// A folder that is going to be a slot, and is removed unless it becomes one.

@@ -28,6 +28,7 @@ pub struct Run {
     limit: Duration,
     input: Vec<u8>,
     log: Option<PathBuf>,
+    stdout: Option<PathBuf>,
     show: bool,
     interruptible: bool,
 }
@@ -74,6 +75,7 @@ impl Run {
             limit: Duration::from_secs(60),
             input: Vec::new(),
             log: None,
+            stdout: None,
             show: false,
             interruptible: false,
         }
@@ -134,6 +136,12 @@ impl Run {
         self
     }
 
+    /// Sends standard output to the file `file`, which is made or emptied, wherever standard error goes.
+    pub fn stdout(mut self, file: impl Into<PathBuf>) -> Run {
+        self.stdout = Some(file.into());
+        self
+    }
+
     /// Lets both output streams through to this process's standard error (never to standard output, which may be JSON).
     pub fn show(mut self) -> Run {
         self.show = true;
@@ -170,6 +178,11 @@ impl Run {
                 .stderr(Stdio::inherit());
         } else {
             self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        }
+        if let Some(path) = &self.stdout {
+            let file = File::create(path)
+                .with_context(|| format!("cannot make the file '{}'", path.display()))?;
+            self.command.stdout(file);
         }
         let mut child = self
             .command

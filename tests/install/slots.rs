@@ -233,7 +233,7 @@ fn a_current_that_is_not_heph_s_is_an_error_and_stays() {
         symlink(target, &current).unwrap();
         assert!(slots.current().is_err(), "{target}");
         assert!(
-            slots.remove(&slot).is_err() && slots.sweep().is_err(),
+            slots.remove(&slot).is_err() && slots.sweep().unwrap().is_empty(),
             "{target}"
         );
         assert_eq!(fs::read_link(&current).unwrap(), Path::new(target));

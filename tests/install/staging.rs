@@ -380,3 +380,63 @@ fn the_build_folder_is_emptied_only_above_its_bound() {
     assert_eq!(trim_build(&home.paths, 999).unwrap(), 1000);
     assert!(!home.paths.build().exists());
 }
+
+/// Publishes a `tool` that says its version and a word, which comes from a package beside it whose version never changes.
+fn publish_with_a_part(repository: &Repository, version: &str, word: &str) -> Release {
+    repository.write(
+        "Cargo.toml",
+        "[workspace]\nresolver = \"3\"\nmembers = [\"tool\", \"part\"]\n",
+    );
+    repository.write(
+        "part/Cargo.toml",
+        "[package]\nname = \"part\"\nversion = \"0.1.0\"\nedition = \"2024\"\n",
+    );
+    repository.write(
+        "part/src/lib.rs",
+        &format!("pub const WORD: &str = {word:?};\n"),
+    );
+    repository.write(
+        "tool/Cargo.toml",
+        &format!(
+            "[package]\nname = \"tool\"\nversion = \"{version}\"\nedition = \"2024\"\n\
+             [dependencies]\npart = {{ path = \"../part\" }}\n"
+        ),
+    );
+    repository.write(
+        "tool/src/main.rs",
+        "fn main() { println!(\"tool {} {}\", env!(\"CARGO_PKG_VERSION\"), part::WORD); }\n",
+    );
+    repository.write(
+        "Cargo.lock",
+        &format!(
+            "version = 4\n\n[[package]]\nname = \"part\"\nversion = \"0.1.0\"\n\n\
+             [[package]]\nname = \"tool\"\nversion = \"{version}\"\ndependencies = [\n \"part\",\n]\n"
+        ),
+    );
+    repository.release(version).0
+}
+
+#[test]
+fn a_part_that_changed_without_a_new_version_is_compiled_anew() {
+    let repository = Repository::new();
+    let home = home(&repository, &["tool"]);
+    let old = publish_with_a_part(&repository, "1.0.0", "old");
+    let slot = stage(&home, &old, false).unwrap();
+    assert_eq!(run(&slot.binary("tool")), "tool 1.0.0 old");
+    let new = publish_with_a_part(&repository, "1.0.1", "new");
+    let slot = stage(&home, &new, false).unwrap();
+    assert_eq!(run(&slot.binary("tool")), "tool 1.0.1 new");
+}
+
+#[test]
+fn a_fork_with_the_same_version_is_not_the_code_of_the_original() {
+    let original = Repository::new();
+    let mut home = home(&original, &["tool"]);
+    let release = publish_with_a_part(&original, "1.0.0", "original");
+    stage(&home, &release, false).unwrap();
+    let fork = Repository::new();
+    publish_with_a_part(&fork, "1.0.0", "fork");
+    home.settings.repository = fork.url();
+    let slot = stage(&home, &release, true).unwrap();
+    assert_eq!(run(&slot.binary("tool")), "tool 1.0.0 fork");
+}

@@ -42,6 +42,8 @@ impl Workshop {
             // A static is never dropped, so what an earlier program of tests left goes now.
             let scratch = folder.join("scratch");
             drop(fs::remove_dir_all(&scratch));
+            // An earlier forge may have had the same port, and cargo does not fetch a tag that it has.
+            drop(fs::remove_dir_all(folder.join("cargo-home/git")));
             fs::create_dir_all(scratch.join("git")).unwrap();
             let workshop = Workshop {
                 forge: Forge::serving(&scratch.join("git")),
@@ -98,9 +100,7 @@ impl Workshop {
 
     /// Returns a folder with what a plain `cargo install` of `version` leaves: `bin/` and cargo's records.
     fn plain_install(&self, version: &str) -> PathBuf {
-        let root = self
-            .folder
-            .join(format!("plain-{}-{version}", std::process::id()));
+        let root = self.folder.join("scratch/plain").join(version);
         if !root.join("bin/hephd").exists() {
             let mut cargo = Command::new(cargo());
             cargo.env_clear().envs(self.variables());
