@@ -267,14 +267,14 @@ fn an_interrupted_build_leaves_nothing_changed() {
         let mut command = machine.command(machine.bin_dir().join("heph"));
         // A build that takes long enough to be interrupted.
         command
-            .env("XDG_CACHE_HOME", machine.home.join("cold"))
+            .env("XDG_CACHE_HOME", machine.home.join(name))
             .args(["self-update", "apply", "--json"]);
         let child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let build = machine.home.join("cold/heph/build");
+        let build = machine.home.join(name).join("heph/build");
         wait_until("the build", || build.join("release").exists());
         signal(&child, name);
         let (code, report) = end(child);
