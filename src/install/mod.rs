@@ -40,6 +40,9 @@ pub const BUILD_SPACE: u64 = 500 << 20;
 /// How many bytes must be free where the slots are before a build starts.
 pub const SLOT_SPACE: u64 = 100 << 20;
 
+/// The package, and its command, that does the updating.
+const HEPH: &str = env!("CARGO_PKG_NAME");
+
 /// How the output of a delivery is shown.
 #[derive(Clone, Debug)]
 pub enum Progress {
@@ -117,6 +120,13 @@ pub fn stage_in(
         progress,
     )?;
     interrupt::check()?;
+    let keeps_heph = settings.packages.iter().any(|name| name == HEPH);
+    if keeps_heph && !built.binaries.iter().any(|name| name == HEPH) {
+        return Err(anyhow::Error::new(Unfit).context(format!(
+            "{} has no `{HEPH}`, without which nothing could be updated again",
+            release.tag.as_str()
+        )));
+    }
     let manifest = Manifest {
         schema: 1,
         version: release.version.clone(),

@@ -24,6 +24,19 @@ fn a_release_that_logs_without_end_is_rolled_back_and_the_next_one_installed() {
 }
 
 #[test]
+fn a_release_without_heph_would_be_the_last_one_and_is_refused() {
+    let scene = Scene::new();
+    scene.publish(NEW, None);
+    fs::remove_file(scene.release(NEW).join("heph")).unwrap();
+    scene
+        .apply()
+        .exits(1)
+        .complains(&format!("v{NEW} has no `heph`"));
+    scene.assert_serves(OLD);
+    assert_eq!(scene.quarantined(), [NEW]);
+}
+
+#[test]
 fn a_hook_that_starts_heph_again_does_not_go_on_for_ever() {
     let scene = Scene::new();
     let count = scene.home.path.join("count");

@@ -25,8 +25,9 @@ for word; do
     esac
 done
 mkdir -p "$root/bin" && cp "${0%/*}/releases/${tag#v}"/* "$root/bin/" || exit 1
+names=$(cd "$root/bin" && printf '"%s",' *)
 commit=0123456789012345678901234567890123456789
-echo "{\"installs\":{\"heph ${tag#v} (git+$url?tag=$tag#$commit)\":{\"bins\":[\"heph\",\"hephd\"]}}}" >"$root/.crates2.json"
+echo "{\"installs\":{\"heph ${tag#v} (git+$url?tag=$tag#$commit)\":{\"bins\":[${names%,}]}}}" >"$root/.crates2.json"
 "#;
 
 pub struct Scene {
