@@ -264,8 +264,14 @@ fn revive(world: World, journal: &Journal, old: &Slot, report: &mut Report) -> R
     if let Some(path) = &journal.store {
         // The new hephd must not write while the old one's store is looked at.
         daemon::stop(world, old).map_err(|error| one_line(&error))?;
-        if let Some(sentence) = store::make_readable(world, old, path, journal.backup.as_deref())? {
-            report.note(sentence);
+        match store::make_readable(world, old, path, journal.backup.as_deref()) {
+            Ok(None) => {}
+            Ok(Some(sentence)) => report.note(sentence),
+            Err(reason) => {
+                // It was this run that stopped it. The service manager goes on trying, and so may the next release.
+                drop(daemon::restart(world, old));
+                return Err(reason);
+            }
         }
     }
     daemon::restart(world, old).map_err(|error| one_line(&error))?;

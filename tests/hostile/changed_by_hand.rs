@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::scene::{NEW, OLD, Scene};
+use crate::scene::{NEW, OLD, Scene, executable};
 
 #[test]
 fn a_release_that_takes_the_way_back_with_it_does_not_stop_the_next_release() {
@@ -54,4 +54,34 @@ fn a_current_that_points_elsewhere_is_put_right_as_the_hint_says() {
         assert!(fs::read_link(&current).unwrap().starts_with("versions"));
         scene.assert_serves(NEW);
     }
+}
+
+#[test]
+fn a_hephd_that_cannot_come_back_is_started_by_the_next_good_release() {
+    let scene = Scene::new();
+    scene.publish("9.9.0", Some("exit 1"));
+    // Adopted already, and then damaged: nothing to go back to that works.
+    scene.apply().exits(3);
+    let hephd = scene.slot(OLD).join("bin/hephd");
+    let size = fs::metadata(&hephd).unwrap().len();
+    fs::remove_file(&hephd).unwrap();
+    executable(&hephd, &vec![0; usize::try_from(size).unwrap()]);
+    scene.publish("9.8.9", Some("exit 1"));
+    scene.apply().exits(1).complains("not healthy either");
+
+    scene.publish_new();
+    scene.apply().exits(0);
+    scene.assert_serves(NEW);
+}
+
+#[test]
+fn a_folder_that_cannot_be_judged_stops_nothing() {
+    let scene = Scene::new();
+    let strange = scene.slot("1.2.3").join("release.json");
+    fs::create_dir_all(&strange).unwrap();
+    scene.publish_new();
+    scene.apply().exits(0);
+    scene.heph(&["self-update", "status"]).exits(0);
+    scene.assert_serves(NEW);
+    assert!(strange.exists());
 }
