@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use semver::Version;
 
 pub use super::manifest::{Binary, Delivery, Manifest, is_command_name};
-use crate::error::Fault;
+use crate::error::{Fault, one_line};
 use crate::os::files;
 use crate::paths::Paths;
 
@@ -304,8 +304,11 @@ impl Slots {
                 return Err(error).with_context(|| format!("cannot look at '{}'", path.display()));
             }
         }
-        let Some(text) = files::read_if_there(&path.join(MANIFEST), MANIFEST_LIMIT)? else {
-            return Ok(Found::Incomplete(format!("it has no {MANIFEST}")));
+        let text = match files::read_if_there(&path.join(MANIFEST), MANIFEST_LIMIT) {
+            Ok(Some(text)) => text,
+            Ok(None) => return Ok(Found::Incomplete(format!("it has no {MANIFEST}"))),
+            // Another user's file, perhaps.
+            Err(error) => return Ok(Found::Foreign(one_line(&error))),
         };
         let manifest = match Manifest::read(&text) {
             Ok(Some(manifest)) => manifest,
