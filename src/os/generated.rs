@@ -169,7 +169,7 @@ pub fn remove(path: &Path, force: bool) -> Result<bool> {
 
 fn hand_made(path: &Path) -> Fault {
     Fault::new(format!("'{}' was not made by heph", path.display()))
-        .hint("keep a copy if you need it, then run the command again with --force")
+        .hint("keep a copy if you need it; `heph self-update enable --force` replaces it, `disable --force` removes it")
 }
 
 #[cfg(test)]

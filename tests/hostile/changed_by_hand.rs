@@ -85,3 +85,23 @@ fn a_folder_that_cannot_be_judged_stops_nothing() {
     scene.assert_serves(NEW);
     assert!(strange.exists());
 }
+
+#[test]
+fn a_timer_edited_by_hand_still_updates() {
+    let scene = Scene::new();
+    scene.heph(&["self-update", "enable"]).exits(0);
+    let timer = scene
+        .home
+        .path
+        .join(".config/systemd/user/heph-self-update.timer");
+    fs::write(&timer, "[Timer]\nOnCalendar=daily\n").unwrap();
+    scene.publish_new();
+    scene
+        .heph(&["self-update", "apply", "--scheduled"])
+        .exits(0);
+    scene.assert_serves(NEW);
+    scene
+        .heph(&["self-update", "status"])
+        .exits(1)
+        .complains("`heph self-update enable --force`");
+}
