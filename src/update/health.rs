@@ -24,7 +24,7 @@ pub enum Verdict {
     Unhealthy(String),
 }
 
-/// Judges `observations`, in order of time, of a hephd that should be `expected`.
+/// Judges `observations`, in order of time, of a hephd that should be `expected`, by semver precedence.
 ///
 /// One death is enough to be unhealthy: a service manager hides a daemon that dies every few seconds behind restarts, so
 /// a change of process within the settle time counts as a death, as does silence after an answer.
@@ -38,7 +38,7 @@ pub fn judge(
     for observation in observations {
         let at = observation.at;
         match (&observation.answer, first) {
-            (Some((version, _)), _) if version != expected => {
+            (Some((version, _)), _) if version.cmp_precedence(expected).is_ne() => {
                 return Verdict::Unhealthy(format!(
                     "hephd answers as {version}, not as {expected}"
                 ));
@@ -122,7 +122,9 @@ mod tests {
     }
 
     #[test]
-    fn build_metadata_and_pre_release_must_match_too() {
+    fn a_pre_release_must_match_and_build_metadata_need_not() {
+        let built = Some(("1.1.0+build.5", 7));
+        assert_eq!(seen(&[(0, built), (10, built)]), Verdict::Healthy);
         unhealthy_because(
             seen(&[(0, Some(("1.1.0-rc.1", 7)))]),
             "answers as 1.1.0-rc.1",
