@@ -1,8 +1,10 @@
 //! Releases, hooks and service managers that misbehave.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixListener;
 use std::process::Stdio;
+use std::thread;
 
 use crate::scene::{NEW, OLD, Scene, executable};
 
@@ -94,4 +96,28 @@ fn a_service_manager_that_goes_away_with_hephd_is_no_fault_of_the_release() {
     assert!(said.contains("the next run finishes it"), "{said}");
     assert!(scene.quarantined().is_empty());
     assert!(scene.state().join("journal.json").exists());
+}
+
+#[test]
+fn whatever_answers_on_the_socket_cannot_steer_the_terminal() {
+    let scene = Scene::new();
+    scene.heph(&["daemon", "stop"]).exits(0);
+    let folder = scene.manager.runtime_dir().join("heph");
+    fs::create_dir_all(&folder).unwrap();
+    let listener = UnixListener::bind(folder.join("hephd.sock")).unwrap();
+    let impostor = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        BufReader::new(&stream)
+            .read_line(&mut String::new())
+            .unwrap();
+        let odd = "\\u001b]0;owned\\u0007";
+        let answer = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"result":{{"version":"1{odd}","pid":1,"mode":"{odd}","store":"/{odd}","schema":1,"open_tasks":0,"started_at":"{odd}"}}}}"#
+        );
+        stream.write_all(answer.as_bytes()).unwrap();
+        stream.write_all(b"\n").unwrap();
+    });
+    let ended = scene.heph(&["daemon", "status"]).exits(0).says("owned");
+    assert!(!ended.out.contains(['\u{1b}', '\u{7}']), "{:?}", ended.out);
+    impostor.join().unwrap();
 }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::cli::Context;
-use crate::client;
+use crate::client::{self, printable};
 use crate::error::{Exit, one_line};
 use crate::service::arguments::Flag;
 use crate::service::definition::Environment;
@@ -58,6 +58,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
         context.ui.json(&report);
     } else {
         for (name, value) in report.lines() {
+            let value = printable(&value);
             context
                 .ui
                 .say(format!("{}{value}", context.ui.bold(&format!("{name:<9}"))));
