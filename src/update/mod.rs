@@ -332,8 +332,9 @@ fn foretell(decision: Option<Decision>, report: &mut Report) {
 ///
 /// # Errors
 ///
-/// Another run holds it (exit 75).
+/// Another run holds it (exit 75), or this is root in another user's home.
 pub fn exclusive(paths: &Paths) -> Result<lock::Lock> {
+    host::check_owner(&paths.home)?;
     lock::try_exclusive(&paths.lock())?.ok_or_else(|| {
         Fault::new(BUSY)
             .exit(Exit::TryLater)
@@ -344,7 +345,11 @@ pub fn exclusive(paths: &Paths) -> Result<lock::Lock> {
 
 /// Step 1: runs `work` under the lock, or reports that another run holds it.
 fn with_lock(world: World, report: &mut Report, work: impl FnOnce(&mut Report)) {
-    match report.step("lock", || lock::try_exclusive(&world.paths.lock())) {
+    let lock = || {
+        host::check_owner(&world.paths.home)?;
+        lock::try_exclusive(&world.paths.lock())
+    };
+    match report.step("lock", lock) {
         Ok(Some(_held)) => work(report),
         Ok(None) => report.end(Outcome::Busy, BUSY.to_owned()),
         Err(error) => report.fail(error),

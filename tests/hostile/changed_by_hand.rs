@@ -1,7 +1,7 @@
 //! What somebody else did to heph's folders.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{chown, symlink};
 
 use crate::scene::{NEW, OLD, Scene, executable};
 
@@ -84,6 +84,17 @@ fn a_folder_that_cannot_be_judged_stops_nothing() {
     scene.heph(&["self-update", "status"]).exits(0);
     scene.assert_serves(NEW);
     assert!(strange.exists());
+}
+
+#[test]
+fn root_does_not_take_the_installation_of_another_user_away() {
+    let scene = Scene::new();
+    scene.publish_new();
+    let nobody = Some(65534);
+    chown(&scene.home.path, nobody, nobody).expect("this test gives a folder away: it needs root");
+    scene.apply().exits(1).complains("another user's home");
+    assert!(!scene.home.data().join("versions").exists());
+    assert!(!scene.state().exists());
 }
 
 #[test]
