@@ -15,7 +15,8 @@ fn a_release_that_logs_without_end_is_rolled_back_and_the_next_one_installed() {
         "9.9.0",
         Some("head -c 300000 /dev/zero | tr '\\0' x >&2; exit 1"),
     );
-    let ended = scene.apply().exits(3);
+    let back = format!("rolled back to {OLD}");
+    let ended = scene.apply().exits(3).says(&back);
     assert!(ended.out.len() < 10_000);
     scene.assert_serves(OLD);
     assert_eq!(scene.quarantined(), ["9.9.0"]);
