@@ -126,15 +126,16 @@ impl Journal {
     /// The file cannot be read or understood. It is kept: guessing could cost a working installation.
     pub fn load(paths: &Paths) -> Result<Option<Journal>> {
         let path = paths.journal();
-        let Some(bytes) = files::read_if_there(&path, LIMIT)? else {
-            return Ok(None);
-        };
-        let journal: Journal = serde_json::from_slice(&bytes).with_context(|| {
+        let unusable = || {
             Fault::new(format!("cannot understand the journal '{}'", path.display())).hint(format!(
                 "look at it, check with `heph self-update doctor` that the commands work, then remove it: rm '{}'",
                 path.display()
             ))
-        })?;
+        };
+        let Some(bytes) = files::read_if_there(&path, LIMIT).with_context(unusable)? else {
+            return Ok(None);
+        };
+        let journal: Journal = serde_json::from_slice(&bytes).with_context(unusable)?;
         Ok(Some(journal))
     }
 

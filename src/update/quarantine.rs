@@ -50,10 +50,7 @@ impl Quarantine {
     /// The file cannot be read or understood. Taking it for empty could bring a broken release back.
     pub fn load(paths: &Paths) -> Result<Quarantine> {
         let path = paths.quarantine();
-        let Some(bytes) = files::read_if_there(&path, LIMIT)? else {
-            return Ok(Quarantine::default());
-        };
-        serde_json::from_slice(&bytes).with_context(|| {
+        let unusable = || {
             Fault::new(format!(
                 "cannot understand the quarantine '{}'",
                 path.display()
@@ -62,7 +59,11 @@ impl Quarantine {
                 "correct it, or forget all of it: rm '{}'",
                 path.display()
             ))
-        })
+        };
+        let Some(bytes) = files::read_if_there(&path, LIMIT).with_context(unusable)? else {
+            return Ok(Quarantine::default());
+        };
+        serde_json::from_slice(&bytes).with_context(unusable)
     }
 
     /// Returns the quarantined versions.

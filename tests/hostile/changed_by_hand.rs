@@ -116,3 +116,19 @@ fn a_timer_edited_by_hand_still_updates() {
         .exits(1)
         .complains("`heph self-update enable --force`");
 }
+
+#[test]
+fn state_files_that_cannot_be_read_come_with_the_command_that_helps() {
+    let scene = Scene::new();
+    scene.publish_new();
+    for name in ["journal.json", "quarantine.json"] {
+        let file = scene.state().join(name);
+        for content in ["garbage", &" ".repeat(2 << 20)] {
+            fs::create_dir_all(scene.state()).unwrap();
+            fs::write(&file, content).unwrap();
+            let hint = format!("rm '{}'", file.display());
+            scene.apply().exits(1).complains(&hint);
+        }
+        fs::remove_file(&file).unwrap();
+    }
+}
