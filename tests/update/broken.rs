@@ -136,6 +136,7 @@ fn one_that_migrates_the_store_beyond_return_is_rolled_back_and_no_task_is_lost(
             }
         }
         assert!(number < 20_000, "the update never ended");
+        std::thread::sleep(std::time::Duration::from_millis(10));
     }
     assert!(to_the_new_one > 0, "the new release served for a while");
     let report = run_to_end(update);
