@@ -81,7 +81,7 @@ proptest! {
         let script = Scheduler::Cron.files(&job, &paths).unwrap();
         // The shell itself says how it reads the words.
         let script = script[0].text.replace("exec \"$@\"", "printf '%s\\0' \"$@\" >&3");
-        let script = script.replace("$(command -v nice)", "nice").replace("if ", "if false && ");
+        let script = script.replace("$(command -v nice)", "nice").replace("\nif ", "\nif false && ");
         let script = format!("exec 3>&1\nmkdir -p \"$(dirname \"$0\")\"\n{script}");
         let run = crate::os::process::Run::new("/bin/sh").arg("-c").arg(script);
         std::fs::create_dir_all(&paths.state).unwrap();
