@@ -1,6 +1,6 @@
 //! What each setting takes: one function a kind of value.
 //!
-//! An error finishes the sentence "'<key>' …", and never repeats what may be a secret.
+//! An error finishes the sentence `'KEY' …`, and never repeats what may be a secret.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};

@@ -95,7 +95,7 @@ impl Cargo {
     /// # Errors
     ///
     /// The build failed, took longer than two hours or was interrupted, or what it left is not what was ordered. A
-    /// failed build says what [`Trouble`] it is in.
+    /// failed build says what trouble it is in.
     pub fn install(&self, order: &Order, progress: &Progress) -> Result<Built> {
         let sources = self.build(order, progress)?;
         if !sources.fresh.is_empty() {

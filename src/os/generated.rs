@@ -114,11 +114,11 @@ pub fn read(path: &Path) -> Result<Option<String>> {
     }
 }
 
-/// Returns whether [`write`] has anything to write.
+/// Returns whether [`write()`] has anything to write.
 ///
 /// # Errors
 ///
-/// As [`write`].
+/// As [`write()`].
 pub fn is_due(all: &[Generated], force: bool) -> Result<bool> {
     Ok(!due(all, force)?.is_empty())
 }

@@ -215,7 +215,7 @@ pub fn since(scheduler: Scheduler, job: &Job, paths: &Paths) -> Option<Timestamp
 ///
 /// # Errors
 ///
-/// As [`job`].
+/// As [`job()`].
 pub fn state(config: &Config, paths: &Paths) -> Result<Option<TimerState>> {
     let Some((scheduler, job)) = job(config, paths)? else {
         return Ok(None);

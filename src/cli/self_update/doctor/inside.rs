@@ -79,7 +79,7 @@ pub fn write(context: &Context, file: &Path) -> Result<()> {
     files::write_atomic(file, &serde_json::to_vec(&findings)?, files::PRIVATE)
 }
 
-/// Reads what [`write`] wrote; `None` where it wrote nothing.
+/// Reads what [`write()`] wrote; `None` where it wrote nothing.
 ///
 /// # Errors
 ///
