@@ -3,7 +3,7 @@
 CARGO ?= cargo
 PREFIX ?= $(HOME)/.cargo
 
-.PHONY: help build test demo bench lint fmt docs install packages clean
+.PHONY: help build test demo bench fuzz dist lint fmt docs install packages clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -21,6 +21,12 @@ demo: packages ## Show an update, a broken update and its roll-back, in about fi
 bench: packages ## Measure, and write docs/benchmarks.md
 	$(CARGO) build --locked --release
 	$(CARGO) run --locked --release --example bench
+
+fuzz: ## Fuzz what reads archives and checksums, a minute each (needs nightly Rust and cargo-fuzz)
+	cd fuzz && for target in unpack names; do $(CARGO) +nightly fuzz run $$target -- -max_total_time=60 || exit 1; done
+
+dist: ## Make the archive of this release for this machine, in dist/ (signed where MINISIGN_KEY is set)
+	./dist.sh
 
 lint: ## Check formatting, lints and documentation
 	$(CARGO) fmt --check

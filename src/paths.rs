@@ -101,6 +101,11 @@ impl Paths {
         self.cache.join("build")
     }
 
+    /// Returns the folder of downloads under way.
+    pub fn downloads(&self) -> PathBuf {
+        self.cache.join("downloads")
+    }
+
     /// Returns the folder of build logs.
     pub fn logs(&self) -> PathBuf {
         self.state.join("logs")
@@ -129,6 +134,16 @@ impl Paths {
     /// Returns what is remembered of the feed.
     pub fn feed(&self) -> PathBuf {
         self.state.join("feed.json")
+    }
+
+    /// Returns what is remembered of releases that were seen and that were healthy here.
+    pub fn trust(&self) -> PathBuf {
+        self.state.join("trust.json")
+    }
+
+    /// Returns the folder in which tags are looked at; made afresh for each.
+    pub fn tags(&self) -> PathBuf {
+        self.cache.join("tags")
     }
 }
 

@@ -160,11 +160,23 @@ _heph() {
             heph__subcmd__help__subcmd__self__subcmd__update,status)
                 cmd="heph__subcmd__help__subcmd__self__subcmd__update__subcmd__status"
                 ;;
+            heph__subcmd__help__subcmd__self__subcmd__update,trust)
+                cmd="heph__subcmd__help__subcmd__self__subcmd__update__subcmd__trust"
+                ;;
             heph__subcmd__help__subcmd__self__subcmd__update__subcmd__quarantine,clear)
                 cmd="heph__subcmd__help__subcmd__self__subcmd__update__subcmd__quarantine__subcmd__clear"
                 ;;
             heph__subcmd__help__subcmd__self__subcmd__update__subcmd__quarantine,list)
                 cmd="heph__subcmd__help__subcmd__self__subcmd__update__subcmd__quarantine__subcmd__list"
+                ;;
+            heph__subcmd__help__subcmd__self__subcmd__update__subcmd__trust,add)
+                cmd="heph__subcmd__help__subcmd__self__subcmd__update__subcmd__trust__subcmd__add"
+                ;;
+            heph__subcmd__help__subcmd__self__subcmd__update__subcmd__trust,remove)
+                cmd="heph__subcmd__help__subcmd__self__subcmd__update__subcmd__trust__subcmd__remove"
+                ;;
+            heph__subcmd__help__subcmd__self__subcmd__update__subcmd__trust,show)
+                cmd="heph__subcmd__help__subcmd__self__subcmd__update__subcmd__trust__subcmd__show"
                 ;;
             heph__subcmd__self__subcmd__update,apply)
                 cmd="heph__subcmd__self__subcmd__update__subcmd__apply"
@@ -199,6 +211,9 @@ _heph() {
             heph__subcmd__self__subcmd__update,status)
                 cmd="heph__subcmd__self__subcmd__update__subcmd__status"
                 ;;
+            heph__subcmd__self__subcmd__update,trust)
+                cmd="heph__subcmd__self__subcmd__update__subcmd__trust"
+                ;;
             heph__subcmd__self__subcmd__update__subcmd__help,apply)
                 cmd="heph__subcmd__self__subcmd__update__subcmd__help__subcmd__apply"
                 ;;
@@ -232,11 +247,23 @@ _heph() {
             heph__subcmd__self__subcmd__update__subcmd__help,status)
                 cmd="heph__subcmd__self__subcmd__update__subcmd__help__subcmd__status"
                 ;;
+            heph__subcmd__self__subcmd__update__subcmd__help,trust)
+                cmd="heph__subcmd__self__subcmd__update__subcmd__help__subcmd__trust"
+                ;;
             heph__subcmd__self__subcmd__update__subcmd__help__subcmd__quarantine,clear)
                 cmd="heph__subcmd__self__subcmd__update__subcmd__help__subcmd__quarantine__subcmd__clear"
                 ;;
             heph__subcmd__self__subcmd__update__subcmd__help__subcmd__quarantine,list)
                 cmd="heph__subcmd__self__subcmd__update__subcmd__help__subcmd__quarantine__subcmd__list"
+                ;;
+            heph__subcmd__self__subcmd__update__subcmd__help__subcmd__trust,add)
+                cmd="heph__subcmd__self__subcmd__update__subcmd__help__subcmd__trust__subcmd__add"
+                ;;
+            heph__subcmd__self__subcmd__update__subcmd__help__subcmd__trust,remove)
+                cmd="heph__subcmd__self__subcmd__update__subcmd__help__subcmd__trust__subcmd__remove"
+                ;;
+            heph__subcmd__self__subcmd__update__subcmd__help__subcmd__trust,show)
+                cmd="heph__subcmd__self__subcmd__update__subcmd__help__subcmd__trust__subcmd__show"
                 ;;
             heph__subcmd__self__subcmd__update__subcmd__quarantine,clear)
                 cmd="heph__subcmd__self__subcmd__update__subcmd__quarantine__subcmd__clear"
@@ -255,6 +282,30 @@ _heph() {
                 ;;
             heph__subcmd__self__subcmd__update__subcmd__quarantine__subcmd__help,list)
                 cmd="heph__subcmd__self__subcmd__update__subcmd__quarantine__subcmd__help__subcmd__list"
+                ;;
+            heph__subcmd__self__subcmd__update__subcmd__trust,add)
+                cmd="heph__subcmd__self__subcmd__update__subcmd__trust__subcmd__add"
+                ;;
+            heph__subcmd__self__subcmd__update__subcmd__trust,help)
+                cmd="heph__subcmd__self__subcmd__update__subcmd__trust__subcmd__help"
+                ;;
+            heph__subcmd__self__subcmd__update__subcmd__trust,remove)
+                cmd="heph__subcmd__self__subcmd__update__subcmd__trust__subcmd__remove"
+                ;;
+            heph__subcmd__self__subcmd__update__subcmd__trust,show)
+                cmd="heph__subcmd__self__subcmd__update__subcmd__trust__subcmd__show"
+                ;;
+            heph__subcmd__self__subcmd__update__subcmd__trust__subcmd__help,add)
+                cmd="heph__subcmd__self__subcmd__update__subcmd__trust__subcmd__help__subcmd__add"
+                ;;
+            heph__subcmd__self__subcmd__update__subcmd__trust__subcmd__help,help)
+                cmd="heph__subcmd__self__subcmd__update__subcmd__trust__subcmd__help__subcmd__help"
+                ;;
+            heph__subcmd__self__subcmd__update__subcmd__trust__subcmd__help,remove)
+                cmd="heph__subcmd__self__subcmd__update__subcmd__trust__subcmd__help__subcmd__remove"
+                ;;
+            heph__subcmd__self__subcmd__update__subcmd__trust__subcmd__help,show)
+                cmd="heph__subcmd__self__subcmd__update__subcmd__trust__subcmd__help__subcmd__show"
                 ;;
             *)
                 ;;
@@ -881,7 +932,7 @@ _heph() {
             return 0
             ;;
         heph__subcmd__help__subcmd__self__subcmd__update)
-            opts="check apply enable disable status history rollback quarantine clean doctor"
+            opts="check apply enable disable status history rollback quarantine clean trust doctor"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1062,6 +1113,62 @@ _heph() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        heph__subcmd__help__subcmd__self__subcmd__update__subcmd__trust)
+            opts="show add remove"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__help__subcmd__self__subcmd__update__subcmd__trust__subcmd__add)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__help__subcmd__self__subcmd__update__subcmd__trust__subcmd__remove)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__help__subcmd__self__subcmd__update__subcmd__trust__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         heph__subcmd__list)
             opts="-h --all --done --json --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1099,7 +1206,7 @@ _heph() {
             return 0
             ;;
         heph__subcmd__self__subcmd__update)
-            opts="-h --config --help check apply enable disable status history rollback quarantine clean doctor help"
+            opts="-h --config --help check apply enable disable status history rollback quarantine clean trust doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1117,7 +1224,7 @@ _heph() {
             return 0
             ;;
         heph__subcmd__self__subcmd__update__subcmd__apply)
-            opts="-h --to --dry-run --force --no-restart --json --scheduled --config --help"
+            opts="-h --to --accept-moved-tag --dry-run --force --no-restart --json --scheduled --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1245,7 +1352,7 @@ _heph() {
             return 0
             ;;
         heph__subcmd__self__subcmd__update__subcmd__help)
-            opts="check apply enable disable status history rollback quarantine clean doctor help"
+            opts="check apply enable disable status history rollback quarantine clean trust doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1440,6 +1547,62 @@ _heph() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        heph__subcmd__self__subcmd__update__subcmd__help__subcmd__trust)
+            opts="show add remove"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__self__subcmd__update__subcmd__help__subcmd__trust__subcmd__add)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__self__subcmd__update__subcmd__help__subcmd__trust__subcmd__remove)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__self__subcmd__update__subcmd__help__subcmd__trust__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         heph__subcmd__self__subcmd__update__subcmd__history)
             opts="-h --last --json --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1597,6 +1760,148 @@ _heph() {
         heph__subcmd__self__subcmd__update__subcmd__status)
             opts="-h --json --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__self__subcmd__update__subcmd__trust)
+            opts="-h --config --help show add remove help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__self__subcmd__update__subcmd__trust__subcmd__add)
+            opts="-h --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__self__subcmd__update__subcmd__trust__subcmd__help)
+            opts="show add remove help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__self__subcmd__update__subcmd__trust__subcmd__help__subcmd__add)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__self__subcmd__update__subcmd__trust__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__self__subcmd__update__subcmd__trust__subcmd__help__subcmd__remove)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__self__subcmd__update__subcmd__trust__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__self__subcmd__update__subcmd__trust__subcmd__remove)
+            opts="-h --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__self__subcmd__update__subcmd__trust__subcmd__show)
+            opts="-h --json --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -109,25 +109,27 @@ complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcom
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "uninstall" -d 'Stop hephd and remove its service; tasks and log stay'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "logs" -d 'Print the log of hephd'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
-complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -s h -l help -d 'Print help'
-complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -f -a "check" -d 'Say whether a newer release exists'
-complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -f -a "apply" -d 'Install the newest release now, and roll back if it is not healthy'
-complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -f -a "enable" -d 'Turn automatic updates on'
-complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -f -a "disable" -d 'Turn automatic updates off and remove every trace of the timer'
-complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -f -a "status" -d 'Say whether updates are on, what runs, and why it is not the latest'
-complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -f -a "history" -d 'List the runs so far'
-complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -f -a "rollback" -d 'Go back to a release that is still on disk'
-complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -f -a "quarantine" -d 'List or clear the releases that failed here'
-complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -f -a "clean" -d 'Remove old releases and trim the build folder'
-complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -f -a "doctor" -d 'Say whether the timer\'s next run will work'
-complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean doctor help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean trust doctor help" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean trust doctor help" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean trust doctor help" -f -a "check" -d 'Say whether a newer release exists'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean trust doctor help" -f -a "apply" -d 'Install the newest release now, and roll back if it is not healthy'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean trust doctor help" -f -a "enable" -d 'Turn automatic updates on'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean trust doctor help" -f -a "disable" -d 'Turn automatic updates off and remove every trace of the timer'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean trust doctor help" -f -a "status" -d 'Say whether updates are on, what runs, and why it is not the latest'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean trust doctor help" -f -a "history" -d 'List the runs so far'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean trust doctor help" -f -a "rollback" -d 'Go back to a release that is still on disk'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean trust doctor help" -f -a "quarantine" -d 'List or clear the releases that failed here'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean trust doctor help" -f -a "clean" -d 'Remove old releases and trim the build folder'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean trust doctor help" -f -a "trust" -d 'Show or change whose signatures count'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean trust doctor help" -f -a "doctor" -d 'Say whether the timer\'s next run will work'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean trust doctor help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from check" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON object'
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from check" -l scheduled -d 'Started by the timer'
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from apply" -l to -d 'Install exactly this release, even a lower or a quarantined one' -r
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from apply" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from apply" -l accept-moved-tag -d 'Install it although its tag was moved to another commit'
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from apply" -l dry-run -d 'Say what would be done, and change nothing'
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from apply" -l force -d 'Install the current release afresh'
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from apply" -l no-restart -d 'Leave hephd running as it is'
@@ -163,6 +165,12 @@ complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_s
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from clean" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from clean" -l json -d 'Print one JSON object'
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from clean" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from trust" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from trust" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from trust" -f -a "show" -d 'Show what a release must show, and whose signatures count'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from trust" -f -a "add" -d 'Have the signatures of a key count'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from trust" -f -a "remove" -d 'Have the signatures of a key count no longer'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from trust" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from doctor" -l inside -d 'Look around here, and write what was found to this file' -r -F
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from doctor" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from doctor" -l json -d 'Print one JSON object'
@@ -176,6 +184,7 @@ complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_s
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from help" -f -a "rollback" -d 'Go back to a release that is still on disk'
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from help" -f -a "quarantine" -d 'List or clear the releases that failed here'
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from help" -f -a "clean" -d 'Remove old releases and trim the build folder'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from help" -f -a "trust" -d 'Show or change whose signatures count'
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from help" -f -a "doctor" -d 'Say whether the timer\'s next run will work'
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c heph -n "__fish_heph_using_subcommand completions" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
@@ -204,4 +213,5 @@ complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcomma
 complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from self-update" -f -a "rollback" -d 'Go back to a release that is still on disk'
 complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from self-update" -f -a "quarantine" -d 'List or clear the releases that failed here'
 complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from self-update" -f -a "clean" -d 'Remove old releases and trim the build folder'
+complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from self-update" -f -a "trust" -d 'Show or change whose signatures count'
 complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from self-update" -f -a "doctor" -d 'Say whether the timer\'s next run will work'

@@ -12,6 +12,7 @@ use crate::os::clock;
 use crate::release::Release;
 use crate::release::decide::{Asked, Decision, Policy, Situation, decide};
 use crate::release::feed::Feed;
+use crate::release::trust::memory::Memory;
 use crate::schedule;
 use crate::update::quarantine::Quarantine;
 
@@ -31,6 +32,8 @@ pub struct Known {
     pub policy: Policy,
     /// Versions that failed here.
     pub quarantine: Vec<Version>,
+    /// The highest version that was ever healthy here.
+    pub healthy: Option<Version>,
     /// The timer, where it is on.
     pub timer: Option<Timer>,
     /// The time now.
@@ -74,6 +77,9 @@ pub fn print(context: &Context) {
         quarantine: Quarantine::load(&context.paths)
             .map(|quarantine| quarantine.versions())
             .unwrap_or_default(),
+        healthy: Memory::load(&context.paths.trust())
+            .ok()
+            .and_then(|memory| memory.healthy(settings).cloned()),
         timer: timer(context),
         now: clock::now(),
     };
@@ -121,6 +127,7 @@ fn news(known: &Known) -> Option<String> {
         latest: Some(latest),
         policy: &known.policy,
         quarantine: &known.quarantine,
+        healthy: known.healthy.as_ref(),
         asked: &Asked::default(),
         now: known.now,
     };
@@ -172,6 +179,7 @@ mod tests {
             tag: Tag::of("v", &version("1.1.0")),
             url: None,
             published_at: Some(time("2026-01-09T12:00:00Z")),
+            assets: Vec::new(),
         };
         let mut known = Known {
             installed: Some(version("1.0.0")),
@@ -179,6 +187,7 @@ mod tests {
             last_success: Some(time("2026-01-10T11:00:00Z")),
             policy: Policy::default(),
             quarantine: Vec::new(),
+            healthy: None,
             timer: Some(Timer {
                 interval: HOUR,
                 since: time("2026-01-01T00:00:00Z"),

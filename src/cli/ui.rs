@@ -111,6 +111,20 @@ impl Ui {
         let _ = writeln!(io::stderr(), "warning: {}", harmless(line.as_ref()));
     }
 
+    /// Shows, on one line of its own on a terminal, how much of a download has arrived; all of it: the line goes away.
+    pub fn arrived(&self, done: u64, total: u64) {
+        if self.quiet || !io::stderr().is_terminal() {
+            return;
+        }
+        let line = if done < total {
+            bar(done, total)
+        } else {
+            String::new()
+        };
+        // Back to the first column; the end of what was there before is cleared (ECMA-48, EL).
+        let _ = write!(io::stderr(), "\r{line}\x1b[K");
+    }
+
     /// Prints a remark to standard error, so that it never mixes with a command's output.
     pub fn note(&self, line: impl AsRef<str>) {
         let _ = writeln!(io::stderr(), "{}", harmless(line.as_ref()));
@@ -234,6 +248,22 @@ fn stamped(now: &Zoned, line: &str) -> String {
 
 fn paint(code: &str, text: &str) -> String {
     format!("\u{1b}[{code}m{text}\u{1b}[0m")
+}
+
+/// Returns a bar of how much of a download has arrived.
+fn bar(done: u64, total: u64) -> String {
+    const WIDTH: usize = 24;
+    let share = done as f64 / total.max(1) as f64;
+    let filled = ((share * WIDTH as f64) as usize).min(WIDTH);
+    let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    format!(
+        "downloading  {}{}  {:>3.0} %  {:.1} of {:.1} MiB",
+        "#".repeat(filled),
+        "-".repeat(WIDTH - filled),
+        share * 100.0,
+        mebibytes(done),
+        mebibytes(total)
+    )
 }
 
 fn colour_wanted() -> bool {

@@ -2,6 +2,7 @@
 
 mod parse;
 mod repository;
+pub mod trust;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use semver::VersionReq;
 
 use crate::error::Fault;
 use crate::os::files;
+pub use trust::{Require, Signers, Trust};
 
 /// All settings.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -71,6 +73,10 @@ pub struct SelfUpdate {
     pub tag_prefix: String,
     /// What a scheduled run does on battery.
     pub on_battery: OnBattery,
+    /// How releases become binaries.
+    pub delivery: Delivery,
+    /// Table `[self-update.trust]`: whose signatures count, and what is asked of a release.
+    pub trust: Trust,
     /// Run when a newer release is found and not installed.
     pub on_available: Option<Hook>,
     /// Run after an update.
@@ -118,6 +124,18 @@ pub enum OnBattery {
     Run,
 }
 
+/// How releases become binaries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// From an archive where the release has one for this machine that is vouched for, else built by cargo.
+    #[default]
+    Auto,
+    /// Built by cargo.
+    Cargo,
+    /// From an archive.
+    Prebuilt,
+}
+
 /// The default interval of the timer.
 pub const DEFAULT_EVERY: Duration = Duration::from_secs(6 * 60 * 60);
 /// The shortest interval of the timer.
@@ -143,6 +161,8 @@ impl Default for SelfUpdate {
             bin_dir: None,
             tag_prefix: "v".to_owned(),
             on_battery: OnBattery::Skip,
+            delivery: Delivery::Auto,
+            trust: Trust::default(),
             on_available: None,
             on_updated: None,
             on_failed: None,
@@ -150,7 +170,7 @@ impl Default for SelfUpdate {
     }
 }
 
-/// Returns the names of all settings, those of `[self-update]` last.
+/// Returns the names of all settings, table by table; the name of a table itself is none.
 pub fn keys() -> impl Iterator<Item = &'static str> {
     parse::keys()
 }
@@ -163,7 +183,8 @@ impl Config {
     /// The file cannot be read, or says something unknown, of the wrong type or impossible; the error names the file,
     /// the line and the nearest valid key, and exits with 2.
     pub fn load(file: &Path) -> Result<Config> {
-        Ok(Config::load_if_there(file)?.unwrap_or_default())
+        let bytes = read(file)?;
+        Config::parse(file, bytes.as_deref().unwrap_or_default())
     }
 
     /// Like [`Config::load`], for a file that the user named: one that is not there is an error too.
@@ -172,22 +193,23 @@ impl Config {
     ///
     /// As [`Config::load`], or there is no such file.
     pub fn load_named(file: &Path) -> Result<Config> {
-        Config::load_if_there(file)?.ok_or_else(|| {
+        let bytes = read(file)?.ok_or_else(|| {
             Fault::usage(format!("there is no settings file '{}'", file.display()))
                 .hint("make it, or leave out --config and HEPH_CONFIG")
-                .into()
-        })
+        })?;
+        Config::parse(file, &bytes)
     }
 
-    fn load_if_there(file: &Path) -> Result<Option<Config>> {
-        let cannot_read = || Fault::usage("cannot use the settings file");
-        let Some(bytes) = files::read_if_there(file, LARGEST_FILE).with_context(cannot_read)?
-        else {
-            return Ok(None);
-        };
+    fn parse(file: &Path, bytes: &[u8]) -> Result<Config> {
         let home = BaseDirs::new().map(|base| base.home_dir().to_owned());
-        parse::settings(&bytes, home.as_deref())
-            .map(Some)
+        // Keys count even where there is no settings file.
+        let standing = Trust::of_folder(&trust::folder(file))?;
+        parse::settings(bytes, home.as_deref(), standing)
             .map_err(|problems| Fault::usage(parse::report(file, &problems)).into())
     }
+}
+
+fn read(file: &Path) -> Result<Option<Vec<u8>>> {
+    files::read_if_there(file, LARGEST_FILE)
+        .with_context(|| Fault::usage("cannot use the settings file"))
 }

@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::values::{self, Wrong};
-use super::{Config, SelfUpdate};
+use super::{Config, SelfUpdate, Trust};
 
 /// The keys at the top of the file.
 const TOP: &[&str] = &["service-manager", "self-update"];
@@ -29,22 +29,32 @@ const SELF_UPDATE: &[&str] = &[
     "bin-dir",
     "tag-prefix",
     "on-battery",
+    "delivery",
     "on-available",
     "on-updated",
     "on-failed",
+    "trust",
+];
+/// The keys of `[self-update.trust]`.
+const TRUST: &[&str] = &[
+    "tag-signers",
+    "tag-openpgp-keyring",
+    "minisign-keys",
+    "require",
 ];
 /// How alike a misspelt key must be to be taken for the valid one (Jaro-Winkler, 0 to 1).
 const ALIKE: f64 = 0.8;
 /// How many problems one error lists.
 const LISTED: usize = 10;
 
-/// Returns the names of all settings.
+/// Returns the names of all settings, table by table; the name of a table itself is none.
 pub fn keys() -> impl Iterator<Item = &'static str> {
-    let tables = |key: &&str| *key != "self-update";
+    let tables = |key: &&str| matches!(*key, "self-update" | "trust");
     TOP.iter()
+        .chain(SELF_UPDATE)
+        .chain(TRUST)
         .copied()
-        .filter(tables)
-        .chain(SELF_UPDATE.iter().copied())
+        .filter(move |key| !tables(key))
 }
 
 /// One thing that is wrong in the file.
@@ -78,12 +88,16 @@ pub fn report(file: &Path, problems: &[Problem]) -> String {
     text
 }
 
-/// Returns the settings that `bytes` say. `~/` stands for `home`.
+/// Returns the settings that `bytes` say. `~/` stands for `home`; `standing` is the trust that holds where they say nothing.
 ///
 /// # Errors
 ///
 /// All problems found, in the order of their lines.
-pub fn settings(bytes: &[u8], home: Option<&Path>) -> Result<Config, Vec<Problem>> {
+pub fn settings(
+    bytes: &[u8],
+    home: Option<&Path>,
+    standing: Trust,
+) -> Result<Config, Vec<Problem>> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let line = line_at(bytes, error.valid_up_to());
         vec![Problem {
@@ -98,7 +112,7 @@ pub fn settings(bytes: &[u8], home: Option<&Path>) -> Result<Config, Vec<Problem
     let (table, errors) = DeTable::parse_recoverable(text);
     // After a syntax error the rest is guesswork: its problems would mislead.
     let config = if errors.is_empty() {
-        reader.top(table.get_ref())
+        reader.top(table.get_ref(), standing)
     } else {
         reader.found.extend(errors.iter().map(|error| Wrong {
             at: error.span().unwrap_or_default(),
@@ -131,8 +145,9 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn top(&mut self, table: &DeTable) -> Config {
+    fn top(&mut self, table: &DeTable, standing: Trust) -> Config {
         let mut config = Config::default();
+        config.self_update.trust = standing;
         for (key, value) in table {
             let name = key.get_ref().as_ref();
             match name {
@@ -182,12 +197,48 @@ impl Reader<'_> {
                 }
                 "tag-prefix" => self.set(name, value, values::tag_prefix, &mut to.tag_prefix),
                 "on-battery" => self.set(name, value, values::on_battery, &mut to.on_battery),
+                "delivery" => self.set(name, value, values::delivery, &mut to.delivery),
                 "on-available" => self.set_some(name, value, values::hook, &mut to.on_available),
                 "on-updated" => self.set_some(name, value, values::hook, &mut to.on_updated),
                 "on-failed" => self.set_some(name, value, values::hook, &mut to.on_failed),
+                "trust" => match value.get_ref() {
+                    DeValue::Table(table) => self.trust(table, &mut to.trust),
+                    _ => self.found.push(Wrong {
+                        at: key.span(),
+                        message: "'trust' must be a table: write [self-update.trust]".to_owned(),
+                    }),
+                },
                 _ => self.unknown(key.span(), name, SELF_UPDATE, "in [self-update]"),
             }
         }
+    }
+
+    fn trust(&mut self, table: &DeTable, to: &mut Trust) {
+        let mut require = None;
+        for (key, value) in table {
+            let home = self.home;
+            let name = key.get_ref().as_ref();
+            match name {
+                "tag-signers" => {
+                    let signers =
+                        |value: &Spanned<DeValue<'_>>| super::trust::tag_signers(value, home);
+                    self.set_some(name, value, signers, &mut to.tag_signers);
+                }
+                "tag-openpgp-keyring" => {
+                    let keyring = |value: &Spanned<DeValue<'_>>| super::trust::keyring(value, home);
+                    self.set_some(name, value, keyring, &mut to.tag_openpgp_keyring);
+                }
+                "minisign-keys" => self.set(
+                    name,
+                    value,
+                    super::trust::minisign_keys,
+                    &mut to.minisign_keys,
+                ),
+                "require" => self.set_some(name, value, super::trust::require, &mut require),
+                _ => self.unknown(key.span(), name, TRUST, "in [self-update.trust]"),
+            }
+        }
+        to.require = require.unwrap_or(to.default_require());
     }
 
     fn set<T>(
@@ -217,7 +268,9 @@ impl Reader<'_> {
     }
 
     fn unknown(&mut self, at: Range<usize>, name: &str, valid: &[&str], place: &str) {
-        let remedy = if valid == TOP && SELF_UPDATE.contains(&name) {
+        let remedy = if valid != TRUST && TRUST.contains(&name) {
+            "it belongs below [self-update.trust]".to_owned()
+        } else if valid == TOP && SELF_UPDATE.contains(&name) {
             "it belongs below [self-update]".to_owned()
         } else if valid == SELF_UPDATE && TOP.contains(&name) {
             "it belongs at the top of the file, above every [table]".to_owned()
@@ -251,18 +304,25 @@ mod tests {
 
     #[test]
     fn an_empty_file_means_defaults() {
-        assert_eq!(settings(b"", None), Ok(Config::default()));
+        assert_eq!(settings(b"", None, Trust::default()), Ok(Config::default()));
         let comments = "\u{feff}# nothing yet\n[self-update]\n";
-        assert_eq!(settings(comments.as_bytes(), None), Ok(Config::default()));
+        assert_eq!(
+            settings(comments.as_bytes(), None, Trust::default()),
+            Ok(Config::default())
+        );
     }
 
     #[test]
     fn keys_and_code_agree() {
         // A key of the list that the reader does not know would be reported as unknown.
-        for (keys, table) in [(TOP, ""), (SELF_UPDATE, "[self-update]\n")] {
+        for (keys, table) in [
+            (TOP, ""),
+            (SELF_UPDATE, "[self-update]\n"),
+            (TRUST, "[self-update.trust]\n"),
+        ] {
             for key in keys {
                 let text = format!("{table}{key} = 2020-02-02\n");
-                let problems = settings(text.as_bytes(), None).unwrap_err();
+                let problems = settings(text.as_bytes(), None, Trust::default()).unwrap_err();
                 assert_eq!(problems.len(), 1);
                 assert!(
                     problems[0].message.starts_with(&format!("'{key}' must be")),
@@ -276,7 +336,7 @@ mod tests {
     #[test]
     fn all_problems_are_told_in_the_order_of_the_file() {
         let text = "service-manager = 'upstart'\n[self-update]\nsettle = 3\n\nkeeep = 1\n";
-        let problems = settings(text.as_bytes(), None).unwrap_err();
+        let problems = settings(text.as_bytes(), None, Trust::default()).unwrap_err();
         let lines: Vec<usize> = problems.iter().map(|problem| problem.line).collect();
         assert_eq!(lines, [1, 3, 5]);
         let text = report(Path::new("/c"), &problems);
@@ -287,9 +347,11 @@ mod tests {
         let word = prop::sample::select(
             [
                 SELF_UPDATE,
+                TRUST,
                 TOP,
                 &[
                     "[self-update]",
+                    "[self-update.trust]",
                     "=",
                     "\n",
                     "[",
@@ -323,12 +385,12 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = settings(&bytes, None);
+            let _ = settings(&bytes, None, Trust::default());
         }
 
         #[test]
         fn no_text_panics_and_every_problem_names_a_line_of_the_file(text in toml_like()) {
-            if let Err(problems) = settings(text.as_bytes(), Some(Path::new("/h"))) {
+            if let Err(problems) = settings(text.as_bytes(), Some(Path::new("/h")), Trust::default()) {
                 prop_assert!(!problems.is_empty());
                 for problem in problems {
                     prop_assert!(problem.line >= 1 && problem.line <= text.matches('\n').count() + 1);

@@ -10,7 +10,7 @@ use semver::VersionReq;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::{Forge, Hook, Mode, OnBattery, SHORTEST_EVERY, ServiceManager, repository};
+use super::{Delivery, Forge, Hook, Mode, OnBattery, SHORTEST_EVERY, ServiceManager, repository};
 use crate::interval;
 
 type Value<'a> = Spanned<DeValue<'a>>;
@@ -69,6 +69,18 @@ pub fn mode(value: &Value) -> Read<Mode> {
 /// Reads `on-battery`.
 pub fn on_battery(value: &Value) -> Read<OnBattery> {
     choice(value, &[("skip", OnBattery::Skip), ("run", OnBattery::Run)])
+}
+
+/// Reads `delivery`.
+pub fn delivery(value: &Value) -> Read<Delivery> {
+    choice(
+        value,
+        &[
+            ("auto", Delivery::Auto),
+            ("cargo", Delivery::Cargo),
+            ("prebuilt", Delivery::Prebuilt),
+        ],
+    )
 }
 
 /// Reads true or false.
@@ -204,7 +216,15 @@ pub fn tag_prefix(value: &Value) -> Read<String> {
 
 /// Reads an absolute folder; `~/` stands for `home`.
 pub fn folder(value: &Value, home: Option<&Path>) -> Read<PathBuf> {
-    let expected = "an absolute path, or one that starts with \"~/\"";
+    path(
+        value,
+        home,
+        "an absolute path, or one that starts with \"~/\"",
+    )
+}
+
+/// Reads an absolute path; `~/` stands for `home`.
+pub fn path(value: &Value, home: Option<&Path>, expected: &str) -> Read<PathBuf> {
     let path = text(value, expected)?;
     if path.chars().any(char::is_control) {
         return Err(not(value, "a path without control characters"));
@@ -245,7 +265,7 @@ pub fn hook(value: &Value) -> Read<Hook> {
 }
 
 /// Returns the elements of a list that is not empty.
-fn elements<'a, 'i>(value: &'a Value<'i>, expected: &str) -> Read<&'a [Value<'i>]> {
+pub fn elements<'a, 'i>(value: &'a Value<'i>, expected: &str) -> Read<&'a [Value<'i>]> {
     match value.get_ref() {
         DeValue::Array(elements) if elements.is_empty() => {
             Err(wrong(value, &format!("must be {expected}, not empty")))
@@ -255,7 +275,8 @@ fn elements<'a, 'i>(value: &'a Value<'i>, expected: &str) -> Read<&'a [Value<'i>
     }
 }
 
-fn text<'a>(value: &'a Value, expected: &str) -> Read<&'a str> {
+/// Returns the text of a string.
+pub fn text<'a>(value: &'a Value, expected: &str) -> Read<&'a str> {
     value.get_ref().as_str().ok_or_else(|| not(value, expected))
 }
 
@@ -264,7 +285,8 @@ fn integer(value: &Value) -> Option<i64> {
     i64::from_str_radix(integer.as_str(), integer.radix()).ok()
 }
 
-fn choice<T: Copy>(value: &Value, choices: &[(&str, T)]) -> Read<T> {
+/// Reads one of `choices`.
+pub fn choice<T: Copy>(value: &Value, choices: &[(&str, T)]) -> Read<T> {
     let names: Vec<String> = choices
         .iter()
         .map(|(name, _)| format!("\"{name}\""))
@@ -281,7 +303,8 @@ fn choice<T: Copy>(value: &Value, choices: &[(&str, T)]) -> Read<T> {
         .ok_or_else(|| not(value, &expected))
 }
 
-fn wrong(value: &Value, message: &str) -> Wrong {
+/// Returns what is wrong with `value`.
+pub fn wrong(value: &Value, message: &str) -> Wrong {
     Wrong {
         at: value.span(),
         message: message.to_owned(),
@@ -289,7 +312,7 @@ fn wrong(value: &Value, message: &str) -> Wrong {
 }
 
 /// Returns "must be `expected`, not …", with the value where it is short and of no concern.
-fn not(value: &Value, expected: &str) -> Wrong {
+pub fn not(value: &Value, expected: &str) -> Wrong {
     let found = match value.get_ref() {
         DeValue::String(text) => format!("\"{}\"", shown(text)),
         DeValue::Integer(number) => format!("the number {}", shown(number.as_str())),

@@ -146,6 +146,7 @@ impl BinDir {
             tag: None,
             commit,
             delivery: Delivery::Adopted,
+            signed_by: None,
             binaries,
             installed_at: clock::now(),
         };

@@ -16,10 +16,11 @@ use anyhow::{Context, Error, Result, ensure};
 
 use super::alias::Alias;
 use super::kept::{self, Sources};
+use super::record::{self, At};
 use super::slots::is_command_name;
 use super::toolchain::{self, Variables};
 use super::trouble::{self, Trouble};
-use super::{Progress, Unfit, copy_executable, record};
+use super::{Progress, Unfit, copy_executable};
 use crate::error::Fault;
 use crate::os::files;
 use crate::os::process::{Run, describe};
@@ -46,12 +47,27 @@ pub struct Order<'a> {
     pub url: &'a str,
     /// The tag.
     pub tag: &'a Tag,
+    /// The commit of the tag: whatever is built must be built from it.
+    pub commit: &'a str,
+    /// Whether cargo is to ask for the commit itself, not for the tag.
+    pub by_commit: bool,
     /// The packages; never empty.
     pub packages: &'a [String],
     /// The fresh folder that receives `bin/`.
     pub root: &'a Path,
     /// The build folder.
     pub build: &'a Path,
+}
+
+impl Order<'_> {
+    /// Returns what cargo is asked for, as its record will tell it.
+    fn at(&self) -> At<'_> {
+        if self.by_commit {
+            At::Commit(self.commit)
+        } else {
+            At::Tag(self.tag.as_str())
+        }
+    }
 }
 
 /// What was built.
@@ -175,7 +191,11 @@ fn arguments(order: &Order) -> Result<Vec<OsString>> {
         // What was compiled and what was kept from before; for people, all stays as it is.
         OsString::from("--message-format=json-render-diagnostics"),
         valued("--git=", order.url.as_ref()),
-        valued("--tag=", order.tag.as_str().as_ref()),
+        if order.by_commit {
+            valued("--rev=", order.commit.as_ref())
+        } else {
+            valued("--tag=", order.tag.as_str().as_ref())
+        },
         valued("--root=", order.root.as_ref()),
         OsString::from("--"),
     ];
@@ -241,7 +261,7 @@ fn inspect(order: &Order) -> Result<Built> {
             .find(|installed| installed.package == *package)
             .with_context(|| format!("cargo did not install the package '{package}' of {tag}"))?;
         ensure!(
-            found.is_from(order.url, tag),
+            found.is_from(order.url, order.at()),
             "cargo installed '{package}' from '{}', not from {tag} of '{}'",
             found.source,
             order.url
@@ -256,6 +276,13 @@ fn inspect(order: &Order) -> Result<Built> {
         commits.len() == 1,
         "cargo built the packages of {tag} from different commits: {commits:?}"
     );
+    if !commits.contains(order.commit) {
+        return Err(Error::new(Unfit).context(format!(
+            "cargo built {tag} from the commit {}, but the tag is of {}",
+            commits.first().map_or("?", String::as_str),
+            order.commit
+        )));
+    }
     ensure!(!binaries.is_empty(), "{tag} has no binaries");
     for name in &binaries {
         if !is_command_name(name) {
@@ -295,6 +322,8 @@ mod tests {
         Order {
             url,
             tag,
+            commit: "6aadeef590353fb7f1a81cc72bc59fe6c0e7627d",
+            by_commit: false,
             packages,
             root: Path::new("/home/ü %&'\"/versions/1.0.0"),
             build: Path::new("/cache/build"),
@@ -320,6 +349,12 @@ mod tests {
                 "größe_2"
             ]
         );
+        let by_commit = Order {
+            by_commit: true,
+            ..order("https://x", &tag, &packages)
+        };
+        let words = arguments(&by_commit).unwrap();
+        assert_eq!(words[4], "--rev=6aadeef590353fb7f1a81cc72bc59fe6c0e7627d");
         for bad in ["", "-f", "--path=/x", "a b", "a/b", "heph@1.0.0", "a\n"] {
             let error = arguments(&order("https://x", &tag, &[bad.to_owned()])).unwrap_err();
             assert_eq!(Fault::exit_of(&error).code(), 2, "{bad:?}");

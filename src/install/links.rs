@@ -327,6 +327,13 @@ impl BinDir {
         names
     }
 
+    /// Returns the commands of the packages that are there, sorted.
+    pub(super) fn commands(&self, settings: &SelfUpdate, current: Option<&Slot>) -> Vec<String> {
+        let mut names = self.names(settings, current);
+        names.retain(|name| matches!(self.standing(name), Ok(Standing::Plain | Standing::Linked)));
+        names
+    }
+
     /// Returns what cargo recorded of the packages beside bin-dir, which it does where bin-dir is `<root>/bin`.
     pub(super) fn recorded(&self, settings: &SelfUpdate) -> Vec<Installed> {
         let root = self

@@ -22,6 +22,9 @@ pub struct Manifest {
     pub commit: Option<String>,
     /// How it came.
     pub delivery: Delivery,
+    /// Who signed it, where that is known: the name in the list of keys, and the key.
+    #[serde(default)]
+    pub signed_by: Option<String>,
     /// Its binaries, sorted by name.
     pub binaries: Vec<Binary>,
     /// When it was complete.

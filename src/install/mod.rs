@@ -5,14 +5,17 @@
 pub mod cargo;
 pub mod links;
 pub mod slots;
+pub mod unpack;
 pub mod verify;
 
 mod adopt;
 pub(crate) mod alias;
+mod deliver;
 mod identity;
 mod kept;
 mod locate;
 mod manifest;
+mod prebuilt;
 mod record;
 mod toolchain;
 pub(crate) mod trouble;
@@ -25,12 +28,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::config::SelfUpdate;
+use crate::config::{Require, SelfUpdate};
 use crate::error::Fault;
 use crate::os::{clock, files, interrupt};
 use crate::paths::Paths;
 use crate::release::Release;
-use cargo::{Cargo, Order};
+use crate::release::trust::Origin;
 use slots::{Binary, Delivery, Manifest, Slot, Slots};
 pub use toolchain::Variables;
 
@@ -72,9 +75,31 @@ impl fmt::Display for Unfit {
 
 impl std::error::Error for Unfit {}
 
-/// Stages `release`: returns a complete, verified slot that is not in use yet.
+/// Who is told of a delivery while it is under way.
+#[derive(Clone, Copy)]
+pub struct Listener<'a> {
+    /// Where the output of a build goes.
+    pub progress: &'a Progress,
+    /// Hears what a person should know afterwards, such as why another delivery was taken: sentences.
+    pub note: &'a dyn Fn(&str),
+    /// Hears how many bytes of a download have arrived, and of how many.
+    pub arrived: &'a dyn Fn(u64, u64),
+}
+
+impl Listener<'_> {
+    /// Returns one that only shows the output of a build.
+    pub fn new(progress: &Progress) -> Listener<'_> {
+        Listener {
+            progress,
+            note: &|_| {},
+            arrived: &|_, _| {},
+        }
+    }
+}
+
+/// Stages `release`, which comes from `origin`: returns a complete, verified slot that is not in use yet.
 ///
-/// A slot of that version that is already complete is verified again and reused, unless `afresh`.
+/// A slot of that version and commit that is already complete is verified again and reused, unless `afresh`.
 ///
 /// # Errors
 ///
@@ -82,46 +107,45 @@ impl std::error::Error for Unfit {}
 /// error that [`Unfit`] is the cause of blames the release.
 pub fn stage(
     release: &Release,
+    origin: &Origin,
     settings: &SelfUpdate,
     paths: &Paths,
-    progress: &Progress,
+    listener: &Listener,
     afresh: bool,
 ) -> Result<Slot> {
     let variables = std::env::vars_os().collect();
-    stage_in(variables, release, settings, paths, progress, afresh)
+    stage_in(
+        variables, release, origin, settings, paths, listener, afresh,
+    )
 }
 
 /// As [`stage`], with `variables` as the environment of the build.
 pub fn stage_in(
     variables: Variables,
     release: &Release,
+    origin: &Origin,
     settings: &SelfUpdate,
     paths: &Paths,
-    progress: &Progress,
+    listener: &Listener,
     afresh: bool,
 ) -> Result<Slot> {
     let slots = Slots::new(paths);
-    if !afresh && let Some(slot) = reusable(&slots, release)? {
+    let require = settings.trust.require;
+    if !afresh && let Some(slot) = reusable(&slots, release, origin, require)? {
         return Ok(slot);
     }
-    let cargo = Cargo::find(variables, &paths.home)?;
-    enough_space(&paths.build(), BUILD_SPACE, "build a release")?;
-    enough_space(&paths.versions(), SLOT_SPACE, "keep a release")?;
-
     let staged = Staged::new(slots.unused(&release.version)?)?;
-    let built = cargo.install(
-        &Order {
-            url: &settings.repository,
-            tag: &release.tag,
-            packages: &settings.packages,
-            root: &staged.folder,
-            build: &paths.build(),
-        },
-        progress,
-    )?;
+    let order = deliver::Order {
+        release,
+        origin,
+        settings,
+        paths,
+        staged: &staged,
+    };
+    let delivered = order.deliver(variables, listener)?;
     interrupt::check()?;
     let keeps_heph = settings.packages.iter().any(|name| name == HEPH);
-    if keeps_heph && !built.binaries.iter().any(|name| name == HEPH) {
+    if keeps_heph && !delivered.binaries.iter().any(|binary| binary.name == HEPH) {
         return Err(anyhow::Error::new(Unfit).context(format!(
             "{} has no `{HEPH}`, without which nothing could be updated again",
             release.tag.as_str()
@@ -131,27 +155,25 @@ pub fn stage_in(
         schema: 1,
         version: release.version.clone(),
         tag: Some(release.tag.as_str().to_owned()),
-        commit: Some(built.commit),
-        delivery: Delivery::Cargo,
-        binaries: staged.digests(&built.binaries)?,
+        commit: Some(origin.commit.clone()),
+        delivery: delivered.by,
+        signed_by: delivered.signed_by,
+        binaries: delivered.binaries,
         installed_at: clock::now(),
     };
-    verify::binaries(&staged.bin(), names(&manifest), &release.version).map_err(|error| {
-        let error = if verify::is_forbidden(&error) {
-            error
-        } else {
-            error.context(Unfit)
-        };
-        error.context(format!("{} fails verification", release.tag.as_str()))
-    })?;
     let slot = slots.seal(&staged.folder, manifest)?;
     staged.keep();
     Ok(slot)
 }
 
-/// Returns the complete slot of `release` if it still is what was installed. One that is damaged is removed, unless it
-/// is in use: the fresh one is then staged beside it.
-fn reusable(slots: &Slots, release: &Release) -> Result<Option<Slot>> {
+/// Returns the complete slot of `release` if it still is what was installed, from the same commit. One that is
+/// damaged is removed, unless it is in use: the fresh one is then staged beside it.
+fn reusable(
+    slots: &Slots,
+    release: &Release,
+    origin: &Origin,
+    require: Require,
+) -> Result<Option<Slot>> {
     let Some(slot) = slots.find(&release.version)? else {
         return Ok(None);
     };
@@ -162,6 +184,18 @@ fn reusable(slots: &Slots, release: &Release) -> Result<Option<Slot>> {
         .as_deref()
         .is_some_and(|tag| tag != release.tag.as_str())
     {
+        return Ok(None);
+    }
+    let Manifest {
+        commit,
+        signed_by,
+        delivery,
+        ..
+    } = &slot.manifest;
+    // What was built from a commit is proven with that commit, even where nobody asked for proof then.
+    let proven = signed_by.is_some()
+        || (*delivery == Delivery::Cargo && origin.admits_build(require).is_ok());
+    if commit.as_deref() != Some(&origin.commit) || (require == Require::Signature && !proven) {
         return Ok(None);
     }
     let sound = slot.verify().and_then(|()| {

@@ -30,6 +30,15 @@ pub struct Installed {
     pub binaries: Vec<String>,
 }
 
+/// What cargo was asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum At<'a> {
+    /// A tag.
+    Tag(&'a str),
+    /// A commit.
+    Commit(&'a str),
+}
+
 impl Installed {
     /// Returns the commit that was built, where the source is a git repository.
     pub fn commit(&self) -> Option<&str> {
@@ -39,8 +48,8 @@ impl Installed {
         (hex && matches!(commit.len(), 40 | 64)).then_some(commit)
     }
 
-    /// Returns whether it was built from `tag` of the repository at `url`.
-    pub fn is_from(&self, url: &str, tag: &str) -> bool {
+    /// Returns whether it was built from what `at` says of the repository at `url`.
+    pub fn is_from(&self, url: &str, at: At) -> bool {
         let Some(source) = self.git() else {
             return false;
         };
@@ -48,10 +57,14 @@ impl Installed {
         let Some((place, query)) = source.split_once('?') else {
             return false;
         };
+        let (key, value) = match at {
+            At::Tag(tag) => ("tag=", tag),
+            At::Commit(commit) => ("rev=", commit),
+        };
         same_place(place, url)
             && query
-                .strip_prefix("tag=")
-                .is_some_and(|from| percent_decoded(from) == tag.as_bytes())
+                .strip_prefix(key)
+                .is_some_and(|from| percent_decoded(from) == value.as_bytes())
     }
 
     fn git(&self) -> Option<&str> {
@@ -191,12 +204,16 @@ mod tests {
             ("registry+https://forge.example/a/b?tag=v1.0.0", false),
         ] {
             let found = from(&format!("{source}#{COMMIT}"));
-            assert_eq!(found.is_from(url, "v1.0.0"), expected, "{source}");
+            assert_eq!(found.is_from(url, At::Tag("v1.0.0")), expected, "{source}");
         }
+        let pinned = from(&format!("git+{url}?rev={COMMIT}#{COMMIT}"));
+        assert!(pinned.is_from(url, At::Commit(COMMIT)));
+        assert!(!pinned.is_from(url, At::Tag(COMMIT)));
+        assert!(!pinned.is_from(url, At::Commit("6aadeef")));
         let build = from(&format!(
             "git+https://f.example/a?tag=v1.0.0+b%2B1#{COMMIT}"
         ));
-        assert!(build.is_from("https://f.example/a", "v1.0.0+b+1"));
+        assert!(build.is_from("https://f.example/a", At::Tag("v1.0.0+b+1")));
     }
 
     #[test]
@@ -234,7 +251,7 @@ mod tests {
         #[test]
         fn no_text_panics(text in ".*", url in ".*") {
             let _ = parse(text.as_bytes());
-            let _ = from("git+x").is_from(&url, &text);
+            let _ = from("git+x").is_from(&url, At::Tag(&text));
             let _ = percent_decoded(&text);
         }
     }

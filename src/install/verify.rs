@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use semver::Version;
 
-use crate::error::Fault;
+use crate::error::{self, Fault};
 use crate::os::process::{Run, describe};
 use crate::release::version;
 
@@ -89,6 +89,19 @@ fn says_within(binary: &Path, limit: Duration) -> Result<Version> {
 /// Returns whether `error` is about this machine: the binary may not be run where it is.
 pub fn is_forbidden(error: &anyhow::Error) -> bool {
     io_error(error) == Some(io::ErrorKind::PermissionDenied)
+}
+
+/// Returns whether `error` is about this machine: it has not the library, or not the version of it, that a binary built
+/// elsewhere needs (what ld.so(8) says then), or no loader for it at all.
+pub fn lacks_library(error: &anyhow::Error) -> bool {
+    const SAID: [&str; 3] = [
+        "version `GLIBC",
+        "error while loading shared libraries",
+        "Library not loaded",
+    ];
+    let text = error::one_line(error);
+    io_error(error) == Some(io::ErrorKind::NotFound)
+        || SAID.iter().any(|words| text.contains(words))
 }
 
 fn io_error(error: &anyhow::Error) -> Option<io::ErrorKind> {

@@ -15,7 +15,7 @@ use std::io::{self, Read};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-use ureq::http::{HeaderMap, Response, Uri, header};
+use ureq::http::{HeaderMap, HeaderName, Response, Uri, header};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, Proxy, Timeout};
 
@@ -29,6 +29,8 @@ pub struct Limits {
     pub connect: Duration,
     /// From the start to the last byte, redirects included.
     pub total: Duration,
+    /// Without a byte.
+    pub idle: Duration,
     /// Bytes of body, after decompression.
     pub body: u64,
     /// Redirects followed.
@@ -40,6 +42,7 @@ impl Default for Limits {
         Limits {
             connect: Duration::from_secs(10),
             total: Duration::from_secs(30),
+            idle: Duration::from_secs(30),
             body: 4 << 20,
             redirects: 5,
         }
@@ -57,6 +60,8 @@ pub struct Get<'a> {
     pub etag: Option<&'a str>,
     /// The `Last-Modified` of an earlier answer.
     pub last_modified: Option<&'a str>,
+    /// Headers of special requests.
+    pub headers: &'a [(HeaderName, &'a str)],
 }
 
 /// What a server answered after redirects.
@@ -150,7 +155,7 @@ fn is_loopback(host: &str) -> bool {
 }
 
 /// Sends `request` and follows redirects; returns the host that answered and its answer, the body unread.
-fn open(request: &Get, limits: &Limits) -> Result<(String, Response<Body>), Failure> {
+pub(super) fn open(request: &Get, limits: &Limits) -> Result<(String, Response<Body>), Failure> {
     let start = Instant::now();
     let mut uri = check(request.url)
         .map_err(|wrong| Failure::Refused(format!("'{}' is not asked: {wrong}", request.url)))?;
@@ -190,6 +195,7 @@ fn send(
         .timeout_resolve(Some(limits.connect))
         .timeout_connect(Some(limits.connect))
         .timeout_global(Some(left))
+        .timeout_per_read(Some(limits.idle))
         .user_agent(USER_AGENT)
         .tls_config(trust)
         .build();
@@ -201,6 +207,9 @@ fn send(
     }
     if let Some(since) = request.last_modified {
         builder = builder.header(header::IF_MODIFIED_SINCE, since);
+    }
+    for (name, value) in request.headers {
+        builder = builder.header(name, *value);
     }
     builder.call()
 }
@@ -322,7 +331,7 @@ fn too_large(host: &str, limits: &Limits) -> Failure {
 }
 
 /// Sorts an error of the library into [`Failure`], in words that name the host and the cause.
-fn failure(error: ureq::Error, host: &str, uri: &Uri, limits: &Limits) -> Failure {
+pub(super) fn failure(error: ureq::Error, host: &str, uri: &Uri, limits: &Limits) -> Failure {
     use Failure::{Refused, Unreachable};
     use ureq::Error;
     let untrusted = |why: String| {
@@ -334,6 +343,10 @@ fn failure(error: ureq::Error, host: &str, uri: &Uri, limits: &Limits) -> Failur
         Error::Timeout(Timeout::Resolve | Timeout::Connect) => Unreachable(format!(
             "cannot connect to {host} within {} s",
             limits.connect.as_secs_f32()
+        )),
+        Error::Timeout(Timeout::PerRead) => Unreachable(format!(
+            "{host} sent nothing for {} s",
+            limits.idle.as_secs_f32()
         )),
         Error::Timeout(_) => Unreachable(format!(
             "{host} took longer than {} s to answer",

@@ -3,6 +3,7 @@
 //! Architecture invariant: nothing here knows what a release, a slot or a service is.
 
 pub mod clock;
+pub mod download;
 pub mod files;
 pub mod generated;
 pub mod host;

@@ -42,6 +42,8 @@ pub struct Situation<'a> {
     pub policy: &'a Policy,
     /// Versions that failed here.
     pub quarantine: &'a [Version],
+    /// The highest version that was ever healthy here.
+    pub healthy: Option<&'a Version>,
     /// What was asked for by hand.
     pub asked: &'a Asked,
     /// The time now.
@@ -64,7 +66,8 @@ pub enum Decision {
 /// Decides.
 ///
 /// Versions are compared by semver precedence, so build metadata makes no release newer. The answer is never a lower
-/// version than the installed one unless `asked.to` names it. A release whose forge does not say when it was published
+/// version than the installed one unless `asked.to` names it, and a feed that offers less than what was ever healthy here is
+/// not followed. A release whose forge does not say when it was published
 /// counts as old enough for any cooldown.
 pub fn decide(situation: &Situation) -> Decision {
     let Situation {
@@ -78,6 +81,13 @@ pub fn decide(situation: &Situation) -> Decision {
     };
     if let Some(to) = &asked.to {
         return named(situation, latest, to);
+    }
+    if let Some(reason) = way_back(situation, latest) {
+        return if restart_helps(situation) {
+            Decision::RestartOnly
+        } else {
+            Decision::Skipped(reason)
+        };
     }
     let order = installed.map(|installed| latest.version.cmp_precedence(installed));
     match (order, installed) {
@@ -115,6 +125,24 @@ fn named(situation: &Situation, release: &Release, to: &Version) -> Decision {
         Some(running) if running.cmp_precedence(to) != Ordering::Equal => Decision::RestartOnly,
         _ => Decision::UpToDate(Some(format!("{to} is installed already"))),
     }
+}
+
+/// Returns the sentence about a feed that offers less than what was healthy here: it may be stale, or somebody wants this
+/// machine to stay with a release that has a known hole. Where `pin` or `prereleases` admit the higher one no longer, the
+/// user has chosen another line of releases.
+fn way_back(situation: &Situation, latest: &Release) -> Option<String> {
+    let Situation { policy, .. } = *situation;
+    let healthy = situation.healthy?;
+    let wanted = (policy.prereleases || healthy.pre.is_empty())
+        && policy.pin.as_ref().is_none_or(|pin| admits(pin, healthy));
+    let less = latest.version.cmp_precedence(healthy).is_lt();
+    (wanted && less).then(|| {
+        format!(
+            "the newest release on offer is {0}, but {healthy} was healthy here; \
+             if that is right, `heph self-update apply --to {0}` installs it",
+            latest.version
+        )
+    })
 }
 
 /// Returns the answer where nothing is to be installed.

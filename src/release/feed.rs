@@ -6,21 +6,21 @@
 //! tag, 404): an error, for a person has to look. Whichever it is, the memory keeps when and why; the newest release that
 //! was ever seen stays until a good answer replaces it.
 
+mod assets;
 mod memory;
+mod tags;
 mod verdict;
 
 use std::path::Path;
 
-use anyhow::Result;
-use jiff::Timestamp;
-use semver::Version;
-
-use super::source::{Found, Kind, Question, Repository, Wanted, forgejo, git, gitlab};
+use super::source::{Found, Kind, Question, Repository, Wanted, forgejo, gitlab};
 use super::version::quoted;
 use super::{Release, Tag};
 use crate::config::SelfUpdate;
-use crate::error::{Exit, Fault, one_line};
+use crate::error::{Fault, one_line};
 use crate::os::http::{self, Answer, Failure, Get, Limits};
+use anyhow::Result;
+use jiff::Timestamp;
 use memory::{Key, Memory};
 use verdict::{Verdict, judge};
 
@@ -70,6 +70,8 @@ pub struct Remembered {
     ///
     /// [`decide::objection`]: super::decide::objection
     pub highest: Option<Release>,
+    /// The highest release that an earlier answer named, where the last one names none as high.
+    pub withdrawn: Option<Release>,
     /// When the forge last answered well.
     pub last_success: Option<Timestamp>,
     /// When it was last asked.
@@ -146,57 +148,16 @@ impl Feed<'_> {
         Asked { news, unwritten }
     }
 
-    /// Returns the release with exactly this version, from the git remote's advertised tags (one request).
-    ///
-    /// It asks even while the forge's feed wants to be left alone: a person named the release, and git is another service.
-    ///
-    /// # Errors
-    ///
-    /// There is no such tag (exit 1, naming the nearest), or the remote cannot be reached (exit 75).
-    pub fn named(&self, version: &Version, now: Timestamp) -> Result<Release> {
-        let repository = self.repository()?;
-        let url = git::url(&repository);
-        let prefix = &self.settings.tag_prefix;
-        let found = get(&url, Kind::Git, None, now, &Limits::default())
-            .and_then(|(answer, verdict)| verdict.usable(&url, HINT).map(|()| answer))
-            .and_then(|answer| {
-                git::named(&answer.body, prefix, version).map_err(|wrong| of_no_use(&url, &wrong))
-            });
-        match found {
-            Ok(Ok(release)) => Ok(release),
-            Ok(Err(near)) => Err(Fault::new(format!(
-                "{} has no tag '{}'",
-                repository.url,
-                Tag::of(prefix, version).as_str()
-            ))
-            .hint(match near.as_slice() {
-                [] => format!("it has no tag that is '{prefix}' and a version; {HINT}"),
-                near => format!(
-                    "the nearest are {}",
-                    near.iter()
-                        .map(Tag::as_str)
-                        .collect::<Vec<_>>()
-                        .join(" and ")
-                ),
-            })
-            .into()),
-            Err(Trouble::Later(reason, _)) => Err(Fault::new(reason)
-                .exit(Exit::TryLater)
-                .hint("try again later; `heph self-update doctor` looks for the cause")
-                .into()),
-            Err(Trouble::Wrong(error)) => Err(error),
-        }
-    }
-
     /// Returns what is remembered, without any request. A file that cannot be read as such is as good as none.
     pub fn remembered(&self) -> Remembered {
         let memory = Memory::load(self.state, &Key::of(self.settings), Timestamp::MAX);
         Remembered {
-            latest: memory.latest,
-            highest: memory.highest,
+            latest: memory.latest.clone(),
+            highest: memory.highest.clone(),
             last_success: memory.last_success,
             last_attempt: memory.last_attempt,
-            last_error: memory.last_error,
+            last_error: memory.last_error.clone(),
+            withdrawn: memory.withdrawn(),
         }
     }
 
@@ -302,6 +263,7 @@ fn get(
         accept: kind.accept(),
         etag: remembered.and_then(|memory| memory.etag.as_deref()),
         last_modified: remembered.and_then(|memory| memory.last_modified.as_deref()),
+        ..Get::default()
     };
     match http::get(&request, limits) {
         Ok(answer) => {
@@ -345,6 +307,7 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Exit;
 
     #[test]
     fn settings_that_name_no_forge_are_wrong_configuration_and_leave_no_trace() {

@@ -2,15 +2,18 @@
 //!
 //! Architecture invariant: nothing here installs, switches or restarts anything.
 
+pub mod asset;
 pub mod decide;
 pub mod feed;
 pub mod source;
+pub mod trust;
 pub mod version;
 
 use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+pub use asset::Asset;
 pub use version::Tag;
 
 /// One published release.
@@ -24,4 +27,7 @@ pub struct Release {
     pub url: Option<String>,
     /// When it was published, where the forge says so.
     pub published_at: Option<Timestamp>,
+    /// The files that it offers for download; none where the forge lists none.
+    #[serde(default)]
+    pub assets: Vec<Asset>,
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::survey::{Survey, news, survey};
-use super::{Request, World};
+use super::{Request, World, trust};
 use crate::error::{Exit, Fault, one_line};
 use crate::release::decide::Decision;
 use crate::release::feed::News;
@@ -49,7 +49,8 @@ impl Check {
     }
 }
 
-/// Asks the forge and says what follows. Changes nothing but what is remembered of the feed.
+/// Asks the forge and says what follows. Changes nothing but what is remembered of releases; one whose tag was moved goes
+/// into quarantine.
 pub fn check(world: World, scheduled: bool) -> Check {
     let request = Request {
         scheduled,
@@ -61,8 +62,21 @@ pub fn check(world: World, scheduled: bool) -> Check {
     });
     match looked {
         Ok(Ok(survey)) => {
+            let mut moved = None;
             let (outcome, reason) = match &survey.decision {
-                Decision::Update(_) => (Finding::Available, None),
+                Decision::Update(release) => match trust::look(world, release) {
+                    Ok(None) => (Finding::Available, None),
+                    Ok(Some(error)) => {
+                        let reason = one_line(&error);
+                        moved = Some(error);
+                        (Finding::Failed, Some(reason))
+                    }
+                    // The feed has answered all the same, and apply asks again.
+                    Err(error) => (
+                        Finding::Available,
+                        Some(format!("its tag was not looked at: {}", one_line(&error))),
+                    ),
+                },
                 Decision::UpToDate(reason) => (Finding::UpToDate, reason.clone()),
                 Decision::RestartOnly => (
                     Finding::UpToDate,
@@ -74,7 +88,7 @@ pub fn check(world: World, scheduled: bool) -> Check {
                 outcome,
                 survey: Some(survey),
                 reason,
-                error: None,
+                error: moved,
             }
         }
         // What is installed is worth knowing without the forge, too.

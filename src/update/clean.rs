@@ -22,11 +22,12 @@ const LOGS: usize = 10;
 pub struct Cleaned {
     /// The slots.
     pub slots: Vec<String>,
-    /// The bytes freed, in slots, backups and the build folder.
+    /// The bytes freed, in slots, backups, the build folder and downloads.
     pub freed: u64,
 }
 
-/// Removes slots beyond `keep`, backups beyond the same number, and the build folder above its bound.
+/// Removes slots beyond `keep`, backups beyond the same number, the build folder above its bound, and downloads that broke
+/// off.
 ///
 /// # Errors
 ///
@@ -41,7 +42,11 @@ pub fn clean(world: World) -> Result<Cleaned> {
         );
     }
     world.slots().sweep()?;
-    tidy(world)
+    let mut cleaned = tidy(world)?;
+    let downloads = world.paths.downloads();
+    cleaned.freed += files::tree_size(&downloads);
+    files::remove_tree_if_there(&downloads)?;
+    Ok(cleaned)
 }
 
 /// The same after an update, which has the lock; trouble is no more than a note.

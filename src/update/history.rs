@@ -6,6 +6,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::report::{Outcome, Step};
+use crate::install::slots::Delivery;
 use crate::os::files;
 use crate::paths::Paths;
 
@@ -35,10 +36,16 @@ pub struct Entry {
     pub to: Option<Version>,
     /// One sentence, where there is something to say.
     pub reason: Option<String>,
+    /// How the release became binaries, where one did.
+    #[serde(default)]
+    pub delivery: Option<Delivery>,
     /// What it did, in order.
     pub steps: Vec<Step>,
     /// Whether the timer started it.
     pub scheduled: bool,
+    /// Who signed what was installed, where that is known.
+    #[serde(default)]
+    pub signed_by: Option<String>,
 }
 
 /// What a run was for.

@@ -6,7 +6,7 @@
 //! 2. **recover** what an interrupted run left;
 //! 3. **fetch** the feed;
 //! 4. **decide**;
-//! 5. **stage** the release into a slot and verify it;
+//! 5. **trust**: the tag is looked up, remembered and proven; then **stage** the release into a slot and verify it;
 //! 6. **journal**, then **switch**;
 //! 7. **restart** hephd through the new binary, if a service manager ran it before;
 //! 8. **settle**;
@@ -30,22 +30,26 @@ mod rollback;
 mod store;
 mod survey;
 mod transaction;
+mod trust;
 
+use std::cell::RefCell;
 use std::time::Instant;
 
 use anyhow::Result;
 use jiff::Timestamp;
+use semver::Version;
 use ulid::Ulid;
 
 use crate::config::{Config, OnBattery};
 use crate::error::{Exit, Fault, one_line};
 use crate::install::links::BinDir;
 use crate::install::slots::{Slot, Slots};
-use crate::install::{self, Progress, Unfit};
+use crate::install::{self, Listener, Progress, Unfit};
 use crate::os::{clock, host, interrupt, lock};
 use crate::paths::Paths;
 use crate::release::decide::{Asked, Decision};
 use crate::release::feed::News;
+use crate::release::trust::Origin;
 use crate::release::{Release, Tag};
 
 pub use check::{Check, Finding, check};
@@ -68,6 +72,8 @@ pub struct World<'a> {
     pub paths: &'a Paths,
     /// Tells a person, as it happens, what is done.
     pub say: &'a dyn Fn(&str),
+    /// Shows a person how many bytes of a download have arrived, and of how many.
+    pub arrived: &'a dyn Fn(u64, u64),
     /// Whether cargo's own output may show through to standard error.
     pub on_terminal: bool,
 }
@@ -91,6 +97,8 @@ pub struct Request {
     pub dry_run: bool,
     /// `--no-restart`: leave hephd running as it is.
     pub no_restart: bool,
+    /// `--accept-moved-tag`: install the named release although its tag was moved.
+    pub accept_moved_tag: bool,
     /// The timer started this run.
     pub scheduled: bool,
 }
@@ -169,7 +177,12 @@ fn straight_line(world: World, request: &Request, run: &Run, report: &mut Report
         Decision::Update(release) => release,
     };
 
-    let slot = stage(world, request, &release, report)?;
+    let origin = report.step_with("trust", |report| {
+        trust::prove(world, request, &release, report)
+    })?;
+    let slot = stage(world, request, &release, &origin, report)?;
+    let signed_by = slot.manifest.signed_by.as_deref().or(origin.signed_by());
+    report.signed_by = signed_by.map(str::to_owned);
     interrupt::check()?;
 
     let bin_dir = world.bin_dir()?;
@@ -277,21 +290,38 @@ fn restart_only(world: World, run: &Run, report: &mut Report) -> Result<()> {
 }
 
 /// Step 5. A release that is itself to blame for the failure is not tried again by the timer.
-fn stage(world: World, request: &Request, release: &Release, report: &mut Report) -> Result<Slot> {
+fn stage(
+    world: World,
+    request: &Request,
+    release: &Release,
+    origin: &Origin,
+    report: &mut Report,
+) -> Result<Slot> {
     let settings = &world.config.self_update;
     let version = &release.version;
     (world.say)(&format!("staging {version} from {}", settings.repository));
     let progress = progress(world, &release.tag, report)?;
     let start = Instant::now();
+    let notes = RefCell::new(Vec::new());
+    let listener = Listener {
+        progress: &progress,
+        note: &|sentence| notes.borrow_mut().push(sentence.to_owned()),
+        arrived: world.arrived,
+    };
     let staged = report.step("stage", || {
         install::stage(
             release,
+            origin,
             settings,
             world.paths,
-            &progress,
+            &listener,
             request.asked.force,
         )
     });
+    report.notes.append(&mut notes.borrow_mut());
+    if let Ok(slot) = &staged {
+        report.delivery = Some(slot.manifest.delivery);
+    }
     match &staged {
         Ok(_) => (world.say)(&format!(
             "staged {version} in {:.1} s",
@@ -299,13 +329,16 @@ fn stage(world: World, request: &Request, release: &Release, report: &mut Report
         )),
         Err(error) if Unfit::is_cause_of(error) => {
             quarantine::put(world.paths, version, &one_line(error), clock::now())?;
-            report.note(format!(
-                "{version} is in quarantine: the timer does not try it again"
-            ));
+            report.note(quarantined(version));
         }
         Err(_) => {}
     }
     staged
+}
+
+/// Returns the sentence about a release that has failed for good.
+fn quarantined(version: &Version) -> String {
+    format!("{version} is in quarantine: the timer does not try it again")
 }
 
 fn progress(world: World, tag: &Tag, report: &mut Report) -> Result<Progress> {
@@ -372,8 +405,10 @@ fn record(world: World, run: &Run, report: &mut Report) {
         from: report.from.clone(),
         to: report.to.clone(),
         reason: report.reason.clone(),
+        delivery: report.delivery,
         steps: report.steps.clone(),
         scheduled: run.scheduled,
+        signed_by: report.signed_by.clone(),
     };
     if let Err(error) = transaction::close(world, &entry) {
         report.note(format!(

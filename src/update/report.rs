@@ -6,6 +6,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Exit, Fault, one_line};
+use crate::install::slots::Delivery;
 
 /// What became of a run. It starts as failed and earns anything better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,8 +67,12 @@ pub struct Report {
     pub to: Option<Version>,
     /// One sentence, where there is something to say.
     pub reason: Option<String>,
+    /// How the release became binaries, where one did.
+    pub delivery: Option<Delivery>,
     /// What it did, in order.
     pub steps: Vec<Step>,
+    /// Who signed what was installed, where that is known.
+    pub signed_by: Option<String>,
     /// The log of the build.
     pub log: Option<std::path::PathBuf>,
     /// What else a person should know: sentences.
@@ -86,7 +91,9 @@ pub struct Json<'a> {
     from: Option<&'a Version>,
     to: Option<&'a Version>,
     reason: Option<&'a str>,
+    delivery: Option<Delivery>,
     steps: &'a [Step],
+    signed_by: Option<&'a str>,
     log: Option<String>,
     notes: &'a [String],
 }
@@ -112,6 +119,14 @@ impl Report {
     pub fn step<T>(&mut self, name: &str, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let result = work();
+        self.took(name, start);
+        result
+    }
+
+    /// As [`Report::step`], for `work` that has more to report.
+    pub fn step_with<T>(&mut self, name: &str, work: impl FnOnce(&mut Report) -> T) -> T {
+        let start = Instant::now();
+        let result = work(self);
         self.took(name, start);
         result
     }
@@ -150,7 +165,9 @@ impl Report {
             from: self.from.as_ref(),
             to: self.to.as_ref(),
             reason: self.reason.as_deref(),
+            delivery: self.delivery,
             steps: &self.steps,
+            signed_by: self.signed_by.as_deref(),
             log: self.log.as_ref().map(|log| log.display().to_string()),
             notes: &self.notes,
         }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::journal::{self, Aim, Journal, Phase, Place};
 use super::report::{Outcome, Report};
-use super::{Run, World, daemon, history, quarantine, store};
+use super::{Run, World, daemon, history, quarantine, store, trust};
 use crate::error::{Fault, one_line};
 use crate::install::slots::Slot;
 use crate::os::clock;
@@ -155,6 +155,14 @@ fn commit(world: World, journal: &Journal, report: &mut Report) -> Result<()> {
     }
     // A release that was named by hand and is healthy now has earned its way out.
     quarantine::release(world.paths, version)?;
+    if journal.aim != Aim::GoBack
+        && let Err(error) = trust::was_healthy(world, version)
+    {
+        report.note(format!(
+            "that {version} is healthy cannot be remembered: {}",
+            one_line(&error)
+        ));
+    }
     let outcome = match journal.aim {
         Aim::Update => Outcome::Updated,
         Aim::Restart => Outcome::Restarted,

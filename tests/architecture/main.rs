@@ -34,7 +34,7 @@ const RULES: [(&str, Rule); 11] = [
 ];
 
 /// Crates that only the update side needs; hephd has no business with them.
-const UPDATE_CRATES: [&str; 9] = [
+const UPDATE_CRATES: [&str; 15] = [
     "ureq",
     "semver",
     "toml",
@@ -44,6 +44,12 @@ const UPDATE_CRATES: [&str; 9] = [
     "httpdate",
     "roxmltree",
     "sha2",
+    "flate2",
+    "lzma_rust2",
+    "minisign_verify",
+    "rawzip",
+    "ruzstd",
+    "tar",
 ];
 
 #[test]

@@ -26,8 +26,8 @@ Both build with the release profile as users get it, and what they need from the
 `apply` does more than install: it verifies the release, backs the store up, restarts hephd and then watches it for the
 settle time (10 s by default). Medians of two releases.";
 
-/// Measures with these patch releases, and writes the section.
-pub fn measure(page: &mut Page, scratch: &Path, patches: &[&str]) {
+/// Measures with these patch releases, and writes the section. Returns what a plain `cargo install` takes.
+pub fn measure(page: &mut Page, scratch: &Path, patches: &[&str]) -> Duration {
     let bench = Bench::new(scratch);
     bench.release(FIRST);
     let first = bench.apply(FIRST);
@@ -83,6 +83,7 @@ pub fn measure(page: &mut Page, scratch: &Path, patches: &[&str]) {
         rows.push([name, took]);
     }
     page.table(rows);
+    plain
 }
 
 /// What `apply` did, by its own report and by the clock.

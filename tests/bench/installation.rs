@@ -87,6 +87,7 @@ pub fn slot(slots: &Slots, version: &str, names: &[String], put: impl Fn(&str, &
         tag: None,
         commit: None,
         delivery: Delivery::Adopted,
+        signed_by: None,
         binaries,
         installed_at: jiff::Timestamp::now(),
     };

@@ -3,7 +3,7 @@
 //! Everything is real and on loopback: nginx, curl, git, cargo, systemd. Programs that are compared run in turn, so that
 //! whatever disturbs the machine disturbs all of them, and medians are compared.
 //!
-//! `cargo run --release --example bench -- PART…` runs some of the parts (check, apply, switch, startup) and prints what
+//! `cargo run --release --example bench -- PART…` runs some of the parts (check, apply, prebuilt, switch, startup) and prints what
 //! it would write; a number among them is how often to run what is short.
 #![allow(
     clippy::print_stdout,
@@ -27,6 +27,7 @@ mod feed;
 mod installation;
 mod measure;
 mod page;
+mod prebuilt;
 mod startup;
 mod switch;
 
@@ -37,7 +38,7 @@ use std::thread;
 use measure::Program;
 use page::Page;
 
-const PARTS: [&str; 4] = ["check", "apply", "switch", "startup"];
+const PARTS: [&str; 5] = ["check", "apply", "prebuilt", "switch", "startup"];
 /// How often what is short runs, unless said otherwise.
 const RUNS: usize = 50;
 /// How many switches there are to one other run.
@@ -67,11 +68,14 @@ fn main() {
     let scratch = scratch.path();
     let head = head(scratch, runs);
     let mut page = Page::default();
+    // What a plain `cargo install` takes, if that was measured in this run.
+    let mut plain = None;
     for part in parts {
         println!("measuring: {part}");
         match part {
             "check" => check::measure(&mut page, scratch, runs),
-            "apply" => apply::measure(&mut page, scratch, &PATCHES),
+            "apply" => plain = Some(apply::measure(&mut page, scratch, &PATCHES)),
+            "prebuilt" => prebuilt::measure(&mut page, scratch, runs, plain),
             "switch" => switch::measure(&mut page, scratch, runs * SWITCHES),
             _ => startup::measure(&mut page, scratch, runs),
         }

@@ -88,7 +88,7 @@ impl Program {
     }
 
     /// Returns the most memory that it, or a program that it runs and waits for, has had at once, in bytes.
-    fn peak(&self, scratch: &Path) -> u64 {
+    pub fn peak(&self, scratch: &Path) -> u64 {
         let file = scratch.join("peak");
         let mut timed = Program::new(TIME, &["--format=%M"])
             .arg("--output")

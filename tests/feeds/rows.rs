@@ -454,7 +454,7 @@ fn bodies() -> Vec<Row> {
         fails("deep nesting", Script::json(&deep), &["list"]),
         fails(
             "deep nesting within",
-            Script::json(format!("{{\"assets\":{deep}")),
+            Script::json(format!("{{\"extra\":{deep}")),
             &["too early"],
         ),
         fails(

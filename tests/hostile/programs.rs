@@ -53,7 +53,7 @@ fn a_hook_that_starts_heph_again_does_not_go_on_for_ever() {
         .replace('"', "\\\"");
     scene.configure(&format!("on-failed = [\"{script}\"]"));
     // Nothing that cargo could install.
-    scene.forge.publish(crate::forge::Published::new("v9.9.0"));
+    scene.tell("9.9.0");
     scene.apply().exits(1);
     assert_eq!(fs::read_to_string(&count).unwrap(), "\n");
 }

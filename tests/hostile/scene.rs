@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::forge::{Forge, Published};
+use crate::forge::{Forge, Published, WorkTree};
 use crate::home::{Ended, Home, ODD_NAME, run};
 use crate::manager::UserManager;
 
@@ -26,7 +26,7 @@ for word; do
 done
 mkdir -p "$root/bin" && cp "${0%/*}/releases/${tag#v}"/* "$root/bin/" || exit 1
 names=$(cd "$root/bin" && printf '"%s",' *)
-commit=0123456789012345678901234567890123456789
+commit=$(cat "${0%/*}/commits/${tag#v}")
 echo "{\"installs\":{\"heph ${tag#v} (git+$url?tag=$tag#$commit)\":{\"bins\":[${names%,}]}}}" >"$root/.crates2.json"
 "#;
 
@@ -83,7 +83,21 @@ impl Scene {
             executable(&folder.join("hephd"), text.as_bytes());
         }
         self.forge.unpublish();
-        self.forge.publish(Published::new(&format!("v{version}")));
+        self.tell(version);
+    }
+
+    /// Has the forge name `version`, with a tag for it.
+    pub fn tell(&self, version: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = WorkTree::new(folder.path());
+        let tag = format!("v{version}");
+        let commit = tree.write("version", version).commit(version);
+        tree.tag(&tag);
+        self.forge.push(&tree);
+        let commits = self.tools().join("commits");
+        fs::create_dir_all(&commits).unwrap();
+        fs::write(commits.join(version), commit).unwrap();
+        self.forge.publish(Published::new(&tag));
     }
 
     /// Returns the folder that `cargo` takes the commands of `version` from.

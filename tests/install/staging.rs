@@ -6,12 +6,13 @@ use std::path::PathBuf;
 
 use heph::error::{Exit, Fault, one_line};
 use heph::install::slots::{Delivery, Slot};
-use heph::install::{Progress, Unfit, stage_in, trim_build};
+use heph::install::{Listener, Progress, Unfit, stage_in, trim_build};
 use heph::release::{Release, Tag};
 use semver::Version;
 
 use crate::support::{
-    Home, Mount, Repository, SAYS_VERSION, entries, executable, log, picture, run, variables,
+    Home, Mount, Repository, SAYS_VERSION, entries, executable, log, origin, picture, run,
+    variables,
 };
 
 /// A home whose settings name the repository and packages.
@@ -26,9 +27,10 @@ fn stage(home: &Home, release: &Release, afresh: bool) -> anyhow::Result<Slot> {
     stage_in(
         variables(home),
         release,
+        &origin(home, release),
         &home.settings,
         &home.paths,
-        &log(home),
+        &Listener::new(&log(home)),
         afresh,
     )
 }
@@ -88,9 +90,10 @@ fn a_complete_slot_is_reused_and_a_fresh_one_stands_beside_it() {
     let again = stage_in(
         Vec::new(),
         &release,
+        &origin(&home, &release),
         &home.settings,
         &home.paths,
-        &log(&home),
+        &Listener::new(&log(&home)),
         false,
     );
     assert_eq!(again.unwrap(), first);
@@ -164,9 +167,10 @@ fn on_a_terminal_the_error_points_at_the_output_above() {
     let error = stage_in(
         variables(&home),
         &release,
+        &origin(&home, &release),
         &home.settings,
         &home.paths,
-        &Progress::Terminal,
+        &Listener::new(&Progress::Terminal),
         false,
     );
     let text = one_line(&error.unwrap_err());
@@ -283,9 +287,10 @@ fn a_missing_cargo_and_a_missing_linker_have_their_hints() {
         let error = stage_in(
             variables,
             &release,
+            &origin(&home, &release),
             &home.settings,
             &home.paths,
-            &log(&home),
+            &Listener::new(&log(&home)),
             false,
         );
         assert_eq!(home.versions(), [""; 0]);

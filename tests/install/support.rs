@@ -11,6 +11,7 @@ use heph::install::Progress;
 use heph::install::links::BinDir;
 use heph::install::slots::{Binary, Delivery, Manifest, Slot, Slots};
 use heph::paths::Paths;
+use heph::release::trust::{Origin, Proof};
 use heph::release::{Release, Tag};
 use semver::Version;
 use tempfile::TempDir;
@@ -174,8 +175,34 @@ pub fn manifest(version: &str, binaries: Vec<Binary>) -> Manifest {
         tag: Some(format!("v{version}")),
         commit: None,
         delivery: Delivery::Cargo,
+        signed_by: None,
         binaries,
         installed_at: "2026-11-21T00:00:00Z".parse().unwrap(),
+    }
+}
+
+/// Where `release` comes from, as the repository that `home` uses says; a commit of zeros where it has no such tag.
+pub fn origin(home: &Home, release: &Release) -> Origin {
+    let repository = home.settings.repository.trim_start_matches("file://");
+    let output = Command::new("git")
+        .args(["rev-parse", "--verify", "--quiet"])
+        .arg(format!("{}^{{commit}}", release.tag.as_str()))
+        .current_dir(if Path::new(repository).is_dir() {
+            repository
+        } else {
+            "/"
+        })
+        .output()
+        .unwrap();
+    let commit = String::from_utf8(output.stdout).unwrap();
+    let commit = match commit.trim() {
+        "" => "0".repeat(40),
+        commit => commit.to_owned(),
+    };
+    let reason = "nothing is asked here".to_owned();
+    Origin {
+        commit,
+        proof: Proof::Unproven { reason },
     }
 }
 
@@ -314,6 +341,7 @@ impl Repository {
             tag,
             url: None,
             published_at: None,
+            assets: Vec::new(),
         };
         (release, commit)
     }

@@ -6,4 +6,5 @@
 
 mod refused;
 mod taken;
+mod trust;
 mod unusable;

@@ -168,6 +168,11 @@ const CASES: &[Case] = &[
         &["'on-battery' must be \"skip\" or \"run\""],
     ),
     (
+        "[self-update]\ndelivery = 'binary'",
+        2,
+        &["'delivery' must be one of \"auto\", \"cargo\", \"prebuilt\""],
+    ),
+    (
         "[self-update]\non-failed = 'notify-send heph'",
         2,
         &["'on-failed' must be a command and its arguments as a list"],

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use heph::config::{Config, Forge, Mode, OnBattery, ServiceManager};
+use heph::config::{Config, Delivery, Forge, Mode, OnBattery, ServiceManager};
 
 /// Returns what the file `text` says.
 fn load(text: &str) -> Config {
@@ -56,6 +56,7 @@ fn every_key_is_taken() {
         bin-dir = "/opt/päth with spaces/%h/bin"
         tag-prefix = "heph-v"
         on-battery = "run"
+        delivery = "prebuilt"
         on-available = ["notify-send", "heph", "newer"]
         on-updated = ["/usr/bin/true"]
         on-failed = ["sh", "-c", "logger -t heph \"$HEPH_OUTCOME\""]
@@ -86,6 +87,7 @@ fn every_key_is_taken() {
         (settings.tag_prefix.as_str(), settings.on_battery),
         ("heph-v", OnBattery::Run)
     );
+    assert_eq!(settings.delivery, Delivery::Prebuilt);
     assert_eq!(settings.on_available.unwrap()[2], "newer");
     assert_eq!(settings.on_updated.unwrap(), ["/usr/bin/true"]);
     assert_eq!(settings.on_failed.unwrap().len(), 3);

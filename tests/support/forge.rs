@@ -12,6 +12,7 @@
 )]
 
 mod cgi;
+mod download;
 mod interface;
 mod work_tree;
 
@@ -28,8 +29,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use cgi::run_git;
+pub use download::Served;
 use interface::releases;
-pub use interface::{Published, Speaks};
+pub use interface::{Attached, Published, Speaks};
 pub use work_tree::{WorkTree, git};
 
 /// Where the releases and the git repository are, unless a test says otherwise.
@@ -87,6 +89,7 @@ struct Shared {
     git_root: PathBuf,
     ending: AtomicBool,
     releases: Mutex<Vec<Published>>,
+    files: Mutex<HashMap<String, Served>>,
     scripts: Mutex<HashMap<String, Vec<Script>>>,
     seen: Mutex<Vec<Seen>>,
     connections: Mutex<Vec<(TcpStream, JoinHandle<()>)>>,
@@ -119,6 +122,7 @@ impl Forge {
             git_root,
             ending: AtomicBool::new(false),
             releases: Mutex::default(),
+            files: Mutex::default(),
             scripts: Mutex::default(),
             seen: Mutex::default(),
             connections: Mutex::default(),
@@ -160,6 +164,27 @@ impl Forge {
     /// Publishes a release. The last one that is neither draft nor pre-release is the latest.
     pub fn publish(&self, release: Published) {
         self.shared.releases.lock().unwrap().push(release);
+    }
+
+    /// Adds a file to a release that is published already, and returns its path.
+    pub fn attach(&self, tag: &str, name: &str, bytes: &[u8]) -> String {
+        let path = download::path(tag, name);
+        let served = Served::new(bytes);
+        let mut releases = self.shared.releases.lock().unwrap();
+        let release = releases.iter_mut().find(|release| release.tag == tag);
+        release.unwrap().assets.push(Attached {
+            name: name.to_owned(),
+            url: format!("{}{path}", self.url()),
+            size: Some(bytes.len() as u64),
+        });
+        self.serve(&path, served);
+        path
+    }
+
+    /// From now on, `path` is this file.
+    pub fn serve(&self, path: &str, file: Served) {
+        let mut files = self.shared.files.lock().unwrap();
+        files.insert(path.to_owned(), file);
     }
 
     /// Takes all releases back.
@@ -354,6 +379,9 @@ fn answer(shared: &Shared, seen: &Seen, body: &[u8]) -> Vec<u8> {
         return run_git(&shared.git_root, seen, body).unwrap_or_else(|error| {
             response(500, &[], format!("git http-backend: {error}").as_bytes())
         });
+    }
+    if let Some(file) = shared.files.lock().unwrap().get(&seen.path) {
+        return file.answer(seen);
     }
     let extra: &[(&str, &str)] = match shared.speaks {
         Speaks::Gitlab => &[(

@@ -24,7 +24,8 @@ impl Home {
         Home::named("home")
     }
 
-    pub fn named(name: &str) -> Home {
+    /// A home without any commands.
+    pub fn bare(name: &str) -> Home {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         let home = Home {
@@ -32,6 +33,11 @@ impl Home {
             path,
         };
         fs::create_dir_all(home.bin()).unwrap();
+        home
+    }
+
+    pub fn named(name: &str) -> Home {
+        let home = Home::bare(name);
         for binary in [env!("CARGO_BIN_EXE_heph"), env!("CARGO_BIN_EXE_hephd")] {
             let target = home.bin().join(Path::new(binary).file_name().unwrap());
             // A copy, not a link: removing or replacing it must not touch the build.

@@ -22,6 +22,15 @@ pub struct Published {
     pub prerelease: bool,
     /// RFC 3339.
     pub at: String,
+    pub assets: Vec<Attached>,
+}
+
+/// A file of a release.
+#[derive(Clone, Debug)]
+pub struct Attached {
+    pub name: String,
+    pub url: String,
+    pub size: Option<u64>,
 }
 
 impl Published {
@@ -31,6 +40,7 @@ impl Published {
             draft: false,
             prerelease: false,
             at: "2026-01-01T00:00:00Z".to_owned(),
+            assets: Vec::new(),
         }
     }
 }
@@ -43,12 +53,22 @@ pub fn releases(speaks: Speaks, releases: &[Published], path: &str) -> Option<Va
             "tag_name": release.tag, "name": release.tag, "draft": release.draft,
             "prerelease": release.prerelease, "published_at": release.at,
             "html_url": format!("https://forge.example/{PROJECT}/releases/tag/{}", release.tag),
+            "assets": release.assets.iter().map(|asset| json!({
+                "id": 1, "name": asset.name, "size": asset.size, "browser_download_url": asset.url,
+            })).collect::<Vec<_>>(),
         })
     };
     let like_gitlab = |release: &Published| {
         json!({
             "tag_name": release.tag, "released_at": release.at, "upcoming_release": release.draft,
             "_links": { "self": format!("https://forge.example/{PROJECT}/-/releases/{}", release.tag) },
+            "assets": {
+                "count": release.assets.len(), "sources": [{ "format": "zip", "url": "https://forge.example/x.zip" }],
+                "links": release.assets.iter().map(|asset| json!({
+                    "id": 1, "name": asset.name, "url": "https://elsewhere.example/moved",
+                    "direct_asset_url": asset.url, "link_type": "other",
+                })).collect::<Vec<_>>(),
+            },
         })
     };
     let out = |release: &&Published| !release.draft;
@@ -70,6 +90,10 @@ pub fn releases(speaks: Speaks, releases: &[Published], path: &str) -> Option<Va
                         .map(like_forgejo)
                         .collect(),
                 ),
+                Some(path) if path.starts_with("/tags/") => {
+                    let tag = path.trim_start_matches("/tags/");
+                    releases.iter().find(|r| r.tag == tag).map(like_forgejo)
+                }
                 _ if path == "/api/v1/version" && speaks == Speaks::Forgejo => {
                     Some(json!({ "version": "11.0.0+gitea-1.22.0" }))
                 }

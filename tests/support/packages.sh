@@ -22,6 +22,14 @@ need cron cron
 need crontab cron
 need nginx nginx-light
 need openssl openssl
+need minisign minisign
+need xz xz-utils
+need zstd zstd
+need zip zip
+need ssh-keygen openssh-client
+need gpg gpg
+need gpgv gpgv
+need gpgconf gnupg
 need mount mount
 need systemctl systemd
 need systemd-analyze systemd

@@ -63,6 +63,11 @@ impl Releases {
         commit
     }
 
+    /// Returns the work tree, as the last release left it.
+    pub fn folder(&self) -> &Path {
+        &self.tree.folder
+    }
+
     /// Lays out the tree under test as git knows it, new files included, build output left out.
     fn copy_tree(&self) {
         for entry in fs::read_dir(&self.tree.folder)

@@ -44,8 +44,8 @@ fn an_older_release_becomes_the_newer_one_and_nothing_is_lost() {
     assert_eq!(
         steps,
         [
-            "lock", "recover", "fetch", "decide", "stage", "adopt", "backup", "journal", "switch",
-            "restart", "settle", "commit", "record"
+            "lock", "recover", "fetch", "decide", "trust", "stage", "adopt", "backup", "journal",
+            "switch", "restart", "settle", "commit", "record"
         ]
     );
     machine.assert_serves(NEW, &["kept"]);
@@ -108,7 +108,7 @@ fn only_by_name_does_it_go_to_a_lower_version() {
     machine
         .heph(&["self-update", "apply"])
         .exits(0)
-        .says("up to date");
+        .says("1.0.1 was healthy here");
     machine.assert_serves(NEW, &["kept"]);
     machine
         .heph(&["self-update", "apply", "--to", OLD])

@@ -17,6 +17,9 @@ pub struct Args {
     /// Install exactly this release, even a lower or a quarantined one
     #[arg(long, value_name = "VERSION", value_parser = super::version)]
     to: Option<Version>,
+    /// Install it although its tag was moved to another commit
+    #[arg(long, requires = "to")]
+    accept_moved_tag: bool,
     /// Say what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -50,6 +53,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
         },
         dry_run: args.dry_run,
         no_restart: args.no_restart,
+        accept_moved_tag: args.accept_moved_tag,
         scheduled: args.scheduled,
     };
     let mut report = told::with_world(context, args.json, |world| update::apply(world, &request));

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::cli::Context;
 use crate::error::Exit;
+use crate::install::slots::Delivery;
 use crate::update::history::{self, Action};
 use crate::update::report::Outcome;
 
@@ -46,12 +47,19 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
             version(from),
             version(to)
         );
+        if run.delivery == Some(Delivery::Prebuilt) {
+            line.push_str("  prebuilt");
+        }
         if run.action == Action::Rollback {
             line.push_str("  by hand");
         }
         if let Some(reason) = run.reason {
             line.push_str("  ");
             line.push_str(&reason);
+        }
+        if let Some(by) = run.signed_by {
+            line.push_str("  signed by ");
+            line.push_str(&by);
         }
         context.ui.say(line);
     }

@@ -11,6 +11,7 @@ mod quarantine;
 mod rollback;
 mod status;
 mod told;
+mod trust;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -57,6 +58,8 @@ enum Command {
     Quarantine(quarantine::Args),
     /// Remove old releases and trim the build folder
     Clean(clean::Args),
+    /// Show or change whose signatures count
+    Trust(trust::Args),
     /// Say whether the timer's next run will work
     Doctor(doctor::Args),
 }
@@ -72,6 +75,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
         Command::Rollback(args) => rollback::run(context, args),
         Command::Quarantine(args) => quarantine::run(context, args),
         Command::Clean(args) => clean::run(context, args),
+        Command::Trust(args) => trust::run(context, args),
         Command::Doctor(args) => doctor::run(context, args),
     }
 }

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use jiff::Timestamp;
+use semver::Version;
 use serde_json::{Value, json};
 
 use super::{size, told};
@@ -32,6 +33,7 @@ struct Facts {
     survey: Result<Survey>,
     last_success: Option<Timestamp>,
     last_error: Option<String>,
+    withdrawn: Option<Version>,
     slots: Vec<(String, u64, bool)>,
     quarantine: Quarantine,
     /// The version that an interrupted run was on the way to.
@@ -66,6 +68,7 @@ fn gather(context: &Context) -> Result<Facts> {
         survey,
         last_success: remembered.last_success,
         last_error: remembered.last_error,
+        withdrawn: remembered.withdrawn.map(|release| release.version),
         slots: slots
             .list()?
             .into_iter()
@@ -141,6 +144,7 @@ fn object(facts: &Facts) -> Value {
         "installed": survey.and_then(|survey| survey.installed.as_ref()),
         "running": survey.and_then(|survey| survey.running.as_ref()),
         "latest": survey.and_then(|survey| survey.latest.as_ref()).map(|release| &release.version),
+        "withdrawn": facts.withdrawn,
         "reason": why(facts),
         "slots": facts.slots.iter().map(|(name, size, current)| {
             json!({ "name": name, "size": size, "current": current })
@@ -187,7 +191,7 @@ fn tell(context: &Context, facts: &Facts) {
         ));
     }
     if let Ok(survey) = &facts.survey {
-        let or_none = |version: Option<&semver::Version>| {
+        let or_none = |version: Option<&Version>| {
             version.map_or_else(|| "none".to_owned(), ToString::to_string)
         };
         ui.say(format!("installed  {}", or_none(survey.installed.as_ref())));
@@ -199,6 +203,11 @@ fn tell(context: &Context, facts: &Facts) {
         ui.say(format!(
             "latest     {}{checked}",
             or_none(survey.latest.as_ref().map(|release| &release.version))
+        ));
+    }
+    if let Some(version) = &facts.withdrawn {
+        ui.say(format!(
+            "withdrawn  {version}: the feed named it once, and does so no longer"
         ));
     }
     for (index, (name, bytes, current)) in facts.slots.iter().enumerate() {

@@ -15,10 +15,16 @@ pub fn with_world<T>(context: &Context, json: bool, work: impl FnOnce(World) -> 
             context.ui.step(line);
         }
     };
+    let arrived = |done, total| {
+        if !json {
+            context.ui.arrived(done, total);
+        }
+    };
     work(World {
         config: &context.config,
         paths: &context.paths,
         say: &say,
+        arrived: &arrived,
         on_terminal: !json && std::io::stderr().is_terminal(),
     })
 }

@@ -13,6 +13,7 @@ fn release(text: &str) -> Release {
         tag: super::super::Tag::of("v", &version(text)),
         url: None,
         published_at: Some("2026-01-01T00:00:00Z".parse().unwrap()),
+        assets: Vec::new(),
     }
 }
 
@@ -24,6 +25,7 @@ struct Case {
     latest: Option<Release>,
     policy: Policy,
     quarantine: Vec<Version>,
+    healthy: Option<Version>,
     asked: Asked,
     now: Option<Timestamp>,
 }
@@ -67,6 +69,10 @@ impl Case {
         self.quarantine.push(version(text));
         self
     }
+    fn healthy(mut self, text: &str) -> Case {
+        self.healthy = Some(version(text));
+        self
+    }
     fn to(mut self, text: &str) -> Case {
         self.asked.to = Some(version(text));
         self
@@ -82,6 +88,7 @@ impl Case {
             latest: self.latest.as_ref(),
             policy: &self.policy,
             quarantine: &self.quarantine,
+            healthy: self.healthy.as_ref(),
             asked: &self.asked,
             now: self
                 .now
@@ -264,6 +271,44 @@ fn force_installs_the_current_release_afresh_and_nothing_else() {
     );
 }
 
+#[test]
+fn a_feed_that_offers_less_than_was_healthy_is_not_followed() {
+    let rolled_back = || Case::installed("1.0.0").healthy("1.2.0");
+    for offered in ["0.9.0", "1.0.0", "1.1.0", "1.2.0-rc.1"] {
+        let said = rolled_back().latest(offered).prereleases().skips();
+        assert!(
+            said.contains("1.2.0 was healthy here") && said.contains(&format!("--to {offered}")),
+            "{said}"
+        );
+        assert!(!rolled_back().latest(offered).force().updates_to(offered));
+    }
+    assert!(rolled_back().latest("1.2.0").updates_to("1.2.0"));
+    assert!(rolled_back().latest("1.3.0").updates_to("1.3.0"));
+    assert!(
+        rolled_back()
+            .latest("1.1.0")
+            .to("1.1.0")
+            .updates_to("1.1.0")
+    );
+    assert!(
+        rolled_back().running("0.9.0").latest("1.0.0").restarts(),
+        "what is installed may run"
+    );
+    // Another line of releases was chosen.
+    assert!(
+        rolled_back()
+            .latest("1.1.0")
+            .pin("~1.1")
+            .updates_to("1.1.0")
+    );
+    assert!(
+        Case::installed("1.0.0")
+            .healthy("2.0.0-rc.1")
+            .latest("1.1.0")
+            .updates_to("1.1.0")
+    );
+}
+
 fn any_version() -> impl Strategy<Value = Version> {
     (
         0u64..3,
@@ -280,6 +325,7 @@ proptest! {
         installed in any_version(),
         running in proptest::option::of(any_version()),
         latest in any_version(),
+        healthy in proptest::option::of(any_version()),
         failed in proptest::collection::vec(any_version(), 0..3),
         pinned: bool,
         prereleases: bool,
@@ -300,6 +346,7 @@ proptest! {
             latest: Some(&latest),
             policy: &policy,
             quarantine: &failed,
+            healthy: healthy.as_ref(),
             asked: &Asked { to: None, force },
             now: "2026-01-02T00:00:00Z".parse().unwrap(),
         };
@@ -308,6 +355,10 @@ proptest! {
                 prop_assert!(to.version.cmp_precedence(&installed).is_ge());
                 let newer = to.version.cmp_precedence(&installed).is_gt();
                 prop_assert!(newer || force);
+                let line = healthy.filter(|healthy| {
+                    (prereleases || healthy.pre.is_empty()) && (!pinned || healthy.major == 1)
+                });
+                prop_assert!(line.is_none_or(|healthy| to.version.cmp_precedence(&healthy).is_ge()));
                 prop_assert!(!newer || !failed.iter().any(|bad| bad.cmp_precedence(&to.version).is_eq()));
             }
             Decision::RestartOnly => {
@@ -317,7 +368,8 @@ proptest! {
                 prop_assert!(latest.version.cmp_precedence(&installed).is_le());
             }
             Decision::Skipped(reason) => {
-                prop_assert!(latest.version.cmp_precedence(&installed).is_gt());
+                let less = healthy.is_some_and(|healthy| latest.version.cmp_precedence(&healthy).is_lt());
+                prop_assert!(less || latest.version.cmp_precedence(&installed).is_gt());
                 prop_assert!(!reason.is_empty());
             }
         }

@@ -13,9 +13,10 @@ use crate::os::http::Answer;
 use crate::release::Release;
 use crate::release::source::{Choice, Kind};
 
-const SCHEMA: u32 = 1;
+/// 2: releases have assets.
+const SCHEMA: u32 = 2;
 /// The largest file that is read.
-const LARGEST: u64 = 64 * 1024;
+const LARGEST: u64 = 1 << 20;
 /// The longest validator that is kept.
 const LONGEST_VALIDATOR: usize = 512;
 
@@ -67,6 +68,8 @@ pub struct Memory {
     pub latest: Option<Release>,
     /// The highest release it named.
     pub highest: Option<Release>,
+    /// The highest release that any answer ever named.
+    pub named: Option<Release>,
     /// When it came.
     pub last_success: Option<Timestamp>,
     /// When the forge was last asked.
@@ -126,7 +129,30 @@ impl Memory {
         self.last_modified = validator("last-modified");
         self.detected = Some(kind);
         self.latest = choice.latest;
-        self.highest = choice.highest;
+        // It is only ever shown.
+        self.highest = choice.highest.map(|release| Release {
+            assets: Vec::new(),
+            ..release
+        });
+        if self.is_withdrawn() != Some(true) {
+            self.named = self.highest.clone().or(self.named.take());
+        }
+    }
+
+    /// Returns whether the highest release that was ever named is named no longer, nor a higher one.
+    fn is_withdrawn(&self) -> Option<bool> {
+        let named = &self.named.as_ref()?.version;
+        let higher = |now: &Release| now.version.cmp_precedence(named).is_ge();
+        Some(!self.highest.as_ref().is_some_and(higher))
+    }
+
+    /// Returns the release that was named once and is named no longer, where none is as high.
+    pub fn withdrawn(self) -> Option<Release> {
+        if self.is_withdrawn()? {
+            self.named
+        } else {
+            None
+        }
     }
 }
 
@@ -207,8 +233,8 @@ mod tests {
             r#""latest": {"version":"9.0.0","tag":"--config=x"}"#,
         );
         assert_ne!(hostile, good);
-        let later = good.replace("\"schema\": 1", "\"schema\": 2");
-        let large = format!("{good}{}", " ".repeat(100_000));
+        let later = good.replace("\"schema\": 2", "\"schema\": 3");
+        let large = format!("{good}{}", " ".repeat(1 << 20));
         for garbage in ["", "{}", "null", "\0\0\0\0", half, &hostile, &later, &large] {
             std::fs::write(&path, garbage).unwrap();
             assert_eq!(

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{Entry, LISTED, Question, Repository};
+use super::{Entry, LISTED, Question, Repository, assets};
 use crate::error::Fault;
 
 /// A release as Forgejo, Gitea and GitHub write it.
@@ -16,6 +16,15 @@ pub(super) struct Published {
     prerelease: bool,
     html_url: Option<String>,
     published_at: Option<Timestamp>,
+    assets: Option<Vec<Attached>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Attached {
+    name: String,
+    /// 0 for a file that is elsewhere, which Forgejo has never seen.
+    size: Option<u64>,
+    browser_download_url: String,
 }
 
 impl From<Published> for Entry {
@@ -26,6 +35,10 @@ impl From<Published> for Entry {
             prerelease: published.prerelease,
             page: published.html_url,
             published_at: published.published_at,
+            assets: assets(published.assets.into_iter().flatten().map(|asset| {
+                let size = asset.size.filter(|size| *size > 0);
+                (asset.name, asset.browser_download_url, size)
+            })),
         }
     }
 }

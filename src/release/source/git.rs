@@ -1,6 +1,8 @@
 //! Any git remote over http(s), by the tags it advertises: one GET of `<url>/info/refs?service=git-upload-pack`
 //! (gitprotocol-http(5), gitprotocol-pack(5)).
 
+use std::collections::HashMap;
+
 use semver::Version;
 
 use super::{Choice, Repository, Wanted, choose, quoted};
@@ -46,24 +48,71 @@ pub fn named(
         .collect()))
 }
 
-/// Returns every tag that is `prefix` and a semver. Others are none of heph's business.
-fn releases(body: &[u8], prefix: &str) -> Result<Vec<Release>, String> {
-    let tags = refs(body)?
-        .into_iter()
-        .filter_map(|name| name.strip_prefix("refs/tags/"));
-    Ok(tags
-        .filter_map(|name| Tag::parse(prefix, name))
-        .map(|(tag, version)| Release {
-            version,
-            tag,
-            url: None,
-            published_at: None,
-        })
-        .collect())
+/// A tag of a release, as a git remote advertises it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advertised {
+    /// The tag.
+    pub tag: Tag,
+    /// The version in it.
+    pub version: Version,
+    /// What the tag points at: for an annotated one, the tag object. In lower-case hexadecimal.
+    pub object: String,
+    /// The commit it leads to in the end.
+    pub commit: String,
 }
 
-/// Returns the names of the advertised refs, those of peeled tags (`^{}`) included.
-fn refs(body: &[u8]) -> Result<Vec<&str>, String> {
+impl Advertised {
+    /// Returns whether the tag is an object of its own, which a signature can be in.
+    pub fn is_annotated(&self) -> bool {
+        self.object != self.commit
+    }
+}
+
+/// Returns every advertised tag that is `prefix` and a semver. Others are none of heph's business.
+///
+/// # Errors
+///
+/// A sentence that says what is wrong with the advertisement; a tag that it names twice, for one.
+pub fn advertised(body: &[u8], prefix: &str) -> Result<Vec<Advertised>, String> {
+    let mut objects = HashMap::new();
+    let mut tags = Vec::new();
+    for (object, name) in refs(body)? {
+        let Some(name) = name.strip_prefix("refs/tags/") else {
+            continue;
+        };
+        if objects.insert(name, object.to_ascii_lowercase()).is_some() {
+            return Err(format!("it names the tag {} twice", quoted(name)));
+        }
+        tags.extend(Tag::parse(prefix, name));
+    }
+    let with_objects = tags.into_iter().filter_map(|(tag, version)| {
+        let object = objects.get(tag.as_str())?.clone();
+        let peeled = objects.get(format!("{}^{{}}", tag.as_str()).as_str());
+        let commit = peeled.unwrap_or(&object).clone();
+        Some(Advertised {
+            tag,
+            version,
+            object,
+            commit,
+        })
+    });
+    Ok(with_objects.collect())
+}
+
+/// Returns every advertised release.
+fn releases(body: &[u8], prefix: &str) -> Result<Vec<Release>, String> {
+    let release = |advertised: Advertised| Release {
+        version: advertised.version,
+        tag: advertised.tag,
+        url: None,
+        published_at: None,
+        assets: Vec::new(),
+    };
+    Ok(advertised(body, prefix)?.into_iter().map(release).collect())
+}
+
+/// Returns the advertised refs, each with its object; those of peeled tags (`^{}`) included.
+fn refs(body: &[u8]) -> Result<Vec<(&str, &str)>, String> {
     if matches!(body.get(40), Some(b'\t')) && body[..40].iter().all(u8::is_ascii_hexdigit) {
         return Err(
             "it is an advertisement of git's dumb http, which heph does not read".to_owned(),
@@ -97,20 +146,22 @@ fn refs(body: &[u8]) -> Result<Vec<&str>, String> {
             );
         }
         if line != b"version 1" && !line.starts_with(b"shallow ") {
-            names.extend(ref_name(line)?);
+            names.extend(object_and_name(line)?);
         }
         packet = packets.next()?;
     }
 }
 
-/// Returns the name in `<object> <name>`, without the capabilities that follow the first; `None` where it is not UTF-8.
-fn ref_name(line: &[u8]) -> Result<Option<&str>, String> {
+/// Returns object and name in `<object> <name>`, without the capabilities that follow the first; `None` where the name is
+/// not UTF-8.
+fn object_and_name(line: &[u8]) -> Result<Option<(&str, &str)>, String> {
     let end = line.iter().position(|byte| *byte == 0);
     let line = &line[..end.unwrap_or(line.len())];
     let space = line.iter().position(|byte| *byte == b' ');
     match space {
         Some(at @ (40 | 64)) if line[..at].iter().all(u8::is_ascii_hexdigit) => {
-            Ok(std::str::from_utf8(&line[at + 1..]).ok())
+            let text = std::str::from_utf8(line).ok();
+            Ok(text.map(|text| (&text[..at], &text[at + 1..])))
         }
         _ => Err(format!(
             "{} is not a ref",

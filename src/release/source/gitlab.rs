@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{Entry, LISTED, Question, Repository};
+use super::{Entry, LISTED, Question, Repository, assets};
 
 /// A response header that every answer of GitLab carries.
 pub const HEADER: &str = "x-gitlab-meta";
@@ -19,6 +19,21 @@ pub(super) struct Published {
     released_at: Option<Timestamp>,
     #[serde(rename = "_links", default)]
     links: Links,
+    assets: Option<Attached>,
+}
+
+/// What is attached to a release: links to files elsewhere, and archives of the sources, which are of no use here.
+#[derive(Debug, Default, Deserialize)]
+struct Attached {
+    links: Option<Vec<Link>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Link {
+    name: String,
+    url: String,
+    /// The address below the release, which stays when the file moves.
+    direct_asset_url: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -29,12 +44,18 @@ struct Links {
 
 impl From<Published> for Entry {
     fn from(published: Published) -> Entry {
+        let links = published.assets.and_then(|assets| assets.links);
+        let links = links.unwrap_or_default();
         Entry {
             tag: published.tag_name,
             out: !published.upcoming_release,
             prerelease: false,
             page: published.links.page,
             published_at: published.released_at,
+            assets: assets(links.into_iter().map(|link| {
+                let url = link.direct_asset_url.unwrap_or(link.url);
+                (link.name, url, None)
+            })),
         }
     }
 }

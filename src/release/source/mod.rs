@@ -10,6 +10,7 @@ use semver::VersionReq;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::asset::{self, Asset};
 use super::version::quoted;
 use super::{Release, Tag, decide};
 use crate::config::Forge;
@@ -129,6 +130,32 @@ impl Kind {
         }
     }
 
+    /// Returns where to ask about the release with exactly this tag; `None` where there is nothing but git.
+    pub fn tagged_url(self, repository: &Repository, tag: &Tag) -> Option<String> {
+        let list = |url: String| url.split('?').next().unwrap_or_default().to_owned();
+        let releases = self.url(repository, Question::List).map(list).ok()?;
+        let tag = tag.as_str().replace('/', "%2F");
+        match self {
+            Kind::Forgejo | Kind::Github => Some(format!("{releases}/tags/{tag}")),
+            Kind::Gitlab => Some(format!("{releases}/{tag}")),
+            Kind::Git => None,
+        }
+    }
+
+    /// Reads the files of the one release that `body` describes.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what is wrong with it.
+    pub fn assets(self, body: &[u8]) -> Result<Vec<Asset>, String> {
+        let entry: Entry = match self {
+            Kind::Forgejo | Kind::Github => json::<forgejo::Published>(body, b'{')?.into(),
+            Kind::Gitlab => json::<gitlab::Published>(body, b'{')?.into(),
+            Kind::Git => return Ok(Vec::new()),
+        };
+        Ok(entry.assets)
+    }
+
     /// Returns the media type to ask for.
     pub fn accept(self) -> &'static str {
         match self {
@@ -221,6 +248,7 @@ struct Entry {
     prerelease: bool,
     page: Option<String>,
     published_at: Option<Timestamp>,
+    assets: Vec<Asset>,
 }
 
 impl Entry {
@@ -238,8 +266,17 @@ impl Entry {
             tag,
             url: self.page.filter(|page| is_page(page)),
             published_at: self.published_at,
+            assets: self.assets,
         })
     }
+}
+
+/// Returns the assets that are of any use, from names, addresses and sizes as the forge writes them.
+fn assets(listed: impl Iterator<Item = (String, String, Option<u64>)>) -> Vec<Asset> {
+    listed
+        .filter_map(|(name, url, size)| Asset::new(name, url, size))
+        .take(asset::MOST)
+        .collect()
 }
 
 /// Returns whether `url` may be shown to a person as the address of a page.

@@ -115,6 +115,60 @@ fn the_kind_of_a_forge_is_known_by_its_host_or_its_answer() {
 }
 
 #[test]
+fn the_files_of_a_release_are_read_as_the_forge_writes_them() {
+    let forgejo = r#"{"tag_name":"v1.2.3","assets":[
+        {"id":1,"name":"a.tar.gz","size":7,"browser_download_url":"https://f.example/a.tar.gz","uuid":"x","type":"attachment"},
+        {"id":2,"name":"b.tar.gz","size":0,"browser_download_url":"https://elsewhere.example/b","type":"external"},
+        {"id":3,"name":"../c","size":7,"browser_download_url":"https://f.example/c"},
+        {"id":4,"name":"d","size":7,"browser_download_url":"http://f.example/d"}]}"#;
+    let asset = |name: &str, url: &str, size| Asset {
+        name: name.to_owned(),
+        url: url.to_owned(),
+        size,
+    };
+    let expected = [
+        asset("a.tar.gz", "https://f.example/a.tar.gz", Some(7)),
+        asset("b.tar.gz", "https://elsewhere.example/b", None),
+    ];
+    for kind in [Kind::Forgejo, Kind::Github] {
+        assert_eq!(kind.assets(forgejo.as_bytes()).unwrap(), expected);
+    }
+    let gitlab = r#"{"tag_name":"v1.2.3","assets":{"count":2,"sources":[{"format":"zip","url":"https://f.example/s.zip"}],
+        "links":[{"id":1,"name":"a.tar.gz","url":"https://elsewhere.example/a","direct_asset_url":"https://f.example/-/a"},
+        {"id":2,"name":"b.tar.gz","url":"https://elsewhere.example/b"}]}}"#;
+    let expected = [
+        asset("a.tar.gz", "https://f.example/-/a", None),
+        asset("b.tar.gz", "https://elsewhere.example/b", None),
+    ];
+    assert_eq!(Kind::Gitlab.assets(gitlab.as_bytes()).unwrap(), expected);
+    for none in [
+        r#"{"tag_name":"v1.2.3"}"#,
+        r#"{"tag_name":"v1.2.3","assets":null}"#,
+    ] {
+        for kind in [Kind::Forgejo, Kind::Github, Kind::Gitlab] {
+            assert_eq!(kind.assets(none.as_bytes()), Ok(Vec::new()));
+        }
+    }
+    let many: Vec<_> = (0..1000)
+        .map(|n| format!(r#"{{"name":"a{n}","browser_download_url":"https://f.example/{n}"}}"#))
+        .collect();
+    let many = format!(r#"{{"tag_name":"v1.2.3","assets":[{}]}}"#, many.join(","));
+    let kept = Kind::Forgejo.assets(many.as_bytes()).unwrap().len();
+    assert_eq!(kept, asset::MOST);
+}
+
+#[test]
+fn a_release_that_is_named_is_asked_for_by_its_tag() {
+    let tag = Tag::try_from("heph/v1.2.3".to_owned()).unwrap();
+    let url = |kind: Kind| kind.tagged_url(&repository("https://f.example/a/b"), &tag);
+    let forgejo = "https://f.example/api/v1/repos/a/b/releases/tags/heph%2Fv1.2.3";
+    assert_eq!(url(Kind::Forgejo).as_deref(), Some(forgejo));
+    let gitlab = "https://f.example/api/v4/projects/a%2Fb/releases/heph%2Fv1.2.3";
+    assert_eq!(url(Kind::Gitlab).as_deref(), Some(gitlab));
+    assert_eq!(url(Kind::Git), None);
+}
+
+#[test]
 fn the_latest_release_is_read_as_the_forge_writes_it() {
     let forgejo = r#"{"id":7,"tag_name":"v1.2.3","target_commitish":"main","name":"1.2.3","draft":false,"prerelease":false,
         "html_url":"https://forge.example/a/b/releases/tag/v1.2.3","published_at":"2026-01-02T03:04:05+02:00","assets":[]}"#;
@@ -123,6 +177,7 @@ fn the_latest_release_is_read_as_the_forge_writes_it() {
         tag: Tag::try_from("v1.2.3".to_owned()).unwrap(),
         url: Some("https://forge.example/a/b/releases/tag/v1.2.3".to_owned()),
         published_at: Some("2026-01-02T01:04:05Z".parse().unwrap()),
+        assets: Vec::new(),
     };
     let found = Found::Newest(Box::new(Choice {
         latest: Some(expected.clone()),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::row::Row;
 use super::rows::{self, Trial};
+use super::trust;
 use crate::cli::Context;
 use crate::error::{Fault, one_line};
 use crate::install::Progress;
@@ -102,6 +103,7 @@ fn look(context: &Context) -> Vec<Row> {
     let (forge, latest) = forge(context);
     rows.push(forge);
     rows.push(rows::git(git(context, latest)));
+    rows.extend(trust::look(context));
     rows.push(links(context));
     rows
 }

@@ -10,6 +10,7 @@ mod job;
 mod outside;
 mod row;
 mod rows;
+mod trust;
 
 use std::path::PathBuf;
 

@@ -175,6 +175,7 @@ fn the_forge_answers_waits_or_does_not() {
         tag: Tag::of("v", &version("1.0.3")),
         url: None,
         published_at: None,
+        assets: Vec::new(),
     };
     let unreachable = |retry_at: Option<&str>| {
         Ok(News::Unreachable {

@@ -1,0 +1,175 @@
+//! `heph self-update trust`: whose signatures count, shown and changed.
+//!
+//! Keys are added to files of their own, beside the settings file or where it says; the settings file itself is only ever
+//! edited by its owner.
+
+mod change;
+
+use std::path::Path;
+
+use anyhow::Result;
+use clap::Subcommand;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use crate::cli::Context;
+use crate::config::trust::signers::{self, Entry, Standing};
+use crate::config::trust::{minisign, read};
+use crate::config::{Signers, Trust};
+use crate::error::Exit;
+use crate::os::clock;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what a release must show, and whose signatures count
+    Show {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have the signatures of a key count
+    Add {
+        /// An SSH or minisign public key, or a file of such keys
+        #[arg(value_name = "FILE-OR-KEY")]
+        key: String,
+    },
+    /// Have the signatures of a key count no longer
+    Remove {
+        /// A key, its fingerprint or number, or the name of a signer
+        #[arg(value_name = "KEY")]
+        key: String,
+    },
+}
+
+pub fn run(context: &Context, args: Args) -> Result<Exit> {
+    match args.command {
+        Command::Show { json } => show(context, json),
+        Command::Add { key } => change::add(context, &key),
+        Command::Remove { key } => change::remove(context, &key),
+    }
+}
+
+/// A line of a list of signers: the key, or why it counts for nothing.
+type Line = Result<Entry, String>;
+
+/// Returns the file of the signers, where they are in one, and what it says.
+fn listed(trust: &Trust) -> Result<(Option<&Path>, Vec<Line>)> {
+    match &trust.tag_signers {
+        None => Ok((None, Vec::new())),
+        Some(Signers::Inline(lines)) => {
+            Ok((None, lines.iter().map(|line| signers::line(line)).collect()))
+        }
+        Some(Signers::File(file)) => {
+            let text = read(file)?.unwrap_or_default();
+            let lines = signers::file(&text).into_iter().map(|(_, line)| line);
+            Ok((Some(file), lines.collect()))
+        }
+    }
+}
+
+fn show(context: &Context, json: bool) -> Result<Exit> {
+    let trust = &context.config.self_update.trust;
+    let (file, lines) = listed(trust)?;
+    if json {
+        context.ui.json(&object(trust, file, &lines));
+        return Ok(Exit::Done);
+    }
+    let ui = &context.ui;
+    ui.say(format!("require        {}", trust.require.name()));
+    if trust.tag_signers.is_none() && trust.tag_openpgp_keyring.is_none() {
+        ui.say("tag signers    none: nothing proves whose a tag is");
+    }
+    if let Some(file) = file {
+        ui.say(format!("tag signers    '{}'", file.display()));
+    }
+    for (index, line) in lines.iter().enumerate() {
+        let title = if index == 0 && file.is_none() {
+            "tag signers"
+        } else {
+            ""
+        };
+        ui.say(format!("{title:<15}{}", told(line)));
+    }
+    if let Some(keyring) = &trust.tag_openpgp_keyring {
+        ui.say(format!("tag openpgp    '{}'", keyring.display()));
+    }
+    for (index, key) in trust.minisign_keys.iter().enumerate() {
+        let title = if index == 0 { "minisign" } else { "" };
+        ui.say(format!("{title:<15}{key}  {}", number(key)));
+    }
+    Ok(Exit::Done)
+}
+
+fn number(key: &str) -> String {
+    minisign::number(key).unwrap_or_default()
+}
+
+/// Returns one line about a line of a list of signers.
+fn told(line: &Line) -> String {
+    let entry = match line {
+        Ok(entry) => entry,
+        Err(why) => return format!("a line that {why}, and counts for nothing"),
+    };
+    let mut text = format!(
+        "{}  {}  {}",
+        entry.principals,
+        entry.kind,
+        entry.fingerprint()
+    );
+    if entry.authority {
+        text.push_str("  certificate authority");
+    }
+    if let Some(namespaces) = &entry.namespaces {
+        text.push_str(&format!("  for {namespaces}"));
+    }
+    match (standing(entry), &entry.valid_after, &entry.valid_before) {
+        (Standing::Expired, _, Some(end)) => text.push_str(&format!("  expired {end}")),
+        (Standing::NotYet, Some(start), _) => text.push_str(&format!("  not before {start}")),
+        (_, _, Some(end)) => text.push_str(&format!("  until {end}")),
+        _ => {}
+    }
+    text
+}
+
+fn standing(entry: &Entry) -> Standing {
+    entry.standing(clock::now(), &TimeZone::system())
+}
+
+fn object(trust: &Trust, file: Option<&Path>, lines: &[Line]) -> Value {
+    let signers: Vec<Value> = lines
+        .iter()
+        .flatten()
+        .map(|entry| {
+            json!({
+                "principals": entry.principals,
+                "kind": entry.kind,
+                "fingerprint": entry.fingerprint(),
+                "certificate_authority": entry.authority,
+                "namespaces": entry.namespaces,
+                "valid_after": entry.valid_after,
+                "valid_before": entry.valid_before,
+                "standing": standing(entry).name(),
+            })
+        })
+        .collect();
+    let minisign: Vec<Value> = trust
+        .minisign_keys
+        .iter()
+        .map(|key| json!({ "key": key, "number": number(key) }))
+        .collect();
+    json!({
+        "schema": 1,
+        "require": trust.require.name(),
+        "tag_signers_file": file,
+        "tag_signers": signers,
+        "unusable_lines": lines.iter().filter(|line| line.is_err()).count(),
+        "tag_openpgp_keyring": trust.tag_openpgp_keyring,
+        "minisign_keys": minisign,
+    })
+}

@@ -1,0 +1,251 @@
+//! `trust add` and `trust remove`: changes to the files of keys, line by line; every other line stays as it was.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::{listed, number, told};
+use crate::cli::Context;
+use crate::config::trust::signers::{self, Entry};
+use crate::config::trust::{self, minisign, read};
+use crate::config::{Require, Signers, Trust};
+use crate::error::{Exit, Fault};
+use crate::os::files;
+use crate::update::quarantine::Quarantine;
+
+/// What is given to add.
+#[derive(Debug, PartialEq, Eq)]
+enum Keys {
+    Ssh(Vec<Entry>),
+    Minisign(Vec<String>),
+}
+
+pub fn add(context: &Context, given: &str) -> Result<Exit> {
+    let keys = match keys_in(given) {
+        Ok(keys) => keys,
+        Err(_) => from_file(Path::new(given))?,
+    };
+    let files = Files::of(context)?;
+    match keys {
+        Keys::Ssh(entries) => {
+            let file = files.signers()?;
+            let known: Vec<Entry> = known(&file)?;
+            for entry in entries {
+                if known.iter().any(|known| known.key == entry.key) {
+                    context
+                        .ui
+                        .say(format!("listed already: {}", told(&Ok(entry))));
+                    continue;
+                }
+                append(&file, &entry.line())?;
+                context.ui.say(format!("added {}", told(&Ok(entry))));
+            }
+        }
+        Keys::Minisign(keys) => {
+            let file = files.minisign()?;
+            for key in keys {
+                if files.trust.minisign_keys.contains(&key) {
+                    context.ui.say(format!("listed already: {key}"));
+                    continue;
+                }
+                append(&file, &key)?;
+                context.ui.say(format!("added {key}  {}", number(&key)));
+            }
+        }
+    }
+    if !files.trust.has_keys() && files.trust.require != Require::None {
+        context
+            .ui
+            .say("from now on a release must carry the signature of a listed key");
+    }
+    if !Quarantine::load(&context.paths)?.releases.is_empty() {
+        context.ui.say(
+            "releases that were refused before stay in quarantine until `heph self-update quarantine clear VERSION`",
+        );
+    }
+    Ok(Exit::Done)
+}
+
+pub fn remove(context: &Context, named: &str) -> Result<Exit> {
+    let files = Files::of(context)?;
+    let mut removed = Vec::new();
+    let named = named.trim();
+    let bare = signers::line(named).map(|entry| entry.key);
+    let (_, lines) = listed(files.trust)?;
+    let is_meant = |entry: &Entry| {
+        entry.fingerprint() == named
+            || entry.key == named
+            || bare.as_ref() == Ok(&entry.key)
+            || entry.principals.split(',').any(|name| name == named)
+    };
+    if lines.iter().flatten().any(is_meant) {
+        let file = files.signers()?;
+        without(&file, |line| {
+            signers::line(line.trim()).is_ok_and(|entry| {
+                let meant = is_meant(&entry);
+                if meant {
+                    removed.push(told(&Ok(entry)));
+                }
+                meant
+            })
+        })?;
+        // The settings name that file: without it, they would be wrong.
+        if file == files.own_signers() && known(&file)?.is_empty() {
+            files::remove_file_if_there(&file)?;
+        }
+    }
+    let is_meant = |key: &str| key == named || number(key).eq_ignore_ascii_case(named);
+    if files.trust.minisign_keys.iter().any(|key| is_meant(key)) {
+        let file = files.minisign()?;
+        without(&file, |line| {
+            let meant = minisign::check(line.trim()).is_ok() && is_meant(line.trim());
+            if meant {
+                removed.push(line.trim().to_owned());
+            }
+            meant
+        })?;
+        let text = read(&file)?.unwrap_or_default();
+        if minisign::file(&text).is_err() {
+            files::remove_file_if_there(&file)?;
+        }
+    }
+    if removed.is_empty() {
+        return Err(Fault::new(format!("no listed key is '{named}'"))
+            .hint("`heph self-update trust show` lists the keys")
+            .into());
+    }
+    for key in removed {
+        context.ui.say(format!("removed {key}"));
+    }
+    let left = Trust::of_folder(&trust::folder(&context.paths.config))?;
+    if files.trust == &files.own && !left.has_keys() {
+        context
+            .ui
+            .say("no key is left: a release need not carry a signature any more");
+    }
+    Ok(Exit::Done)
+}
+
+/// The files of keys that the commands may change.
+struct Files<'a> {
+    folder: PathBuf,
+    /// What the settings and the files say together.
+    trust: &'a Trust,
+    /// What the files in the folder say.
+    own: Trust,
+}
+
+impl Files<'_> {
+    fn of(context: &Context) -> Result<Files<'_>> {
+        let folder = trust::folder(&context.paths.config);
+        Ok(Files {
+            own: Trust::of_folder(&folder)?,
+            trust: &context.config.self_update.trust,
+            folder,
+        })
+    }
+
+    fn own_signers(&self) -> PathBuf {
+        trust::signers_file(&self.folder)
+    }
+
+    /// Returns the allowed-signers file that counts.
+    fn signers(&self) -> Result<PathBuf> {
+        match &self.trust.tag_signers {
+            Some(Signers::File(file)) => Ok(file.clone()),
+            None => Ok(self.own_signers()),
+            Some(Signers::Inline(_)) => Err(by_hand("tag-signers")),
+        }
+    }
+
+    /// Returns the file of minisign keys that counts.
+    fn minisign(&self) -> Result<PathBuf> {
+        if self.trust.minisign_keys == self.own.minisign_keys {
+            Ok(trust::minisign_file(&self.folder))
+        } else {
+            Err(by_hand("minisign-keys"))
+        }
+    }
+}
+
+fn by_hand(key: &str) -> anyhow::Error {
+    Fault::usage(format!(
+        "the settings file lists the keys itself, in `{key}`"
+    ))
+    .hint("edit them there, or remove that line and add the keys again")
+    .into()
+}
+
+/// Reads keys from what was given as an argument.
+fn keys_in(text: &str) -> Result<Keys, String> {
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !signers::is_blank(line))
+        .collect();
+    if lines.is_empty() {
+        return Err("holds no key".to_owned());
+    }
+    if lines.iter().all(|line| minisign::check(line).is_ok())
+        || lines[0].starts_with("untrusted comment:")
+    {
+        return minisign::file(text).map(Keys::Minisign);
+    }
+    let entries = lines
+        .into_iter()
+        .map(|line| signers::line(line).map_err(|why| format!("holds a line that {why}")));
+    entries.collect::<Result<_, _>>().map(Keys::Ssh)
+}
+
+fn from_file(file: &Path) -> Result<Keys> {
+    let file = std::path::absolute(file)?;
+    let Some(text) = read(&file)? else {
+        return Err(Fault::usage(format!(
+            "'{}' is neither a public key nor a file",
+            file.display()
+        ))
+        .hint("give a line such as \"ssh-ed25519 AAAA… name\", a minisign key \"RW…\", or the file that holds it")
+        .into());
+    };
+    if text.contains("PRIVATE KEY") || text.contains("secret key") {
+        return Err(
+            Fault::usage(format!("'{}' is a private key", file.display()))
+                .hint("give the public one, which often ends in .pub")
+                .into(),
+        );
+    }
+    keys_in(&text).map_err(|why| {
+        Fault::usage(format!("'{}' {why}", file.display()))
+            .hint("give SSH or minisign public keys; an OpenPGP keyring is set as `tag-openpgp-keyring`")
+            .into()
+    })
+}
+
+fn known(file: &Path) -> Result<Vec<Entry>> {
+    let text = read(file)?.unwrap_or_default();
+    let lines = signers::file(&text).into_iter();
+    Ok(lines.filter_map(|(_, line)| line.ok()).collect())
+}
+
+fn append(file: &Path, line: &str) -> Result<()> {
+    let mut text = read(file)?.unwrap_or_default();
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text.push_str(line);
+    text.push('\n');
+    write(file, &text)
+}
+
+fn without(file: &Path, mut is_meant: impl FnMut(&str) -> bool) -> Result<()> {
+    let text = read(file)?.unwrap_or_default();
+    let kept: String = text
+        .split_inclusive('\n')
+        .filter(|line| !is_meant(line))
+        .collect();
+    write(file, &kept)
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    files::write_atomic(file, text.as_bytes(), files::PRIVATE)
+}

@@ -1,0 +1,401 @@
+//! Allowed-signers files, line by line (ssh-keygen(1), "ALLOWED SIGNERS").
+//!
+//! heph reads them to check what it is given and to tell a person what holds; whether a signature is good, ssh-keygen
+//! alone decides.
+
+use std::ops::Range;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use sha2::{Digest, Sha256};
+
+/// The name of a signer whose bare key has no usable comment.
+const NAMELESS: &str = "signer";
+/// The namespace of git's signatures (git-config(1), `gpg.format`).
+pub const NAMESPACE: &str = "git";
+
+/// One line: a key, and what it may sign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Who signs, comma-separated, patterns allowed.
+    pub principals: String,
+    /// Whether the key is an authority whose certificates count.
+    pub authority: bool,
+    /// What it may sign; `None`: anything.
+    pub namespaces: Option<String>,
+    /// From when it counts: `YYYYMMDD[HHMM[SS]][Z]`, in local time without the `Z`.
+    pub valid_after: Option<String>,
+    /// Until when it counts.
+    pub valid_before: Option<String>,
+    /// The kind of key, such as `ssh-ed25519`.
+    pub kind: String,
+    /// The key in base64.
+    pub key: String,
+    /// What stands behind the key.
+    pub comment: String,
+}
+
+/// Whether a key counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It does.
+    Valid,
+    /// Not any more.
+    Expired,
+    /// Not yet.
+    NotYet,
+}
+
+impl Standing {
+    /// Returns its name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Standing::Valid => "valid",
+            Standing::Expired => "expired",
+            Standing::NotYet => "not-yet",
+        }
+    }
+}
+
+impl Entry {
+    /// Returns the fingerprint as ssh-keygen shows it: `SHA256:…`.
+    pub fn fingerprint(&self) -> String {
+        let bytes = STANDARD.decode(&self.key).unwrap_or_default();
+        format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(bytes)))
+    }
+
+    /// Returns whether the key counts at `now`, where dates without a zone are in `zone`.
+    pub fn standing(&self, now: Timestamp, zone: &TimeZone) -> Standing {
+        let instant = |date: &Option<String>| date.as_deref().and_then(|date| instant(date, zone));
+        if instant(&self.valid_before).is_some_and(|end| end < now) {
+            Standing::Expired
+        } else if instant(&self.valid_after).is_some_and(|start| now < start) {
+            Standing::NotYet
+        } else {
+            Standing::Valid
+        }
+    }
+
+    /// Returns when the key stops to count.
+    pub fn ends(&self, zone: &TimeZone) -> Option<Timestamp> {
+        self.valid_before
+            .as_deref()
+            .and_then(|date| instant(date, zone))
+    }
+
+    /// Returns the line, in one form for all.
+    pub fn line(&self) -> String {
+        let quoted = |name: &str, value: &Option<String>| {
+            value.as_ref().map(|value| format!("{name}=\"{value}\""))
+        };
+        let options = [
+            self.authority.then(|| "cert-authority".to_owned()),
+            quoted("namespaces", &self.namespaces),
+            quoted("valid-after", &self.valid_after),
+            quoted("valid-before", &self.valid_before),
+        ];
+        let options: Vec<String> = options.into_iter().flatten().collect();
+        let principals = if self.principals.contains(' ') {
+            format!("\"{}\"", self.principals)
+        } else {
+            self.principals.clone()
+        };
+        [
+            principals,
+            options.join(","),
+            self.kind.clone(),
+            self.key.clone(),
+            self.comment.clone(),
+        ]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+    }
+}
+
+/// Returns whether `line` of such a file says nothing.
+pub fn is_blank(line: &str) -> bool {
+    let line = line.trim();
+    line.is_empty() || line.starts_with('#')
+}
+
+/// Reads one line: of an allowed-signers file, or a bare public key, which may then sign for git and nothing else.
+///
+/// # Errors
+///
+/// Why it will not do, to finish the sentence "a line that …".
+pub fn line(line: &str) -> Result<Entry, String> {
+    if line.contains(['\n', '\r', '\0']) {
+        return Err("is more than one".to_owned());
+    }
+    let words = words(line)?;
+    let kind_at = words
+        .iter()
+        .take(3)
+        .position(|word| is_kind(word))
+        .ok_or("names no kind of SSH key, such as ssh-ed25519")?;
+    let key = words.get(kind_at + 1).ok_or("has no key")?;
+    let kind = &words[kind_at];
+    if !is_key(kind, key) {
+        return Err(format!("holds no key of the kind {kind}"));
+    }
+    let comment = words[kind_at + 2..].join(" ");
+    let mut entry = Entry {
+        principals: String::new(),
+        authority: false,
+        namespaces: None,
+        valid_after: None,
+        valid_before: None,
+        kind: kind.clone(),
+        key: key.clone(),
+        comment,
+    };
+    if kind_at == 0 {
+        entry.principals = principal_of(&entry.comment).to_owned();
+        entry.namespaces = Some(NAMESPACE.to_owned());
+        return Ok(entry);
+    }
+    entry.principals = words[0].replace('"', "");
+    if entry.principals.is_empty() {
+        return Err("names no signer".to_owned());
+    }
+    if kind_at == 2 {
+        options(&words[1], &mut entry)?;
+    }
+    Ok(entry)
+}
+
+/// Reads a whole file: each line that says something, with its number from 1.
+pub fn file(text: &str) -> Vec<(usize, Result<Entry, String>)> {
+    text.lines()
+        .enumerate()
+        .filter(|(_, content)| !is_blank(content))
+        .map(|(at, content)| (at + 1, line(content.trim())))
+        .collect()
+}
+
+/// Splits at blanks that stand outside of quotes.
+fn words(line: &str) -> Result<Vec<String>, String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for c in line.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            ' ' | '\t' if !quoted => {
+                words.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        if let Some(word) = words.last_mut() {
+            word.push(c);
+        }
+    }
+    if quoted {
+        return Err("has a quotation mark without its other half".to_owned());
+    }
+    words.retain(|word| !word.is_empty());
+    Ok(words)
+}
+
+fn is_kind(word: &str) -> bool {
+    let word = word.strip_suffix("@openssh.com").unwrap_or(word);
+    let word = word.strip_prefix("sk-").unwrap_or(word);
+    matches!(
+        word,
+        "ssh-ed25519"
+            | "ssh-rsa"
+            | "ecdsa-sha2-nistp256"
+            | "ecdsa-sha2-nistp384"
+            | "ecdsa-sha2-nistp521"
+    )
+}
+
+/// Returns whether `key` is the base64 of a key that calls itself `kind` (RFC 4253, 6.6).
+fn is_key(kind: &str, key: &str) -> bool {
+    let Ok(bytes) = STANDARD.decode(key) else {
+        return false;
+    };
+    let Some((length, rest)) = bytes.split_first_chunk::<4>() else {
+        return false;
+    };
+    u32::from_be_bytes(*length) as usize == kind.len()
+        && rest.starts_with(kind.as_bytes())
+        && rest.len() > kind.len() + 4
+}
+
+/// Returns the name that a bare key signs under: its comment where that is one plain word.
+fn principal_of(comment: &str) -> &str {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "@._+-".contains(c);
+    if !comment.is_empty() && !comment.starts_with('-') && comment.chars().all(plain) {
+        comment
+    } else {
+        NAMELESS
+    }
+}
+
+/// Reads `a,b="c,d"`.
+fn options(text: &str, entry: &mut Entry) -> Result<(), String> {
+    let mut quoted = false;
+    let parts = text.split(|c: char| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    });
+    for part in parts {
+        let (name, value) = match part.split_once('=') {
+            Some((name, value)) => (
+                name,
+                value.strip_prefix('"').and_then(|v| v.strip_suffix('"')),
+            ),
+            None => (part, None),
+        };
+        let valued = || {
+            value
+                .map(str::to_owned)
+                .ok_or(format!("has {name} without a value in quotes"))
+        };
+        let date = || {
+            valued().and_then(|value| {
+                instant(&value, &TimeZone::UTC)
+                    .is_some()
+                    .then_some(value)
+                    .ok_or(format!("has {name} that is no date"))
+            })
+        };
+        // OpenSSH compares names without regard to case.
+        match name.to_ascii_lowercase().as_str() {
+            "cert-authority" if value.is_none() => entry.authority = true,
+            "namespaces" => entry.namespaces = Some(valued()?),
+            "valid-after" => entry.valid_after = Some(date()?),
+            "valid-before" => entry.valid_before = Some(date()?),
+            _ => return Err("has an option that ssh-keygen does not know".to_owned()),
+        }
+    }
+    Ok(())
+}
+
+/// Returns when `YYYYMMDD`, `YYYYMMDDHHMM` or `YYYYMMDDHHMMSS` is: in UTC with a `Z` behind it, else in `zone`.
+fn instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+    let (digits, zone) = match text.strip_suffix('Z') {
+        Some(digits) => (digits, &TimeZone::UTC),
+        None => (text, zone),
+    };
+    let all = digits.bytes().all(|byte| byte.is_ascii_digit());
+    if !all || !matches!(digits.len(), 8 | 12 | 14) {
+        return None;
+    }
+    let part = |range: Range<usize>| digits.get(range).map_or(Some(0), |part| part.parse().ok());
+    let year: i16 = digits[..4].parse().ok()?;
+    let time = DateTime::new(
+        year,
+        part(4..6)?,
+        part(6..8)?,
+        part(8..10)?,
+        part(10..12)?,
+        part(12..14)?,
+        0,
+    );
+    Some(time.ok()?.to_zoned(zone.clone()).ok()?.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIBbVnWRGrrVxYqGYGyJzn8pgmM3pTDoLpHyBm3cAiuMe";
+
+    #[test]
+    fn bare_keys_sign_for_git_only() {
+        let bare = line(&format!("ssh-ed25519 {KEY} alice@example.org")).unwrap();
+        assert_eq!(
+            bare.line(),
+            format!("alice@example.org namespaces=\"git\" ssh-ed25519 {KEY} alice@example.org")
+        );
+        for comment in ["", "my key", "-x", "a,b", "*", "ü"] {
+            let bare = line(&format!("ssh-ed25519 {KEY} {comment}")).unwrap();
+            assert_eq!(bare.principals, "signer", "{comment}");
+        }
+    }
+
+    #[test]
+    fn whole_lines_keep_all_they_say() {
+        for text in [
+            format!("a@b,*@c ssh-ed25519 {KEY}"),
+            format!("a@b cert-authority,namespaces=\"git,file\" ssh-ed25519 {KEY} x y"),
+            format!(
+                "a@b namespaces=\"git\",valid-after=\"20200101Z\",valid-before=\"202601010000\" ssh-ed25519 {KEY}"
+            ),
+            format!("\"a b\" ssh-ed25519 {KEY}"),
+        ] {
+            assert_eq!(line(&text).unwrap().line(), text);
+        }
+    }
+
+    #[test]
+    fn other_lines_are_refused() {
+        for text in [
+            "".to_owned(),
+            "a@b".to_owned(),
+            "a@b ssh-ed25519".to_owned(),
+            "a@b ssh-ed25519 AAAA".to_owned(),
+            format!("a@b ssh-rsa {KEY}"),
+            format!("a@b ssh-dss {KEY}"),
+            format!("a@b oops ssh-ed25519 {KEY}"),
+            format!("a@b valid-before=\"soon\" ssh-ed25519 {KEY}"),
+            format!("a@b namespaces=git ssh-ed25519 {KEY}"),
+            format!("a@b namespaces=\"git ssh-ed25519 {KEY}"),
+            format!("a@b ssh-ed25519 {KEY}\nb ssh-ed25519 {KEY}"),
+            format!("\"\" ssh-ed25519 {KEY}"),
+        ] {
+            assert!(line(&text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_counts_from_its_first_instant_to_its_last() {
+        let zone = TimeZone::fixed(jiff::tz::offset(2));
+        let now: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+        for (options, standing) in [
+            ("namespaces=\"git\"", Standing::Valid),
+            ("valid-before=\"20260101120000Z\"", Standing::Valid),
+            ("valid-before=\"202601011159Z\"", Standing::Expired),
+            ("valid-before=\"202601011359\"", Standing::Expired),
+            ("valid-before=\"20260102\"", Standing::Valid),
+            ("valid-after=\"20260102\"", Standing::NotYet),
+            (
+                "valid-after=\"20260101\",valid-before=\"20270101\"",
+                Standing::Valid,
+            ),
+        ] {
+            let entry = line(&format!("a@b {options} ssh-ed25519 {KEY}")).unwrap();
+            assert_eq!(entry.standing(now, &zone), standing, "{options}");
+        }
+        for bad in [
+            "2026",
+            "20261301",
+            "20260230",
+            "2026010125",
+            "20260101T00",
+            "éé2601",
+        ] {
+            assert!(
+                line(&format!("a@b valid-before=\"{bad}\" ssh-ed25519 {KEY}")).is_err(),
+                "{bad}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics_and_what_is_read_reads_back_the_same(text in "[a-z\"=, #]{0,12} ?(namespaces=\"[a-z,]{0,5}\")? ?ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBbVnWRGrrVxYqGYGyJzn8pgmM3pTDoLpHyBm3cAiuMe ?[a-z ]{0,5}") {
+            if let Ok(entry) = line(&text) {
+                prop_assert_eq!(line(&entry.line()), Ok(entry));
+            }
+        }
+    }
+}

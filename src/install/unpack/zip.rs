@@ -1,0 +1,101 @@
+//! zip, stored or deflated (PKWARE's APPNOTE.TXT).
+//!
+//! The central directory at the end is what counts; data that two entries share is refused, which is how a small zip
+//! becomes a huge one without any one entry looking like it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+
+use flate2::read::DeflateDecoder;
+use rawzip::{CompressionMethod, RECOMMENDED_BUFFER_SIZE, ZipArchive};
+
+use super::contents::Contents;
+use super::{MOST_BYTES, MOST_ENTRIES, Trouble};
+use crate::release::version::quoted;
+
+/// The type of a file in its mode (stat(2)).
+const TYPE: u32 = 0o170_000;
+const REGULAR: u32 = 0o100_000;
+const FOLDER: u32 = 0o040_000;
+
+/// Takes every entry of the archive.
+pub(super) fn read(archive: &File, contents: &mut Contents) -> Result<(), Trouble> {
+    let file = archive
+        .try_clone()
+        .map_err(|error| Trouble::Machine(error.into()))?;
+    let mut buffer = vec![0; RECOMMENDED_BUFFER_SIZE];
+    let zip = ZipArchive::from_file(file, &mut buffer).map_err(damaged)?;
+    if zip.entries_hint() > MOST_ENTRIES as u64 {
+        return Err(Trouble::Archive(format!(
+            "it has more than {MOST_ENTRIES} files and folders"
+        )));
+    }
+    let mut taken = 0;
+    let mut ranges = BTreeMap::new();
+    let mut entries = zip.entries(&mut buffer);
+    while let Some(entry) = entries.next_entry().map_err(damaged)? {
+        taken += 1;
+        if taken > zip.entries_hint() {
+            return Err(Trouble::archive("it has more entries than it says"));
+        }
+        let path = entry.file_path().as_bytes().to_owned();
+        let shown = quoted(&String::from_utf8_lossy(&path));
+        let mode = entry.mode().value();
+        if entry.flags().is_encrypted() {
+            return Err(Trouble::Archive(format!("{shown} is encrypted")));
+        }
+        match (mode & TYPE, entry.is_dir()) {
+            (FOLDER, true) => {
+                contents.folder(&path)?;
+                continue;
+            }
+            (REGULAR, false) => {}
+            _ => {
+                return Err(Trouble::Archive(format!(
+                    "it has {shown}, which is neither file nor folder"
+                )));
+            }
+        }
+        let body = zip.get_entry(entry.wayfinder()).map_err(damaged)?;
+        claim(&mut ranges, body.compressed_data_range())?;
+        let size = entry.uncompressed_size_hint();
+        let packed = body.reader();
+        let mut content: Box<dyn Read> = match entry.compression_method() {
+            CompressionMethod::STORE => Box::new(body.verifying_reader(packed)),
+            CompressionMethod::DEFLATE => {
+                Box::new(body.verifying_reader(DeflateDecoder::new(packed)))
+            }
+            _ => {
+                return Err(Trouble::Archive(format!(
+                    "{shown} is compressed in a way that heph does not know"
+                )));
+            }
+        };
+        let mut content = content.by_ref().take(size.min(MOST_BYTES) + 1);
+        contents.file(&path, mode, size, &mut content)?;
+    }
+    if taken != zip.entries_hint() {
+        return Err(Trouble::archive("it has fewer entries than it says"));
+    }
+    Ok(())
+}
+
+/// Remembers that an entry has these bytes of the archive.
+fn claim(ranges: &mut BTreeMap<u64, u64>, (start, end): (u64, u64)) -> Result<(), Trouble> {
+    let before = ranges.range(..=start).next_back();
+    let after = ranges.range(start..).next();
+    if before.is_some_and(|(_, before)| *before > start)
+        || after.is_some_and(|(after, _)| *after < end)
+    {
+        return Err(Trouble::archive("two of its files share their data"));
+    }
+    if end > start {
+        ranges.insert(start, end);
+    }
+    Ok(())
+}
+
+fn damaged(error: rawzip::Error) -> Trouble {
+    Trouble::Archive(format!("it is damaged: {error}"))
+}

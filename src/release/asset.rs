@@ -1,0 +1,345 @@
+//! Assets: the files that a release offers for download, and which of them are for this machine.
+//!
+//! A name says what a file is: `<package>-v<version>-<target>.tar.gz`, as the users of cargo-dist and cargo-binstall
+//! publish it, beside it `SHA256SUMS` or `<archive>.sha256`, and the signatures of minisign, `<file>.minisig`. Names are
+//! built here and looked for, never taken apart, so whatever else is listed is of no concern.
+
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use super::version::quoted;
+use crate::os::http;
+
+/// The most assets of one release that are kept.
+pub const MOST: usize = 300;
+/// The longest name, in bytes.
+const LONGEST_NAME: usize = 200;
+/// The longest address, in bytes.
+const LONGEST_URL: usize = 2048;
+/// Names of the file that has the checksums of all assets.
+const SUMS: [&str; 4] = [
+    "SHA256SUMS",
+    "SHA256SUMS.txt",
+    "sha256sums.txt",
+    "sha256.sum",
+];
+
+/// One file of a release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asset {
+    /// Its name.
+    pub name: String,
+    /// Where it is: https, or http on loopback.
+    pub url: String,
+    /// How many bytes it has, where the forge says so.
+    pub size: Option<u64>,
+}
+
+impl Asset {
+    /// Returns the asset, if its name is a plain file name and its address may be asked.
+    pub fn new(name: String, url: String, size: Option<u64>) -> Option<Asset> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
+        let named = !name.is_empty()
+            && name.len() <= LONGEST_NAME
+            && !name.starts_with(['.', '-'])
+            && name.bytes().all(plain);
+        let found = url.len() <= LONGEST_URL && http::check(&url).is_ok();
+        (named && found).then_some(Asset { name, url, size })
+    }
+}
+
+/// How an archive is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// tar, compressed by gzip.
+    TarGz,
+    /// tar, compressed by xz.
+    TarXz,
+    /// tar, compressed by zstd.
+    TarZst,
+    /// zip.
+    Zip,
+}
+
+/// The endings of archives; of several the first is preferred, because it takes least time and memory to unpack.
+const FORMATS: [(&str, Format); 5] = [
+    (".tar.zst", Format::TarZst),
+    (".tar.gz", Format::TarGz),
+    (".tgz", Format::TarGz),
+    (".tar.xz", Format::TarXz),
+    (".zip", Format::Zip),
+];
+
+/// An archive, and what vouches for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer<'a> {
+    /// The archive.
+    pub archive: &'a Asset,
+    /// How it is packed.
+    pub format: Format,
+    /// The file with the checksums of all assets.
+    pub sums: Option<&'a Asset>,
+    /// Its signature.
+    pub sums_signature: Option<&'a Asset>,
+    /// The file with the checksum of the archive.
+    pub sum: Option<&'a Asset>,
+    /// The signature of the archive itself.
+    pub signature: Option<&'a Asset>,
+}
+
+/// Returns the best archive of `package` for one of `targets`, the first of which is the best.
+pub fn choose<'a>(
+    assets: &'a [Asset],
+    package: &str,
+    version: &Version,
+    targets: &[String],
+) -> Option<Offer<'a>> {
+    let find = |name: &str| assets.iter().find(|asset| asset.name == name);
+    let (archive, format) = targets.iter().find_map(|target| {
+        stems(package, version, target).iter().find_map(|stem| {
+            FORMATS
+                .iter()
+                .find_map(|(ending, format)| Some((find(&format!("{stem}{ending}"))?, *format)))
+        })
+    })?;
+    let beside = |asset: &Asset, ending: &str| find(&format!("{}{ending}", asset.name));
+    let sums = SUMS.iter().find_map(|name| find(name));
+    Some(Offer {
+        archive,
+        format,
+        sums,
+        sums_signature: sums.and_then(|sums| beside(sums, ".minisig")),
+        sum: beside(archive, ".sha256"),
+        signature: beside(archive, ".minisig"),
+    })
+}
+
+/// Returns what an archive may be called, up to its ending. The name with neither version nor `v` is cargo-dist's.
+fn stems(package: &str, version: &Version, target: &str) -> [String; 5] {
+    [
+        format!("{package}-v{version}-{target}"),
+        format!("{package}-{version}-{target}"),
+        format!("{package}-{target}-v{version}"),
+        format!("{package}-{target}-{version}"),
+        format!("{package}-{target}"),
+    ]
+}
+
+/// Returns the targets whose binaries run here, the best first, as rustc names them; none where that is not known.
+pub fn targets() -> Vec<String> {
+    let musl = cfg!(target_env = "musl");
+    targets_of(std::env::consts::ARCH, std::env::consts::OS, musl)
+}
+
+/// As [`targets`], for a heph that was built for this processor and system. Binaries of musl carry their own C library,
+/// so they run beside glibc; the reverse does not hold.
+fn targets_of(arch: &str, os: &str, musl: bool) -> Vec<String> {
+    let (arch, abi) = match arch {
+        "x86" => ("i686", ""),
+        "arm" => ("armv7", "eabihf"),
+        "riscv64" => ("riscv64gc", ""),
+        "powerpc64" if cfg!(target_endian = "little") => ("powerpc64le", ""),
+        other => (other, ""),
+    };
+    let linux = |libc: &str| format!("{arch}-unknown-linux-{libc}{abi}");
+    match os {
+        "linux" if musl => vec![linux("musl")],
+        "linux" => vec![linux("gnu"), linux("musl")],
+        "macos" => vec![
+            format!("{arch}-apple-darwin"),
+            "universal-apple-darwin".to_owned(),
+        ],
+        _ => Vec::new(),
+    }
+}
+
+/// Returns the SHA-256, in lower-case hexadecimal, that the checksum file `text` has for the file `name`.
+///
+/// Understood are the lines of `sha256sum`, of `sha256sum --tag` and BSD's `sha256`, and a lone digest where `alone`.
+///
+/// # Errors
+///
+/// A sentence: there is a line of another form, or `name` is not listed exactly once.
+pub fn checksum(text: &str, name: &str, alone: bool) -> Result<String, String> {
+    let mut found = None;
+    let lines = || text.lines().filter(|line| !line.trim().is_empty());
+    for line in lines() {
+        let (digest, named) = match checksum_line(line) {
+            Some((digest, Some(named))) => (digest, named),
+            Some((digest, None)) if alone && lines().count() == 1 => (digest, name),
+            _ => return Err(format!("{} is no line of a checksum file", quoted(line))),
+        };
+        if named == name && found.replace(digest.to_ascii_lowercase()).is_some() {
+            return Err(format!("it names {} twice", quoted(name)));
+        }
+    }
+    found.ok_or_else(|| format!("it does not name {}", quoted(name)))
+}
+
+/// Takes a line apart: the digest and the name that it is for.
+fn checksum_line(line: &str) -> Option<(&str, Option<&str>)> {
+    const DIGITS: usize = 64;
+    let (digest, name) = match line.strip_prefix("SHA256 (") {
+        Some(rest) => {
+            let (name, digest) = rest.rsplit_once(") = ")?;
+            (digest, Some(name))
+        }
+        None => {
+            let (digest, rest) = line.split_at_checked(DIGITS)?;
+            match rest {
+                "" => (digest, None),
+                _ => (
+                    digest,
+                    // Two spaces, or a star for a file that was read as binary.
+                    Some(rest.strip_prefix("  ").or(rest.strip_prefix(" *"))?),
+                ),
+            }
+        }
+    };
+    let is_digest = digest.len() == DIGITS && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (is_digest && name.is_none_or(|name| !name.is_empty())).then_some((digest, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HERE: &str = "x86_64-unknown-linux-gnu";
+
+    fn asset(name: &str) -> Asset {
+        let url = format!("https://forge.example/{name}");
+        Asset::new(name.to_owned(), url, Some(1)).unwrap()
+    }
+
+    fn chosen(names: &[&str]) -> Option<String> {
+        let assets: Vec<_> = names.iter().map(|name| asset(name)).collect();
+        let targets = targets_of("x86_64", "linux", false);
+        choose(&assets, "heph", &Version::new(1, 2, 3), &targets)
+            .map(|offer| offer.archive.name.clone())
+    }
+
+    #[test]
+    fn the_archive_for_this_machine_is_found_by_its_name() {
+        for name in [
+            "heph-v1.2.3-x86_64-unknown-linux-gnu.tar.gz",
+            "heph-1.2.3-x86_64-unknown-linux-gnu.tgz",
+            "heph-x86_64-unknown-linux-gnu-v1.2.3.tar.xz",
+            "heph-x86_64-unknown-linux-gnu.tar.zst",
+            "heph-1.2.3-x86_64-unknown-linux-musl.zip",
+        ] {
+            assert_eq!(chosen(&["README.md", name]).as_deref(), Some(name));
+        }
+        for other in [
+            "heph-v1.2.4-x86_64-unknown-linux-gnu.tar.gz",
+            "heph-v1.2.3-aarch64-unknown-linux-gnu.tar.gz",
+            "hephd-v1.2.3-x86_64-unknown-linux-gnu.tar.gz",
+            "heph-v1.2.3-x86_64-unknown-linux-gnu.tar.gz.minisig",
+            "heph-v1.2.3-x86_64-unknown-linux-gnu.tar.bz2",
+            "heph-v1.2.3-x86_64-unknown-linux-gnu",
+            "Heph-v1.2.3-x86_64-unknown-linux-gnu.tar.gz",
+        ] {
+            assert_eq!(chosen(&[other]), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn glibc_is_preferred_to_musl_and_zstd_to_xz() {
+        let gnu = format!("heph-v1.2.3-{HERE}.tar.xz");
+        let musl = "heph-v1.2.3-x86_64-unknown-linux-musl.tar.zst";
+        assert_eq!(chosen(&[musl, &gnu]).as_deref(), Some(gnu.as_str()));
+        let zstd = format!("heph-v1.2.3-{HERE}.tar.zst");
+        assert_eq!(chosen(&[&gnu, &zstd]), Some(zstd));
+        assert_eq!(
+            targets_of("x86_64", "linux", true),
+            ["x86_64-unknown-linux-musl"]
+        );
+        assert_eq!(
+            targets_of("arm", "linux", false)[0],
+            "armv7-unknown-linux-gnueabihf"
+        );
+        assert_eq!(
+            targets_of("aarch64", "macos", false)[0],
+            "aarch64-apple-darwin"
+        );
+        assert!(targets_of("x86_64", "windows", false).is_empty());
+    }
+
+    #[test]
+    fn what_vouches_for_an_archive_is_found_beside_it() {
+        let archive = format!("heph-v1.2.3-{HERE}.tar.gz");
+        let names = [
+            archive.clone(),
+            format!("{archive}.sha256"),
+            format!("{archive}.minisig"),
+            "sha256sums.txt".to_owned(),
+            "sha256sums.txt.minisig".to_owned(),
+        ];
+        let assets: Vec<_> = names.iter().map(|name| asset(name)).collect();
+        let offer = choose(&assets, "heph", &Version::new(1, 2, 3), &[HERE.to_owned()]).unwrap();
+        assert_eq!(offer.format, Format::TarGz);
+        let named = |asset: Option<&Asset>| asset.unwrap().name.clone();
+        assert_eq!(named(offer.sum), names[1]);
+        assert_eq!(named(offer.signature), names[2]);
+        assert_eq!(named(offer.sums), names[3]);
+        assert_eq!(named(offer.sums_signature), names[4]);
+    }
+
+    #[test]
+    fn an_asset_has_a_plain_name_and_an_address_that_may_be_asked() {
+        let url = "https://forge.example/a";
+        for (name, url) in [
+            ("", url),
+            ("../a", url),
+            ("a/b", url),
+            ("-a", url),
+            (".a", url),
+            ("a b", url),
+            ("a\n", url),
+            ("é", url),
+            ("a", "http://forge.example/a"),
+            ("a", "file:///a"),
+            ("a", "https://me:secret@forge.example/a"),
+        ] {
+            assert_eq!(Asset::new(name.to_owned(), url.to_owned(), None), None);
+        }
+    }
+
+    #[test]
+    fn a_checksum_is_read_from_the_line_that_names_the_file_exactly() {
+        let (one, two) = ("a".repeat(64), "B".repeat(64));
+        let gnu = format!("{one}  other.tar.gz\n{two} *a.tar.gz\n");
+        assert_eq!(checksum(&gnu, "a.tar.gz", false), Ok("b".repeat(64)));
+        let bsd = format!("SHA256 (a.tar.gz) = {one}\r\n\r\n");
+        assert_eq!(checksum(&bsd, "a.tar.gz", false), Ok(one.clone()));
+        assert_eq!(checksum(&one, "a.tar.gz", true), Ok(one.clone()));
+        for bad in [
+            String::new(),
+            one.clone(),
+            format!("{one}  ./a.tar.gz"),
+            format!("{one}  b.tar.gz"),
+            format!("{one}  a.tar.gz "),
+            format!("{one}\ta.tar.gz"),
+            format!("{one} a.tar.gz"),
+            format!("{one}0  a.tar.gz"),
+            format!("\\{one}  a.tar.gz"),
+            format!("{one}  a.tar.gz\n{one}  a.tar.gz"),
+            format!("{one}  a.tar.gz\n<html>"),
+            format!("MD5 (a.tar.gz) = {one}"),
+            format!("SHA256 (a.tar.gz) = {one}0"),
+            format!("{}  a.tar.gz", "é".repeat(32)),
+        ] {
+            assert!(checksum(&bad, "a.tar.gz", false).is_err(), "{bad}");
+        }
+        assert!(checksum(&format!("{one}\n{one}"), "a.tar.gz", true).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_checksum_file_panics(text in "([0-9a-fé]{0,70}| |\\*|a|SHA256 \\(|\\) = |\n){0,12}") {
+            if let Ok(digest) = checksum(&text, "a", true) {
+                prop_assert_eq!(digest.len(), 64);
+            }
+        }
+    }
+}

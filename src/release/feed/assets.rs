@@ -1,0 +1,51 @@
+//! The files of a release that a person named: git knows the tag, and only the forge knows the files.
+
+use anyhow::Result;
+use jiff::Timestamp;
+
+use super::memory::{Key, Memory};
+use super::verdict::Verdict;
+use super::{Feed, HINT, Trouble, get, of_no_use, probe};
+use crate::config::Delivery;
+use crate::error::{Exit, Fault};
+use crate::os::http::Limits;
+use crate::release::Release;
+use crate::release::source::{Kind, Repository};
+
+impl Feed<'_> {
+    /// Completes a release that git knows by the files that its forge lists (one more request, where files count).
+    pub(super) fn with_assets(
+        &self,
+        repository: &Repository,
+        release: Release,
+        now: Timestamp,
+    ) -> Result<Release> {
+        if self.settings.delivery == Delivery::Cargo {
+            return Ok(release);
+        }
+        let limits = Limits::default();
+        let detected = Memory::load(self.state, &Key::of(self.settings), now).detected;
+        let kind = match Kind::known(self.settings.forge, repository).or(detected) {
+            Some(kind) => Ok(kind),
+            None => probe(repository, now, &limits),
+        };
+        let found = kind.and_then(|kind| {
+            let Some(url) = kind.tagged_url(repository, &release.tag) else {
+                return Ok(Vec::new());
+            };
+            let (answer, verdict) = get(&url, kind, None, now, &limits)?;
+            if let Verdict::Missing(_) = verdict {
+                // A tag that was never published as a release.
+                return Ok(Vec::new());
+            }
+            verdict.usable(&url, HINT)?;
+            kind.assets(&answer.body)
+                .map_err(|wrong| of_no_use(&url, &wrong))
+        });
+        match found {
+            Ok(assets) => Ok(Release { assets, ..release }),
+            Err(Trouble::Later(reason, _)) => Err(Fault::new(reason).exit(Exit::TryLater).into()),
+            Err(Trouble::Wrong(error)) => Err(error),
+        }
+    }
+}

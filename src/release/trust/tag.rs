@@ -1,0 +1,239 @@
+//! Tag objects, as git stores annotated tags (git-mktag(1)). Pure; a form that git itself does not write is refused.
+//!
+//! What is signed is all that stands before the signature, so what is read here is what was signed.
+
+/// An annotated tag, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagObject<'a> {
+    /// The object that it is a tag of, in lower-case hexadecimal.
+    pub target: &'a str,
+    /// What kind of object that is.
+    pub kind: &'a str,
+    /// The name in it, which the signature covers; the ref's own name is no part of it.
+    pub name: &'a str,
+    /// What is signed.
+    pub payload: &'a [u8],
+    /// The signature.
+    pub signature: Signature<'a>,
+}
+
+/// What stands at the end of a tag object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signature<'a> {
+    /// No signature.
+    None,
+    /// One of an SSH key.
+    Ssh(&'a [u8]),
+    /// One of an OpenPGP key.
+    OpenPgp(&'a [u8]),
+}
+
+/// The lines around the signatures that git makes.
+const SSH: (&[u8], &[u8]) = (
+    b"-----BEGIN SSH SIGNATURE-----",
+    b"-----END SSH SIGNATURE-----",
+);
+/// See [`SSH`].
+const OPENPGP: (&[u8], &[u8]) = (
+    b"-----BEGIN PGP SIGNATURE-----",
+    b"-----END PGP SIGNATURE-----",
+);
+
+/// Reads the content of a tag object.
+///
+/// # Errors
+///
+/// What is wrong with it, in a sentence.
+pub fn parse(content: &[u8]) -> Result<TagObject<'_>, String> {
+    let mut rest = content;
+    let target = header(&mut rest, "object")?;
+    let kind = header(&mut rest, "type")?;
+    let name = header(&mut rest, "tag")?;
+    if rest.starts_with(b"tagger ") {
+        header(&mut rest, "tagger")?;
+    }
+    if !rest.starts_with(b"\n") {
+        return Err("it has a header that heph does not know".to_owned());
+    }
+    let digits = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    if !matches!(target.len(), 40 | 64) || !target.bytes().all(digits) {
+        return Err("it names no object".to_owned());
+    }
+    let found = signature_of(rest)?;
+    let length = found.map_or(0, |(_, length)| length);
+    let (payload, end) = content.split_at(content.len() - length);
+    let signature = match found {
+        None => Signature::None,
+        Some((SSH, _)) => Signature::Ssh(end),
+        Some(_) => Signature::OpenPgp(end),
+    };
+    Ok(TagObject {
+        target,
+        kind,
+        name,
+        payload,
+        signature,
+    })
+}
+
+/// Takes the line `<name> <value>` off `rest` and returns the value.
+fn header<'a>(rest: &mut &'a [u8], name: &str) -> Result<&'a str, String> {
+    let wrong = || format!("its header '{name}' is missing or out of order");
+    let end = rest
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .ok_or_else(wrong)?;
+    let (line, after) = rest.split_at(end);
+    let value = line
+        .strip_prefix(name.as_bytes())
+        .and_then(|line| line.strip_prefix(b" "))
+        .ok_or_else(wrong)?;
+    *rest = &after[1..];
+    if value.is_empty() || value.iter().any(u8::is_ascii_control) {
+        return Err(format!("its header '{name}' is not valid"));
+    }
+    // The tagger's name may be in any encoding, and nothing depends on it.
+    match std::str::from_utf8(value) {
+        Ok(text) => Ok(text),
+        Err(_) if name == "tagger" => Ok(""),
+        Err(_) => Err(format!("its header '{name}' is not UTF-8")),
+    }
+}
+
+type Lines = (&'static [u8], &'static [u8]);
+
+/// Returns of what kind the signature at the end of `message` is, and how many bytes long.
+///
+/// There must be one only, and nothing behind it: programs differ in which of several they judge.
+fn signature_of(message: &[u8]) -> Result<Option<(Lines, usize)>, String> {
+    let mut begins = Vec::new();
+    let mut at = 0;
+    for line in message.split_inclusive(|byte| *byte == b'\n') {
+        if line.starts_with(b"-----BEGIN ") {
+            begins.push((at, line));
+        }
+        at += line.len();
+    }
+    let (start, first) = match begins.as_slice() {
+        [] => return Ok(None),
+        [one] => *one,
+        _ => return Err("it has more than one signature".to_owned()),
+    };
+    let lines = [SSH, OPENPGP]
+        .into_iter()
+        .find(|(begin, _)| first.strip_suffix(b"\n").unwrap_or(first) == *begin)
+        .ok_or("its signature is of a kind that heph does not know")?;
+    let body = &message[start..];
+    let body = body.strip_suffix(b"\n").unwrap_or(body);
+    let last = body.rsplit(|byte| *byte == b'\n').next();
+    if last != Some(lines.1) {
+        return Err("its signature does not end with the tag".to_owned());
+    }
+    Ok(Some((lines, message.len() - start)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HEAD: &str = "object 6aadeef590353fb7f1a81cc72bc59fe6c0e7627d\ntype commit\ntag v1.0.0\ntagger A <a@b> 1767225600 +0000\n\n";
+    const SIGNED: &str = "-----BEGIN SSH SIGNATURE-----\nU1NIU0lH\n-----END SSH SIGNATURE-----\n";
+
+    #[test]
+    fn a_tag_is_taken_apart() {
+        let text = format!("{HEAD}Release 1.0.0\n");
+        let tag = parse(text.as_bytes()).unwrap();
+        assert_eq!(
+            (tag.target, tag.kind, tag.name),
+            (
+                "6aadeef590353fb7f1a81cc72bc59fe6c0e7627d",
+                "commit",
+                "v1.0.0"
+            )
+        );
+        assert_eq!(
+            (tag.payload, tag.signature),
+            (text.as_bytes(), Signature::None)
+        );
+    }
+
+    #[test]
+    fn what_is_signed_is_all_before_the_signature() {
+        let head = format!("{HEAD}Release\n\n----- a rule -----\n");
+        let text = format!("{head}{SIGNED}");
+        let tag = parse(text.as_bytes()).unwrap();
+        assert_eq!(tag.payload, head.as_bytes());
+        assert_eq!(tag.signature, Signature::Ssh(SIGNED.as_bytes()));
+        let pgp = text.replace("SSH", "PGP");
+        assert!(matches!(
+            parse(pgp.as_bytes()).unwrap().signature,
+            Signature::OpenPgp(_)
+        ));
+    }
+
+    #[test]
+    fn an_old_tag_without_a_tagger_and_a_name_in_another_encoding_are_read() {
+        let old = HEAD.replace("tagger A <a@b> 1767225600 +0000\n", "");
+        assert_eq!(parse(old.as_bytes()).unwrap().name, "v1.0.0");
+        let latin = [
+            HEAD.split('A').next().unwrap().as_bytes(),
+            b"\xe9 <a@b> 1 +0\n\nx",
+        ]
+        .concat();
+        assert_eq!(parse(&latin).unwrap().name, "v1.0.0");
+    }
+
+    #[test]
+    fn other_forms_are_refused() {
+        let good = format!("{HEAD}Release\n{SIGNED}");
+        for (from, to) in [
+            ("object 6", "object 6\nobject 6"),
+            ("object 6a", "object 6A"),
+            ("object 6", "object "),
+            ("object ", "object  "),
+            ("type commit\ntag v1.0.0\n", "tag v1.0.0\ntype commit\n"),
+            ("type commit\n", ""),
+            ("tag v1.0.0", "tag "),
+            ("tag v1.0.0", "tag v1.0.0\r"),
+            ("tag v1.0.0", "tag v1.0.0\0"),
+            ("+0000\n\n", "+0000\ngpgsig x\n\n"),
+            ("+0000\n\n", "+0000\ntag v2.0.0\n\n"),
+            ("Release\n", &format!("Release\n{SIGNED}")),
+            ("Release\n", "Release\n-----BEGIN PGP SIGNATURE-----\n"),
+            ("BEGIN SSH SIGNATURE", "BEGIN SIGNED MESSAGE"),
+            ("-----END SSH SIGNATURE-----\n", ""),
+            (
+                "-----END SSH SIGNATURE-----\n",
+                "-----END SSH SIGNATURE-----\nmore\n",
+            ),
+            ("-----END SSH", "-----END PGP"),
+        ] {
+            let bad = good.replacen(from, to, 1);
+            assert_ne!(bad, good, "{from}");
+            assert!(parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+        assert!(parse(b"").is_err());
+        assert!(parse(b"tree 6aadeef590353fb7f1a81cc72bc59fe6c0e7627d\n\n").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic_and_payload_and_signature_are_the_whole(bytes in prop::collection::vec(any::<u8>(), 0..80), signed in any::<bool>()) {
+            let _ = parse(&bytes);
+            let mut content = HEAD.as_bytes().to_vec();
+            content.extend(&bytes);
+            content.push(b'\n');
+            if signed {
+                content.extend(SIGNED.as_bytes());
+            }
+            if let Ok(tag) = parse(&content) {
+                let end = match tag.signature {
+                    Signature::None => &[][..],
+                    Signature::Ssh(end) | Signature::OpenPgp(end) => end,
+                };
+                prop_assert_eq!([tag.payload, end].concat(), content);
+            }
+        }
+    }
+}

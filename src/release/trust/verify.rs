@@ -1,0 +1,244 @@
+//! Whether the signature of a tag is good: ssh-keygen and gpgv judge it, with the configured keys and no others.
+//!
+//! An expired key signs nothing, whatever date the tag gives itself: the time is that of this machine.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::tag::{Signature, TagObject};
+use crate::config::trust::{read, signers};
+use crate::config::{Signers, Trust};
+use crate::error::Fault;
+use crate::os::files;
+use crate::os::process::{Output, Run};
+
+/// What came of a signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// A listed key made it over exactly this.
+    Good {
+        /// Whose: the name in the list and the key's fingerprint.
+        by: String,
+    },
+    /// It is not good.
+    Bad {
+        /// Why, in a sentence.
+        why: String,
+    },
+}
+
+/// Has the signature of `object` judged. `folder` holds what the programs need as files. `None`: it has no signature.
+///
+/// # Errors
+///
+/// The keys cannot be read (exit 2), or the program that judges is missing or does not work.
+pub fn verify(object: &TagObject, trust: &Trust, folder: &Path) -> Result<Option<Verdict>> {
+    let verdict = match (
+        object.signature,
+        &trust.tag_signers,
+        &trust.tag_openpgp_keyring,
+    ) {
+        (Signature::None, ..) => return Ok(None),
+        (Signature::Ssh(signature), Some(signers), _) => {
+            ssh(object.payload, signature, signers, folder)?
+        }
+        (Signature::OpenPgp(signature), _, Some(keyring)) => {
+            openpgp(object.payload, signature, keyring, folder)?
+        }
+        (Signature::Ssh(_), None, _) => {
+            bad("it is one of an SSH key, and `tag-signers` lists none")
+        }
+        (Signature::OpenPgp(_), _, None) => {
+            bad("it is one of OpenPGP, and `tag-openpgp-keyring` is not set")
+        }
+    };
+    Ok(Some(verdict))
+}
+
+fn bad(why: impl Into<String>) -> Verdict {
+    Verdict::Bad { why: why.into() }
+}
+
+/// Judges as git does (gpg-interface.c): ssh-keygen finds who signs with that key, then verifies for each.
+fn ssh(payload: &[u8], signature: &[u8], listed: &Signers, folder: &Path) -> Result<Verdict> {
+    let program = program("ssh-keygen", "OpenSSH")?;
+    let list = match listed {
+        Signers::File(file) => {
+            readable(file, "tag-signers")?;
+            file.clone()
+        }
+        Signers::Inline(lines) => {
+            let text: String = lines
+                .iter()
+                .filter_map(|line| signers::line(line).ok())
+                .map(|entry| entry.line() + "\n")
+                .collect();
+            written(folder, "allowed_signers", text.as_bytes())?
+        }
+    };
+    let signature = written(folder, "signature", signature)?;
+    let run = |action: &str| {
+        clean(&program, folder)
+            .args(["-Y", action])
+            .arg("-f")
+            .arg(&list)
+            .arg("-s")
+            .arg(&signature)
+    };
+    let found = run("find-principals").output()?;
+    let found = found.status.success().then(|| found.text());
+    let mut said = "no listed key made it, or none that is valid now".to_owned();
+    for principal in found.iter().flat_map(|found| found.lines()) {
+        let verified = run("verify")
+            .args(["-n", signers::NAMESPACE, "-I", principal])
+            .input(payload)
+            .output()?;
+        if verified.status.success() {
+            let by = signer(principal, &verified.text());
+            return Ok(Verdict::Good { by });
+        }
+        said = last_line(&verified);
+    }
+    Ok(bad(said))
+}
+
+/// Returns the signer and the fingerprint in `Good "git" signature for <principal> with ED25519 key SHA256:…`.
+fn signer(principal: &str, said: &str) -> String {
+    let fingerprint = said
+        .split_whitespace()
+        .rfind(|word| word.starts_with("SHA256:"));
+    match fingerprint {
+        Some(fingerprint) => format!("{principal} ({fingerprint})"),
+        None => principal.to_owned(),
+    }
+}
+
+fn openpgp(payload: &[u8], signature: &[u8], keyring: &Path, folder: &Path) -> Result<Verdict> {
+    let program = program("gpgv", "GnuPG")?;
+    readable(keyring, "tag-openpgp-keyring")?;
+    let signature = written(folder, "signature", signature)?;
+    let payload = written(folder, "payload", payload)?;
+    // A home without any keys of its own.
+    let home = folder.join("gnupg");
+    files::create_private_dir(&home)?;
+    let output = clean(&program, folder)
+        .arg("--homedir")
+        .arg(&home)
+        .arg("--keyring")
+        .arg(keyring)
+        .args(["--status-fd", "1", "--"])
+        .arg(&signature)
+        .arg(&payload)
+        .output()?;
+    let said = output.text();
+    match (output.status.success(), openpgp_status(&said)) {
+        (true, Ok(by)) => Ok(Verdict::Good { by }),
+        (_, Err(why)) => Ok(bad(why)),
+        (false, Ok(_)) => Ok(bad(last_line(&output))),
+    }
+}
+
+/// Reads what gpgv says for programs (GnuPG, doc/DETAILS). It exits with 0 for an expired key as well.
+fn openpgp_status(said: &str) -> Result<String, String> {
+    let mut good = Vec::new();
+    let mut valid = Vec::new();
+    let lines = said
+        .lines()
+        .filter_map(|line| line.strip_prefix("[GNUPG:] "));
+    for line in lines {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "GOODSIG" => good.push(rest.split_once(' ').map_or(rest, |(_, name)| name)),
+            "VALIDSIG" => valid.push(rest.split(' ').next().unwrap_or_default()),
+            "EXPKEYSIG" => return Err("the key has expired".to_owned()),
+            "EXPSIG" => return Err("it has expired".to_owned()),
+            "REVKEYSIG" => return Err("the key was revoked".to_owned()),
+            "BADSIG" => return Err("it was not made over this tag".to_owned()),
+            "ERRSIG" | "NO_PUBKEY" => return Err("no listed key made it".to_owned()),
+            _ => {}
+        }
+    }
+    match (good.as_slice(), valid.as_slice()) {
+        ([name], [fingerprint]) => Ok(format!("{name} ({fingerprint})")),
+        ([], _) | (_, []) => Err("gpgv does not call it good".to_owned()),
+        _ => Err("it is more than one".to_owned()),
+    }
+}
+
+fn program(name: &str, package: &str) -> Result<PathBuf> {
+    which::which(name).map_err(|_| {
+        Fault::new(format!("cannot find {name}, which verifies signed tags"))
+            .hint(format!("install {package}, or put {name} on PATH"))
+            .into()
+    })
+}
+
+/// Returns a run that sees nothing of the user's own keys and settings.
+fn clean(program: &Path, folder: &Path) -> Run {
+    let variables = [
+        ("HOME", folder.as_os_str().to_owned()),
+        ("LC_ALL", "C".into()),
+        ("PATH", std::env::var_os("PATH").unwrap_or_default()),
+    ];
+    Run::new(program).only_env(variables.map(|(name, value)| (OsString::from(name), value)))
+}
+
+fn written(folder: &Path, name: &str, content: &[u8]) -> Result<PathBuf> {
+    let path = folder.join(name);
+    files::write_atomic(&path, content, files::PRIVATE)?;
+    Ok(path)
+}
+
+/// Says whether the file that the setting `key` names is there and can be read.
+fn readable(file: &Path, key: &str) -> Result<()> {
+    let found = if key == "tag-signers" {
+        read(file).map(|found| found.is_some())
+    } else {
+        files::read_if_there(file, crate::config::trust::LARGEST_FILE)
+            .map(|found| found.is_some())
+            .with_context(|| Fault::usage("cannot use a file of trusted keys"))
+    };
+    if found? {
+        return Ok(());
+    }
+    Err(Fault::usage(format!(
+        "there is no file '{}', which `{key}` names",
+        file.display()
+    ))
+    .hint("`heph self-update trust show` lists the keys")
+    .into())
+}
+
+fn last_line(output: &Output) -> String {
+    let line = output.last_lines(1);
+    let line = line.trim();
+    if line.is_empty() {
+        return "the program that verifies it does not say why".to_owned();
+    }
+    line.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gpgv_is_believed_only_when_it_says_one_good_thing_and_no_other() {
+        let good = "[GNUPG:] NEWSIG\n[GNUPG:] GOODSIG 2F88 Old <old@x>\n[GNUPG:] VALIDSIG 98C0 2020-01-01 1577840400 0\n";
+        assert_eq!(openpgp_status(good).as_deref(), Ok("Old <old@x> (98C0)"));
+        for bad in [
+            String::new(),
+            good.replace("GOODSIG", "EXPKEYSIG"),
+            good.replace("GOODSIG", "REVKEYSIG"),
+            good.replace("GOODSIG", "BADSIG"),
+            good.replace("VALIDSIG", "X"),
+            good.replace("[GNUPG:] ", ""),
+            format!("{good}[GNUPG:] ERRSIG 1\n"),
+            format!("{good}{good}"),
+        ] {
+            assert!(openpgp_status(&bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Between decide and stage: the release's tag is looked up, remembered, and proven.
+
+use anyhow::Result;
+use semver::Version;
+
+use super::report::Report;
+use super::{Request, World, exclusive, quarantine};
+use crate::error::Fault;
+use crate::os::{clock, files};
+use crate::release::Release;
+use crate::release::feed::Feed;
+use crate::release::source::git::Advertised;
+use crate::release::trust::memory::Memory;
+use crate::release::trust::{Evidence, Origin, Proof, fetch, judge, moved, needs_object, tag};
+use crate::release::trust::{tag::TagObject, verify};
+
+/// Returns where `release` comes from: the commit of its tag, and who signed it.
+///
+/// # Errors
+///
+/// The git remote cannot be asked (exit 75), or the tag is refused; then the release is in quarantine.
+pub(super) fn prove(
+    world: World,
+    request: &Request,
+    release: &Release,
+    report: &mut Report,
+) -> Result<Origin> {
+    let (all, here) = advertised(world, release)?;
+    let repository = &world.config.self_update.repository;
+    let mut memory = Memory::load(&world.paths.trust())?;
+    let seen = memory.seen(repository, here.tag.as_str());
+    if let Some(sentence) = moved(&here, seen) {
+        if !request.accept_moved_tag {
+            return Err(refuse_moved(world, &release.version, &sentence, report));
+        }
+        (world.say)(&format!("{sentence}; accepted"));
+        report.note(format!("{sentence}; accepted"));
+        memory.accept(repository, &here, clock::now());
+    }
+    memory.see(repository, &all, &here, clock::now());
+    memory.save(&world.paths.trust())?;
+
+    let proof = examine(world, &here)?;
+    match &proof {
+        Proof::Proven { by } => {
+            (world.say)(&format!("{} is signed by {by}", here.tag.as_str()));
+            // One that was refused is left for whoever wants to look at it.
+            files::remove_tree_if_there(&world.paths.tags())?;
+        }
+        Proof::Unproven { reason } => {
+            if world.config.self_update.trust.signs_tags() {
+                report.note(reason.clone());
+            }
+        }
+        Proof::Refused { reason } => {
+            let hint = "ask its owner; `heph self-update trust show` lists whose signature counts";
+            let fault = Fault::new(reason).hint(hint);
+            return Err(refuse(world, &release.version, reason, fault, report));
+        }
+    }
+    Ok(Origin {
+        commit: here.commit,
+        proof,
+    })
+}
+
+/// Looks, for `check`, whether the tag of `release` was moved, and remembers it. Returns the error that says so.
+///
+/// # Errors
+///
+/// The git remote cannot be asked, or what is remembered cannot be read.
+pub(super) fn look(world: World, release: &Release) -> Result<Option<anyhow::Error>> {
+    let (all, here) = advertised(world, release)?;
+    let repository = &world.config.self_update.repository;
+    let path = world.paths.trust();
+    // Another run that is under way does the remembering itself.
+    let held = exclusive(world.paths).ok();
+    let mut memory = Memory::load(&path)?;
+    if let Some(sentence) = moved(&here, memory.seen(repository, here.tag.as_str())) {
+        if held.is_some() {
+            let mut report = Report::default();
+            return Ok(Some(refuse_moved(
+                world,
+                &release.version,
+                &sentence,
+                &mut report,
+            )));
+        }
+        return Ok(Some(moved_fault(&release.version, &sentence).into()));
+    }
+    if held.is_some() {
+        memory.see(repository, &all, &here, clock::now());
+        memory.save(&path)?;
+    }
+    Ok(None)
+}
+
+/// Remembers that `version` was healthy here.
+pub(super) fn was_healthy(world: World, version: &Version) -> Result<()> {
+    let path = world.paths.trust();
+    let mut memory = Memory::load(&path)?;
+    if memory.was_healthy(&world.config.self_update, version, clock::now()) {
+        memory.save(&path)?;
+    }
+    Ok(())
+}
+
+/// Asks the git remote; returns all its releases, and the one that is meant.
+fn advertised(world: World, release: &Release) -> Result<(Vec<Advertised>, Advertised)> {
+    let feed = Feed {
+        settings: &world.config.self_update,
+        state: &world.paths.feed(),
+    };
+    let all = feed.advertised(clock::now())?;
+    let here = all.iter().find(|found| found.tag == release.tag).cloned();
+    let here = here.ok_or_else(|| {
+        Fault::new(format!(
+            "the feed names {}, but the repository has no such tag",
+            release.tag.as_str()
+        ))
+        .hint("ask its owner, or try again when the tag is there")
+    })?;
+    Ok((all, here))
+}
+
+/// Has the tag object judged, where there is something to judge.
+fn examine(world: World, here: &Advertised) -> Result<Proof> {
+    let settings = &world.config.self_update;
+    let trust = &settings.trust;
+    let keys = trust.signs_tags();
+    let folder = world.paths.tags();
+    let content = if needs_object(here, keys, trust.require) {
+        (world.say)(&format!("verifying the tag {}", here.tag.as_str()));
+        Some(fetch::tag_object(&settings.repository, here, &folder)?)
+    } else {
+        None
+    };
+    let object: Option<Result<TagObject, String>> = content.as_ref().map(|content| {
+        content
+            .as_ref()
+            .map_err(Clone::clone)
+            .and_then(|content| tag::parse(content))
+    });
+    let verdict = match &object {
+        Some(Ok(object)) => verify::verify(object, trust, &folder)?,
+        Some(Err(_)) | None => None,
+    };
+    Ok(judge(Evidence {
+        advertised: here,
+        require: trust.require,
+        keys,
+        object: object
+            .as_ref()
+            .map(|object| object.as_ref().map_err(Clone::clone)),
+        verdict,
+    }))
+}
+
+fn refuse_moved(
+    world: World,
+    version: &Version,
+    sentence: &str,
+    report: &mut Report,
+) -> anyhow::Error {
+    let fault = moved_fault(version, sentence);
+    refuse(world, version, sentence, fault, report)
+}
+
+fn moved_fault(version: &Version, sentence: &str) -> Fault {
+    Fault::new(sentence).hint(format!(
+        "ask its owner why; `heph self-update apply --to {version} --accept-moved-tag` installs it as it is now"
+    ))
+}
+
+/// Puts a release that must not be installed into quarantine. Returns the error to end with.
+fn refuse(
+    world: World,
+    version: &Version,
+    reason: &str,
+    fault: Fault,
+    report: &mut Report,
+) -> anyhow::Error {
+    match quarantine::put(world.paths, version, reason, clock::now()) {
+        Ok(()) => {
+            report.note(super::quarantined(version));
+            fault.into()
+        }
+        Err(error) => error.context(fault),
+    }
+}
