@@ -1,0 +1,392 @@
+//! Archives made to harm, by real tools: each is refused as a whole, and nothing of it lands anywhere.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+use crate::kit::{Kit, lay_out, pack, script, stem, tool};
+
+/// An archive: how it is made from an honest layout below a folder, and what is said of it.
+struct Hostile {
+    name: &'static str,
+    ending: &'static str,
+    make: fn(&Path),
+    words: &'static str,
+}
+
+/// Packs what is there by `tar` with these options, to `packed.tar.gz`.
+fn tar(folder: &Path, options: &[&str]) {
+    let arguments = [&["-czf", "packed.tar.gz"], options].concat();
+    tool("tar", folder, &arguments);
+}
+
+/// Packs what is there, then appends with these options.
+fn append(folder: &Path, options: &[&str]) {
+    tool("tar", folder, &["-cf", "packed.tar", &stem()]);
+    tool("tar", folder, &[&["-rf", "packed.tar"], options].concat());
+    tool("gzip", folder, &["packed.tar"]);
+}
+
+fn shell(folder: &Path, line: &str) {
+    let line = line.replace("STEM", &stem());
+    tool("sh", folder, &["-ec", &line]);
+}
+
+const ROWS: &[Hostile] = &[
+    Hostile {
+        name: "a path that leads out",
+        ending: "tar.gz",
+        make: |folder| {
+            let rename = format!("--transform=s,^{}/README.md,../../../../evil,", stem());
+            tar(folder, &["-P", &rename, &stem()]);
+        },
+        words: "leads out of its folder",
+    },
+    Hostile {
+        name: "an absolute path",
+        ending: "tar.gz",
+        make: |folder| {
+            let rename = format!("--transform=s,^{}/README.md,/tmp/evil,", stem());
+            tar(folder, &["-P", &rename, &stem()]);
+        },
+        words: "is absolute",
+    },
+    Hostile {
+        name: "a path of POSIX that leads out",
+        ending: "tar.gz",
+        make: |folder| {
+            let long = "a".repeat(150);
+            let rename = format!("--transform=s,^{}/README.md,../{long},", stem());
+            tar(folder, &["--format=posix", "-P", &rename, &stem()]);
+        },
+        words: "leads out of its folder",
+    },
+    Hostile {
+        name: "a symbolic link",
+        ending: "tar.gz",
+        make: |folder| {
+            symlink("/etc/passwd", folder.join(stem()).join("passwd")).unwrap();
+            tar(folder, &[&stem()]);
+        },
+        words: "a link",
+    },
+    Hostile {
+        name: "a link, then a file through it",
+        ending: "tar.gz",
+        make: |folder| {
+            symlink(folder.join("target"), folder.join(stem()).join("bin")).unwrap();
+            script(&folder.join("bin/evil"), "true");
+            let rename = format!("--transform=s,^bin,{}/bin,", stem());
+            append(folder, &[&rename, "bin/evil"]);
+        },
+        words: "a link",
+    },
+    Hostile {
+        name: "a hard link",
+        ending: "tar.gz",
+        make: |folder| {
+            shell(
+                folder,
+                "ln STEM/heph STEM/other; tar -czf packed.tar.gz STEM",
+            )
+        },
+        words: "a link",
+    },
+    Hostile {
+        name: "a long link",
+        ending: "tar.gz",
+        make: |folder| {
+            symlink("x".repeat(300), folder.join(stem()).join("long")).unwrap();
+            tar(folder, &["--format=gnu", &stem()]);
+        },
+        words: "a link",
+    },
+    Hostile {
+        name: "a fifo",
+        ending: "tar.gz",
+        make: |folder| shell(folder, "mkfifo STEM/pipe; tar -czf packed.tar.gz STEM"),
+        words: "a fifo",
+    },
+    Hostile {
+        name: "a device",
+        ending: "tar.gz",
+        make: |folder| tar(folder, &["-P", &stem(), "/dev/null"]),
+        words: "a device",
+    },
+    Hostile {
+        name: "a setuid command",
+        ending: "tar.gz",
+        make: |folder| shell(folder, "chmod u+s STEM/heph; tar -czf packed.tar.gz STEM"),
+        words: "setuid",
+    },
+    Hostile {
+        name: "a sparse bomb",
+        ending: "tar.gz",
+        make: |folder| {
+            shell(
+                folder,
+                "truncate -s 3G STEM/zeros; tar --format=gnu -S -czf packed.tar.gz STEM",
+            );
+        },
+        words: "a file with holes",
+    },
+    Hostile {
+        name: "a sparse bomb of POSIX",
+        ending: "tar.gz",
+        make: |folder| {
+            shell(
+                folder,
+                "truncate -s 3G STEM/zeros; tar --format=posix -S -czf packed.tar.gz STEM",
+            );
+        },
+        words: "GNU.sparse",
+    },
+    Hostile {
+        name: "a few kilobytes that unpack to more than 4 GiB",
+        ending: "tar.zst",
+        make: |folder| {
+            shell(
+                folder,
+                "truncate -s 4097M STEM/zeros; tar --zstd -cf packed.tar.zst STEM",
+            );
+        },
+        words: "more than 4 GiB",
+    },
+    Hostile {
+        name: "a file twice",
+        ending: "tar.gz",
+        make: |folder| append(folder, &[&format!("{}/heph", stem())]),
+        words: "twice",
+    },
+    Hostile {
+        name: "two files that differ by case",
+        ending: "tar.gz",
+        make: |folder| {
+            shell(
+                folder,
+                "cp STEM/heph STEM/HEPH; tar -czf packed.tar.gz STEM",
+            )
+        },
+        words: "case",
+    },
+    Hostile {
+        name: "two commands of one name",
+        ending: "tar.gz",
+        make: |folder| {
+            shell(
+                folder,
+                "mkdir STEM/bin; cp STEM/heph STEM/bin; tar -czf packed.tar.gz STEM",
+            )
+        },
+        words: "two commands",
+    },
+    Hostile {
+        name: "too many files",
+        ending: "tar.gz",
+        make: |folder| {
+            shell(
+                folder,
+                "mkdir STEM/many; cd STEM/many; seq 10001 | xargs touch; cd ../..; tar -czf packed.tar.gz STEM",
+            );
+        },
+        words: "more than 10000",
+    },
+    Hostile {
+        name: "no command",
+        ending: "tar.gz",
+        make: |folder| {
+            shell(
+                folder,
+                "chmod 644 STEM/heph STEM/hephd; tar -czf packed.tar.gz STEM",
+            )
+        },
+        words: "no command",
+    },
+    Hostile {
+        name: "an archive of another format",
+        ending: "tar.gz",
+        make: |folder| shell(folder, "zip -qr packed.tar.gz STEM"),
+        words: "damaged",
+    },
+    Hostile {
+        name: "an archive that is cut short",
+        ending: "tar.gz",
+        make: |folder| shell(folder, "tar -czf all STEM; head -c 300 all > packed.tar.gz"),
+        words: "damaged",
+    },
+    Hostile {
+        name: "something behind the end",
+        ending: "tar.gz",
+        make: |folder| {
+            shell(
+                folder,
+                "tar -cf all STEM; cat all all | gzip > packed.tar.gz",
+            )
+        },
+        words: "behind its end",
+    },
+    Hostile {
+        name: "a wrong checksum in xz",
+        ending: "tar.xz",
+        make: |folder| {
+            shell(folder, "tar -cf all STEM; xz -0 --check=crc64 all");
+            flip(folder, "all.xz", 200, "packed.tar.xz");
+        },
+        words: "damaged",
+    },
+    Hostile {
+        name: "a window that takes all memory",
+        ending: "tar.xz",
+        make: |folder| {
+            shell(
+                folder,
+                "tar -cf all STEM; xz --lzma2=dict=1GiB -c all > packed.tar.xz",
+            );
+        },
+        words: "damaged",
+    },
+    Hostile {
+        name: "a window of zstd that takes all memory",
+        ending: "tar.zst",
+        make: |folder| {
+            shell(
+                folder,
+                "tar -cf all STEM; cat all | zstd --ultra -22 --long=31 -c > packed.tar.zst",
+            );
+        },
+        words: "damaged",
+    },
+    Hostile {
+        name: "a zip with a path that leads out",
+        ending: "zip",
+        make: |folder| {
+            shell(
+                folder,
+                "echo x > evil; cd STEM; zip -qr ../packed.zip . ../evil",
+            )
+        },
+        words: "leads out of its folder",
+    },
+    Hostile {
+        name: "a zip with a link",
+        ending: "zip",
+        make: |folder| {
+            shell(
+                folder,
+                "ln -s /etc/passwd STEM/passwd; zip -qry packed.zip STEM",
+            )
+        },
+        words: "neither file nor folder",
+    },
+    Hostile {
+        name: "an encrypted zip",
+        ending: "zip",
+        make: |folder| shell(folder, "zip -qr -P secret packed.zip STEM"),
+        words: "encrypted",
+    },
+    Hostile {
+        name: "a zip with files that differ by case",
+        ending: "zip",
+        make: |folder| shell(folder, "cp STEM/heph STEM/HEPH; zip -qr packed.zip STEM"),
+        words: "case",
+    },
+    Hostile {
+        name: "a zip whose files share their data",
+        ending: "zip",
+        make: |folder| {
+            shell(folder, "cp STEM/heph STEM/other; zip -qr packed.zip STEM");
+            share_data(&folder.join("packed.zip"));
+        },
+        words: "share their data",
+    },
+    Hostile {
+        name: "a zip with a flipped bit in a file",
+        ending: "zip",
+        make: |folder| {
+            shell(folder, "zip -qr0 all.zip STEM");
+            flip(folder, "all.zip", content(folder), "packed.zip");
+        },
+        words: "damaged",
+    },
+];
+
+fn flip(folder: &Path, from: &str, at: usize, to: &str) {
+    let mut bytes = fs::read(folder.join(from)).unwrap();
+    bytes[at] ^= 1;
+    fs::write(folder.join(to), bytes).unwrap();
+}
+
+/// Returns where the content of a command is in the stored zip.
+fn content(folder: &Path) -> usize {
+    let bytes = fs::read(folder.join("all.zip")).unwrap();
+    let start = b"#!/bin/sh\necho";
+    let at = bytes
+        .windows(start.len())
+        .position(|window| window == start);
+    at.unwrap() + start.len()
+}
+
+/// Makes every entry of the directory point at the data of the first file.
+fn share_data(zip: &Path) {
+    let mut bytes = fs::read(zip).unwrap();
+    let starts: Vec<usize> = (0..bytes.len() - 46)
+        .filter(|at| bytes[*at..].starts_with(b"PK\x01\x02"))
+        .filter(|at| bytes[*at + 20..*at + 24] != [0; 4])
+        .collect();
+    let first = bytes[starts[0] + 42..starts[0] + 46].to_owned();
+    for start in starts {
+        bytes[start + 42..start + 46].copy_from_slice(&first);
+    }
+    fs::write(zip, bytes).unwrap();
+}
+
+#[test]
+fn none_of_them_is_installed_or_leaves_a_trace() {
+    for Hostile {
+        name,
+        ending,
+        make,
+        words,
+    } in ROWS
+    {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        lay_out(&folder.path().join(stem()), "1.0.0");
+        make(folder.path());
+        let packed = fs::read(folder.path().join(format!("packed.{ending}"))).unwrap();
+        let kit = Kit::new();
+        kit.publish(ending, &packed);
+        let before = kit.installation();
+        let (code, report) = kit.apply();
+        assert_eq!(
+            (code, &report["outcome"]),
+            (1, &"failed".into()),
+            "{name}: {report}"
+        );
+        let reason = report["reason"].as_str().unwrap();
+        assert!(reason.contains(words), "{name}: {reason}");
+        assert_eq!(kit.installation(), before, "{name}");
+        assert_eq!(kit.quarantined(), ["1.0.0"], "{name}");
+        assert!(!kit.home.data().join("versions/1.0.0").exists(), "{name}");
+        assert!(!Path::new("/tmp/evil").exists(), "{name}");
+        assert!(!folder.path().join("target").exists(), "{name}");
+    }
+}
+
+#[test]
+fn an_honest_archive_made_the_same_way_is_installed() {
+    let folder = tempfile::tempdir().unwrap();
+    lay_out(&folder.path().join(stem()), "1.0.0");
+    append(
+        folder.path(),
+        &["--transform=s,^,more/,", &format!("{}/README.md", stem())],
+    );
+    let kit = Kit::new();
+    kit.publish(
+        "tar.gz",
+        &fs::read(folder.path().join("packed.tar.gz")).unwrap(),
+    );
+    kit.assert_updated(kit.apply());
+    let again = pack(folder.path(), &stem(), "zip");
+    assert!(!again.is_empty());
+}

@@ -1,0 +1,287 @@
+//! A machine with an installation of the commands under test, an owner who publishes archives, and his keys.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use heph::release::asset;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::forge::{Forge, Published, WorkTree};
+use crate::home::{Ended, Home, run};
+use crate::install::picture;
+
+/// The release that everything here is about.
+pub const VERSION: &str = "1.0.0";
+pub const TAG: &str = "v1.0.0";
+
+/// Returns the target that archives here are for.
+pub fn target() -> String {
+    asset::targets().remove(0)
+}
+
+/// Returns the name of an archive without its ending.
+pub fn stem() -> String {
+    format!("heph-{TAG}-{}", target())
+}
+
+/// A key pair of the real minisign.
+#[derive(Debug)]
+pub struct Key {
+    secret: PathBuf,
+    /// As the settings have it.
+    pub public: String,
+    _folder: TempDir,
+}
+
+impl Key {
+    fn generate() -> Key {
+        let folder = tempfile::tempdir().unwrap();
+        let (secret, public) = (folder.path().join("key"), folder.path().join("key.pub"));
+        tool(
+            "minisign",
+            folder.path(),
+            &["-G", "-W", "-s", "key", "-p", "key.pub"],
+        );
+        let text = fs::read_to_string(public).unwrap();
+        Key {
+            secret,
+            public: text.lines().nth(1).unwrap().to_owned(),
+            _folder: folder,
+        }
+    }
+
+    /// The owner's key.
+    pub fn owner() -> &'static Key {
+        static KEY: OnceLock<Key> = OnceLock::new();
+        KEY.get_or_init(Key::generate)
+    }
+
+    /// The owner's next key.
+    pub fn next() -> &'static Key {
+        static KEY: OnceLock<Key> = OnceLock::new();
+        KEY.get_or_init(Key::generate)
+    }
+
+    /// Somebody else's.
+    pub fn stranger() -> &'static Key {
+        static KEY: OnceLock<Key> = OnceLock::new();
+        KEY.get_or_init(Key::generate)
+    }
+
+    /// Returns the file of the secret key.
+    pub fn secret(&self) -> &Path {
+        &self.secret
+    }
+
+    /// Signs a file called `name`; more options such as a comment.
+    pub fn sign(&self, name: &str, bytes: &[u8], options: &[&str]) -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(name), bytes).unwrap();
+        let secret = self.secret.to_str().unwrap();
+        let arguments = [&["-S", "-s", secret, "-m", name, "-x", "sig"], options].concat();
+        tool("minisign", folder.path(), &arguments);
+        fs::read(folder.path().join("sig")).unwrap()
+    }
+}
+
+/// Runs a real program in `folder`, which must succeed; returns what it printed.
+#[track_caller]
+pub fn tool(program: &str, folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", folder)
+        .env("LC_ALL", "C")
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {output:?}"
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Returns the line of a checksum file.
+pub fn sum_line(name: &str, bytes: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(name), bytes).unwrap();
+    tool("sha256sum", folder.path(), &[name])
+}
+
+/// Writes the files that a release has into `folder`: two commands that say they are `version`, and papers.
+pub fn lay_out(folder: &Path, version: &str) {
+    for name in ["heph", "hephd"] {
+        script(&folder.join(name), &format!("echo '{name} {version}'"));
+    }
+    fs::create_dir_all(folder.join("man")).unwrap();
+    fs::write(folder.join("man/heph.1"), ".TH HEPH 1\n").unwrap();
+    fs::write(folder.join("README.md"), "heph\n").unwrap();
+}
+
+pub fn script(path: &Path, body: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, format!("#!/bin/sh\n{body}\n")).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Packs `name` below `folder` with a real tool, by the ending.
+pub fn pack(folder: &Path, name: &str, ending: &str) -> Vec<u8> {
+    let file = format!("packed.{ending}");
+    match ending {
+        "tar.gz" | "tgz" => tool("tar", folder, &["-czf", &file, name]),
+        "tar.xz" => tool("tar", folder, &["-cJf", &file, name]),
+        "tar.zst" => tool("tar", folder, &["--zstd", "-cf", &file, name]),
+        "zip" => tool("zip", folder, &["-qry", &file, name]),
+        _ => panic!("{ending}"),
+    };
+    fs::read(folder.join(file)).unwrap()
+}
+
+/// Returns an honest archive of `version`.
+pub fn archive(version: &str, ending: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    lay_out(&folder.path().join(stem()), version);
+    pack(folder.path(), &stem(), ending)
+}
+
+/// A home with an installation, and a forge that publishes.
+pub struct Kit {
+    pub forge: Forge,
+    pub home: Home,
+}
+
+impl Kit {
+    /// Starts with the release published, still without files, and settings that ask for archives.
+    pub fn new() -> Kit {
+        let kit = Kit {
+            forge: Forge::start(),
+            home: Home::bare(crate::home::ODD_NAME),
+        };
+        for name in ["heph", "hephd"] {
+            let says = format!("echo '{name} 0.1.0'");
+            script(&kit.home.bin().join(name), &says);
+        }
+        kit.forge.publish(Published::new(TAG));
+        kit.tag();
+        kit.asking("delivery = \"prebuilt\"")
+    }
+
+    /// Pushes the tag of the release.
+    pub fn tag(&self) {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = WorkTree::new(folder.path());
+        tree.write("Cargo.toml", "").commit("one");
+        tree.tag(TAG);
+        self.forge.push(&tree);
+    }
+
+    /// Changes the settings.
+    pub fn asking(self, lines: &str) -> Kit {
+        self.home.configure(&format!(
+            "service-manager = \"none\"\n[self-update]\nrepository = \"{}\"\nforge = \"forgejo\"\nbin-dir = \"~/.cargo/bin\"\n{lines}\n",
+            self.forge.repository()
+        ));
+        self
+    }
+
+    /// Settings that ask for archives, signed by one of these keys.
+    pub fn trusting(self, keys: &[&Key]) -> Kit {
+        let keys: Vec<_> = keys.iter().map(|key| format!("{:?}", key.public)).collect();
+        self.asking(&format!(
+            "delivery = \"prebuilt\"\n[self-update.trust]\nminisign-keys = [{}]",
+            keys.join(", ")
+        ))
+    }
+
+    /// Adds a file to the release; returns its path on the forge.
+    pub fn attach(&self, name: &str, bytes: &[u8]) -> String {
+        self.forge.attach(TAG, name, bytes)
+    }
+
+    /// Adds an archive and a list with its checksum. Returns the archive's path on the forge.
+    pub fn publish(&self, ending: &str, bytes: &[u8]) -> String {
+        let name = format!("{}.{ending}", stem());
+        self.attach("SHA256SUMS", sum_line(&name, bytes).as_bytes());
+        self.attach(&name, bytes)
+    }
+
+    /// As [`Kit::publish`], with the list signed by `key`.
+    pub fn publish_signed(&self, ending: &str, bytes: &[u8], key: &Key) -> String {
+        let name = format!("{}.{ending}", stem());
+        let sums = sum_line(&name, bytes);
+        let signature = key.sign("SHA256SUMS", sums.as_bytes(), &[]);
+        self.attach("SHA256SUMS.minisig", &signature);
+        self.publish(ending, bytes)
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        // The program under test itself: those in bin-dir are scripts after an update.
+        let mut command = self.home.command(env!("CARGO_BIN_EXE_heph"));
+        command.args(arguments);
+        command
+    }
+
+    pub fn heph(&self, arguments: &[&str]) -> Ended {
+        run(self.command(arguments))
+    }
+
+    /// Runs `apply` and returns its exit code and its report.
+    pub fn apply(&self) -> (i32, Value) {
+        let ended = self.heph(&["self-update", "apply", "--json"]);
+        let code = ended.code;
+        (code, ended.json())
+    }
+
+    /// What must not change when an update fails: the commands and the data.
+    pub fn installation(&self) -> Vec<(PathBuf, String)> {
+        let mut all = picture(&self.home.bin());
+        // The folder of slots may be made; that nothing is in it is what counts.
+        all.extend(
+            picture(&self.home.data())
+                .into_iter()
+                .filter(|(path, _)| !path.ends_with("versions")),
+        );
+        all
+    }
+
+    pub fn quarantined(&self) -> Vec<String> {
+        let listed = self.heph(&["self-update", "quarantine", "list", "--json"]);
+        let listed = listed.exits(0).json();
+        let releases = listed["releases"].as_array().unwrap();
+        releases
+            .iter()
+            .map(|release| release["version"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    pub fn downloads(&self) -> PathBuf {
+        self.home.path.join(".cache/heph/downloads")
+    }
+
+    pub fn manifest(&self) -> Value {
+        let text = fs::read(self.home.data().join("current/release.json")).unwrap();
+        serde_json::from_slice(&text).unwrap()
+    }
+
+    /// Asserts that the release is installed from an archive.
+    #[track_caller]
+    pub fn assert_updated(&self, (code, report): (i32, Value)) {
+        assert_eq!(
+            (code, &report["outcome"]),
+            (0, &"updated".into()),
+            "{report}"
+        );
+        assert_eq!(report["delivery"], "prebuilt");
+        assert_eq!(self.manifest()["delivery"], "prebuilt");
+        for name in ["heph", "hephd"] {
+            let ended = run(self.home.command(self.home.bin().join(name)));
+            ended.exits(0).says(&format!("{name} {VERSION}"));
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Archives larger than the memory that they may take.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use crate::kit::{Kit, lay_out, pack, stem};
+
+/// How much of it does not compress.
+const CONTENT: usize = 36 << 20;
+/// What a run may take.
+const MOST: u64 = 32 << 20;
+
+#[test]
+fn a_run_takes_less_memory_than_the_archive() {
+    for ending in ["tar.gz", "tar.xz", "tar.zst", "zip"] {
+        let kit = Kit::new();
+        kit.publish(ending, &large(ending));
+        let mut command = kit.command(&["self-update", "apply"]);
+        command.stdout(Stdio::null());
+        let peak = peak(command.spawn().unwrap());
+        assert!(peak < MOST, "{ending}: {} MiB", peak >> 20);
+        assert_eq!(kit.manifest()["delivery"], "prebuilt");
+    }
+}
+
+/// Returns an archive whose one command is large.
+fn large(ending: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let top = folder.path().join(stem());
+    lay_out(&top, "1.0.0");
+    let mut heph = OpenOptions::new()
+        .append(true)
+        .open(top.join("heph"))
+        .unwrap();
+    heph.write_all(b"exit 0\n").unwrap();
+    // A generator of the simplest kind is noise enough for any of the packers.
+    let mut state: u64 = 1;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as u8
+    })
+    .take(CONTENT)
+    .collect();
+    heph.write_all(&noise).unwrap();
+    drop(heph);
+    let packed = pack(folder.path(), &stem(), ending);
+    assert!(packed.len() > CONTENT / 2);
+    packed
+}
+
+/// Waits for a process, which must succeed, and returns the most memory that it had (proc_pid_status(5), `VmHWM`).
+fn peak(mut child: Child) -> u64 {
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    loop {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        peak = kilobytes.map_or(peak, |kilobytes| kilobytes << 10);
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success());
+            return peak;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
