@@ -33,6 +33,8 @@ use releases::{Flaw, Releases};
 const OLD: &str = "1.0.0";
 const NEW: &str = "1.0.1";
 const BROKEN: &str = "1.1.0";
+const ARCHIVED: &str = "1.1.1";
+const FLIPPED: &str = "1.1.2";
 /// How long one thing may take: a build with a cold cache on two slow cores.
 const PATIENCE: Duration = Duration::from_secs(8 * 60);
 
@@ -66,9 +68,31 @@ fn main() {
     demo.show(&["self-update", "history"]);
     demo.show(&["self-update", "quarantine", "list"]);
 
+    demo.show(&["self-update", "disable"]);
+    demo.title("1.1.1 comes as an archive that its owner signed: nothing is compiled");
+    let owner = Owner::new(scratch.path());
+    demo.show(&[
+        "self-update",
+        "trust",
+        "add",
+        owner.public.to_str().unwrap(),
+    ]);
+    let archive = owner.pack(&demo);
+    owner.publish(&demo, ARCHIVED, &archive, &archive);
+    demo.show(&["self-update", "apply"]);
+    demo.show(&["self-update", "history", "--last", "1"]);
+
+    demo.title("1.1.2 is signed, too, but one bit of its archive has flipped since");
+    demo.releases.tag(&demo.forge, FLIPPED, Flaw::None);
+    let mut flipped = archive.clone();
+    flipped[archive.len() / 2] ^= 1;
+    owner.publish(&demo, FLIPPED, &archive, &flipped);
+    demo.refused(&["self-update", "apply"]);
+    demo.show(&["self-update", "quarantine", "list"]);
+    demo.show(&["daemon", "status"]);
+
     demo.title("What the client saw");
     let tally = client.stop(&demo);
-    demo.show(&["self-update", "disable"]);
     demo.show(&["daemon", "uninstall"]);
     demo.say(&format!(
         "requests sent: {}   failed: {}   lost: {}",
@@ -79,6 +103,7 @@ fn main() {
 
 struct Demo {
     start: Instant,
+    releases: Releases,
     home: PathBuf,
     manager: UserManager,
     forge: Forge,
@@ -116,6 +141,7 @@ impl Demo {
         .unwrap();
         Demo {
             start,
+            releases,
             manager: UserManager::start(&home),
             home,
             forge,
@@ -180,6 +206,15 @@ impl Demo {
         );
     }
 
+    /// Runs `heph`, which must fail, and shows what it says.
+    fn refused(&self, arguments: &[&str]) {
+        self.say(&format!("$ heph {}", arguments.join(" ")));
+        let output = self.heph(arguments).output().unwrap();
+        self.say(&String::from_utf8_lossy(&output.stdout));
+        self.say(&String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(1), "it should have been refused");
+    }
+
     fn cargo_install(&self, version: &str) {
         let url = self.forge.repository();
         let tag = format!("v{version}");
@@ -214,6 +249,92 @@ impl Demo {
                 return;
             }
             shown = end.max(shown);
+        }
+    }
+}
+
+/// Whoever releases heph: somebody with a key.
+struct Owner {
+    public: PathBuf,
+    secret: PathBuf,
+}
+
+impl Owner {
+    fn new(scratch: &Path) -> Owner {
+        let (public, secret) = (scratch.join("heph.pub"), scratch.join("heph.key"));
+        let mut minisign = Command::new("minisign");
+        minisign
+            .args(["-G", "-W", "-f", "-p"])
+            .arg(&public)
+            .arg("-s")
+            .arg(&secret);
+        assert!(minisign.output().unwrap().status.success());
+        Owner { public, secret }
+    }
+
+    /// Builds 1.1.1 and packs it as `make dist` does, with the parts that are compiled already.
+    fn pack(&self, demo: &Demo) -> Vec<u8> {
+        demo.releases.tag(&demo.forge, ARCHIVED, Flaw::None);
+        let tree = demo.releases.folder();
+        let build = demo.home.join(".cache/heph/build");
+        demo.say("$ make dist");
+        let mut cargo = demo.command("cargo");
+        cargo.args(["build", "--locked", "--release", "--bins", "--quiet"]);
+        let built = cargo
+            .current_dir(tree)
+            .env("CARGO_TARGET_DIR", &build)
+            .output()
+            .unwrap();
+        assert!(
+            built.status.success(),
+            "{}",
+            String::from_utf8_lossy(&built.stderr)
+        );
+        let mut dist = demo.command("./dist.sh");
+        dist.current_dir(tree)
+            .env("BINARIES", build.join("release"));
+        let packed = dist.env("MINISIGN_KEY", &self.secret).output().unwrap();
+        assert!(
+            packed.status.success(),
+            "{}",
+            String::from_utf8_lossy(&packed.stderr)
+        );
+        demo.say(&String::from_utf8_lossy(&packed.stdout));
+        let archive = fs::read_dir(tree.join("dist"))
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.path());
+        let archive = archive
+            .into_iter()
+            .find(|path| path.extension().is_some_and(|ending| ending == "gz"));
+        fs::read(archive.unwrap()).unwrap()
+    }
+
+    /// Publishes `version` with a signed checksum of the archive `signed`, and the archive `served`.
+    fn publish(&self, demo: &Demo, version: &str, signed: &[u8], served: &[u8]) {
+        let target = heph::release::asset::targets().into_iter().next().unwrap();
+        let name = format!("heph-v{version}-{target}.tar.gz");
+        let folder = self.secret.parent().unwrap().join(version);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(&name), signed).unwrap();
+        let sums = Command::new("sha256sum")
+            .arg(&name)
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        fs::write(folder.join("SHA256SUMS"), &sums.stdout).unwrap();
+        let mut minisign = Command::new("minisign");
+        minisign
+            .args(["-S", "-m", "SHA256SUMS", "-s"])
+            .arg(&self.secret)
+            .current_dir(&folder);
+        assert!(minisign.output().unwrap().status.success());
+        let tag = format!("v{version}");
+        demo.forge.publish(Published::new(&tag));
+        demo.forge.attach(&tag, &name, served);
+        for file in ["SHA256SUMS", "SHA256SUMS.minisig"] {
+            demo.forge
+                .attach(&tag, file, &fs::read(folder.join(file)).unwrap());
         }
     }
 }
