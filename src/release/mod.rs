@@ -3,6 +3,7 @@
 //! Architecture invariant: nothing here installs, switches or restarts anything.
 
 pub mod asset;
+pub mod bare;
 pub mod decide;
 pub mod feed;
 pub mod source;
