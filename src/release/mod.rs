@@ -4,8 +4,10 @@
 
 pub mod asset;
 pub mod bare;
+pub mod binstall;
 pub mod decide;
 pub mod feed;
+pub mod manifest;
 pub mod source;
 pub mod trust;
 pub mod version;

@@ -1,0 +1,298 @@
+//! Archives that no forge lists: where `[package.metadata.binstall]` of a release's Cargo.toml says they are.
+//!
+//! The table is cargo-binstall's (SUPPORT.md of that project), and so are its words: `pkg-url` is a template for the
+//! address of an archive, `pkg-fmt` says how it is packed, `overrides` have both for single targets. Here an address is
+//! made of the template and of what is known of the release; a template that asks for more is not honoured. An address is
+//! a guess until somebody has looked whether anything is there.
+//!
+//! Nothing here reads a file or asks the network.
+
+mod template;
+
+use std::collections::BTreeMap;
+
+use semver::Version;
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::asset::{Asset, Format};
+use super::version::quoted;
+use crate::os::http;
+use template::{Known, Template};
+
+/// The most members of a workspace that are looked through.
+const MOST_MEMBERS: usize = 100;
+/// What `pkg-fmt` may be, and the endings that belong to it, the usual one first.
+const FORMATS: [(&[&str], Format, &[&str]); 4] = [
+    (&["tgz"], Format::TarGz, &[".tgz", ".tar.gz"]),
+    (&["txz"], Format::TarXz, &[".txz", ".tar.xz"]),
+    (
+        &["tzstd", "tzst"],
+        Format::TarZst,
+        &[".tzstd", ".tzst", ".tar.zst"],
+    ),
+    (&["zip"], Format::Zip, &[".zip"]),
+];
+/// Conditions for targets that heph does not run on.
+const ELSEWHERE: [&str; 3] = [
+    "cfg(windows)",
+    "cfg(target_os=\"windows\")",
+    "cfg(target_family=\"windows\")",
+];
+
+/// What is known of a release without its Cargo.toml.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The package.
+    pub package: &'a str,
+    /// The version.
+    pub version: &'a Version,
+    /// The targets whose binaries run here, the best first.
+    pub targets: &'a [String],
+    /// The address of the repository, for a Cargo.toml that names none.
+    pub repository: &'a str,
+}
+
+/// An archive that may be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The archive; its size is not known.
+    pub archive: Asset,
+    /// How it is packed.
+    pub format: Format,
+}
+
+/// A Cargo.toml.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Manifest {
+    root: Table,
+}
+
+/// Where packages of a workspace are, in folders below that of its Cargo.toml.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Member {
+    /// In this folder.
+    Folder(String),
+    /// In the folders of this folder; of the top where it is empty.
+    Below(String),
+}
+
+/// `[package.metadata.binstall]`; keys that have no say in where an archive is are left out.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Binstall {
+    #[serde(flatten)]
+    always: Choice,
+    #[serde(default)]
+    disabled_strategies: Vec<String>,
+    #[serde(default)]
+    overrides: BTreeMap<String, Choice>,
+}
+
+/// What can be chosen for one target, or for all.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Choice {
+    pkg_url: Option<String>,
+    pkg_fmt: Option<String>,
+}
+
+impl Manifest {
+    /// Reads a Cargo.toml.
+    ///
+    /// # Errors
+    ///
+    /// It is no TOML: a sentence.
+    pub fn parse(text: &str) -> Result<Manifest, String> {
+        let root = text
+            .parse()
+            .map_err(|error: toml::de::Error| format!("it is no TOML: {}", error.message()))?;
+        Ok(Manifest { root })
+    }
+
+    /// Returns whether it is that of `package`.
+    pub fn is_of(&self, package: &str) -> bool {
+        self.at(&["package", "name"]).and_then(Value::as_str) == Some(package)
+    }
+
+    /// Returns where its workspace has packages; only plain folders, and those named by a `*` at the end.
+    pub fn members(&self) -> Vec<Member> {
+        let listed = self.at(&["workspace", "members"]).and_then(Value::as_array);
+        listed
+            .into_iter()
+            .flatten()
+            .filter_map(|member| member_of(member.as_str()?))
+            .take(MOST_MEMBERS)
+            .collect()
+    }
+
+    /// Returns the archives that its table leads to, the best first; none where it has no such table. `workspace` is the
+    /// Cargo.toml of the workspace, from which `repository` may be inherited.
+    ///
+    /// # Errors
+    ///
+    /// The table is not honoured: a sentence says why.
+    pub fn archives(
+        &self,
+        workspace: Option<&Manifest>,
+        facts: &Facts,
+    ) -> Result<Vec<Candidate>, String> {
+        let Some(table) = self.at(&["package", "metadata", "binstall"]) else {
+            return Ok(Vec::new());
+        };
+        let table: Binstall = table.clone().try_into().map_err(|error| {
+            let error: toml::de::Error = error;
+            format!("its table is not cargo-binstall's: {}", error.message())
+        })?;
+        let barred = |strategy: &String| strategy == "crate-meta-data";
+        if table.disabled_strategies.iter().any(barred) {
+            return Err("its `disabled-strategies` say so".to_owned());
+        }
+        let repository = self.repository(workspace).unwrap_or(facts.repository);
+        let mut found = Vec::new();
+        let mut refused = None;
+        for target in facts.targets {
+            let archives = table.choice(target).and_then(|choice| {
+                let known = Known {
+                    package: facts.package,
+                    version: facts.version,
+                    target,
+                    repository,
+                };
+                choice.archives(&known)
+            });
+            match archives {
+                Ok(archives) => found.extend(archives),
+                Err(why) => refused = refused.or(Some(why)),
+            }
+        }
+        match refused {
+            Some(why) if found.is_empty() => Err(why),
+            _ => Ok(found),
+        }
+    }
+
+    /// Returns its `repository`, its own or the one of its workspace.
+    fn repository<'a>(&'a self, workspace: Option<&'a Manifest>) -> Option<&'a str> {
+        match self.at(&["package", "repository"])? {
+            Value::String(own) => Some(own),
+            Value::Table(_) => workspace
+                .unwrap_or(self)
+                .at(&["workspace", "package", "repository"])?
+                .as_str(),
+            _ => None,
+        }
+    }
+
+    fn at(&self, path: &[&str]) -> Option<&Value> {
+        let (first, rest) = path.split_first()?;
+        rest.iter()
+            .try_fold(self.root.get(*first)?, |value, key| value.get(*key))
+    }
+}
+
+/// Reads an entry of `members`. What is not plain is passed over: it becomes a name in the repository.
+fn member_of(entry: &str) -> Option<Member> {
+    let entry = entry.trim_start_matches("./").trim_end_matches('/');
+    let is_plain = |path: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
+        path.len() <= 512
+            && path
+                .split('/')
+                .all(|part| !matches!(part, "" | "." | "..") && part.bytes().all(plain))
+    };
+    match entry.strip_suffix('*') {
+        Some("") => Some(Member::Below(String::new())),
+        Some(above) => {
+            let above = above.strip_suffix('/')?;
+            is_plain(above).then(|| Member::Below(above.to_owned()))
+        }
+        None => is_plain(entry).then(|| Member::Folder(entry.to_owned())),
+    }
+}
+
+impl Binstall {
+    /// Returns what holds for `target`: what its override says, and what is said for all where that says nothing.
+    fn choice(&self, target: &str) -> Result<Choice, String> {
+        let own = self.overrides.get(target).cloned().unwrap_or_default();
+        let decided = own.pkg_url.is_some() && own.pkg_fmt.is_some();
+        let condition = self.overrides.iter().find(|(key, choice)| {
+            let bare: String = key.split_whitespace().collect();
+            bare.starts_with("cfg(")
+                && !ELSEWHERE.contains(&bare.as_str())
+                && (choice.pkg_url.is_some() || choice.pkg_fmt.is_some())
+        });
+        if let Some((key, _)) = condition.filter(|_| !decided) {
+            return Err(format!(
+                "it has an override for {}, and heph knows only those for single targets",
+                quoted(key)
+            ));
+        }
+        Ok(Choice {
+            pkg_url: own.pkg_url.or_else(|| self.always.pkg_url.clone()),
+            pkg_fmt: own.pkg_fmt.or_else(|| self.always.pkg_fmt.clone()),
+        })
+    }
+}
+
+impl Choice {
+    /// Returns the archives that it leads to; none where it has no template.
+    fn archives(&self, known: &Known) -> Result<Vec<Candidate>, String> {
+        let Some(text) = &self.pkg_url else {
+            return Ok(Vec::new());
+        };
+        let template = Template::parse(text)?;
+        let format = self.pkg_fmt.as_deref().map(format_named).transpose()?;
+        if !template.names_format() {
+            let candidate = candidate(template.fill(known, "")?, format)?;
+            return Ok(vec![candidate]);
+        }
+        // As cargo-binstall's documentation has it.
+        let format = format.unwrap_or(Format::TarGz);
+        FORMATS
+            .iter()
+            .filter(|(_, other, _)| *other == format)
+            .flat_map(|(_, _, endings)| *endings)
+            .map(|ending| candidate(template.fill(known, ending)?, Some(format)))
+            .collect()
+    }
+}
+
+fn format_named(name: &str) -> Result<Format, String> {
+    let found = FORMATS.iter().find(|(names, ..)| names.contains(&name));
+    let (_, format, _) = found.ok_or_else(|| {
+        format!(
+            "its `pkg-fmt` is {}, and heph unpacks tgz, txz, tzstd and zip",
+            quoted(name)
+        )
+    })?;
+    Ok(*format)
+}
+
+/// Judges an address as those of a forge's files are judged; `format` is what the table says of it.
+fn candidate(url: String, format: Option<Format>) -> Result<Candidate, String> {
+    let wrong = |why: &str| format!("it leads to {}, and {why}", quoted(&url));
+    http::check(&url).map_err(|why| wrong(&why))?;
+    if !url.bytes().all(|byte| byte.is_ascii_graphic()) || url.contains(['?', '#']) {
+        return Err(wrong("that has more than a plain path"));
+    }
+    let name = url.rsplit('/').next().unwrap_or_default().to_owned();
+    let mut endings = FORMATS
+        .iter()
+        .flat_map(|(_, format, endings)| endings.iter().map(move |ending| (*format, *ending)));
+    let (found, _) = endings
+        .find(|(_, ending)| name.ends_with(ending))
+        .ok_or_else(|| wrong("that ends like no archive that heph unpacks"))?;
+    if format.is_some_and(|format| format != found) {
+        return Err(wrong("that ends like another format than its `pkg-fmt`"));
+    }
+    let archive = Asset::new(name, url.clone(), None)
+        .ok_or_else(|| wrong("its last part is no plain name of a file"))?;
+    Ok(Candidate {
+        archive,
+        format: found,
+    })
+}
+
+#[cfg(test)]
+mod tests;

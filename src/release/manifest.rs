@@ -1,0 +1,133 @@
+//! The Cargo.toml of a package in a release, read by git at the release's commit.
+//!
+//! git gets that commit without its history, and no file above 64 KiB where the server can leave files out; nothing is
+//! checked out.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::Tag;
+use super::bare::{self, Bare};
+use super::binstall::{Manifest, Member};
+use crate::os::interrupt;
+
+/// What of the release is fetched.
+const FILTER: &str = "blob:limit=64k";
+/// The largest Cargo.toml that is read, in bytes.
+const LARGEST: u64 = 64 * 1024;
+/// The most Cargo.toml that are read.
+const MOST: usize = 300;
+
+/// The Cargo.toml of one release.
+#[derive(Debug)]
+pub struct Manifests {
+    git: Bare,
+    commit: String,
+    read: HashMap<String, Option<Manifest>>,
+}
+
+impl Manifests {
+    /// Fetches those of `commit`, which `tag` leads to in the repository at `url`. `folder` is made afresh.
+    ///
+    /// # Errors
+    ///
+    /// There is no git, or it cannot fetch the tag, or the tag leads elsewhere by now (exit 75).
+    pub fn fetch(url: &str, tag: &Tag, commit: &str, folder: &Path) -> Result<Manifests> {
+        let git = Bare::make(folder, commit)?;
+        git.fetch(url, tag, FILTER)?;
+        git.run(["cat-file", "-e", &format!("{commit}^{{commit}}")])
+            .success()
+            .with_context(|| bare::changed(tag))?;
+        Ok(Manifests {
+            git,
+            commit: commit.to_owned(),
+            read: HashMap::new(),
+        })
+    }
+
+    /// Returns the Cargo.toml at the top; `None` where there is none that can be read.
+    pub fn top(&mut self) -> Result<Option<Manifest>> {
+        self.at("")
+    }
+
+    /// Returns that of `package`: the one at the top, that of the folder with its name, or that of a member of the
+    /// workspace at the top.
+    pub fn of(&mut self, package: &str) -> Result<Option<Manifest>> {
+        let top = self.top()?;
+        let members = top.as_ref().map(Manifest::members).unwrap_or_default();
+        if top.as_ref().is_some_and(|top| top.is_of(package)) {
+            return Ok(top);
+        }
+        let mut folders = vec![package.to_owned()];
+        for member in members {
+            match member {
+                Member::Folder(folder) => folders.push(folder),
+                Member::Below(above) => folders.extend(self.folders(&above)?),
+            }
+        }
+        for folder in folders.iter().take(MOST) {
+            if let Some(found) = self.at(folder)?
+                && found.is_of(package)
+            {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads the Cargo.toml in `folder`, a path without a slash at its end. One that is no TOML is as good as none.
+    fn at(&mut self, folder: &str) -> Result<Option<Manifest>> {
+        if let Some(known) = self.read.get(folder) {
+            return Ok(known.clone());
+        }
+        interrupt::check()?;
+        let manifest = self
+            .text(&below(folder, "Cargo.toml"))?
+            .and_then(|text| Manifest::parse(&text).ok());
+        self.read.insert(folder.to_owned(), manifest.clone());
+        Ok(manifest)
+    }
+
+    /// Returns the file at `path`; `None` where there is none, or it is too large or no text.
+    fn text(&self, path: &str) -> Result<Option<String>> {
+        // It begins with the commit, so it can be no option.
+        let object = format!("{}:{path}", self.commit);
+        let size = self.git.run(["cat-file", "-s", &object]).output()?;
+        let size: Option<u64> = size.text().trim().parse().ok();
+        if size.is_none_or(|size| size > LARGEST) {
+            return Ok(None);
+        }
+        let output = self.git.run(["cat-file", "blob", &object]).output()?;
+        Ok(output
+            .status
+            .success()
+            .then(|| String::from_utf8(output.stdout).ok())
+            .flatten())
+    }
+
+    /// Returns the folders in `above`.
+    fn folders(&self, above: &str) -> Result<Vec<String>> {
+        let object = format!("{}:{above}", self.commit);
+        let listed = self
+            .git
+            .run(["ls-tree", "-d", "-z", "--name-only", &object])
+            .output()?;
+        let names = listed.text();
+        Ok(names
+            .split('\0')
+            .filter(|name| !name.is_empty())
+            .map(|name| below(above, name))
+            .take(MOST)
+            .collect())
+    }
+}
+
+fn below(folder: &str, name: &str) -> String {
+    if folder.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{folder}/{name}")
+    }
+}
