@@ -6,11 +6,13 @@ use super::cargo::{self, Cargo};
 use super::links::BinDir;
 use super::slots::{self, Binary, Slots};
 use super::toolchain::Variables;
+use super::unlisted::{self, Found};
 use super::{BUILD_SPACE, Listener, SLOT_SPACE, Staged, Unfit, enough_space, prebuilt, verify};
 use crate::config::{Delivery, SelfUpdate};
 use crate::error::{Fault, one_line};
-use crate::os::{files, interrupt};
+use crate::os::{clock, files, interrupt};
 use crate::paths::Paths;
+use crate::release::feed::Feed;
 use crate::release::trust::Origin;
 use crate::release::{Release, asset};
 
@@ -42,7 +44,16 @@ impl Order<'_> {
         let shortage = match wish {
             Delivery::Cargo => return self.by_cargo(variables, listener),
             Delivery::Auto | Delivery::Prebuilt => {
-                match prebuilt::plan(release, settings, &asset::targets()) {
+                let found = self.unlisted()?;
+                let plans = match &found {
+                    None => prebuilt::plan(release, settings, &asset::targets()),
+                    Some(Ok(found)) => found
+                        .iter()
+                        .map(|found| found.plan(&settings.trust))
+                        .collect(),
+                    Some(Err(shortage)) => Err(shortage.clone()),
+                };
+                match plans {
                     Ok(plans) => match self.by_archive(&plans, listener)? {
                         Ok(delivered) => return Ok(delivered),
                         Err(shortage) => shortage,
@@ -61,6 +72,34 @@ impl Order<'_> {
         }
         (listener.note)(&format!("built by cargo: {shortage}"));
         self.by_cargo(variables, listener)
+    }
+
+    /// Looks for archives that nobody lists; `None` where the forge is one that lists files. What cannot be looked for now
+    /// is as good as missing where cargo can build instead: that it is there at all is a guess.
+    fn unlisted(&self) -> Result<Option<Result<Vec<Found<'_>>, String>>> {
+        let Order {
+            release,
+            origin,
+            settings,
+            paths,
+            ..
+        } = self;
+        let feed = Feed {
+            settings,
+            state: &paths.feed(),
+        };
+        if !release.assets.is_empty() || !feed.is_plain_git(clock::now()) {
+            return Ok(None);
+        }
+        let targets = asset::targets();
+        match unlisted::find(release, origin, settings, paths, &targets) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if settings.delivery == Delivery::Prebuilt => Err(error),
+            Err(error) => {
+                interrupt::check()?;
+                Ok(Some(Err(one_line(&error))))
+            }
+        }
     }
 
     fn by_cargo(&self, variables: Variables, listener: &Listener) -> Result<Delivered> {

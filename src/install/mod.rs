@@ -19,6 +19,7 @@ mod prebuilt;
 mod record;
 mod toolchain;
 pub(crate) mod trouble;
+mod unlisted;
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};

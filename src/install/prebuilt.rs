@@ -18,7 +18,7 @@ use super::{Listener, Unfit};
 use crate::config::SelfUpdate;
 use crate::error::{Exit, Fault};
 use crate::os::download::{self, Watcher, download};
-use crate::os::http::{self, Failure, Get, Limits};
+use crate::os::http::{self, Answer, Failure, Get, Limits};
 use crate::os::{files, interrupt};
 use crate::paths::Paths;
 use crate::release::asset::{self, Asset, Offer};
@@ -37,9 +37,14 @@ const TELLING: Duration = Duration::from_millis(100);
 /// An archive to install, and what vouches for it.
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
-    package: &'a str,
-    offer: Offer<'a>,
-    wanted: Wanted<'a>,
+    /// Of which package it is.
+    pub package: &'a str,
+    /// The archive, and what is beside it.
+    pub offer: Offer<'a>,
+    /// What of that vouches for it.
+    pub wanted: Wanted<'a>,
+    /// That, where it has been fetched already.
+    pub fetched: Option<Fetched>,
 }
 
 /// What was installed.
@@ -79,6 +84,7 @@ pub(super) fn plan<'a>(
                 package,
                 offer,
                 wanted,
+                fetched: None,
             })
         })
         .collect()
@@ -133,6 +139,9 @@ pub(super) fn install(
 
 impl Plan<'_> {
     fn fetch(&self) -> Result<Fetched> {
+        if let Some(fetched) = &self.fetched {
+            return Ok(fetched.clone());
+        }
         let text = |asset: Option<&Asset>| asset.map(fetch).transpose();
         Ok(Fetched {
             checksums: text(self.wanted.checksums)?,
@@ -142,8 +151,8 @@ impl Plan<'_> {
     }
 }
 
-/// Fetches a small file. What is not text can be neither list nor signature, and is judged as such.
-fn fetch(asset: &Asset) -> Result<String> {
+/// Asks for a small file.
+pub(super) fn get_small(asset: &Asset) -> Result<Answer, Failure> {
     let request = Get {
         url: &asset.url,
         accept: "application/octet-stream, */*",
@@ -153,8 +162,13 @@ fn fetch(asset: &Asset) -> Result<String> {
         body: LARGEST_PROOF,
         ..Limits::default()
     };
+    http::get(&request, &limits)
+}
+
+/// Fetches a small file. What is not text can be neither list nor signature, and is judged as such.
+fn fetch(asset: &Asset) -> Result<String> {
     let fault = |why: String| Fault::new(format!("cannot fetch '{}': {why}", asset.url));
-    match http::get(&request, &limits) {
+    match get_small(asset) {
         Ok(answer) if answer.status == 200 => {
             Ok(String::from_utf8_lossy(&answer.body).into_owned())
         }

@@ -119,6 +119,31 @@ pub fn get(request: &Get, limits: &Limits) -> Result<Answer, Failure> {
     })
 }
 
+/// Sends `request` as [`get`] does, and returns the answer with the first `most` bytes of its body at most; the rest is
+/// never fetched. A body that is a part of the file (206) counts.
+///
+/// # Errors
+///
+/// As [`get`].
+pub fn peek(request: &Get, limits: &Limits, most: u64) -> Result<Answer, Failure> {
+    let (host, response) = open(request, limits)?;
+    let (parts, body) = response.into_parts();
+    let mut start = Vec::new();
+    if matches!(parts.status.as_u16(), 200 | 206) {
+        body.into_with_config()
+            .limit(u64::MAX)
+            .reader()
+            .take(most)
+            .read_to_end(&mut start)
+            .map_err(|error| failure(error.into(), &host, &Uri::default(), limits))?;
+    }
+    Ok(Answer {
+        status: parts.status.as_u16(),
+        headers: parts.headers,
+        body: start,
+    })
+}
+
 /// Checks that `url` may be asked, and returns it parsed.
 ///
 /// # Errors

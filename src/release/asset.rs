@@ -61,6 +61,20 @@ pub enum Format {
     Zip,
 }
 
+impl Format {
+    /// Returns whether a file that begins with these bytes can be packed so. (RFC 1952, section 2.3.1; the xz file format,
+    /// section 2.1.1.1; RFC 8878, section 3.1; APPNOTE.TXT of zip, section 4.3.)
+    pub fn begins(self, bytes: &[u8]) -> bool {
+        let magic: &[u8] = match self {
+            Format::TarGz => &[0x1f, 0x8b],
+            Format::TarXz => &[0xfd, b'7', b'z', b'X', b'Z', 0],
+            Format::TarZst => &[0x28, 0xb5, 0x2f, 0xfd],
+            Format::Zip => b"PK",
+        };
+        bytes.starts_with(magic)
+    }
+}
+
 /// The endings of archives; of several the first is preferred, because it takes least time and memory to unpack.
 const FORMATS: [(&str, Format); 5] = [
     (".tar.zst", Format::TarZst),

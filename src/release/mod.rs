@@ -30,7 +30,7 @@ pub struct Release {
     pub url: Option<String>,
     /// When it was published, where the forge says so.
     pub published_at: Option<Timestamp>,
-    /// The files that it offers for download; none where the forge lists none.
+    /// The files that it offers for download; none where the forge lists none. (See [`binstall`] for a plain git remote.)
     #[serde(default)]
     pub assets: Vec<Asset>,
 }

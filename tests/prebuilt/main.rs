@@ -22,5 +22,6 @@ mod downloads;
 mod hostile;
 mod kit;
 mod memory;
+mod plain_git;
 mod third_party;
 mod without;

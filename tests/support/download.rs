@@ -34,27 +34,26 @@ impl Served {
             None => true,
             given => given == etag.as_ref(),
         };
-        let start = seen
+        let range = seen
             .headers
             .get("range")
             .filter(|_| self.ranges && unchanged)
-            .and_then(|range| {
-                range
-                    .strip_prefix("bytes=")?
-                    .strip_suffix('-')?
-                    .parse()
-                    .ok()
-            });
+            .and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
         let total = self.bytes.len();
-        match start {
-            None => response(200, &validator, &self.bytes),
-            Some(start) if start < total => {
-                let range = format!("bytes {start}-{}/{total}", total - 1);
-                let headers = [&validator[..], &[("Content-Range", &range)]].concat();
-                response(206, &headers, &self.bytes[start..])
-            }
-            Some(_) => response(416, &[("Content-Range", &format!("bytes */{total}"))], b""),
+        let Some((start, end)) = range else {
+            return response(200, &validator, &self.bytes);
+        };
+        let start: usize = start.parse().unwrap();
+        let last = end
+            .parse()
+            .unwrap_or(usize::MAX)
+            .min(total.saturating_sub(1));
+        if start > last || start >= total {
+            return response(416, &[("Content-Range", &format!("bytes */{total}"))], b"");
         }
+        let range = format!("bytes {start}-{last}/{total}");
+        let headers = [&validator[..], &[("Content-Range", &range)]].concat();
+        response(206, &headers, &self.bytes[start..=last])
     }
 }
 

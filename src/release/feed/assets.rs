@@ -13,6 +13,15 @@ use crate::release::Release;
 use crate::release::source::{Kind, Repository};
 
 impl Feed<'_> {
+    /// Returns whether the releases are known to come from a plain git remote, which lists no files. Asks nobody.
+    pub fn is_plain_git(&self, now: Timestamp) -> bool {
+        let Ok(repository) = self.repository() else {
+            return false;
+        };
+        let detected = || Memory::load(self.state, &Key::of(self.settings), now).detected;
+        Kind::known(self.settings.forge, &repository).or_else(detected) == Some(Kind::Git)
+    }
+
     /// Completes a release that git knows by the files that its forge lists (one more request, where files count).
     pub(super) fn with_assets(
         &self,
@@ -24,10 +33,14 @@ impl Feed<'_> {
             return Ok(release);
         }
         let limits = Limits::default();
-        let detected = Memory::load(self.state, &Key::of(self.settings), now).detected;
-        let kind = match Kind::known(self.settings.forge, repository).or(detected) {
+        let mut memory = Memory::load(self.state, &Key::of(self.settings), now);
+        let kind = match Kind::known(self.settings.forge, repository).or(memory.detected) {
             Some(kind) => Ok(kind),
-            None => probe(repository, now, &limits),
+            None => probe(repository, now, &limits).inspect(|kind| {
+                memory.detected = Some(*kind);
+                // Where it cannot be written, the next run finds out again.
+                drop(memory.save(self.state));
+            }),
         };
         let found = kind.and_then(|kind| {
             let Some(url) = kind.tagged_url(repository, &release.tag) else {

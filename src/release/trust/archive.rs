@@ -42,6 +42,20 @@ pub struct Wanted<'a> {
     pub signature: Option<&'a Asset>,
 }
 
+impl Wanted<'_> {
+    /// Returns whether nothing vouches for the archive.
+    pub fn is_nothing(&self) -> bool {
+        *self == Wanted::default()
+    }
+}
+
+/// Returns why no archive can be vouched for as far as `trust` requires, whatever is published; a sentence.
+pub fn hopeless(trust: &Trust) -> Option<String> {
+    (trust.require == Require::Signature && trust.minisign_keys.is_empty()).then(|| {
+        "`require` in [self-update.trust] asks for a signature of archives, but `minisign-keys` lists no key".to_owned()
+    })
+}
+
 /// Returns what has to be fetched to vouch for `offer` as far as `trust` requires, and further where that is possible.
 ///
 /// # Errors
@@ -78,6 +92,11 @@ pub fn wanted<'a>(offer: &Offer<'a>, trust: &Trust) -> Result<Wanted<'a>, String
             ..Wanted::default()
         }),
     }
+}
+
+/// Returns whether `text` is a signature of minisign at all, whosever and of whatever: for a file that nobody said is one.
+pub fn is_signature(text: &str) -> bool {
+    Signature::decode(text).is_ok()
 }
 
 /// The files of [`Wanted`], as they arrived.
