@@ -20,10 +20,20 @@ impl Feed<'_> {
     ///
     /// There is no such tag (exit 1, naming the nearest), or the remote cannot be reached (exit 75).
     pub fn named(&self, version: &Version, now: Timestamp) -> Result<Release> {
+        let release = self.tagged(version, now)?;
+        self.with_assets(&self.repository()?, release, now)
+    }
+
+    /// Returns the release of exactly this version as the git remote knows it, without its files, and remembers nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Feed::named`].
+    pub fn tagged(&self, version: &Version, now: Timestamp) -> Result<Release> {
         let repository = self.repository()?;
         let prefix = &self.settings.tag_prefix;
         let found = ask(&repository, now, |body| git::named(body, prefix, version))?;
-        let release = found.map_err(|near| {
+        found.map_err(|near| {
             Fault::new(format!(
                 "{} has no tag '{}'",
                 repository.url,
@@ -39,8 +49,8 @@ impl Feed<'_> {
                         .join(" and ")
                 ),
             })
-        })?;
-        self.with_assets(&repository, release, now)
+            .into()
+        })
     }
 
     /// Returns every release that the git remote has a tag for, with the commit of each (one request).

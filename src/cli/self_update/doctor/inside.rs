@@ -224,7 +224,7 @@ fn git(context: &Context, latest: Option<Release>) -> Result<String, (String, Op
             settings,
             state: &context.paths.feed(),
         };
-        let named = feed.named(&latest.version, clock::now()).map_err(told)?;
+        let named = feed.tagged(&latest.version, clock::now()).map_err(told)?;
         return Ok(format!("'{url}' has the tag {}", named.tag.as_str()));
     }
     let repository = Repository::parse(url).map_err(|fault| told(fault.into()))?;
