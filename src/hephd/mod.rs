@@ -10,6 +10,7 @@
 //! | `socket` | the socket's name in the file system |
 //! | `rpc` | JSON-RPC 2.0, pure |
 //! | `keeper` | the thread that has the store |
+//! | `sync` | what a spoke and its hub exchange |
 //! | `store` | the log of operations and the tasks derived from it |
 //! | `notify`, `print` | what the service manager and the log hear |
 
@@ -21,6 +22,7 @@ mod rpc;
 mod server;
 mod socket;
 mod store;
+mod sync;
 
 use std::path::Path;
 

@@ -30,8 +30,14 @@ pub enum Call {
     List(List),
     /// The task to do next.
     Next,
+    /// A task with another title.
+    Edit(Edit),
     /// A task done.
-    Done(Done),
+    Done(OneTask),
+    /// A task open again.
+    Reopen(OneTask),
+    /// A task deleted.
+    Delete(OneTask),
     /// A copy of the store.
     Backup(Backup),
 }
@@ -55,10 +61,22 @@ pub struct List {
     pub state: Which,
 }
 
-/// Parameters of `task.done`.
+/// Parameters of `task.edit`.
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
-pub struct Done {
+pub struct Edit {
+    /// The task's id, or a beginning that only it has.
+    pub id: String,
+    /// What to do.
+    pub title: String,
+    /// As in [`Add`].
+    pub op_id: Option<OperationId>,
+}
+
+/// Parameters of `task.done`, `task.reopen` and `task.delete`.
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct OneTask {
     /// The task's id, or a beginning that only it has.
     pub id: String,
     /// As in [`Add`].
@@ -99,7 +117,7 @@ struct NoParams {}
 pub enum Outcome {
     /// Of `status`.
     Status(Status),
-    /// Of `task.add` and `task.done`.
+    /// Of `task.add`, `task.edit`, `task.done`, `task.reopen` and `task.delete`.
     Task { task: Task },
     /// Of `task.next`.
     Perhaps { task: Option<Task> },
@@ -185,7 +203,10 @@ fn read_call(method: &str, params: Value) -> Result<Call, Failure> {
         "task.add" => Call::Add(read_params(params)?),
         "task.list" => Call::List(read_params(params)?),
         "task.next" => read_params::<NoParams>(params).map(|_| Call::Next)?,
+        "task.edit" => Call::Edit(read_params(params)?),
         "task.done" => Call::Done(read_params(params)?),
+        "task.reopen" => Call::Reopen(read_params(params)?),
+        "task.delete" => Call::Delete(read_params(params)?),
         "backup" => Call::Backup(read_params(params)?),
         _ => {
             let shown: String = method.chars().take(64).collect();

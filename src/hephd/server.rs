@@ -213,8 +213,17 @@ fn perform(
         Call::Next => Outcome::Perhaps {
             task: store.next()?,
         },
+        Call::Edit(edit) => Outcome::Task {
+            task: store.edit(&edit.id, &edit.title, edit.op_id.map(|id| id.0), now)?,
+        },
         Call::Done(done) => Outcome::Task {
             task: store.done(&done.id, done.op_id.map(|id| id.0), now)?,
+        },
+        Call::Reopen(reopen) => Outcome::Task {
+            task: store.reopen(&reopen.id, reopen.op_id.map(|id| id.0), now)?,
+        },
+        Call::Delete(delete) => Outcome::Task {
+            task: store.delete(&delete.id, delete.op_id.map(|id| id.0), now)?,
         },
         Call::Backup(_) => {
             let message = "a backup is not written by the store's own thread";

@@ -93,7 +93,7 @@ fn what_another_release_wrote_cannot_steer_the_terminal() {
     rusqlite::Connection::open(home.store())
         .unwrap()
         .execute_batch(
-            "INSERT INTO tasks (id, title, created_at) VALUES ('01X', char(27) || '[2J', 1)",
+            "INSERT INTO tasks (user, id, title, created_at, deleted) VALUES ('', '01X', char(27) || '[2J', 1, 0)",
         )
         .unwrap();
     let _daemon = home.start();

@@ -288,7 +288,7 @@ fn a_store_of_a_newer_release_stops_it_before_anything_is_touched() {
     let (code, said) = home.refused(home.hephd());
     assert_eq!(code, Some(1));
     assert!(
-        said.contains("has schema 9") && said.contains("has schema 1"),
+        said.contains("has schema 9") && said.contains("has schema 2"),
         "{said}"
     );
     assert_eq!(fs::read(home.store()).unwrap(), before);

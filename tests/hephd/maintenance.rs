@@ -30,7 +30,7 @@ fn newer_and_killed(home: &Home) -> Files {
         .execute_batch(
             "PRAGMA journal_mode = wal; PRAGMA wal_autocheckpoint = 0;
              ALTER TABLE tasks RENAME TO items;
-             UPDATE meta SET schema = 2, oldest_reader = 2;
+             UPDATE meta SET schema = 3, oldest_reader = 3;
              INSERT INTO ops (id, kind, task, body, created_at) VALUES
                ('01KAWZP3G0AAAAAAAAAAAAAAAA', 'task.add', '01KAWZP3G0BBBBBBBBBBBBBBBB', '{\"title\":\"by the newer one\"}', 1790000000000)",
         )
@@ -66,12 +66,12 @@ fn a_roll_back_brings_the_older_hephd_back_with_every_task() {
     let (code, said) = store(&home, &["check", "--json"]);
     assert_eq!(code, Some(1));
     assert_eq!(said["readable"], false);
-    assert_eq!(said["store_schema"], 2);
-    assert_eq!(said["reads"], 1);
+    assert_eq!(said["store_schema"], 3);
+    assert_eq!(said["reads"], 2);
     let output = home.hephd().args(["store", "check"]).output().unwrap();
     let words = String::from_utf8(output.stderr).unwrap();
     assert!(
-        words.contains("schema 2") && words.contains("hint:"),
+        words.contains("schema 3") && words.contains("hint:"),
         "{words}"
     );
 
@@ -81,7 +81,7 @@ fn a_roll_back_brings_the_older_hephd_back_with_every_task() {
     assert_eq!(said["operations_carried"], 2);
     assert_eq!(said["operations_unread"], Value::Null);
     let kept = said["kept_as"].as_str().unwrap();
-    assert!(kept.contains("heph.db.newer-schema2-"), "{kept}");
+    assert!(kept.contains("heph.db.newer-schema3-"), "{kept}");
     assert!(fs::metadata(kept).is_ok());
 
     let (code, _) = store(&home, &["check", "--json"]);
@@ -191,12 +191,12 @@ fn restore_killed_at(home: &Home, call: &str, when: u32) -> bool {
 fn judge_and_go_on(home: &Home, when: &str) {
     let (code, said) = store(home, &["check", "--json"]);
     match (code, said["store_schema"].as_u64()) {
-        (Some(1), Some(2)) => {
+        (Some(1), Some(3)) => {
             let (code, said) = store(home, &["restore", "--backup", "before.db", "--json"]);
             assert_eq!(code, Some(0), "{when}");
             assert_eq!(said["operations_carried"], 2, "{when}");
         }
-        (Some(0), Some(1)) => {}
+        (Some(0), Some(2)) => {}
         other => panic!("{when}: {other:?}"),
     }
     let daemon = home.start();
@@ -211,5 +211,5 @@ fn judge_and_go_on(home: &Home, when: &str) {
     assert_eq!(names.len(), 3, "{when}: {names:?}");
     assert_eq!(names[0], "heph.db");
     assert_eq!(names[1], "heph.db.lock");
-    assert!(names[2].starts_with("heph.db.newer-schema2-"), "{names:?}");
+    assert!(names[2].starts_with("heph.db.newer-schema3-"), "{names:?}");
 }

@@ -31,7 +31,7 @@ fn tasks_are_added_listed_and_done() {
     assert_eq!(status["pid"], daemon.pid());
     assert_eq!(status["mode"], "local");
     assert_eq!(status["open_tasks"], 1);
-    assert_eq!(status["schema"], 1);
+    assert_eq!(status["schema"], 2);
     assert_eq!(status["store"], home.store().to_str().unwrap());
 }
 

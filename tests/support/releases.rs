@@ -135,7 +135,7 @@ impl Releases {
             ),
             Flaw::MigrationFails => self.add_migration("ALTER TABLE no_such_table ADD COLUMN x", 1),
             Flaw::MigratesBeyondReturn => {
-                self.add_migration("ALTER TABLE tasks ADD COLUMN colour TEXT", 2);
+                self.add_migration("ALTER TABLE tasks ADD COLUMN colour TEXT", 3);
                 self.at_start(DIES);
             }
         }
@@ -150,13 +150,13 @@ impl Releases {
         self.edit("src/bin/hephd.rs", "fn main() -> ExitCode {\n", &guarded);
     }
 
-    /// Adds a step to schema 2, which only releases that know `oldest_reader` may read.
+    /// Adds a step to schema 3, which only releases that know `oldest_reader` may read.
     fn add_migration(&self, sql: &str, oldest_reader: u32) {
-        let step = format!("Step {{ schema: 2, oldest_reader: {oldest_reader}, sql: \"{sql}\" }}");
+        let step = format!("Step {{ schema: 3, oldest_reader: {oldest_reader}, sql: \"{sql}\" }}");
         self.edit(
             "src/hephd/store/schema.rs",
-            "sql: include_str!(\"schema-1.sql\"),\n}];",
-            &format!("sql: include_str!(\"schema-1.sql\"),\n}}, {step}];"),
+            "sql: include_str!(\"schema-2.sql\"),\n    },\n];",
+            &format!("sql: include_str!(\"schema-2.sql\"),\n    }},\n    {step},\n];"),
         );
     }
 

@@ -166,7 +166,7 @@ fn one_that_migrates_the_store_beyond_return_is_rolled_back_and_no_task_is_lost(
             entry
                 .file_name()
                 .to_string_lossy()
-                .contains(".newer-schema2-")
+                .contains(".newer-schema3-")
         });
     assert!(kept, "the newer file is kept beside it");
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
-use super::file;
+use super::{file, sync};
 use crate::error::Fault;
 use crate::os::files;
 
@@ -45,6 +45,7 @@ pub fn write_copy(store: &Path, target: &Path) -> Result<()> {
         file::make_private(&partial)?;
         let source = file::open_readonly(store)?;
         source.execute("VACUUM INTO ?1", [partial.to_str()])?;
+        sync::begin_another_epoch(&partial)?;
         files::sync_file(&partial)?;
         rename_unless_there(&partial, target)
     };

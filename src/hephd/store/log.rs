@@ -1,13 +1,10 @@
 //! The log of operations, and the state derived from it.
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
-use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-/// Adds a task; the body has its `title`.
-pub const ADD: &str = "task.add";
-/// Marks a task as done; the body is empty.
-pub const DONE: &str = "task.done";
+use super::clock::Clock;
+use super::merge::{ADD, DELETE, DONE, EDIT, Entry, Field, REOPEN, Stamp};
 
 /// One operation, as the log keeps it: also one of a kind that only a newer release knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,57 +21,87 @@ pub struct Operation {
     pub created_at: i64,
 }
 
+/// What the body of an operation says, as far as this release understands it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    /// The title.
+    pub title: Option<String>,
+    /// The time of the hybrid clock; `None` in operations of releases that had none.
+    pub clock: Option<Clock>,
+    /// Whose task it is about: "" is the owner of this machine.
+    pub user: String,
+}
+
 impl Operation {
-    /// Returns the operation that adds a task.
-    pub fn add(id: String, task: String, title: &str, created_at: i64) -> Operation {
+    /// Returns an operation of this machine's owner.
+    pub fn new(
+        kind: &str,
+        id: String,
+        task: String,
+        title: Option<&str>,
+        clock: Clock,
+        created_at: i64,
+    ) -> Operation {
+        let body = match title {
+            Some(title) => json!({ "title": title, "clock": clock }),
+            None => json!({ "clock": clock }),
+        };
         Operation {
             id,
-            kind: ADD.to_owned(),
+            kind: kind.to_owned(),
             task,
-            body: json!({ "title": title }).to_string(),
+            body: body.to_string(),
             created_at,
         }
     }
 
-    /// Returns the operation that marks a task as done.
-    pub fn done(id: String, task: String, created_at: i64) -> Operation {
-        Operation {
-            id,
-            kind: DONE.to_owned(),
-            task,
-            body: "{}".to_owned(),
-            created_at,
+    /// Returns what its body says.
+    pub fn content(&self) -> Content {
+        let body: Map<String, Value> = serde_json::from_str(&self.body).unwrap_or_default();
+        let text = |name| body.get(name).and_then(Value::as_str).map(str::to_owned);
+        let clock = body.get("clock").cloned();
+        Content {
+            title: text("title"),
+            clock: clock.and_then(|clock| serde_json::from_value(clock).ok()),
+            user: text("user").unwrap_or_default(),
         }
     }
 
-    /// Returns the title in the body of an operation that adds a task.
-    pub fn title(&self) -> Option<String> {
-        #[derive(Deserialize)]
-        struct Body {
-            title: String,
+    /// Returns what decides between it and other writers of the same field.
+    pub fn stamp(&self, content: &Content) -> Stamp {
+        Stamp {
+            clock: content.clock.unwrap_or(Clock(self.created_at, 0)),
+            operation: self.id.clone(),
         }
-        serde_json::from_str::<Body>(&self.body)
-            .ok()
-            .map(|body| body.title)
     }
 
-    /// Reads a row of [`COLUMNS`].
-    fn from_row(row: &Row<'_>) -> rusqlite::Result<Operation> {
+    /// Reads a row of [`COLUMNS`], from the column `first` on.
+    pub fn from_row(row: &Row<'_>, first: usize) -> rusqlite::Result<Operation> {
         Ok(Operation {
-            id: row.get(0)?,
-            kind: row.get(1)?,
-            task: row.get(2)?,
-            body: row.get(3)?,
-            created_at: row.get(4)?,
+            id: row.get(first)?,
+            kind: row.get(first + 1)?,
+            task: row.get(first + 2)?,
+            body: row.get(first + 3)?,
+            created_at: row.get(first + 4)?,
         })
     }
 }
 
 /// The columns that make an operation.
-const COLUMNS: &str = "id, kind, task, body, created_at";
+pub const COLUMNS: &str = "id, kind, task, body, created_at";
 
-/// Appends `operation` to the log, unless it is there already; returns whether it was not.
-pub fn append(connection: &Connection, operation: &Operation) -> rusqlite::Result<bool> {
+/// Appends `operation` to the log and changes the state as it says, unless the log has it already. Returns its number,
+/// `None` where it was there. Call it in a transaction.
+pub fn record(connection: &Connection, operation: &Operation) -> rusqlite::Result<Option<i64>> {
+    let Some(seq) = append(connection, operation)? else {
+        return Ok(None);
+    };
+    derive(connection, seq, operation)?;
+    Ok(Some(seq))
+}
+
+/// Appends `operation` to the log, unless it is there already. Returns its number, `None` where it was there.
+pub fn append(connection: &Connection, operation: &Operation) -> rusqlite::Result<Option<i64>> {
     let appended = connection
         .prepare_cached(
             "INSERT INTO ops (id, kind, task, body, created_at)
@@ -87,56 +114,151 @@ pub fn append(connection: &Connection, operation: &Operation) -> rusqlite::Resul
             ":body": operation.body,
             ":created_at": operation.created_at,
         })?;
-    Ok(appended == 1)
+    Ok((appended == 1).then(|| connection.last_insert_rowid()))
 }
 
-/// Returns the operation `id`.
-pub fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option<Operation>> {
+/// Returns the operation `id` and its number.
+pub fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option<(i64, Operation)>> {
     connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM ops WHERE id = ?1"))?
-        .query_row([id], Operation::from_row)
+        .prepare_cached(&format!("SELECT seq, {COLUMNS} FROM ops WHERE id = ?1"))?
+        .query_row([id], |row| Ok((row.get(0)?, Operation::from_row(row, 1)?)))
         .optional()
 }
 
-/// Changes the state as `operation` says. One that this release does not understand changes nothing.
-pub fn derive(connection: &Connection, operation: &Operation) -> rusqlite::Result<()> {
-    match operation.kind.as_str() {
-        ADD => {
-            let Some(title) = operation.title() else {
-                return Ok(());
-            };
-            connection
-                .prepare_cached(
-                    "INSERT INTO tasks (id, title, created_at) VALUES (?1, ?2, ?3)
-                     ON CONFLICT (id) DO NOTHING",
-                )?
-                .execute((&operation.task, title, operation.created_at))?;
-        }
-        DONE => {
-            connection
-                .prepare_cached("UPDATE tasks SET done_at = ?2 WHERE id = ?1 AND done_at IS NULL")?
-                .execute((&operation.task, operation.created_at))?;
-        }
-        _ => {}
+/// Changes the state as `operation` says, which has the number `seq`. One that this release does not understand changes
+/// no task. Returns its time.
+pub fn derive(connection: &Connection, seq: i64, operation: &Operation) -> rusqlite::Result<Clock> {
+    let content = operation.content();
+    let stamp = operation.stamp(&content);
+    if !content.user.is_empty() {
+        connection
+            .prepare_cached("INSERT INTO user_ops (user, seq) VALUES (?1, ?2)")?
+            .execute((&content.user, seq))?;
     }
-    Ok(())
+    let known = [ADD, EDIT, DONE, REOPEN, DELETE].contains(&operation.kind.as_str());
+    if known {
+        // An operation that adds a task is nearly always the first of that task: no need to look.
+        let before = match operation.kind.as_str() {
+            ADD => None,
+            _ => entry(connection, &content.user, &operation.task)?,
+        };
+        let mut after = before.clone().unwrap_or_default();
+        let title = content.title.as_deref();
+        if after.apply(&operation.kind, title, &stamp, operation.created_at) {
+            let sql = match before {
+                None => "INSERT INTO tasks (user, id, title, created_at, done_at, deleted, added_by, titled_by, done_by)
+                         VALUES (:user, :id, :title, :created_at, :done_at, :deleted, :added_by, :titled_by, :done_by)
+                         ON CONFLICT (user, id) DO NOTHING",
+                Some(_) => REPLACE,
+            };
+            let written = write(connection, sql, &content.user, &operation.task, &after)?;
+            if written == 0 {
+                let mut after =
+                    entry(connection, &content.user, &operation.task)?.unwrap_or_default();
+                after.apply(&operation.kind, title, &stamp, operation.created_at);
+                write(connection, REPLACE, &content.user, &operation.task, &after)?;
+            }
+        }
+    }
+    Ok(stamp.clock)
 }
 
-/// Calls `visit` with each operation of the log, in their order.
+const REPLACE: &str =
+    "UPDATE tasks SET title = :title, created_at = :created_at, done_at = :done_at,
+     deleted = :deleted, added_by = :added_by, titled_by = :titled_by, done_by = :done_by
+     WHERE user = :user AND id = :id";
+
+fn write(
+    connection: &Connection,
+    sql: &str,
+    user: &str,
+    task: &str,
+    entry: &Entry,
+) -> rusqlite::Result<usize> {
+    fn stamp<T>(field: &Field<T>) -> Option<Vec<u8>> {
+        field.as_ref().map(|(stamp, _)| stamp.to_bytes())
+    }
+    connection.prepare_cached(sql)?.execute(named_params! {
+        ":user": user,
+        ":id": task,
+        ":title": entry.title.as_ref().map(|(_, title)| title),
+        ":created_at": entry.added.as_ref().map(|(_, at)| at),
+        ":done_at": entry.done.as_ref().and_then(|(_, at)| *at),
+        ":deleted": entry.deleted,
+        ":added_by": stamp(&entry.added),
+        ":titled_by": stamp(&entry.title),
+        ":done_by": stamp(&entry.done),
+    })
+}
+
+/// Returns what is known of a task of `user`.
+fn entry(connection: &Connection, user: &str, task: &str) -> rusqlite::Result<Option<Entry>> {
+    connection
+        .prepare_cached(
+            "SELECT title, created_at, done_at, deleted, added_by, titled_by, done_by FROM tasks
+             WHERE user = ?1 AND id = ?2",
+        )?
+        .query_row([user, task], |row| {
+            let stamp = |column: usize| -> rusqlite::Result<Option<Stamp>> {
+                let bytes: Option<Vec<u8>> = row.get(column)?;
+                Ok(bytes.and_then(|bytes| Stamp::from_bytes(&bytes)))
+            };
+            Ok(Entry {
+                added: stamp(4)?.zip(row.get(1)?),
+                title: stamp(5)?.zip(row.get(0)?),
+                done: stamp(6)?.zip(Some(row.get(2)?)),
+                deleted: row.get(3)?,
+            })
+        })
+        .optional()
+}
+
+/// Calls `visit` with each operation of the log and its number, in their order.
 pub fn for_each(
     connection: &Connection,
-    mut visit: impl FnMut(Operation) -> rusqlite::Result<()>,
+    mut visit: impl FnMut(i64, Operation) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM ops ORDER BY seq"))?;
+    let mut statement =
+        connection.prepare(&format!("SELECT seq, {COLUMNS} FROM ops ORDER BY seq"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        visit(Operation::from_row(row)?)?;
+        visit(row.get(0)?, Operation::from_row(row, 1)?)?;
     }
     Ok(())
 }
 
 /// Derives the state from the whole log, as if there had been none.
 pub fn derive_anew(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute("DELETE FROM tasks", [])?;
-    for_each(connection, |operation| derive(connection, &operation))
+    connection.execute_batch("DELETE FROM tasks; DELETE FROM user_ops;")?;
+    let mut highest = Clock::default();
+    for_each(connection, |seq, operation| {
+        highest = highest.max(derive(connection, seq, &operation)?);
+        Ok(())
+    })?;
+    keep_clock(connection, highest)
+}
+
+/// Keeps `clock`, for the next start.
+pub fn keep_clock(connection: &Connection, clock: Clock) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE clock SET ms = ?1, counter = ?2")?
+        .execute((clock.0, clock.1))?;
+    Ok(())
+}
+
+/// Returns the highest time that operations in the log have. The row in `clock` is written with operations of others;
+/// one of our own is above all before it, so the last one tells the rest.
+pub fn highest_clock(connection: &Connection) -> rusqlite::Result<Clock> {
+    let kept = connection.query_row("SELECT ms, counter FROM clock", [], |row| {
+        Ok(Clock(row.get(0)?, row.get(1)?))
+    })?;
+    let last = connection
+        .query_row(
+            &format!("SELECT {COLUMNS} FROM ops ORDER BY seq DESC LIMIT 1"),
+            [],
+            |row| Operation::from_row(row, 0),
+        )
+        .optional()?;
+    let last = last.map(|operation| operation.stamp(&operation.content()).clock);
+    Ok(kept.max(last.unwrap_or_default()))
 }

@@ -6,10 +6,14 @@
 
 mod backup;
 mod check;
+mod clock;
 mod file;
 mod log;
+mod merge;
 mod restore;
 mod schema;
+mod sync;
+mod tasks;
 #[cfg(test)]
 mod tests;
 
@@ -17,20 +21,17 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
-use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior};
-use ulid::{Generator, Ulid};
+use rusqlite::Connection;
+use ulid::Generator;
 
-use crate::client::wire::{LONGEST_TITLE, State, Task, Which};
 use crate::error::Fault;
 use crate::os::files;
 use crate::os::lock::{self, Lock};
 pub use backup::write_copy;
 pub use check::check;
-use log::Operation;
+use clock::Clock;
 pub use restore::{Restored, restore};
 use schema::{Found, Marks, STEPS, Step};
 
@@ -79,6 +80,9 @@ pub struct Store {
     path: PathBuf,
     schema: u32,
     ids: Generator,
+    // The highest time that an operation here has.
+    clock: Clock,
+    is_spoke: bool,
     // Dropped last: the connection writes its log back when it closes.
     _lock: Lock,
 }
@@ -117,8 +121,18 @@ impl Store {
             schema::migrate(&mut connection, from, steps)
                 .with_context(|| format!("cannot migrate the store '{}'", path.display()))?;
         }
+        let read = || -> rusqlite::Result<_> {
+            Ok((
+                log::highest_clock(&connection)?,
+                sync::is_spoke(&connection)?,
+            ))
+        };
+        let (clock, is_spoke) =
+            read().with_context(|| format!("cannot read the store '{}'", path.display()))?;
         Ok(Store {
             connection,
+            clock,
+            is_spoke,
             path,
             schema: from.max(newest),
             ids: Generator::new(),
@@ -135,199 +149,6 @@ impl Store {
     pub fn schema(&self) -> u32 {
         self.schema
     }
-
-    /// Adds a task. A second call with the same `operation` and title adds nothing and returns the same task.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::BadTitle`], [`Refusal::OperationReused`] or [`Refusal::Failed`].
-    pub fn add(
-        &mut self,
-        title: &str,
-        operation: Option<Ulid>,
-        now: Timestamp,
-    ) -> Result<Task, Refusal> {
-        let title = check_title(title).map_err(Refusal::BadTitle)?;
-        let id = match operation {
-            None => self.new_id(now),
-            Some(id) => {
-                let id = id.to_string();
-                if let Some(earlier) = log::find(&self.connection, &id)? {
-                    if earlier.kind != log::ADD || earlier.title().as_deref() != Some(title) {
-                        return Err(Refusal::OperationReused(id));
-                    }
-                    return self.task(&earlier.task);
-                }
-                id
-            }
-        };
-        let task = self.new_id(now);
-        self.commit(&Operation::add(
-            id,
-            task.clone(),
-            title,
-            now.as_millisecond(),
-        ))?;
-        self.task(&task)
-    }
-
-    /// Marks the task `id`, or the only one whose id begins so, as done. One that is done already stays as it is.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::BadId`], [`Refusal::NoTask`], [`Refusal::Ambiguous`], [`Refusal::OperationReused`] or
-    /// [`Refusal::Failed`].
-    pub fn done(
-        &mut self,
-        id: &str,
-        operation: Option<Ulid>,
-        now: Timestamp,
-    ) -> Result<Task, Refusal> {
-        let task = self.task(&self.complete(id)?)?;
-        if let Some(operation) = operation
-            && let Some(earlier) = log::find(&self.connection, &operation.to_string())?
-            && (earlier.kind != log::DONE || earlier.task != task.id)
-        {
-            return Err(Refusal::OperationReused(operation.to_string()));
-        }
-        if task.state == State::Done {
-            return Ok(task);
-        }
-        let operation = operation.map_or_else(|| self.new_id(now), |id| id.to_string());
-        self.commit(&Operation::done(
-            operation,
-            task.id.clone(),
-            now.as_millisecond(),
-        ))?;
-        self.task(&task.id)
-    }
-
-    /// Returns tasks, the oldest first.
-    pub fn list(&self, which: Which) -> Result<Vec<Task>, Refusal> {
-        let condition = match which {
-            Which::Open => "WHERE done_at IS NULL",
-            Which::Done => "WHERE done_at IS NOT NULL",
-            Which::All => "",
-        };
-        let sql = format!("SELECT {TASK} FROM tasks {condition} ORDER BY created_at, id");
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        let tasks = statement.query_map([], read_task)?;
-        Ok(tasks.collect::<rusqlite::Result<_>>()?)
-    }
-
-    /// Returns the task to do next: the oldest open one.
-    pub fn next(&self) -> Result<Option<Task>, Refusal> {
-        let sql = format!(
-            "SELECT {TASK} FROM tasks WHERE done_at IS NULL ORDER BY created_at, id LIMIT 1"
-        );
-        Ok(self
-            .connection
-            .prepare_cached(&sql)?
-            .query_row([], read_task)
-            .optional()?)
-    }
-
-    /// Returns how many tasks are open.
-    pub fn open_tasks(&self) -> Result<u64, Refusal> {
-        let sql = "SELECT count(*) FROM tasks WHERE done_at IS NULL";
-        let count: u32 = self
-            .connection
-            .prepare_cached(sql)?
-            .query_row([], |row| row.get(0))?;
-        Ok(u64::from(count))
-    }
-
-    /// Appends `operation` and derives the state, in one transaction.
-    fn commit(&mut self, operation: &Operation) -> Result<(), Refusal> {
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        log::append(&transaction, operation)?;
-        log::derive(&transaction, operation)?;
-        transaction.commit()?;
-        Ok(())
-    }
-
-    fn task(&self, id: &str) -> Result<Task, Refusal> {
-        self.connection
-            .prepare_cached(&format!("SELECT {TASK} FROM tasks WHERE id = ?1"))?
-            .query_row([id], read_task)
-            .optional()?
-            .ok_or_else(|| Refusal::NoTask(id.to_owned()))
-    }
-
-    /// Returns the id that `beginning` is, or begins.
-    fn complete(&self, beginning: &str) -> Result<String, Refusal> {
-        let plain = beginning.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        if !plain || beginning.is_empty() || beginning.len() > ulid::ULID_LEN {
-            return Err(Refusal::BadId(beginning.to_owned()));
-        }
-        let begin = beginning.to_ascii_uppercase();
-        // '~' sorts behind all that an id is made of.
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT id FROM tasks WHERE id >= ?1 AND id < ?1 || '~' LIMIT 2")?;
-        let found: Vec<String> = statement
-            .query_map([&begin], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
-        match <[String; 1]>::try_from(found) {
-            Ok([id]) => Ok(id),
-            Err(none) if none.is_empty() => Err(Refusal::NoTask(beginning.to_owned())),
-            Err(_) => Err(Refusal::Ambiguous(beginning.to_owned())),
-        }
-    }
-
-    /// Returns a ULID above all that this process made before.
-    fn new_id(&mut self, now: Timestamp) -> String {
-        self.ids
-            .generate_from_datetime(SystemTime::from(now))
-            .unwrap_or_else(|overflow| overflow.commit_overflow_increment())
-            .to_string()
-    }
-}
-
-/// The columns of a task.
-const TASK: &str = "id, title, created_at, done_at";
-
-fn read_task(row: &Row<'_>) -> rusqlite::Result<Task> {
-    let time = |column: usize, milliseconds: i64| {
-        Timestamp::from_millisecond(milliseconds)
-            .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, milliseconds))
-    };
-    let done_at: Option<i64> = row.get(3)?;
-    let done_at = done_at.map(|at| time(3, at)).transpose()?;
-    Ok(Task {
-        id: row.get(0)?,
-        title: row.get(1)?,
-        state: if done_at.is_some() {
-            State::Done
-        } else {
-            State::Open
-        },
-        created_at: time(2, row.get(2)?)?,
-        done_at,
-    })
-}
-
-/// Returns the title that is kept for `title`, or why there is none.
-fn check_title(title: &str) -> Result<&str, String> {
-    let title = title.trim();
-    if title.is_empty() {
-        return Err("is empty".to_owned());
-    }
-    if title.len() > LONGEST_TITLE {
-        return Err(format!(
-            "has {} bytes; {LONGEST_TITLE} is the most",
-            title.len()
-        ));
-    }
-    if let Some(control) = title.chars().find(|c| c.is_control()) {
-        return Err(format!(
-            "has the control character {}",
-            control.escape_unicode()
-        ));
-    }
-    Ok(title)
 }
 
 /// Opens the file for daily use.

@@ -26,7 +26,7 @@ use serde::Serialize;
 
 use super::log;
 use super::schema::{self, Found, SCHEMA, STEPS};
-use super::{file, resolve, take_lock};
+use super::{file, resolve, sync, take_lock};
 use crate::error::Fault;
 use crate::os::files;
 
@@ -167,6 +167,7 @@ fn copy_of(backup: &Path, temporary: &Path) -> Result<Connection> {
         bail!("it is damaged: {damage}");
     }
     schema::migrate(&mut connection, marks.schema, STEPS)?;
+    sync::forget_the_hub(&connection)?;
     Ok(connection)
 }
 
@@ -174,13 +175,13 @@ fn copy_of(backup: &Path, temporary: &Path) -> Result<Connection> {
 /// Returns how many they were, and why the log could not be read further, if it could not.
 fn carry_over(newer: &Path, restored: &mut Connection) -> Result<(u64, Option<String>)> {
     let mut known = HashSet::new();
-    log::for_each(restored, |operation| {
+    log::for_each(restored, |_, operation| {
         known.insert(operation.id);
         Ok(())
     })?;
     let mut lacking = Vec::new();
     let read = file::open_readonly(newer).and_then(|newer| {
-        log::for_each(&newer, |operation| {
+        log::for_each(&newer, |_, operation| {
             if !known.contains(&operation.id) {
                 lacking.push(operation);
             }
@@ -192,7 +193,7 @@ fn carry_over(newer: &Path, restored: &mut Connection) -> Result<(u64, Option<St
     let transaction = restored.transaction()?;
     let mut carried = 0;
     for operation in &lacking {
-        carried += u64::from(log::append(&transaction, operation)?);
+        carried += u64::from(log::append(&transaction, operation)?.is_some());
     }
     log::derive_anew(&transaction)?;
     transaction.commit()?;

@@ -39,11 +39,18 @@ pub struct Step {
 }
 
 /// All steps, in order.
-pub const STEPS: &[Step] = &[Step {
-    schema: 1,
-    oldest_reader: 1,
-    sql: include_str!("schema-1.sql"),
-}];
+pub const STEPS: &[Step] = &[
+    Step {
+        schema: 1,
+        oldest_reader: 1,
+        sql: include_str!("schema-1.sql"),
+    },
+    Step {
+        schema: 2,
+        oldest_reader: 2,
+        sql: include_str!("schema-2.sql"),
+    },
+];
 
 /// The schema of this release.
 pub const SCHEMA: u32 = STEPS[STEPS.len() - 1].schema;

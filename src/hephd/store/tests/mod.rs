@@ -1,5 +1,6 @@
 //! The store as a whole, with real files.
 
+mod merging;
 mod opening;
 mod restoring;
 mod tasks;
@@ -7,7 +8,11 @@ mod tasks;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+use ulid::Ulid;
+
 use super::*;
+use crate::client::wire::{State, Task, Which};
 
 /// A folder with an odd name, for one store.
 struct Home {
@@ -77,7 +82,7 @@ fn at(milliseconds: i64) -> Timestamp {
 /// Returns the rows of `tasks` as text.
 fn derived(connection: &Connection) -> Vec<String> {
     connection
-        .prepare("SELECT id, title, created_at, done_at FROM tasks ORDER BY id")
+        .prepare("SELECT id, title, created_at, done_at FROM tasks WHERE created_at IS NOT NULL ORDER BY id")
         .unwrap()
         .query_map([], |row| {
             Ok(format!(
@@ -101,7 +106,7 @@ fn make_newer(connection: &Connection, schema: u32, oldest_reader: u32) {
              ALTER TABLE tasks RENAME TO items;
              ALTER TABLE items ADD COLUMN colour TEXT;
              CREATE TABLE hubs (url TEXT);
-             INSERT INTO items (id, title, created_at) VALUES ('01NEW', 'from the newer release', 5);
+             INSERT INTO items (user, id, title, created_at, deleted) VALUES ('', '01NEW', 'from the newer release', 5, 0);
              INSERT INTO ops (id, kind, task, body, created_at) VALUES
                ('OP1', 'task.add', '01NEW', '{{\"title\":\"from the newer release\"}}', 5),
                ('OP2', 'task.paint', '01NEW', '{{\"colour\":\"red\"}}', 6),

@@ -69,7 +69,7 @@ fn a_store_too_new_is_refused_with_both_schemas_named_and_not_one_byte_changed()
     assert_eq!(before.len(), 1);
     let words = refusal(&home);
     assert!(
-        words.contains("has schema 7") && words.contains("this one has schema 1"),
+        words.contains("has schema 7") && words.contains("this one has schema 2"),
         "{words}"
     );
     assert!(words.contains("schema 5 or later"), "{words}");
@@ -111,7 +111,7 @@ fn a_newer_store_that_allows_it_is_used_and_not_migrated() {
     home.with(&["one"]);
     home.connect()
         .execute_batch(
-            "UPDATE meta SET schema = 9, oldest_reader = 1; CREATE TABLE hubs (url TEXT)",
+            "UPDATE meta SET schema = 9, oldest_reader = 2; CREATE TABLE hubs (url TEXT)",
         )
         .unwrap();
     let mut store = Store::open(&home.store, |_, _| panic!("nothing to migrate")).unwrap();
@@ -196,17 +196,18 @@ fn checking_a_store_in_use_disturbs_nobody() {
     let mut store = home.open();
     store.add("one", None, at(1)).unwrap();
     let before = home.files();
-    assert_eq!(check(&home.store).unwrap().store_schema, Some(1));
+    assert_eq!(check(&home.store).unwrap().store_schema, Some(2));
     assert_eq!(home.files(), before);
     store.add("two", None, at(2)).unwrap();
 }
 
 /// A later release: the state has a column more, and the kind `task.paint` gets a meaning.
-const LATER: [Step; 3] = [
+const LATER: [Step; 4] = [
     STEPS[0],
+    STEPS[1],
     Step {
-        schema: 2,
-        oldest_reader: 1,
+        schema: 3,
+        oldest_reader: 2,
         sql: "CREATE TABLE hubs (url TEXT)",
     },
     Step {
@@ -222,7 +223,7 @@ fn an_older_store_is_migrated_step_by_step_and_keeps_its_tasks() {
     let tasks = home.with(&["one", "two"]);
     let mut heard = None;
     let store = Store::open_with(&home.store, &LATER, |from, to| heard = Some((from, to))).unwrap();
-    assert_eq!(heard, Some((1, 4)));
+    assert_eq!(heard, Some((2, 4)));
     assert_eq!(store.list(Which::All).unwrap(), tasks);
     drop(store);
     let said = check(&home.store).unwrap();
@@ -236,7 +237,7 @@ fn a_step_that_fails_leaves_the_store_as_the_step_before_left_it() {
     let home = Home::new();
     let tasks = home.with(&["one"]);
     let mut steps = LATER;
-    steps[2].sql = "CREATE TABLE half (done); INSERT INTO nowhere VALUES (1)";
+    steps[3].sql = "CREATE TABLE half (done); INSERT INTO nowhere VALUES (1)";
     let error = Store::open_with(&home.store, &steps, |_, _| {}).unwrap_err();
     let words = format!("{error:#}");
     assert!(
@@ -244,7 +245,7 @@ fn a_step_that_fails_leaves_the_store_as_the_step_before_left_it() {
         "{words}"
     );
     let said = check(&home.store).unwrap();
-    assert_eq!((said.store_schema, said.oldest_reader), (Some(2), Some(1)));
+    assert_eq!((said.store_schema, said.oldest_reader), (Some(3), Some(2)));
     let half = "SELECT count(*) FROM sqlite_schema WHERE name = 'half'";
     let half: u32 = home
         .connect()

@@ -14,7 +14,7 @@ fn updated() -> (Home, PathBuf, Vec<Task>) {
 
 fn operations(connection: &Connection) -> Vec<String> {
     let mut all = Vec::new();
-    log::for_each(connection, |operation| {
+    log::for_each(connection, |_, operation| {
         all.push(format!("{} {}", operation.kind, operation.body));
         Ok(())
     })
@@ -78,6 +78,7 @@ fn the_next_newer_release_gives_what_waited_in_the_log_its_meaning() {
     drop(home.open());
     let steps = [
         STEPS[0],
+        STEPS[1],
         Step {
             schema: 7,
             oldest_reader: 7,

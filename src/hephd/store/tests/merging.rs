@@ -1,0 +1,492 @@
+//! A hub and its spokes, each a real store: whatever gets lost, repeated or restored, all end with the same tasks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::sync::begin_another_epoch;
+use super::*;
+use crate::hephd::sync::wire::{Answer, Next, Operation, Page, Place, Request};
+
+const SPOKES: usize = 3;
+
+/// One hub and three spokes, with what their clients were told.
+struct World {
+    hub: Home,
+    hub_store: Option<Store>,
+    spokes: Vec<(Home, Store)>,
+    /// Copies of the hub's store, made at some time.
+    copies: Vec<PathBuf>,
+    /// What clients know: the ids of tasks that were acknowledged.
+    added: BTreeSet<String>,
+    deleted: BTreeSet<String>,
+    time: i64,
+}
+
+impl World {
+    fn new() -> World {
+        let spokes = (0..SPOKES)
+            .map(|_| {
+                let home = Home::new();
+                let mut store = home.open();
+                store.become_spoke().unwrap();
+                (home, store)
+            })
+            .collect();
+        let hub = Home::new();
+        World {
+            hub_store: Some(hub.open()),
+            hub,
+            spokes,
+            copies: Vec::new(),
+            added: BTreeSet::new(),
+            deleted: BTreeSet::new(),
+            time: 0,
+        }
+    }
+
+    /// Returns the time on the machine of a spoke: hours apart, and one that stands still.
+    fn now(&mut self, spoke: usize) -> Timestamp {
+        self.time += 1;
+        let hour = 3_600_000;
+        at([self.time, self.time - 5 * hour, 3 * hour][spoke])
+    }
+
+    fn exchange(&mut self, user: &str, request: &Request) -> Answer {
+        // As it goes over the wire.
+        let text = serde_json::to_string(request).unwrap();
+        let request: Request = serde_json::from_str(&text).unwrap();
+        let hub = self.hub_store.as_mut().unwrap();
+        hub.exchange(user, &request).unwrap()
+    }
+
+    /// Exchanges until both have everything.
+    fn sync(&mut self, spoke: usize) {
+        for _ in 0..1000 {
+            let request = self.spokes[spoke].1.next_request(small()).unwrap();
+            let answer = self.exchange("", &request);
+            let store = &mut self.spokes[spoke].1;
+            if store.apply(&request, &answer).unwrap() == Next::Done {
+                return;
+            }
+        }
+        panic!("it never ends");
+    }
+
+    fn act(&mut self, act: &Act) {
+        match *act {
+            Act::Write(spoke, kind, which) => self.write(spoke, kind, which),
+            Act::Sync(spoke) => self.sync(spoke),
+            Act::AnswerLost(spoke) => {
+                let request = self.spokes[spoke].1.next_request(small()).unwrap();
+                self.exchange("", &request);
+            }
+            Act::AnswerTwice(spoke) => {
+                let request = self.spokes[spoke].1.next_request(small()).unwrap();
+                let answer = self.exchange("", &request);
+                let store = &mut self.spokes[spoke].1;
+                store.apply(&request, &answer).unwrap();
+                store.apply(&request, &answer).unwrap();
+            }
+            Act::Copy { raw } => {
+                let copy = self.hub.beside(&format!(".copy{}", self.copies.len()));
+                if raw {
+                    // As somebody who stops hephd and copies the file.
+                    self.hub_store = None;
+                    fs::copy(&self.hub.store, &copy).unwrap();
+                    self.hub_store = Some(self.hub.open());
+                } else {
+                    write_copy(&self.hub.store, &copy).unwrap();
+                }
+                self.copies.push(copy);
+            }
+            Act::Restore => {
+                if let Some(copy) = self.copies.last() {
+                    self.hub_store = None;
+                    fs::copy(copy, &self.hub.store).unwrap();
+                    self.hub_store = Some(self.hub.open());
+                }
+            }
+            Act::Restart(spoke) => {
+                let (home, store) = self.spokes.remove(spoke);
+                drop(store);
+                let store = home.open();
+                self.spokes.insert(spoke, (home, store));
+            }
+        }
+    }
+
+    fn write(&mut self, spoke: usize, kind: usize, which: usize) {
+        let now = self.now(spoke);
+        let store = &mut self.spokes[spoke].1;
+        let tasks = store.list(Which::All).unwrap();
+        let title = format!("title {}", self.time);
+        match (kind, tasks.get(which % tasks.len().max(1))) {
+            (0, _) | (_, None) => {
+                self.added.insert(store.add(&title, None, now).unwrap().id);
+            }
+            (1, Some(task)) => drop(store.done(&task.id, None, now).unwrap()),
+            (2, Some(task)) => drop(store.edit(&task.id, &title, None, now).unwrap()),
+            (3, Some(task)) => drop(store.reopen(&task.id, None, now).unwrap()),
+            (_, Some(task)) => {
+                store.delete(&task.id, None, now).unwrap();
+                self.deleted.insert(task.id.clone());
+            }
+        }
+    }
+
+    /// Syncs all of them until nothing is left, and returns what each lists, the hub first.
+    fn settle(&mut self) -> Vec<Vec<Task>> {
+        for _ in 0..2 {
+            for spoke in 0..SPOKES {
+                self.sync(spoke);
+            }
+        }
+        let hub = self.hub_store.as_ref().unwrap().list(Which::All).unwrap();
+        let spokes = self.spokes.iter().map(|(_, store)| {
+            assert_eq!((store.pending().unwrap(), store.refused().unwrap()), (0, 0));
+            store.list(Which::All).unwrap()
+        });
+        [hub].into_iter().chain(spokes).collect()
+    }
+}
+
+/// Pages so small that histories of a few operations have several.
+fn small() -> Page {
+    Page {
+        operations: 3,
+        bytes: 1 << 20,
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Write(usize, usize, usize),
+    Sync(usize),
+    AnswerLost(usize),
+    AnswerTwice(usize),
+    Copy { raw: bool },
+    Restore,
+    Restart(usize),
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = prop_oneof![
+        12 => (0..SPOKES, 0..5_usize, 0..8_usize).prop_map(|(spoke, kind, which)| Act::Write(spoke, kind, which)),
+        4 => (0..SPOKES).prop_map(Act::Sync),
+        2 => (0..SPOKES).prop_map(Act::AnswerLost),
+        2 => (0..SPOKES).prop_map(Act::AnswerTwice),
+        1 => any::<bool>().prop_map(|raw| Act::Copy { raw }),
+        1 => Just(Act::Restore),
+        1 => (0..SPOKES).prop_map(Act::Restart),
+    ];
+    proptest::collection::vec(act, 0..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    #[test]
+    fn all_stores_end_with_the_same_tasks_and_every_acknowledged_one_once(acts in acts()) {
+        let mut world = World::new();
+        for act in &acts {
+            world.act(act);
+        }
+        let listed = world.settle();
+        for other in &listed[1..] {
+            prop_assert_eq!(other, &listed[0]);
+        }
+        let ids: Vec<String> = listed[0].iter().map(|task| task.id.clone()).collect();
+        let set: BTreeSet<String> = ids.iter().cloned().collect();
+        prop_assert_eq!(ids.len(), set.len());
+        let expected: BTreeSet<String> = world.added.difference(&world.deleted).cloned().collect();
+        prop_assert_eq!(set, expected);
+        // What each store derived step by step is what its log says, whatever the order it has there.
+        for (_, store) in &world.spokes {
+            let before = derived(&store.connection);
+            log::derive_anew(&store.connection).unwrap();
+            prop_assert_eq!(derived(&store.connection), before);
+        }
+    }
+}
+
+fn request(operations: Vec<Operation>) -> Request {
+    Request {
+        schema: 1,
+        version: "1.2.3".to_owned(),
+        spoke: Ulid::generate().to_string(),
+        epoch: None,
+        cursor: None,
+        sent: None,
+        operations,
+    }
+}
+
+fn adds(task: &str, title: &str) -> Operation {
+    Operation {
+        id: Ulid::generate().to_string(),
+        kind: "task.add".to_owned(),
+        task: task.to_owned(),
+        body: json(&format!(r#"{{"title":"{title}","clock":[5,0]}}"#)),
+        created_at: 5,
+    }
+}
+
+fn json(text: &str) -> serde_json::Map<String, serde_json::Value> {
+    serde_json::from_str(text).unwrap()
+}
+
+fn fetched(hub: &mut Store, user: &str) -> Vec<String> {
+    let answer = hub.exchange(user, &request(Vec::new())).unwrap();
+    answer
+        .operations
+        .iter()
+        .map(|operation| {
+            assert!(!operation.body.contains_key("user"));
+            operation.body["title"].as_str().unwrap().to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn two_users_never_meet_not_even_by_the_ids_of_tasks() {
+    let home = Home::new();
+    let mut hub = home.open();
+    let task = Ulid::generate().to_string();
+    let [one, other] = ["https://id.example one", "https://id.example other"];
+    hub.exchange(one, &request(vec![adds(&task, "of one")]))
+        .unwrap();
+    hub.exchange(other, &request(vec![adds(&task, "of the other")]))
+        .unwrap();
+    let mut claims = adds(&task, "of nobody");
+    claims.body.insert("user".to_owned(), one.into());
+    let answer = hub.exchange(other, &request(vec![claims])).unwrap();
+    assert!(answer.refused.is_empty());
+    assert_eq!(fetched(&mut hub, one), ["of one"]);
+    assert_eq!(fetched(&mut hub, other), ["of the other", "of nobody"]);
+    assert!(fetched(&mut hub, "").is_empty());
+    assert!(hub.list(Which::All).unwrap().is_empty(), "the hub's owner");
+    // And the same after the state was derived anew.
+    log::derive_anew(&hub.connection).unwrap();
+    assert_eq!(fetched(&mut hub, one), ["of one"]);
+}
+
+#[test]
+fn an_operation_id_of_another_user_is_refused_and_says_nothing_of_that_one() {
+    let home = Home::new();
+    let mut hub = home.open();
+    let operation = adds(&Ulid::generate().to_string(), "secret");
+    hub.exchange("a b", &request(vec![operation.clone()]))
+        .unwrap();
+    let again = hub.exchange("a b", &request(vec![operation.clone()]));
+    assert!(again.unwrap().refused.is_empty(), "sent twice, taken once");
+    let answer = hub
+        .exchange("a c", &request(vec![operation.clone()]))
+        .unwrap();
+    assert_eq!(answer.refused.len(), 1);
+    assert!(!answer.refused[0].reason.contains("secret"));
+    assert!(answer.operations.is_empty());
+    let mut changed = operation;
+    changed.body.insert("title".to_owned(), "changed".into());
+    let answer = hub.exchange("a b", &request(vec![changed])).unwrap();
+    assert!(answer.refused[0].reason.contains("another operation"));
+    assert_eq!(fetched(&mut hub, "a b"), ["secret"]);
+}
+
+#[test]
+fn what_is_no_operation_is_refused_alone() {
+    let home = Home::new();
+    let mut hub = home.open();
+    let task = Ulid::generate().to_string();
+    type Spoil = fn(&mut Operation);
+    let cases: [(&str, Spoil); 12] = [
+        ("id", |op| op.id = "../../etc".to_owned()),
+        ("id", |op| op.id = op.id.to_lowercase()),
+        ("task", |op| op.task.clear()),
+        ("kind", |op| op.kind.clear()),
+        ("kind", |op| op.kind = "x".repeat(65)),
+        ("kind", |op| op.kind = "a b".to_owned()),
+        ("time", |op| op.created_at = i64::MAX),
+        ("clock", |op| {
+            drop(op.body.insert("clock".to_owned(), "now".into()))
+        }),
+        ("clock", |op| op.body.extend(json(r#"{"clock":[-1,0]}"#))),
+        ("clock", |op| {
+            op.body.extend(json(r#"{"clock":[9223372036854775807,0]}"#))
+        }),
+        ("title", |op| {
+            op.body.extend(json(r#"{"title":"a\u001bb"}"#))
+        }),
+        ("bytes", |op| {
+            drop(op.body.insert("x".to_owned(), "x".repeat(70_000).into()))
+        }),
+    ];
+    for (why, spoil) in cases {
+        let mut spoilt = adds(&task, "spoilt");
+        spoil(&mut spoilt);
+        let good = adds(&Ulid::generate().to_string(), why);
+        let answer = hub.exchange("", &request(vec![spoilt, good])).unwrap();
+        assert_eq!(answer.refused.len(), 1, "{why}");
+        let reason = &answer.refused[0].reason;
+        assert!(reason.contains(why), "{why}: {reason}");
+    }
+    assert_eq!(hub.operations().unwrap(), cases.len() as u64);
+}
+
+#[test]
+fn a_kind_of_a_newer_release_passes_through_the_hub() {
+    let mut world = World::new();
+    let task = Ulid::generate().to_string();
+    let mut newer = adds(&task, "painted");
+    newer.kind = "task.paint".to_owned();
+    let answer = world.exchange("", &request(vec![newer.clone(), adds(&task, "a task")]));
+    assert!(answer.refused.is_empty());
+    world.settle();
+    let (_, store) = &world.spokes[0];
+    assert!(log::find(&store.connection, &newer.id).unwrap().is_some());
+    assert_eq!(store.list(Which::All).unwrap().len(), 1);
+}
+
+#[test]
+fn a_spoke_that_had_tasks_before_it_had_a_hub_sends_them_all() {
+    let mut world = World::new();
+    let home = Home::new();
+    let before = home.with(&["one", "two"]);
+    let mut store = home.open();
+    store.become_spoke().unwrap();
+    assert_eq!(store.pending().unwrap(), 2);
+    world.spokes[0] = (home, store);
+    assert!(world.settle().iter().all(|tasks| *tasks == before));
+}
+
+#[test]
+fn the_hub_tells_its_life_from_that_of_a_copy_and_of_another_log() {
+    let mut world = World::new();
+    world.write(0, 0, 0);
+    world.sync(0);
+    let now = world.spokes[0].1.next_request(small()).unwrap();
+    assert!(!world.exchange("", &now).reset);
+    let elsewhere = Place {
+        seq: 1,
+        id: Ulid::generate().to_string(),
+    };
+    let beyond = Place {
+        seq: u64::MAX,
+        ..now.cursor.clone().unwrap()
+    };
+    for place in [elsewhere, beyond] {
+        for change in [
+            |request: &mut Request, place| request.cursor = Some(place),
+            |request: &mut Request, place| request.sent = Some(place),
+        ] {
+            let mut request = now.clone();
+            change(&mut request, place.clone());
+            let answer = world.exchange("", &request);
+            assert!(answer.reset && answer.cursor.is_none(), "{request:?}");
+        }
+    }
+    world.hub_store = None;
+    begin_another_epoch(&world.hub.store).unwrap();
+    world.hub_store = Some(world.hub.open());
+    assert!(world.exchange("", &now).reset);
+}
+
+#[test]
+fn a_later_change_wins_also_where_the_clock_is_hours_behind() {
+    let mut world = World::new();
+    // The third machine is hours ahead of the second.
+    world.write(2, 0, 0);
+    world.sync(2);
+    world.sync(1);
+    let task = world.spokes[1].1.list(Which::All).unwrap()[0].clone();
+    let now = world.now(1);
+    world.spokes[1]
+        .1
+        .edit(&task.id, "seen and changed", None, now)
+        .unwrap();
+    for tasks in world.settle() {
+        assert_eq!(tasks[0].title, "seen and changed");
+    }
+}
+
+#[test]
+fn a_retried_change_is_made_once_and_answered_alike() {
+    let home = Home::new();
+    let mut store = home.open();
+    let task = store.add("one", None, at(1)).unwrap();
+    let count = |store: &Store| store.operations().unwrap();
+    let [edit, reopen, delete] = [(); 3].map(|()| Some(Ulid::generate()));
+    let edited = store.edit(&task.id, "two", edit, at(2)).unwrap();
+    assert_eq!(edited.title, "two");
+    assert_eq!(store.edit(&task.id, "two", edit, at(3)).unwrap(), edited);
+    let other = store.edit(&task.id, "three", edit, at(3));
+    assert!(matches!(other, Err(Refusal::OperationReused(_))));
+    store.done(&task.id, None, at(4)).unwrap();
+    let reopened = store.reopen(&task.id, reopen, at(5)).unwrap();
+    assert_eq!(reopened.state, State::Open);
+    assert_eq!(store.reopen(&task.id, reopen, at(6)).unwrap(), reopened);
+    let before = count(&store);
+    let deleted = store.delete(&task.id, delete, at(7)).unwrap();
+    assert_eq!(store.delete(&task.id, delete, at(8)).unwrap(), deleted);
+    assert_eq!(count(&store), before + 1);
+    let gone = store.done(&task.id, None, at(9));
+    assert!(matches!(gone, Err(Refusal::NoTask(_))));
+    assert_eq!(store.list(Which::All).unwrap(), []);
+}
+
+#[test]
+fn a_restored_spoke_sends_everything_again() {
+    let mut world = World::new();
+    world.write(0, 0, 0);
+    world.sync(0);
+    let (home, store) = world.spokes.remove(0);
+    let backup = home.beside(".backup");
+    write_copy(store.path(), &backup).unwrap();
+    drop(store);
+    make_newer(&home.connect(), 7, 7);
+    restore(&home.store, &backup, at(0)).unwrap();
+    let mut store = home.open();
+    store.become_spoke().unwrap();
+    assert_eq!(store.pending().unwrap(), store.operations().unwrap());
+    // What only the newer release had is among it; its ids are no ULIDs in this test, so the hub refuses them.
+    world.spokes.insert(0, (home, store));
+    world.sync(0);
+    let store = &world.spokes[0].1;
+    assert_eq!((store.pending().unwrap(), store.refused().unwrap()), (0, 3));
+    let hub = world.hub_store.as_ref().unwrap();
+    assert_eq!(hub.list(Which::All).unwrap().len(), 1);
+}
+
+#[test]
+fn tasks_of_a_store_without_clocks_are_kept_and_merge_by_their_times() {
+    let home = Home::new();
+    let first = Connection::open(&home.store).unwrap();
+    first.execute_batch(STEPS[0].sql).unwrap();
+    first
+        .execute("UPDATE meta SET schema = 1, oldest_reader = 1", [])
+        .unwrap();
+    drop(first);
+    let [add, done, task] = [(); 3].map(|()| Ulid::generate().to_string());
+    home.connect()
+        .execute_batch(&format!(
+            "INSERT INTO ops (id, kind, task, body, created_at) VALUES
+               ('{add}', 'task.add', '{task}', '{{\"title\":\"old\"}}', 1790000000001),
+               ('{done}', 'task.done', '{task}', '{{}}', 1790000000002);"
+        ))
+        .unwrap();
+    let mut store = home.open();
+    let tasks = store.list(Which::All).unwrap();
+    assert_eq!(
+        (tasks[0].title.as_str(), tasks[0].done_at),
+        ("old", Some(at(2)))
+    );
+    // The wall clock stands before what the log has: the next operation is later all the same.
+    let reopened = store.reopen(&task, None, at(0)).unwrap();
+    assert_eq!(reopened.state, State::Open);
+    let all: BTreeMap<_, _> = store
+        .list(Which::All)
+        .unwrap()
+        .into_iter()
+        .map(|task| (task.id.clone(), task))
+        .collect();
+    assert_eq!(all[&task].state, State::Open);
+}
