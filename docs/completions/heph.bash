@@ -28,8 +28,14 @@ _heph() {
             heph,daemon)
                 cmd="heph__subcmd__daemon"
                 ;;
+            heph,delete)
+                cmd="heph__subcmd__delete"
+                ;;
             heph,done)
                 cmd="heph__subcmd__done"
+                ;;
+            heph,edit)
+                cmd="heph__subcmd__edit"
                 ;;
             heph,help)
                 cmd="heph__subcmd__help"
@@ -39,6 +45,9 @@ _heph() {
                 ;;
             heph,next)
                 cmd="heph__subcmd__next"
+                ;;
+            heph,reopen)
+                cmd="heph__subcmd__reopen"
                 ;;
             heph,self-update)
                 cmd="heph__subcmd__self__subcmd__update"
@@ -97,8 +106,14 @@ _heph() {
             heph__subcmd__help,daemon)
                 cmd="heph__subcmd__help__subcmd__daemon"
                 ;;
+            heph__subcmd__help,delete)
+                cmd="heph__subcmd__help__subcmd__delete"
+                ;;
             heph__subcmd__help,done)
                 cmd="heph__subcmd__help__subcmd__done"
+                ;;
+            heph__subcmd__help,edit)
+                cmd="heph__subcmd__help__subcmd__edit"
                 ;;
             heph__subcmd__help,help)
                 cmd="heph__subcmd__help__subcmd__help"
@@ -108,6 +123,9 @@ _heph() {
                 ;;
             heph__subcmd__help,next)
                 cmd="heph__subcmd__help__subcmd__next"
+                ;;
+            heph__subcmd__help,reopen)
+                cmd="heph__subcmd__help__subcmd__reopen"
                 ;;
             heph__subcmd__help,self-update)
                 cmd="heph__subcmd__help__subcmd__self__subcmd__update"
@@ -314,7 +332,7 @@ _heph() {
 
     case "${cmd}" in
         heph)
-            opts="-h -V --config --help --version add list next done backup daemon self-update completions help"
+            opts="-h -V --config --help --version add list next done reopen edit delete backup daemon self-update completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -703,6 +721,24 @@ _heph() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        heph__subcmd__delete)
+            opts="-h --json --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         heph__subcmd__done)
             opts="-h --json --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -721,8 +757,26 @@ _heph() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        heph__subcmd__edit)
+            opts="-h --json --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         heph__subcmd__help)
-            opts="add list next done backup daemon self-update completions help"
+            opts="add list next done reopen edit delete backup daemon self-update completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -875,7 +929,35 @@ _heph() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        heph__subcmd__help__subcmd__delete)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         heph__subcmd__help__subcmd__done)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__help__subcmd__edit)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -918,6 +1000,20 @@ _heph() {
             return 0
             ;;
         heph__subcmd__help__subcmd__next)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__help__subcmd__reopen)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1188,6 +1284,24 @@ _heph() {
             return 0
             ;;
         heph__subcmd__next)
+            opts="-h --json --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__reopen)
             opts="-h --json --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -1,10 +1,9 @@
 //! `heph add`: one new task.
 
 use anyhow::Result;
-use serde::Serialize;
 
-use super::Context;
-use crate::client::{self, Task, printable};
+use super::{Context, task};
+use crate::client;
 use crate::error::Exit;
 
 #[derive(Debug, clap::Args)]
@@ -17,22 +16,7 @@ pub struct Args {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct Output<'a> {
-    schema: u32,
-    task: &'a Task,
-}
-
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     let task = client::add(&context.paths.socket, &args.title.join(" "))?;
-    if args.json {
-        context.ui.json(&Output {
-            schema: 1,
-            task: &task,
-        });
-    } else {
-        let title = printable(&task.title);
-        context.ui.say(format!("added {}  {title}", task.id));
-    }
-    Ok(Exit::Done)
+    Ok(task::print(context, "added", &task, args.json))
 }

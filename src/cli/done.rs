@@ -1,10 +1,9 @@
 //! `heph done`: a task is done.
 
 use anyhow::Result;
-use serde::Serialize;
 
-use super::Context;
-use crate::client::{self, Task, printable};
+use super::{Context, task};
+use crate::client;
 use crate::error::Exit;
 
 #[derive(Debug, clap::Args)]
@@ -16,22 +15,7 @@ pub struct Args {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct Output<'a> {
-    schema: u32,
-    task: &'a Task,
-}
-
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     let task = client::done(&context.paths.socket, &args.id)?;
-    if args.json {
-        context.ui.json(&Output {
-            schema: 1,
-            task: &task,
-        });
-    } else {
-        let title = printable(&task.title);
-        context.ui.say(format!("done {}  {title}", task.id));
-    }
-    Ok(Exit::Done)
+    Ok(task::print(context, "done", &task, args.json))
 }

@@ -6,11 +6,15 @@ mod add;
 mod backup;
 pub mod completions;
 mod daemon;
+mod delete;
 mod done;
+mod edit;
 mod list;
 mod next;
 mod notice;
+mod reopen;
 mod self_update;
+mod task;
 
 use std::path::PathBuf;
 
@@ -46,6 +50,12 @@ enum Command {
     Next(next::Args),
     /// Mark a task as done
     Done(done::Args),
+    /// Mark a task as open again
+    Reopen(reopen::Args),
+    /// Give a task another title
+    Edit(edit::Args),
+    /// Delete a task for good
+    Delete(delete::Args),
     /// Write a consistent copy of the store to a file
     Backup(backup::Args),
     /// Manage hephd as a service of the operating system
@@ -112,6 +122,9 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit> {
         Command::List(args) => list::run(context, args),
         Command::Next(args) => next::run(context, args),
         Command::Done(args) => done::run(context, args),
+        Command::Reopen(args) => reopen::run(context, args),
+        Command::Edit(args) => edit::run(context, args),
+        Command::Delete(args) => delete::run(context, args),
         Command::Backup(args) => backup::run(context, args),
         Command::Daemon(args) => daemon::run(context, args),
         Command::SelfUpdate(args) => self_update::run(context, args),

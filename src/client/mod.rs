@@ -66,6 +66,27 @@ pub fn done(socket: &Path, id: &str) -> Result<Task> {
         .task)
 }
 
+/// Gives the task `id`, or the only one whose id begins so, another title, and returns it.
+pub fn edit(socket: &Path, id: &str, title: &str) -> Result<Task> {
+    change(socket, "task.edit", json!({ "id": id, "title": title }))
+}
+
+/// Marks the task `id`, or the only one whose id begins so, as open again, and returns it.
+pub fn reopen(socket: &Path, id: &str) -> Result<Task> {
+    change(socket, "task.reopen", json!({ "id": id }))
+}
+
+/// Deletes the task `id`, or the only one whose id begins so, for good, and returns it as it was.
+pub fn delete(socket: &Path, id: &str) -> Result<Task> {
+    change(socket, "task.delete", json!({ "id": id }))
+}
+
+/// Calls a method that changes one task, with an operation id that is chosen here.
+fn change(socket: &Path, method: &str, mut params: Value) -> Result<Task> {
+    params["op_id"] = ulid::Ulid::generate().to_string().into();
+    Ok(running(socket, LIMIT)?.call::<One>(method, params)?.task)
+}
+
 /// Returns the tasks, the oldest first.
 pub fn list(socket: &Path, which: Which) -> Result<Vec<Task>> {
     #[derive(Deserialize)]

@@ -36,6 +36,33 @@ fn a_day_with_a_list() {
 }
 
 #[test]
+fn a_task_is_changed_taken_back_and_deleted() {
+    let home = Home::new();
+    let _daemon = home.start();
+    let added = heph_json(&home, &["add", "buy milk", "--json"]);
+    let id = added["task"]["id"].as_str().unwrap().to_owned();
+    assert_eq!(
+        heph(&home, &["edit", &id, "buy", "oat", "milk"]),
+        format!("edited {id}  buy oat milk\n")
+    );
+    heph(&home, &["done", &id]);
+    assert_eq!(
+        heph(&home, &["reopen", &id]),
+        format!("reopened {id}  buy oat milk\n")
+    );
+    assert!(heph(&home, &["next"]).starts_with(&id));
+    let deleted = heph_json(&home, &["delete", &id, "--json"]);
+    assert_eq!(deleted["task"]["title"], "buy oat milk");
+    assert_eq!(heph(&home, &["list", "--all"]), "");
+    let again = home.heph().args(["delete", &id]).output().unwrap();
+    let said = String::from_utf8(again.stderr).unwrap();
+    assert!(
+        said.contains("there is no task") && said.contains("hint:"),
+        "{said}"
+    );
+}
+
+#[test]
 fn the_objects_that_scripts_read() {
     let home = Home::new();
     let _daemon = home.start();

@@ -1,0 +1,24 @@
+//! `heph edit`: a task gets another title.
+
+use anyhow::Result;
+
+use super::{Context, task};
+use crate::client;
+use crate::error::Exit;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Id of the task, or a beginning that only it has
+    id: String,
+    /// What to do; several words are joined
+    #[arg(required = true)]
+    title: Vec<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<Exit> {
+    let task = client::edit(&context.paths.socket, &args.id, &args.title.join(" "))?;
+    Ok(task::print(context, "edited", &task, args.json))
+}

@@ -1,0 +1,21 @@
+//! `heph reopen`: a task is open again.
+
+use anyhow::Result;
+
+use super::{Context, task};
+use crate::client;
+use crate::error::Exit;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Id of the task, or a beginning that only it has
+    id: String,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<Exit> {
+    let task = client::reopen(&context.paths.socket, &args.id)?;
+    Ok(task::print(context, "reopened", &task, args.json))
+}
