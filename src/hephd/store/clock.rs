@@ -6,7 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The latest time that operations may have: the end of the year 9999, as far as timestamps go.
+/// The latest time that operations may have: the end of the year 9999, as far as timestamps go. There the clock stands
+/// still, and only the ids of operations decide between them; whoever made it so cannot stop anybody from writing.
 pub const LATEST: i64 = 253_402_207_200_999;
 
 /// A time of the clock: milliseconds since 1970, and a counter within them.
@@ -22,7 +23,8 @@ impl Clock {
         match self.1.checked_add(1) {
             _ if wall > self.0 => Clock(wall, 0),
             Some(counter) => Clock(self.0, counter),
-            None => Clock(self.0.saturating_add(1), 0),
+            None if self.0 < LATEST => Clock(self.0 + 1, 0),
+            None => self,
         }
     }
 
@@ -45,6 +47,7 @@ mod tests {
             (Clock(5, 7), 5, Clock(5, 8)),
             (Clock(5, 7), 1, Clock(5, 8)),
             (Clock(5, u32::MAX), 1, Clock(6, 0)),
+            (Clock(LATEST, u32::MAX), 1, Clock(LATEST, u32::MAX)),
         ] {
             assert_eq!(last.next(wall), next, "{last:?} {wall}");
         }

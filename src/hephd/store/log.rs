@@ -90,14 +90,17 @@ impl Operation {
 /// The columns that make an operation.
 pub const COLUMNS: &str = "id, kind, task, body, created_at";
 
-/// Appends `operation` to the log and changes the state as it says, unless the log has it already. Returns its number,
-/// `None` where it was there. Call it in a transaction.
-pub fn record(connection: &Connection, operation: &Operation) -> rusqlite::Result<Option<i64>> {
+/// Appends `operation` to the log and changes the state as it says, unless the log has it already. Returns its number
+/// and what [`derive`] returns, `None` where it was there. Call it in a transaction.
+pub fn record(
+    connection: &Connection,
+    operation: &Operation,
+) -> rusqlite::Result<Option<(i64, Clock)>> {
     let Some(seq) = append(connection, operation)? else {
         return Ok(None);
     };
-    derive(connection, seq, operation)?;
-    Ok(Some(seq))
+    let clock = derive(connection, seq, operation)?;
+    Ok(Some((seq, clock)))
 }
 
 /// Appends `operation` to the log, unless it is there already. Returns its number, `None` where it was there.
@@ -126,7 +129,8 @@ pub fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option<(i64, 
 }
 
 /// Changes the state as `operation` says, which has the number `seq`. One that this release does not understand changes
-/// no task. Returns its time.
+/// no task. Returns the time that the clock of this machine has to be ahead of: that of the operation, and none where it
+/// is of another user, who could drive the clocks of all others.
 pub fn derive(connection: &Connection, seq: i64, operation: &Operation) -> rusqlite::Result<Clock> {
     let content = operation.content();
     let stamp = operation.stamp(&content);
@@ -160,7 +164,11 @@ pub fn derive(connection: &Connection, seq: i64, operation: &Operation) -> rusql
             }
         }
     }
-    Ok(stamp.clock)
+    Ok(if content.user.is_empty() {
+        stamp.clock
+    } else {
+        Clock::default()
+    })
 }
 
 const REPLACE: &str =
@@ -246,8 +254,8 @@ pub fn keep_clock(connection: &Connection, clock: Clock) -> rusqlite::Result<()>
     Ok(())
 }
 
-/// Returns the highest time that operations in the log have. The row in `clock` is written with operations of others;
-/// one of our own is above all before it, so the last one tells the rest.
+/// Returns the highest time that operations of this machine's owner have. The row in `clock` is written whenever
+/// operations come from elsewhere. Those made here since are above it, each above the one before: the last one tells.
 pub fn highest_clock(connection: &Connection) -> rusqlite::Result<Clock> {
     let kept = connection.query_row("SELECT ms, counter FROM clock", [], |row| {
         Ok(Clock(row.get(0)?, row.get(1)?))
@@ -259,6 +267,12 @@ pub fn highest_clock(connection: &Connection) -> rusqlite::Result<Clock> {
             |row| Operation::from_row(row, 0),
         )
         .optional()?;
-    let last = last.map(|operation| operation.stamp(&operation.content()).clock);
+    let last = last.and_then(|operation| {
+        let content = operation.content();
+        content
+            .user
+            .is_empty()
+            .then(|| operation.stamp(&content).clock)
+    });
     Ok(kept.max(last.unwrap_or_default()))
 }

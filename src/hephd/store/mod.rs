@@ -160,6 +160,8 @@ fn connect(path: &Path) -> Result<Connection> {
         bail!("SQLite has no write-ahead log on this file system");
     }
     connection.pragma_update(None, "synchronous", "full")?;
+    // More than there are statements: each is prepared once.
+    connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
 

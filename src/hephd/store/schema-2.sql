@@ -23,7 +23,8 @@ CREATE TABLE user_ops (
   PRIMARY KEY (user, seq)
 ) STRICT, WITHOUT ROWID;
 
--- One row, derived from the log: a time of the hybrid clock that no operation before the last one is above.
+-- One row, derived from the log: a time of the hybrid clock that no operation of '' is above, but for the last ones, if
+-- they were made here.
 CREATE TABLE clock (
   ms INTEGER NOT NULL,
   counter INTEGER NOT NULL
@@ -33,6 +34,12 @@ INSERT INTO clock VALUES (0, 0);
 -- One row: which life of this store it is. A copy lives another one, so a hub that was restored is told from before.
 CREATE TABLE epoch (epoch TEXT NOT NULL) STRICT;
 INSERT INTO epoch VALUES (lower(hex(randomblob(16))));
+
+-- The epoch of a user whose spokes knew of operations that this log has no more, or not at their places.
+CREATE TABLE user_epochs (
+  user TEXT PRIMARY KEY,
+  epoch TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- One row where this store has been that of a spoke.
 CREATE TABLE spoke (

@@ -8,7 +8,7 @@ use ulid::Ulid;
 
 use super::log::{self, Operation};
 use super::merge::{ADD, DELETE, DONE, EDIT, REOPEN};
-use super::{Refusal, Store};
+use super::{Refusal, Store, sync};
 use crate::client::wire::{LONGEST_TITLE, State, Task, Which};
 
 /// The tasks that are shown: those of this machine's owner that were added and not deleted.
@@ -216,11 +216,10 @@ impl Store {
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let seq = log::record(&transaction, &operation)?;
-        if self.is_spoke {
-            transaction
-                .prepare_cached("INSERT INTO unsent (seq) VALUES (?1)")?
-                .execute([seq])?;
+        if let Some((seq, _)) = log::record(&transaction, &operation)?
+            && self.is_spoke
+        {
+            sync::send_later(&transaction, seq)?;
         }
         transaction.commit()?;
         self.clock = clock;

@@ -1,215 +1,13 @@
-//! A hub and its spokes, each a real store: whatever gets lost, repeated or restored, all end with the same tasks.
+//! Single cases of merging and of an exchange, from either side.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 use super::sync::begin_another_epoch;
+use super::world::{World, small};
 use super::*;
-use crate::hephd::sync::wire::{Answer, Next, Operation, Page, Place, Request};
+use crate::hephd::sync::wire::{Operation, Place, Request};
 
-const SPOKES: usize = 3;
-
-/// One hub and three spokes, with what their clients were told.
-struct World {
-    hub: Home,
-    hub_store: Option<Store>,
-    spokes: Vec<(Home, Store)>,
-    /// Copies of the hub's store, made at some time.
-    copies: Vec<PathBuf>,
-    /// What clients know: the ids of tasks that were acknowledged.
-    added: BTreeSet<String>,
-    deleted: BTreeSet<String>,
-    time: i64,
-}
-
-impl World {
-    fn new() -> World {
-        let spokes = (0..SPOKES)
-            .map(|_| {
-                let home = Home::new();
-                let mut store = home.open();
-                store.become_spoke().unwrap();
-                (home, store)
-            })
-            .collect();
-        let hub = Home::new();
-        World {
-            hub_store: Some(hub.open()),
-            hub,
-            spokes,
-            copies: Vec::new(),
-            added: BTreeSet::new(),
-            deleted: BTreeSet::new(),
-            time: 0,
-        }
-    }
-
-    /// Returns the time on the machine of a spoke: hours apart, and one that stands still.
-    fn now(&mut self, spoke: usize) -> Timestamp {
-        self.time += 1;
-        let hour = 3_600_000;
-        at([self.time, self.time - 5 * hour, 3 * hour][spoke])
-    }
-
-    fn exchange(&mut self, user: &str, request: &Request) -> Answer {
-        // As it goes over the wire.
-        let text = serde_json::to_string(request).unwrap();
-        let request: Request = serde_json::from_str(&text).unwrap();
-        let hub = self.hub_store.as_mut().unwrap();
-        hub.exchange(user, &request).unwrap()
-    }
-
-    /// Exchanges until both have everything.
-    fn sync(&mut self, spoke: usize) {
-        for _ in 0..1000 {
-            let request = self.spokes[spoke].1.next_request(small()).unwrap();
-            let answer = self.exchange("", &request);
-            let store = &mut self.spokes[spoke].1;
-            if store.apply(&request, &answer).unwrap() == Next::Done {
-                return;
-            }
-        }
-        panic!("it never ends");
-    }
-
-    fn act(&mut self, act: &Act) {
-        match *act {
-            Act::Write(spoke, kind, which) => self.write(spoke, kind, which),
-            Act::Sync(spoke) => self.sync(spoke),
-            Act::AnswerLost(spoke) => {
-                let request = self.spokes[spoke].1.next_request(small()).unwrap();
-                self.exchange("", &request);
-            }
-            Act::AnswerTwice(spoke) => {
-                let request = self.spokes[spoke].1.next_request(small()).unwrap();
-                let answer = self.exchange("", &request);
-                let store = &mut self.spokes[spoke].1;
-                store.apply(&request, &answer).unwrap();
-                store.apply(&request, &answer).unwrap();
-            }
-            Act::Copy { raw } => {
-                let copy = self.hub.beside(&format!(".copy{}", self.copies.len()));
-                if raw {
-                    // As somebody who stops hephd and copies the file.
-                    self.hub_store = None;
-                    fs::copy(&self.hub.store, &copy).unwrap();
-                    self.hub_store = Some(self.hub.open());
-                } else {
-                    write_copy(&self.hub.store, &copy).unwrap();
-                }
-                self.copies.push(copy);
-            }
-            Act::Restore => {
-                if let Some(copy) = self.copies.last() {
-                    self.hub_store = None;
-                    fs::copy(copy, &self.hub.store).unwrap();
-                    self.hub_store = Some(self.hub.open());
-                }
-            }
-            Act::Restart(spoke) => {
-                let (home, store) = self.spokes.remove(spoke);
-                drop(store);
-                let store = home.open();
-                self.spokes.insert(spoke, (home, store));
-            }
-        }
-    }
-
-    fn write(&mut self, spoke: usize, kind: usize, which: usize) {
-        let now = self.now(spoke);
-        let store = &mut self.spokes[spoke].1;
-        let tasks = store.list(Which::All).unwrap();
-        let title = format!("title {}", self.time);
-        match (kind, tasks.get(which % tasks.len().max(1))) {
-            (0, _) | (_, None) => {
-                self.added.insert(store.add(&title, None, now).unwrap().id);
-            }
-            (1, Some(task)) => drop(store.done(&task.id, None, now).unwrap()),
-            (2, Some(task)) => drop(store.edit(&task.id, &title, None, now).unwrap()),
-            (3, Some(task)) => drop(store.reopen(&task.id, None, now).unwrap()),
-            (_, Some(task)) => {
-                store.delete(&task.id, None, now).unwrap();
-                self.deleted.insert(task.id.clone());
-            }
-        }
-    }
-
-    /// Syncs all of them until nothing is left, and returns what each lists, the hub first.
-    fn settle(&mut self) -> Vec<Vec<Task>> {
-        for _ in 0..2 {
-            for spoke in 0..SPOKES {
-                self.sync(spoke);
-            }
-        }
-        let hub = self.hub_store.as_ref().unwrap().list(Which::All).unwrap();
-        let spokes = self.spokes.iter().map(|(_, store)| {
-            assert_eq!((store.pending().unwrap(), store.refused().unwrap()), (0, 0));
-            store.list(Which::All).unwrap()
-        });
-        [hub].into_iter().chain(spokes).collect()
-    }
-}
-
-/// Pages so small that histories of a few operations have several.
-fn small() -> Page {
-    Page {
-        operations: 3,
-        bytes: 1 << 20,
-    }
-}
-
-#[derive(Clone, Debug)]
-enum Act {
-    Write(usize, usize, usize),
-    Sync(usize),
-    AnswerLost(usize),
-    AnswerTwice(usize),
-    Copy { raw: bool },
-    Restore,
-    Restart(usize),
-}
-
-fn acts() -> impl Strategy<Value = Vec<Act>> {
-    let act = prop_oneof![
-        12 => (0..SPOKES, 0..5_usize, 0..8_usize).prop_map(|(spoke, kind, which)| Act::Write(spoke, kind, which)),
-        4 => (0..SPOKES).prop_map(Act::Sync),
-        2 => (0..SPOKES).prop_map(Act::AnswerLost),
-        2 => (0..SPOKES).prop_map(Act::AnswerTwice),
-        1 => any::<bool>().prop_map(|raw| Act::Copy { raw }),
-        1 => Just(Act::Restore),
-        1 => (0..SPOKES).prop_map(Act::Restart),
-    ];
-    proptest::collection::vec(act, 0..60)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
-    #[test]
-    fn all_stores_end_with_the_same_tasks_and_every_acknowledged_one_once(acts in acts()) {
-        let mut world = World::new();
-        for act in &acts {
-            world.act(act);
-        }
-        let listed = world.settle();
-        for other in &listed[1..] {
-            prop_assert_eq!(other, &listed[0]);
-        }
-        let ids: Vec<String> = listed[0].iter().map(|task| task.id.clone()).collect();
-        let set: BTreeSet<String> = ids.iter().cloned().collect();
-        prop_assert_eq!(ids.len(), set.len());
-        let expected: BTreeSet<String> = world.added.difference(&world.deleted).cloned().collect();
-        prop_assert_eq!(set, expected);
-        // What each store derived step by step is what its log says, whatever the order it has there.
-        for (_, store) in &world.spokes {
-            let before = derived(&store.connection);
-            log::derive_anew(&store.connection).unwrap();
-            prop_assert_eq!(derived(&store.connection), before);
-        }
-    }
-}
-
-fn request(operations: Vec<Operation>) -> Request {
+pub fn request(operations: Vec<Operation>) -> Request {
     Request {
         schema: 1,
         version: "1.2.3".to_owned(),
@@ -221,7 +19,7 @@ fn request(operations: Vec<Operation>) -> Request {
     }
 }
 
-fn adds(task: &str, title: &str) -> Operation {
+pub fn adds(task: &str, title: &str) -> Operation {
     Operation {
         id: Ulid::generate().to_string(),
         kind: "task.add".to_owned(),
@@ -231,11 +29,11 @@ fn adds(task: &str, title: &str) -> Operation {
     }
 }
 
-fn json(text: &str) -> serde_json::Map<String, serde_json::Value> {
+pub fn json(text: &str) -> serde_json::Map<String, serde_json::Value> {
     serde_json::from_str(text).unwrap()
 }
 
-fn fetched(hub: &mut Store, user: &str) -> Vec<String> {
+pub fn fetched(hub: &mut Store, user: &str) -> Vec<String> {
     let answer = hub.exchange(user, &request(Vec::new())).unwrap();
     answer
         .operations
@@ -334,7 +132,7 @@ fn what_is_no_operation_is_refused_alone() {
 
 #[test]
 fn a_kind_of_a_newer_release_passes_through_the_hub() {
-    let mut world = World::new();
+    let mut world = World::new(3);
     let task = Ulid::generate().to_string();
     let mut newer = adds(&task, "painted");
     newer.kind = "task.paint".to_owned();
@@ -348,7 +146,7 @@ fn a_kind_of_a_newer_release_passes_through_the_hub() {
 
 #[test]
 fn a_spoke_that_had_tasks_before_it_had_a_hub_sends_them_all() {
-    let mut world = World::new();
+    let mut world = World::new(3);
     let home = Home::new();
     let before = home.with(&["one", "two"]);
     let mut store = home.open();
@@ -360,7 +158,7 @@ fn a_spoke_that_had_tasks_before_it_had_a_hub_sends_them_all() {
 
 #[test]
 fn the_hub_tells_its_life_from_that_of_a_copy_and_of_another_log() {
-    let mut world = World::new();
+    let mut world = World::new(3);
     world.write(0, 0, 0);
     world.sync(0);
     let now = world.spokes[0].1.next_request(small()).unwrap();
@@ -392,7 +190,7 @@ fn the_hub_tells_its_life_from_that_of_a_copy_and_of_another_log() {
 
 #[test]
 fn a_later_change_wins_also_where_the_clock_is_hours_behind() {
-    let mut world = World::new();
+    let mut world = World::new(3);
     // The third machine is hours ahead of the second.
     world.write(2, 0, 0);
     world.sync(2);
@@ -435,7 +233,7 @@ fn a_retried_change_is_made_once_and_answered_alike() {
 
 #[test]
 fn a_restored_spoke_sends_everything_again() {
-    let mut world = World::new();
+    let mut world = World::new(3);
     world.write(0, 0, 0);
     world.sync(0);
     let (home, store) = world.spokes.remove(0);

@@ -4,6 +4,8 @@ mod merging;
 mod opening;
 mod restoring;
 mod tasks;
+mod trouble;
+mod world;
 
 use std::fs;
 use std::path::{Path, PathBuf};

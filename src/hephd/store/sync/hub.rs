@@ -1,0 +1,173 @@
+//! What a hub takes and gives.
+
+use std::collections::HashSet;
+
+use rusqlite::{Transaction, TransactionBehavior};
+
+use super::super::log::{self, COLUMNS, Operation};
+use super::super::{Refusal, Store};
+use super::{Taken, admit, epoch, fits, send_later, take, to_wire};
+use crate::hephd::sync::wire::{self, Answer, Page, Place, Refused, Request};
+
+impl Store {
+    /// As the hub: takes what `request` sends for `user`, and answers with what the spoke lacks, a page of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Failed`]; nothing was taken.
+    pub fn exchange(&mut self, user: &str, request: &Request) -> Result<Answer, Refusal> {
+        let behavior = if request.operations.is_empty() {
+            TransactionBehavior::Deferred
+        } else {
+            TransactionBehavior::Immediate
+        };
+        let transaction = self.connection.transaction_with_behavior(behavior)?;
+        let mut answer = Answer {
+            schema: wire::SCHEMA,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            epoch: epoch(&transaction, user)?,
+            reset: false,
+            refused: Vec::new(),
+            sent: request.sent.clone(),
+            operations: Vec::new(),
+            cursor: request.cursor.clone(),
+            more: false,
+        };
+        let of_this_epoch = request
+            .epoch
+            .as_ref()
+            .is_none_or(|known| *known == answer.epoch);
+        if !of_this_epoch || !has_places(&transaction, user, request)? {
+            if of_this_epoch {
+                answer.epoch = begin_epoch_of(&transaction, user)?;
+            }
+            answer.reset = true;
+            (answer.sent, answer.cursor) = (None, None);
+            transaction.commit()?;
+            return Ok(answer);
+        }
+        let mut clock = self.clock;
+        let mut anything_new = false;
+        for operation in &request.operations {
+            let taken = match admit::from_spoke(operation, user) {
+                Ok(operation) => take(&transaction, &operation, &mut clock)?,
+                Err(reason) => {
+                    answer.refuse(operation, reason);
+                    continue;
+                }
+            };
+            let seq = match taken {
+                Taken::New(seq) => {
+                    anything_new = true;
+                    // This machine may be the spoke of another hub at another time.
+                    if self.is_spoke && user.is_empty() {
+                        send_later(&transaction, seq)?;
+                    }
+                    seq
+                }
+                Taken::Known(seq) => seq,
+                Taken::Clash => {
+                    answer.refuse(operation, "its id belongs to another operation".to_owned());
+                    continue;
+                }
+            };
+            let seq = seq.unsigned_abs();
+            if answer.sent.as_ref().is_none_or(|sent| sent.seq < seq) {
+                let id = operation.id.clone();
+                answer.sent = Some(Place { seq, id });
+            }
+        }
+        fill(&transaction, user, request, &mut answer)?;
+        if anything_new {
+            log::keep_clock(&transaction, clock)?;
+        }
+        transaction.commit()?;
+        self.clock = clock;
+        Ok(answer)
+    }
+}
+
+impl Answer {
+    fn refuse(&mut self, operation: &wire::Operation, reason: String) {
+        let id = operation.id.clone();
+        self.refused.push(Refused { id, reason });
+    }
+}
+
+/// Returns whether the places that the spoke knows are those of operations of `user` in this log.
+fn has_places(
+    transaction: &Transaction<'_>,
+    user: &str,
+    request: &Request,
+) -> rusqlite::Result<bool> {
+    for place in [&request.cursor, &request.sent].into_iter().flatten() {
+        let is_there = match log::find(transaction, &place.id)? {
+            Some((seq, operation)) => {
+                seq.unsigned_abs() == place.seq && operation.content().user == user
+            }
+            None => false,
+        };
+        if !is_there {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Has the spokes of `user`, and nobody else's, begin anew. Returns the epoch.
+fn begin_epoch_of(transaction: &Transaction<'_>, user: &str) -> rusqlite::Result<String> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO user_epochs (user, epoch) VALUES (?1, lower(hex(randomblob(16))))
+             ON CONFLICT (user) DO UPDATE SET epoch = excluded.epoch RETURNING epoch",
+        )?
+        .query_row([user], |row| row.get(0))
+}
+
+/// Adds what `user` has beyond the cursor to the answer, and moves the cursor.
+fn fill(
+    transaction: &Transaction<'_>,
+    user: &str,
+    request: &Request,
+    answer: &mut Answer,
+) -> rusqlite::Result<()> {
+    let of_request: HashSet<&str> = request
+        .operations
+        .iter()
+        .map(|operation| operation.id.as_str())
+        .collect();
+    let after = request.cursor.as_ref().map_or(0, |cursor| cursor.seq);
+    // Most hubs have users, or just the one; those who change from one to the other pay with a longer walk.
+    let sql = if user.is_empty() {
+        format!("SELECT seq, {COLUMNS} FROM ops WHERE seq > ?1 AND ?2 = '' ORDER BY seq")
+    } else {
+        format!(
+            "SELECT seq, {COLUMNS} FROM user_ops JOIN ops USING (seq)
+             WHERE seq > ?1 AND user = ?2 ORDER BY seq"
+        )
+    };
+    let mut statement = transaction.prepare_cached(&sql)?;
+    let mut rows = statement.query((after.cast_signed(), user))?;
+    let page = Page::default();
+    let mut bytes = 0;
+    while let Some(row) = rows.next()? {
+        let operation = Operation::from_row(row, 1)?;
+        if operation.content().user != user {
+            continue;
+        }
+        if answer.operations.len() >= page.operations || bytes >= page.bytes {
+            answer.more = true;
+            return Ok(());
+        }
+        let seq: i64 = row.get(0)?;
+        answer.cursor = Some(Place {
+            seq: seq.unsigned_abs(),
+            id: operation.id.clone(),
+        });
+        if fits(&operation) && !of_request.contains(operation.id.as_str()) {
+            bytes += operation.body.len();
+            answer.operations.push(to_wire(operation));
+        }
+    }
+    Ok(())
+}
