@@ -52,6 +52,9 @@ _heph() {
             heph,self-update)
                 cmd="heph__subcmd__self__subcmd__update"
                 ;;
+            heph,sync)
+                cmd="heph__subcmd__sync"
+                ;;
             heph__subcmd__daemon,help)
                 cmd="heph__subcmd__daemon__subcmd__help"
                 ;;
@@ -130,6 +133,9 @@ _heph() {
             heph__subcmd__help,self-update)
                 cmd="heph__subcmd__help__subcmd__self__subcmd__update"
                 ;;
+            heph__subcmd__help,sync)
+                cmd="heph__subcmd__help__subcmd__sync"
+                ;;
             heph__subcmd__help__subcmd__daemon,logs)
                 cmd="heph__subcmd__help__subcmd__daemon__subcmd__logs"
                 ;;
@@ -195,6 +201,12 @@ _heph() {
                 ;;
             heph__subcmd__help__subcmd__self__subcmd__update__subcmd__trust,show)
                 cmd="heph__subcmd__help__subcmd__self__subcmd__update__subcmd__trust__subcmd__show"
+                ;;
+            heph__subcmd__help__subcmd__sync,now)
+                cmd="heph__subcmd__help__subcmd__sync__subcmd__now"
+                ;;
+            heph__subcmd__help__subcmd__sync,status)
+                cmd="heph__subcmd__help__subcmd__sync__subcmd__status"
                 ;;
             heph__subcmd__self__subcmd__update,apply)
                 cmd="heph__subcmd__self__subcmd__update__subcmd__apply"
@@ -325,6 +337,24 @@ _heph() {
             heph__subcmd__self__subcmd__update__subcmd__trust__subcmd__help,show)
                 cmd="heph__subcmd__self__subcmd__update__subcmd__trust__subcmd__help__subcmd__show"
                 ;;
+            heph__subcmd__sync,help)
+                cmd="heph__subcmd__sync__subcmd__help"
+                ;;
+            heph__subcmd__sync,now)
+                cmd="heph__subcmd__sync__subcmd__now"
+                ;;
+            heph__subcmd__sync,status)
+                cmd="heph__subcmd__sync__subcmd__status"
+                ;;
+            heph__subcmd__sync__subcmd__help,help)
+                cmd="heph__subcmd__sync__subcmd__help__subcmd__help"
+                ;;
+            heph__subcmd__sync__subcmd__help,now)
+                cmd="heph__subcmd__sync__subcmd__help__subcmd__now"
+                ;;
+            heph__subcmd__sync__subcmd__help,status)
+                cmd="heph__subcmd__sync__subcmd__help__subcmd__status"
+                ;;
             *)
                 ;;
         esac
@@ -332,7 +362,7 @@ _heph() {
 
     case "${cmd}" in
         heph)
-            opts="-h -V --config --help --version add list next done reopen edit delete backup daemon self-update completions help"
+            opts="-h -V --config --help --version add list next done reopen edit delete backup sync daemon self-update completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -776,7 +806,7 @@ _heph() {
             return 0
             ;;
         heph__subcmd__help)
-            opts="add list next done reopen edit delete backup daemon self-update completions help"
+            opts="add list next done reopen edit delete backup sync daemon self-update completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1254,6 +1284,48 @@ _heph() {
         heph__subcmd__help__subcmd__self__subcmd__update__subcmd__trust__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__help__subcmd__sync)
+            opts="status now"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__help__subcmd__sync__subcmd__now)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__help__subcmd__sync__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -2016,6 +2088,116 @@ _heph() {
         heph__subcmd__self__subcmd__update__subcmd__trust__subcmd__show)
             opts="-h --json --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__sync)
+            opts="-h --config --help status now help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__sync__subcmd__help)
+            opts="status now help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__sync__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__sync__subcmd__help__subcmd__now)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__sync__subcmd__help__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__sync__subcmd__now)
+            opts="-h --json --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__sync__subcmd__status)
+            opts="-h --json --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

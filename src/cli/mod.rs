@@ -14,6 +14,7 @@ mod next;
 mod notice;
 mod reopen;
 mod self_update;
+mod sync;
 mod task;
 
 use std::path::PathBuf;
@@ -58,6 +59,8 @@ enum Command {
     Delete(delete::Args),
     /// Write a consistent copy of the store to a file
     Backup(backup::Args),
+    /// Look at the sync with a hub, or have it done now
+    Sync(sync::Args),
     /// Manage hephd as a service of the operating system
     Daemon(daemon::Args),
     /// Keep heph and hephd current
@@ -126,6 +129,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit> {
         Command::Edit(args) => edit::run(context, args),
         Command::Delete(args) => delete::run(context, args),
         Command::Backup(args) => backup::run(context, args),
+        Command::Sync(args) => sync::run(context, args),
         Command::Daemon(args) => daemon::run(context, args),
         Command::SelfUpdate(args) => self_update::run(context, args),
         Command::Completions(args) => completions::run(&context.ui, &args),

@@ -14,13 +14,15 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::error::Fault;
-pub use wire::{State, Status, Task, Which, printable};
+use crate::error::{Exit, Fault};
+pub use wire::{State, Status, SyncRound, SyncStatus, Task, Which, printable};
 
 /// The largest answer that is read.
 const LARGEST_ANSWER: u64 = 1 << 30;
 /// How long a command waits for hephd.
 const LIMIT: Duration = Duration::from_secs(30);
+/// How long a command waits for a sync: hephd itself gives up after a minute.
+const SYNC_LIMIT: Duration = Duration::from_secs(70);
 /// How long the path of a socket may be: `sun_path` without its final zero (unix(7)).
 pub const LONGEST_SOCKET: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
@@ -108,6 +110,21 @@ pub fn next(socket: &Path) -> Result<Option<Task>> {
     Ok(running(socket, LIMIT)?
         .call::<Perhaps>("task.next", json!({}))?
         .task)
+}
+
+/// Returns how the sync with the hub stands.
+pub fn sync_status(socket: &Path) -> Result<SyncStatus> {
+    running(socket, LIMIT)?.call("sync.status", json!({}))
+}
+
+/// Has hephd sync with its hub, and returns what that did.
+///
+/// # Errors
+///
+/// hephd has no hub (wrong usage), the hub cannot be reached or does not answer within a minute (try later), or the sync
+/// failed.
+pub fn sync_now(socket: &Path) -> Result<SyncRound> {
+    running(socket, SYNC_LIMIT)?.call("sync.now", json!({}))
 }
 
 #[derive(Deserialize)]
@@ -249,6 +266,12 @@ struct Answer {
 struct Refused {
     code: i64,
     message: String,
+    data: Option<Help>,
+}
+
+#[derive(Deserialize)]
+struct Help {
+    hint: Option<String>,
 }
 
 /// Reads hephd's answer: a result, or an error in hephd's words.
@@ -257,13 +280,19 @@ fn read_answer<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
         serde_json::from_slice(bytes).context("cannot understand hephd's answer")?;
     if let Some(refused) = answer.error {
         let fault = Fault::new(printable(&refused.message));
-        return Err(match refused.code {
+        let fault = match refused.code {
             wire::code::NO_TASK => fault.hint("`heph list --all` shows every task with its id"),
             wire::code::AMBIGUOUS => fault.hint("write more of the id"),
             wire::code::NO_METHOD => fault.hint(
                 "hephd is of another version than heph; `heph daemon restart` starts the one beside it",
             ),
+            wire::code::NO_HUB => fault.exit(Exit::Usage),
+            wire::code::HUB_AWAY => fault.exit(Exit::TryLater),
             _ => fault,
+        };
+        return Err(match refused.data.and_then(|help| help.hint) {
+            Some(hint) => fault.hint(printable(&hint)),
+            None => fault,
         }
         .into());
     }

@@ -30,6 +30,12 @@ pub mod code {
     pub const STORE: i64 = -32004;
     /// The backup could not be written.
     pub const BACKUP: i64 = -32005;
+    /// There is no hub to sync with.
+    pub const NO_HUB: i64 = -32010;
+    /// The hub is away or cannot answer now: later it may work by itself.
+    pub const HUB_AWAY: i64 = -32011;
+    /// The sync failed, and somebody has to look.
+    pub const SYNC: i64 = -32012;
 }
 
 /// A task.
@@ -87,6 +93,39 @@ pub struct Status {
     pub open_tasks: u64,
     /// When it started, RFC 3339 in UTC.
     pub started_at: String,
+}
+
+/// How the sync with a hub stands. Without a hub, nothing is known and nothing pending.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncStatus {
+    /// The address of the hub.
+    pub hub: Option<String>,
+    /// When a round ended well, the last time since hephd started.
+    pub last_success: Option<Timestamp>,
+    /// How many operations the hub has not taken yet.
+    pub pending: u64,
+    /// How many operations the hub refused; they are not sent again.
+    pub refused: u64,
+    /// Why the last round failed; null where it did not.
+    pub last_error: Option<String>,
+    /// When the next round begins; null while one is under way.
+    pub next_attempt: Option<Timestamp>,
+    /// The provider of the tokens.
+    pub issuer: Option<String>,
+    /// The client id to log in with.
+    pub client_id: Option<String>,
+}
+
+/// What a round of sync did, and how the sync stands after it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncRound {
+    /// How many operations the hub took.
+    pub sent: u64,
+    /// How many operations the hub sent.
+    pub received: u64,
+    /// How it stands now.
+    #[serde(flatten)]
+    pub status: SyncStatus,
 }
 
 /// Returns `text` as it may be shown on a terminal: control characters, and those that reorder a line, are escaped.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 
-use super::{print, store};
+use super::{print, store, sync};
 use crate::error::{Exit, Fault};
 use crate::os::clock;
 use crate::paths::Paths;
@@ -107,16 +107,19 @@ pub fn run(hephd: Hephd) -> Result<Exit> {
                     .hint("`heph daemon restart --unset mode` if it was baked into the service")
                     .into());
             }
-            if hephd.hub_url.is_some() {
-                return Err(Fault::new("sync with a hub (--hub-url) is not yet built")
-                    .hint("`heph daemon restart --unset hub-url` if it was baked into the service")
-                    .into());
-            }
+            let hub = sync::Hub::from_flags(
+                sync::Flags {
+                    hub_url: hephd.hub_url.as_deref(),
+                    issuer: hephd.oidc_issuer.as_deref(),
+                    client_id: hephd.oidc_client_id.as_deref(),
+                },
+                sync::no_login,
+            )?;
             let socket = match hephd.socket {
                 Some(path) => std::path::absolute(path)?,
                 None => paths.socket,
             };
-            super::daemon(&store, &socket)?;
+            super::daemon(&store, &socket, hub)?;
             Ok(Exit::Done)
         }
     }

@@ -18,6 +18,12 @@ pub struct Keeper {
     jobs: mpsc::Sender<Job>,
 }
 
+/// A way to the store that does not keep it open: for a thread that nobody waits for.
+#[derive(Clone, Debug)]
+pub struct Distant {
+    jobs: mpsc::WeakSender<Job>,
+}
+
 /// The thread; it ends when the last [`Keeper`] is dropped, and closes the store.
 #[derive(Debug)]
 pub struct Keeping {
@@ -62,9 +68,36 @@ impl Keeper {
         answered.await.map_err(|_| Gone)
     }
 
+    /// Returns a way to the store that ends with the last [`Keeper`].
+    pub fn distant(&self) -> Distant {
+        Distant {
+            jobs: self.jobs.downgrade(),
+        }
+    }
+
     /// Returns once the thread is gone, which is never in a healthy daemon.
     pub async fn gone(&self) {
         self.jobs.closed().await;
+    }
+}
+
+impl Distant {
+    /// Runs `work` with the store and returns what it returns. It blocks: not for use in asynchronous code.
+    ///
+    /// # Errors
+    ///
+    /// The daemon is about to end, or the thread is gone.
+    pub fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Store) -> T + Send + 'static,
+    ) -> Result<T, Gone> {
+        // Held until the job is in the queue, which the thread still empties; never while a hub is waited for.
+        let jobs = self.jobs.upgrade().ok_or(Gone)?;
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |store| drop(answer.send(work(store))));
+        jobs.blocking_send(job).map_err(|_| Gone)?;
+        drop(jobs);
+        answered.blocking_recv().map_err(|_| Gone)
     }
 }
 

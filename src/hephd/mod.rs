@@ -10,8 +10,8 @@
 //! | `socket` | the socket's name in the file system |
 //! | `rpc` | JSON-RPC 2.0, pure |
 //! | `keeper` | the thread that has the store |
-//! | `sync` | what a spoke and its hub exchange |
 //! | `store` | the log of operations and the tasks derived from it |
+//! | `sync` | the spoke: a thread that exchanges operations with a hub |
 //! | `notify`, `print` | what the service manager and the log hear |
 
 mod command;
@@ -39,9 +39,10 @@ use keeper::Keeper;
 use notify::Busy;
 use server::About;
 use store::Store;
+pub use sync::check_spoke;
 
-/// Runs the daemon on the store and the socket given, until SIGTERM, SIGINT or SIGHUP.
-fn daemon(store: &Path, socket: &Path) -> Result<()> {
+/// Runs the daemon on the store and the socket given, until SIGTERM, SIGINT or SIGHUP; as a spoke where there is a hub.
+fn daemon(store: &Path, socket: &Path, hub: Option<sync::Hub>) -> Result<()> {
     // Whatever SQLite or the kernel makes here, nobody else reads, not even for an instant.
     rustix::process::umask(Mode::from_raw_mode(0o077));
     let started_at = clock::now();
@@ -59,7 +60,8 @@ fn daemon(store: &Path, socket: &Path) -> Result<()> {
         .build()
         .context("cannot start the runtime")?;
     let (keeper, keeping) = Keeper::start(store)?;
-    let served = runtime.block_on(serve(socket, about, keeper));
+    let sync = sync::start(hub, &keeper)?;
+    let served = runtime.block_on(serve(socket, about, keeper, sync));
     // A backup that outlasts the draining is given up; it has not appeared under its name.
     runtime.shutdown_background();
     let closed = keeping.wait();
@@ -82,7 +84,7 @@ fn open(path: &Path) -> Result<Store> {
     })
 }
 
-async fn serve(socket: &Path, about: About, keeper: Keeper) -> Result<()> {
+async fn serve(socket: &Path, about: About, keeper: Keeper, sync: sync::Handle) -> Result<()> {
     // Watched before anybody is told that hephd is ready: from then on, SIGTERM drains.
     let mut signals = Vec::new();
     for kind in [
@@ -119,6 +121,6 @@ async fn serve(socket: &Path, about: About, keeper: Keeper) -> Result<()> {
         }
         notify::stopping();
     };
-    server::serve(listener, name, about, keeper, stop).await;
+    server::serve(listener, name, about, keeper, sync, stop).await;
     Ok(())
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use ulid::Ulid;
 
 use super::store::Refusal;
-use crate::client::wire::{Status, Task, Which, code};
+use crate::client::wire::{Status, SyncRound, SyncStatus, Task, Which, code};
 
 /// One request.
 #[derive(Debug, PartialEq)]
@@ -40,6 +40,25 @@ pub enum Call {
     Delete(OneTask),
     /// A copy of the store.
     Backup(Backup),
+    /// How the sync with the hub stands.
+    SyncStatus,
+    /// A round of sync.
+    SyncNow,
+}
+
+impl Call {
+    /// Returns whether it may change the store: then there is something to sync.
+    pub fn writes(&self) -> bool {
+        !matches!(
+            self,
+            Call::Status
+                | Call::List(_)
+                | Call::Next
+                | Call::Backup(_)
+                | Call::SyncStatus
+                | Call::SyncNow
+        )
+    }
 }
 
 /// Parameters of `task.add`.
@@ -125,6 +144,10 @@ pub enum Outcome {
     Tasks { tasks: Vec<Task> },
     /// Of `backup`.
     Written { path: String },
+    /// Of `sync.status`.
+    SyncStatus(SyncStatus),
+    /// Of `sync.now`.
+    SyncRound(SyncRound),
 }
 
 /// Why a request is not done.
@@ -134,6 +157,16 @@ pub struct Failure {
     pub code: i64,
     /// For people.
     pub message: String,
+    /// What more there is to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Help>,
+}
+
+/// What helps against a failure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Help {
+    /// The command or step.
+    pub hint: String,
 }
 
 impl Failure {
@@ -142,7 +175,14 @@ impl Failure {
         Failure {
             code,
             message: message.into(),
+            data: None,
         }
+    }
+
+    /// Adds the command or step that helps.
+    pub fn hint(mut self, hint: impl Into<String>) -> Failure {
+        self.data = Some(Help { hint: hint.into() });
+        self
     }
 }
 
@@ -208,6 +248,8 @@ fn read_call(method: &str, params: Value) -> Result<Call, Failure> {
         "task.reopen" => Call::Reopen(read_params(params)?),
         "task.delete" => Call::Delete(read_params(params)?),
         "backup" => Call::Backup(read_params(params)?),
+        "sync.status" => read_params::<NoParams>(params).map(|_| Call::SyncStatus)?,
+        "sync.now" => read_params::<NoParams>(params).map(|_| Call::SyncNow)?,
         _ => {
             let shown: String = method.chars().take(64).collect();
             let message = format!("there is no method '{shown}'");

@@ -20,8 +20,8 @@ use tokio::time::{sleep, timeout};
 use super::keeper::Keeper;
 use super::rpc::{self, Call, Failure, Outcome};
 use super::store::{self, Store};
-use super::{print, socket};
-use crate::client::wire::{LARGEST_REQUEST, Status, code};
+use super::{print, socket, sync};
+use crate::client::wire::{LARGEST_REQUEST, Status, SyncRound, code};
 use crate::os::clock;
 
 /// How many connections are served at once; more wait in the kernel's queue.
@@ -53,6 +53,7 @@ pub struct About {
 struct Shared {
     about: About,
     keeper: Keeper,
+    sync: sync::Handle,
     // One at a time: a backup reads the whole store.
     backup: Mutex<()>,
 }
@@ -63,11 +64,13 @@ pub async fn serve(
     name: socket::Name,
     about: About,
     keeper: Keeper,
+    sync: sync::Handle,
     stop: impl Future<Output = ()>,
 ) {
     let shared = Arc::new(Shared {
         about,
         keeper,
+        sync,
         backup: Mutex::new(()),
     });
     let (stopping, stopped) = watch::channel(false);
@@ -98,6 +101,8 @@ pub async fn serve(
         }
     }
     drop(listener);
+    // Whoever waits for the hub is told now: a hub that hangs must not hold up the end.
+    shared.sync.stop();
     // Fails only if no connection is left to hear it.
     let _ = stopping.send(true);
     let drained = timeout(DRAIN, async {
@@ -174,14 +179,23 @@ async fn answer(shared: &Arc<Shared>, line: Vec<u8>) -> Option<Vec<u8>> {
         let outcome = write_backup(shared, backup.path).await;
         return id.map(|id| rpc::answer(&id, outcome));
     }
+    if call == Call::SyncNow {
+        let outcome = sync_now(shared).await;
+        return id.map(|id| rpc::answer(&id, outcome));
+    }
+    let writes = call.writes();
     let for_store = Arc::clone(shared);
     let unanswered = id.clone();
     let done = shared.keeper.call(move |store| {
-        let outcome = perform(&for_store.about, store, call, clock::now());
+        let outcome = perform(&for_store, store, call, clock::now());
         // A long list becomes text here, where nobody else waits for it.
         id.map(|id| rpc::answer(&id, outcome))
     });
-    done.await.unwrap_or_else(|_| {
+    let done = done.await;
+    if writes {
+        shared.sync.wrote();
+    }
+    done.unwrap_or_else(|_| {
         let failure = Failure::new(code::INTERNAL, "hephd has lost its store and ends");
         unanswered.map(|id| rpc::answer(&id, Err(failure)))
     })
@@ -189,11 +203,12 @@ async fn answer(shared: &Arc<Shared>, line: Vec<u8>) -> Option<Vec<u8>> {
 
 /// Does `call` with the store.
 fn perform(
-    about: &About,
+    shared: &Shared,
     store: &mut Store,
     call: Call,
     now: Timestamp,
 ) -> Result<Outcome, Failure> {
+    let about = &shared.about;
     let outcome = match call {
         Call::Status => Outcome::Status(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -229,8 +244,30 @@ fn perform(
             let message = "a backup is not written by the store's own thread";
             return Err(Failure::new(code::INTERNAL, message));
         }
+        Call::SyncStatus => Outcome::SyncStatus(shared.sync.status(store)?),
+        Call::SyncNow => {
+            let message = "a sync is not waited for by the store's own thread";
+            return Err(Failure::new(code::INTERNAL, message));
+        }
     };
     Ok(outcome)
+}
+
+/// Has the spoke go through a round; returns what it did and how the sync stands then.
+async fn sync_now(shared: &Arc<Shared>) -> Result<Outcome, Failure> {
+    let done = shared.sync.now().await?;
+    let for_store = Arc::clone(shared);
+    let status = shared
+        .keeper
+        .call(move |store| for_store.sync.status(store));
+    let status = status
+        .await
+        .map_err(|_| Failure::new(code::INTERNAL, "hephd has lost its store and ends"))??;
+    Ok(Outcome::SyncRound(SyncRound {
+        sent: done.sent,
+        received: done.received,
+        status,
+    }))
 }
 
 /// Writes a copy of the store, on a thread of its own so that writes go on meanwhile.

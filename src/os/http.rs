@@ -8,7 +8,8 @@
 //! and `SSL_CERT_DIR` replace on Linux, so a private certificate authority works. Proxies come from the environment, read
 //! the way curl reads it (and with it cargo, which fetches from the same hosts).
 //!
-//! Architecture invariant: no cookie, no password and no token is ever sent.
+//! Architecture invariant: [`get`] sends no cookie, no password and no token. What has to send one (logging in, syncing) takes
+//! an [`agent`] for one host, and follows no redirect with it.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -166,13 +167,13 @@ pub fn check(url: &str) -> Result<Uri, String> {
     match uri.scheme_str() {
         Some("https") => Ok(uri),
         Some("http") if is_loopback(host) => Ok(uri),
-        Some("http") => Err("it is http, and only https is safe to install from".to_owned()),
+        Some("http") => Err("it is http, and only https is safe".to_owned()),
         _ => Err("it is not an https address".to_owned()),
     }
 }
 
 /// Returns whether `host`, as it stands in an address, is this machine: `localhost`, 127.0.0.0/8 or `[::1]`.
-fn is_loopback(host: &str) -> bool {
+pub fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")
         || bare.parse().is_ok_and(|ip: Ipv4Addr| ip.is_loopback())
@@ -202,13 +203,13 @@ pub(super) fn open(request: &Get, limits: &Limits) -> Result<(String, Response<B
     )))
 }
 
-/// Sends one request, without following anything.
-fn send(
-    request: &Get,
-    uri: &Uri,
-    limits: &Limits,
-    left: Duration,
-) -> Result<Response<Body>, ureq::Error> {
+/// Returns what sends requests to the host of `uri`, each within `limits`: it trusts what the operating system trusts, uses
+/// the proxy of the environment, follows nothing, and takes every status for an answer.
+///
+/// # Errors
+///
+/// The environment names a proxy that is none.
+pub fn agent(uri: &Uri, limits: &Limits) -> Result<Agent, ureq::Error> {
     let trust = TlsConfig::builder()
         .root_certs(RootCerts::PlatformVerifier)
         .build();
@@ -219,12 +220,26 @@ fn send(
         .proxy(proxy_for(uri, |name| std::env::var(name).ok())?)
         .timeout_resolve(Some(limits.connect))
         .timeout_connect(Some(limits.connect))
-        .timeout_global(Some(left))
+        .timeout_global(Some(limits.total))
         .timeout_per_read(Some(limits.idle))
         .user_agent(USER_AGENT)
         .tls_config(trust)
         .build();
-    let mut builder = Agent::new_with_config(config)
+    Ok(Agent::new_with_config(config))
+}
+
+/// Sends one request, without following anything.
+fn send(
+    request: &Get,
+    uri: &Uri,
+    limits: &Limits,
+    left: Duration,
+) -> Result<Response<Body>, ureq::Error> {
+    let within = Limits {
+        total: left,
+        ..*limits
+    };
+    let mut builder = agent(uri, &within)?
         .get(uri)
         .header(header::ACCEPT, request.accept);
     if let Some(etag) = request.etag {
@@ -239,8 +254,17 @@ fn send(
     builder.call()
 }
 
-/// Reads a body to its end, within the limits.
-fn read(body: Body, headers: &HeaderMap, host: &str, limits: &Limits) -> Result<Vec<u8>, Failure> {
+/// Reads the body of what `host` answered to its end, decompressed, within `limits`.
+///
+/// # Errors
+///
+/// See [`Failure`].
+pub fn read(
+    body: Body,
+    headers: &HeaderMap,
+    host: &str,
+    limits: &Limits,
+) -> Result<Vec<u8>, Failure> {
     // What is decompressed has lost this header already.
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
         && encoding != "identity"
@@ -356,7 +380,7 @@ fn too_large(host: &str, limits: &Limits) -> Failure {
 }
 
 /// Sorts an error of the library into [`Failure`], in words that name the host and the cause.
-pub(super) fn failure(error: ureq::Error, host: &str, uri: &Uri, limits: &Limits) -> Failure {
+pub fn failure(error: ureq::Error, host: &str, uri: &Uri, limits: &Limits) -> Failure {
     use Failure::{Refused, Unreachable};
     use ureq::Error;
     let untrusted = |why: String| {

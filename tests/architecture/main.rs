@@ -34,17 +34,14 @@ const RULES: [(&str, Rule); 11] = [
 ];
 
 /// Crates that only the update side needs; hephd has no business with them.
-const UPDATE_CRATES: [&str; 15] = [
-    "ureq",
+const UPDATE_CRATES: [&str; 12] = [
     "semver",
     "toml",
     "which",
     "shlex",
     "strsim",
-    "httpdate",
     "roxmltree",
     "sha2",
-    "flate2",
     "lzma_rust2",
     "minisign_verify",
     "rawzip",

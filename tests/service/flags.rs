@@ -77,6 +77,7 @@ fn flags_that_make_no_sense_change_nothing() {
         (&["--unset", "hub-url", "--hub-url=https://a"], "contradict"),
         (&["--hub-url="], "--hub-url is empty"),
         (&["--hub-url=https://a\nb"], "--hub-url holds the character"),
+        (&["--hub-url=a.example"], "neither https:// nor http://"),
         (&["--mode", "hub"], "possible values: local, server"),
         (&["--self-update-interval-secs", "59"], "59 is not in"),
         (&["--wait", "1 minute"], "not a length of time"),

@@ -9,6 +9,7 @@ use super::program;
 use crate::cli::Context;
 use crate::cli::self_update::enable_timer;
 use crate::error::{Exit, Fault};
+use crate::hephd;
 use crate::interval;
 use crate::service::arguments::{Baked, Flag};
 use crate::service::bring_up::{Up, bring_up};
@@ -124,13 +125,29 @@ impl Args {
             None => (Baked::default(), ours),
         };
         let log = environment.log(&context.paths);
+        let flags = flags.merge(passed, &self.unset);
+        if *passed != Baked::default() {
+            check(&flags)?;
+        }
         Definition::new(
             &program::find(context, file.written())?,
-            flags.merge(passed, &self.unset),
+            flags,
             environment,
             &log,
         )
     }
+}
+
+/// Checks what hephd itself would refuse, and be started again and again for.
+fn check(flags: &Baked) -> Result<(), Fault> {
+    if flags.get(Flag::Mode) == Some("server") {
+        return Ok(());
+    }
+    hephd::check_spoke(
+        flags.get(Flag::HubUrl),
+        flags.get(Flag::OidcIssuer),
+        flags.get(Flag::OidcClientId),
+    )
 }
 
 /// Checks that `file` is absent, or heph's own and can be read back.
