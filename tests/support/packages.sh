@@ -18,6 +18,7 @@ need git git
 need cc gcc
 need curl curl
 need strace strace
+need faketime faketime
 need cron cron
 need crontab cron
 need nginx nginx-light

@@ -8,4 +8,5 @@ mod spoke;
 #[path = "../hephd/support.rs"]
 #[allow(dead_code, reason = "test support: a part of it is used here")]
 mod support;
+mod together;
 mod trouble;

@@ -1,0 +1,82 @@
+//! Clocks that are hours apart.
+
+use serde_json::json;
+
+use crate::scene::Scene;
+
+/// Returns an environment whose clock is off by `hours`, for a program that does not know it (faketime(1)). What counts how
+/// long something takes goes on as it is.
+fn off_by(hours: &str) -> [(&str, &str); 3] {
+    [
+        ("LD_PRELOAD", library()),
+        ("FAKETIME", hours),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ]
+}
+
+/// Returns where Debian has the library of faketime.
+fn library() -> &'static str {
+    let places = [
+        "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
+        "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
+    ];
+    let found = places
+        .into_iter()
+        .find(|place| std::path::Path::new(place).exists());
+    found.expect("this test needs the package faketime; tests/support/packages.sh installs it")
+}
+
+#[test]
+fn clocks_that_are_hours_apart_lose_nothing_and_what_was_seen_before_is_overwritten() {
+    let mut scene = Scene::prepared();
+    let [ahead, behind, right] = <[_; 3]>::try_from(std::mem::take(&mut scene.spokes))
+        .ok()
+        .unwrap();
+    scene.spokes = vec![
+        ahead.with(&off_by("+7h")),
+        behind.with(&off_by("-5h")),
+        right,
+    ];
+    scene.each(|machine| machine.start());
+    let [ahead, behind, right] = &scene.spokes[..] else {
+        panic!("three spokes");
+    };
+    let task = ahead.add("as written by the clock that is ahead");
+    let offset = |id: &str| {
+        let made = ulid::Ulid::from_string(id).unwrap().timestamp_ms();
+        jiff::Timestamp::now().as_millisecond() - i64::try_from(made).unwrap()
+    };
+    assert!(offset(&task) < -6 * 3_600_000, "its clock is ahead indeed");
+    let late = behind.add("as written by the clock that is behind");
+    assert!(offset(&late) > 4 * 3_600_000, "its clock is behind indeed");
+    scene.sync();
+
+    // Who has seen a title and writes another one means it, whatever the clocks say.
+    behind.call(
+        "task.edit",
+        json!({ "id": task, "title": "edited by the one behind" }),
+    );
+    scene.sync();
+    for machine in scene.machines() {
+        assert_eq!(machine.tasks()[&task]["title"], "edited by the one behind");
+    }
+    right.call(
+        "task.edit",
+        json!({ "id": task, "title": "edited by the one in the middle" }),
+    );
+    ahead.call("task.done", json!({ "id": late }));
+    scene.sync();
+    behind.call("task.reopen", json!({ "id": late }));
+    scene.sync();
+    for machine in scene.machines() {
+        let tasks = machine.tasks();
+        assert_eq!(tasks[&task]["title"], "edited by the one in the middle");
+        assert_eq!(tasks[&late]["state"], "open");
+    }
+
+    let writers = scene.writers();
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let acknowledged = crate::writer::Writer::end(writers);
+    scene.sync();
+    scene.check(&acknowledged);
+}

@@ -1,0 +1,43 @@
+//! A hub whose disk is full.
+
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::disk::Disk;
+use crate::scene::Scene;
+use crate::writer::Writer;
+
+#[test]
+fn a_hub_whose_disk_is_full_takes_nothing_until_there_is_room_and_loses_nothing() {
+    let mut scene = Scene::prepared();
+    let disk = Disk::small(&scene.hub.home.data(), "size=4m");
+    scene.each(|machine| machine.start());
+    // Written before the disk is full, so that there is something to lose.
+    let early = scene.spokes[0].add("early");
+    scene.sync();
+    disk.fill();
+    // Without the hub's own writer, whose writes would be refused.
+    let spokes = scene.spokes.iter().enumerate();
+    let writers = spokes
+        .map(|(number, spoke)| Writer::start(&spoke.socket(), number as u64))
+        .collect();
+    thread::sleep(Duration::from_secs(2));
+    for spoke in &scene.spokes {
+        let output = spoke.heph(&["sync", "now"]).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(75), "{error}");
+        assert!(error.contains("full"), "{error}");
+        let status = spoke.call("sync.status", json!({}));
+        assert!(status["pending"].as_u64().unwrap() > 0, "{status}");
+    }
+    assert!(
+        scene.hub.tasks().contains_key(&early),
+        "the hub serves what it has"
+    );
+    let acknowledged = Writer::end(writers);
+    disk.clear();
+    scene.sync();
+    scene.check(&acknowledged);
+}
