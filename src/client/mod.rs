@@ -1,13 +1,14 @@
 //! The thin client of hephd's socket: newline-delimited JSON-RPC 2.0.
+//!
+//! A restart of hephd is no reason for a command to fail: a call that was cut off is made again, and a socket that has just
+//! gone is waited for. So every call but `backup` is idempotent: those that write carry an operation id that is chosen here.
 
+mod connection;
+mod waiting;
 pub mod wire;
 
-use std::io::{self, Read, Write};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::mpsc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -15,10 +16,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::error::{Exit, Fault};
+use connection::Caller;
 pub use wire::{State, Status, SyncRound, SyncStatus, Task, Which, printable};
 
-/// The largest answer that is read.
-const LARGEST_ANSWER: u64 = 1 << 30;
 /// How long a command waits for hephd.
 const LIMIT: Duration = Duration::from_secs(30);
 /// How long a command waits for a sync: hephd itself gives up after a minute.
@@ -26,16 +26,13 @@ const SYNC_LIMIT: Duration = Duration::from_secs(70);
 /// How long the path of a socket may be: `sun_path` without its final zero (unix(7)).
 pub const LONGEST_SOCKET: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
-/// Asks the hephd that listens on `socket` for its status; `None` where none listens.
+/// Asks the hephd that listens on `socket` for its status, once; `None`, and at once, where none listens.
 ///
 /// # Errors
 ///
 /// One listens but does not answer well within `limit`.
 pub fn status(socket: &Path, limit: Duration) -> Result<Option<Status>> {
-    match Connection::open(socket, limit)? {
-        Some(mut connection) => connection.call("status", json!({})).map(Some),
-        None => Ok(None),
-    }
+    connection::call_if_there(socket, "status", limit)
 }
 
 /// Has hephd write a consistent copy of its store to `file`, which must not exist; returns once it is durable.
@@ -47,14 +44,14 @@ pub fn backup(socket: &Path, file: &Path, limit: Duration) -> Result<()> {
     let path = file
         .to_str()
         .with_context(|| format!("cannot name '{}' to hephd: it is not UTF-8", file.display()))?;
-    running(socket, limit)?.call::<Value>("backup", json!({ "path": path }))?;
+    // Not again: a second one would find the file of the first in its way.
+    running(socket, limit)?.call_once::<Value>("backup", json!({ "path": path }))?;
     Ok(())
 }
 
 /// Adds a task and returns it, once it is durable.
 pub fn add(socket: &Path, title: &str) -> Result<Task> {
-    let operation = ulid::Ulid::generate().to_string();
-    let params = json!({ "title": title, "op_id": operation });
+    let params = json!({ "title": title, "op_id": operation_id() });
     Ok(running(socket, LIMIT)?
         .call::<One>("task.add", params)?
         .task)
@@ -62,7 +59,7 @@ pub fn add(socket: &Path, title: &str) -> Result<Task> {
 
 /// Marks the task `id`, or the only one whose id begins so, as done, and returns it.
 pub fn done(socket: &Path, id: &str) -> Result<Task> {
-    let params = json!({ "id": id });
+    let params = json!({ "id": id, "op_id": operation_id() });
     Ok(running(socket, LIMIT)?
         .call::<One>("task.done", params)?
         .task)
@@ -132,13 +129,14 @@ struct One {
     task: Task,
 }
 
-/// Connects to a hephd that must be there.
-fn running(socket: &Path, limit: Duration) -> Result<Connection> {
-    Connection::open(socket, limit)?.ok_or_else(|| {
-        Fault::new("hephd is not running")
-            .hint("`heph daemon start`, or run `hephd`")
-            .into()
-    })
+/// Returns an id for a write, by which hephd knows it again where it is sent twice.
+fn operation_id() -> String {
+    ulid::Ulid::generate().to_string()
+}
+
+/// Connects to a hephd that must be there, or comes back within a moment.
+fn running(socket: &Path, limit: Duration) -> Result<Caller> {
+    Caller::connect(socket, limit)
 }
 
 /// Checks that `socket` fits into the address of a unix socket.
@@ -156,103 +154,6 @@ pub fn check_length(socket: &Path) -> Result<(), Fault> {
         socket.display()
     ))
     .hint("set HEPH_SOCKET to a shorter absolute path, for heph and hephd alike"))
-}
-
-/// One connection, good for one call.
-struct Connection {
-    stream: UnixStream,
-    deadline: Instant,
-}
-
-impl Connection {
-    /// Connects to `socket`; `None` where nobody listens.
-    fn open(socket: &Path, limit: Duration) -> Result<Option<Connection>> {
-        check_length(socket)?;
-        let deadline = Instant::now() + limit;
-        let (sender, receiver) = mpsc::channel();
-        let path = socket.to_owned();
-        // connect(2) blocks while the queue of a listener that accepts nobody is full, and knows no time-out.
-        thread::spawn(move || drop(sender.send(UnixStream::connect(path))));
-        let connected = receiver
-            .recv_timeout(limit)
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        match connected {
-            Ok(stream) => Ok(Some(Connection { stream, deadline })),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-                ) =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(error)
-                .with_context(|| format!("cannot connect to hephd at '{}'", socket.display())),
-        }
-    }
-
-    /// Calls `method` and returns its result.
-    fn call<T: DeserializeOwned>(&mut self, method: &str, params: Value) -> Result<T> {
-        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let mut request = request.to_string();
-        request.push('\n');
-        // hephd may answer and hang up before it has read all: its answer tells more than the broken pipe.
-        let sent = self.send(request.as_bytes());
-        let answer = match (self.receive(), sent) {
-            (Ok(answer), _) => answer,
-            (Err(_), Err(error)) | (Err(error), Ok(())) => {
-                return Err(error).context("hephd did not answer");
-            }
-        };
-        read_answer(&answer)
-    }
-
-    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.set_write_timeout(Some(self.left()?))?;
-        self.stream.write_all(bytes).map_err(timed_out)
-    }
-
-    /// Reads one line.
-    fn receive(&mut self) -> io::Result<Vec<u8>> {
-        let mut answer = Vec::new();
-        let mut chunk = vec![0; 64 * 1024];
-        loop {
-            self.stream.set_read_timeout(Some(self.left()?))?;
-            let read = match self.stream.read(&mut chunk) {
-                Ok(0) => return Err(io::Error::other("it closed the connection")),
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(timed_out(error)),
-            };
-            let end = chunk[..read].iter().position(|byte| *byte == b'\n');
-            answer.extend_from_slice(&chunk[..end.unwrap_or(read)]);
-            if end.is_some() {
-                return Ok(answer);
-            }
-            if answer.len() as u64 > LARGEST_ANSWER {
-                return Err(io::Error::other("its answer has no end"));
-            }
-        }
-    }
-
-    /// Returns the time left until the limit.
-    fn left(&self) -> io::Result<Duration> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(timed_out(io::ErrorKind::WouldBlock.into()));
-        }
-        Ok(left)
-    }
-}
-
-/// A socket's time-out shows as `EAGAIN` (socket(7), `SO_RCVTIMEO`), whose own words would help nobody.
-fn timed_out(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-            io::Error::new(io::ErrorKind::TimedOut, "it took too long")
-        }
-        _ => error,
-    }
 }
 
 #[derive(Deserialize)]
@@ -305,11 +206,12 @@ fn read_answer<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{BufRead, BufReader};
+    use std::io::{BufRead, BufReader, Write};
     use std::os::unix::net::UnixListener;
+    use std::thread;
 
-    /// Listens in a folder of its own and answers the first request with `answer`, byte for byte.
-    fn fake(answer: &'static [u8]) -> (tempfile::TempDir, std::path::PathBuf) {
+    /// Returns why a hephd that answers with `answer`, byte for byte, will not do.
+    fn failure(answer: &'static [u8]) -> String {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("s");
         let listener = UnixListener::bind(&socket).unwrap();
@@ -319,12 +221,7 @@ mod tests {
             BufReader::new(&stream).read_line(&mut line).unwrap();
             stream.write_all(answer).unwrap();
         });
-        (folder, socket)
-    }
-
-    fn failure(answer: &'static [u8]) -> String {
-        let (_folder, socket) = fake(answer);
-        format!("{:#}", next(&socket).unwrap_err())
+        format!("{:#}", status(&socket, LIMIT).unwrap_err())
     }
 
     #[test]
@@ -335,7 +232,7 @@ mod tests {
         let stale = folder.path().join("stale");
         drop(UnixListener::bind(&stale).unwrap());
         assert_eq!(status(&stale, LIMIT).unwrap(), None);
-        let error = next(&stale).unwrap_err();
+        let error = next(&folder.path().join("no folder/s")).unwrap_err();
         assert_eq!(error.to_string(), "hephd is not running");
         assert_eq!(
             Fault::hint_of(&error),
@@ -349,7 +246,7 @@ mod tests {
         assert!(failure(b"{\"result\"").contains("it closed the connection"));
         assert!(failure(b"hello\n").contains("cannot understand"));
         assert!(failure(b"{}\n").contains("neither"));
-        assert!(failure(b"{\"result\":{\"task\":7}}\n").contains("cannot understand"));
+        assert!(failure(b"{\"result\":{\"pid\":true}}\n").contains("cannot understand"));
         let refused = failure(b"{\"error\":{\"code\":-1,\"message\":\"no\\u001b[2J\"}}\n");
         assert_eq!(refused, "no\\u{1b}[2J");
     }

@@ -1,0 +1,350 @@
+//! Calls over hephd's socket: one connection a call, made again where hephd restarts in the middle of it.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::waiting::{self, Absence};
+use super::{check_length, read_answer};
+use crate::error::Fault;
+
+/// The largest answer that is read.
+const LARGEST_ANSWER: u64 = 1 << 30;
+/// How often it is looked whether somebody listens by now.
+const LOOK: Duration = Duration::from_millis(20);
+/// How often a call that was cut off is sent again. A hephd that hangs up each time is not restarting.
+const AGAIN: u32 = 10;
+/// The longest pause before that.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// A way to a hephd that must be there.
+pub(super) struct Caller {
+    socket: PathBuf,
+    deadline: Instant,
+    connection: Connection,
+}
+
+impl Caller {
+    /// Connects to `socket`; waits for one that has just gone away.
+    ///
+    /// # Errors
+    ///
+    /// Nobody listens, or `limit` is over.
+    pub fn connect(socket: &Path, limit: Duration) -> Result<Caller> {
+        let deadline = Instant::now() + limit;
+        let connection = connect_when_there(socket, deadline)?.ok_or_else(not_running)?;
+        Ok(Caller {
+            socket: socket.to_owned(),
+            deadline,
+            connection,
+        })
+    }
+
+    /// Calls `method`, which must be idempotent, and returns its result. Where the connection ends before the answer, the
+    /// very same bytes are sent again to the hephd that comes next.
+    pub fn call<T: DeserializeOwned>(&mut self, method: &str, params: Value) -> Result<T> {
+        let request = request(method, params);
+        let mut pause = LOOK;
+        for _ in 0..AGAIN {
+            match self.connection.exchange(&request) {
+                Err(error) if was_cut_off(&error) => {
+                    thread::sleep(pause);
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    match connect_when_there(&self.socket, self.deadline)? {
+                        Some(connection) => self.connection = connection,
+                        None => return Err(went_away(error)),
+                    }
+                }
+                ended => return finish(ended),
+            }
+        }
+        finish(self.connection.exchange(&request))
+    }
+
+    /// Calls `method` once, and returns its result.
+    pub fn call_once<T: DeserializeOwned>(&mut self, method: &str, params: Value) -> Result<T> {
+        finish(self.connection.exchange(&request(method, params)))
+    }
+}
+
+/// Calls `method` of the hephd that listens on `socket` right now, once; `None` where none listens.
+pub(super) fn call_if_there<T: DeserializeOwned>(
+    socket: &Path,
+    method: &str,
+    limit: Duration,
+) -> Result<Option<T>> {
+    match Connection::open(socket, Instant::now() + limit)? {
+        Ok(mut connection) => finish(connection.exchange(&request(method, json!({})))).map(Some),
+        Err(_) => Ok(None),
+    }
+}
+
+fn request(method: &str, params: Value) -> Vec<u8> {
+    let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    format!("{request}\n").into_bytes()
+}
+
+fn finish<T: DeserializeOwned>(answer: io::Result<Vec<u8>>) -> Result<T> {
+    let answer = answer.context(
+        Fault::new("hephd did not answer").hint("`heph daemon status` tells how it stands"),
+    )?;
+    read_answer(&answer)
+}
+
+fn not_running() -> anyhow::Error {
+    Fault::new("hephd is not running")
+        .hint("`heph daemon start`, or run `hephd`")
+        .into()
+}
+
+fn went_away(error: io::Error) -> anyhow::Error {
+    anyhow::Error::from(error).context(
+        Fault::new("hephd went away before it answered, and did not come back").hint(
+            "`heph daemon start`, or run `hephd`; `heph list --all` then shows whether it was done",
+        ),
+    )
+}
+
+/// Returns whether the connection ended, as it does when hephd restarts.
+fn was_cut_off(error: &io::Error) -> bool {
+    use io::ErrorKind::*;
+    matches!(
+        error.kind(),
+        UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe
+    )
+}
+
+/// Connects to `socket`, and waits for one that has just gone away; `None` where it does not come back.
+fn connect_when_there(socket: &Path, deadline: Instant) -> Result<Option<Connection>> {
+    let begun = Instant::now();
+    loop {
+        let absence = match Connection::open(socket, deadline)? {
+            Ok(connection) => return Ok(Some(connection)),
+            Err(absence) => absence,
+        };
+        let left = waiting::left(absence, begun.elapsed());
+        let left = left.min(deadline.saturating_duration_since(Instant::now()));
+        if left.is_zero() {
+            return Ok(None);
+        }
+        thread::sleep(LOOK.min(left));
+    }
+}
+
+/// Returns how long ago the folder of `socket` changed; `None` where there is none.
+fn folder_changed(socket: &Path) -> Option<Duration> {
+    let changed = fs::metadata(socket.parent()?).ok()?.modified().ok()?;
+    // A change in the future is one of a clock that was set back.
+    Some(
+        SystemTime::now()
+            .duration_since(changed)
+            .unwrap_or_default(),
+    )
+}
+
+/// One connection, good for one call.
+struct Connection {
+    stream: UnixStream,
+    deadline: Instant,
+}
+
+impl Connection {
+    /// Connects to `socket`, or tells how nobody listens there.
+    fn open(socket: &Path, deadline: Instant) -> Result<Result<Connection, Absence>> {
+        check_length(socket)?;
+        let (sender, receiver) = mpsc::channel();
+        let path = socket.to_owned();
+        // connect(2) blocks while the queue of a listener that accepts nobody is full, and knows no time-out.
+        thread::spawn(move || drop(sender.send(UnixStream::connect(path))));
+        let connected = receiver
+            .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        match connected {
+            Ok(stream) => Ok(Ok(Connection { stream, deadline })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Err(Absence::Missing {
+                folder_changed: folder_changed(socket),
+            })),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                Ok(Err(Absence::Refused))
+            }
+            Err(error) => Err(error)
+                .with_context(|| format!("cannot connect to hephd at '{}'", socket.display())),
+        }
+    }
+
+    /// Sends the line `request` and returns the line that answers it.
+    fn exchange(&mut self, request: &[u8]) -> io::Result<Vec<u8>> {
+        // hephd may answer and hang up before it has read all: its answer tells more than the broken pipe.
+        let sent = self.send(request);
+        match (self.receive(), sent) {
+            (Ok(answer), _) => Ok(answer),
+            (Err(_), Err(error)) | (Err(error), Ok(())) => Err(error),
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.set_write_timeout(Some(self.left()?))?;
+        self.stream.write_all(bytes).map_err(timed_out)
+    }
+
+    /// Reads one line.
+    fn receive(&mut self) -> io::Result<Vec<u8>> {
+        let mut answer = Vec::new();
+        let mut chunk = vec![0; 64 * 1024];
+        loop {
+            self.stream.set_read_timeout(Some(self.left()?))?;
+            let read = match self.stream.read(&mut chunk) {
+                Ok(0) => {
+                    let kind = io::ErrorKind::UnexpectedEof;
+                    return Err(io::Error::new(kind, "it closed the connection"));
+                }
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(timed_out(error)),
+            };
+            let end = chunk[..read].iter().position(|byte| *byte == b'\n');
+            answer.extend_from_slice(&chunk[..end.unwrap_or(read)]);
+            if end.is_some() {
+                return Ok(answer);
+            }
+            if answer.len() as u64 > LARGEST_ANSWER {
+                return Err(io::Error::other("its answer has no end"));
+            }
+        }
+    }
+
+    /// Returns the time left until the limit.
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(timed_out(io::ErrorKind::WouldBlock.into()));
+        }
+        Ok(left)
+    }
+}
+
+/// A socket's time-out shows as `EAGAIN` (socket(7), `SO_RCVTIMEO`), whose own words would help nobody.
+fn timed_out(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            io::Error::new(io::ErrorKind::TimedOut, "it took too long")
+        }
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::os::unix::net::UnixListener;
+
+    /// Takes one request from `listener`, answers with `answer`, byte for byte, and hangs up. Returns the request.
+    fn serve(listener: &UnixListener, answer: &[u8]) -> String {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut line = String::new();
+        BufReader::new(&stream).read_line(&mut line).unwrap();
+        stream.write_all(answer).unwrap();
+        line
+    }
+
+    const LIMIT: Duration = Duration::from_secs(60);
+    const WELL: &[u8] = b"{\"result\":7}\n";
+
+    #[test]
+    fn a_call_that_is_cut_off_is_sent_again_byte_for_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("s");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let hephd = thread::spawn(move || {
+            // Killed at once, killed in the middle of its answer, then there.
+            [b"".as_slice(), b"{\"resu", WELL].map(|answer| serve(&listener, answer))
+        });
+        let mut caller = Caller::connect(&socket, LIMIT).unwrap();
+        let params = json!({ "title": "x", "op_id": "1" });
+        assert_eq!(caller.call::<u32>("task.add", params).unwrap(), 7);
+        let [first, second, third] = hephd.join().unwrap();
+        assert!(first.contains("\"op_id\":\"1\""), "{first}");
+        assert_eq!([&second, &third], [&first, &first]);
+    }
+
+    #[test]
+    fn a_call_that_is_not_to_be_repeated_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("s");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let hephd = thread::spawn(move || (serve(&listener, b""), listener));
+        let mut caller = Caller::connect(&socket, LIMIT).unwrap();
+        let error = caller.call_once::<u32>("backup", json!({})).unwrap_err();
+        assert!(format!("{error:#}").contains("it closed the connection"));
+        hephd.join().unwrap();
+    }
+
+    #[test]
+    fn a_socket_that_has_just_gone_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("s");
+        for is_there in [false, true] {
+            // A killed hephd leaves the name; one that ended does not.
+            drop(UnixListener::bind(&socket).unwrap());
+            if !is_there {
+                fs::remove_file(&socket).unwrap();
+            }
+            let (new, at) = (folder.path().join("new"), socket.clone());
+            let hephd = thread::spawn(move || {
+                thread::sleep(Duration::from_millis(200));
+                let listener = UnixListener::bind(&new).unwrap();
+                fs::rename(&new, at).unwrap();
+                serve(&listener, WELL);
+            });
+            let mut caller = Caller::connect(&socket, LIMIT).unwrap();
+            assert_eq!(caller.call::<u32>("task.next", json!({})).unwrap(), 7);
+            hephd.join().unwrap();
+            fs::remove_file(&socket).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_hephd_that_hangs_up_each_time_is_an_error_in_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("s");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let hephd = thread::spawn(move || {
+            for _ in 0..=AGAIN {
+                serve(&listener, b"");
+            }
+            listener
+        });
+        let mut caller = Caller::connect(&socket, LIMIT).unwrap();
+        let error = caller.call::<u32>("task.next", json!({})).unwrap_err();
+        assert_eq!(
+            format!("{error:#}"),
+            "hephd did not answer: it closed the connection"
+        );
+        hephd.join().unwrap();
+    }
+
+    #[test]
+    fn a_hephd_that_goes_away_for_good_leaves_it_open_whether_it_was_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("gone/s");
+        fs::create_dir(socket.parent().unwrap()).unwrap();
+        let listener = UnixListener::bind(&socket).unwrap();
+        let mut caller = Caller::connect(&socket, LIMIT).unwrap();
+        // Before the connection ends: then nothing is waited for.
+        fs::remove_dir_all(socket.parent().unwrap()).unwrap();
+        let hephd = thread::spawn(move || serve(&listener, b""));
+        let error = caller.call::<u32>("task.next", json!({})).unwrap_err();
+        assert!(error.to_string().contains("went away"), "{error}");
+        assert!(Fault::hint_of(&error).unwrap().contains("whether"));
+        hephd.join().unwrap();
+    }
+}
