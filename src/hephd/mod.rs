@@ -7,16 +7,20 @@
 //! |---|---|
 //! | `command` | what a person or a service manager types |
 //! | `server` | connections, and how they end |
+//! | `places` | who makes room when there are too many connections |
 //! | `socket` | the socket's name in the file system |
+//! | `activation` | listeners that the service manager holds |
 //! | `rpc` | JSON-RPC 2.0, pure |
 //! | `keeper` | the thread that has the store |
 //! | `store` | the log of operations and the tasks derived from it |
 //! | `sync` | the spoke: a thread that exchanges operations with a hub |
 //! | `notify`, `print` | what the service manager and the log hear |
 
+mod activation;
 mod command;
 mod keeper;
 mod notify;
+mod places;
 mod print;
 mod rpc;
 mod server;
@@ -34,6 +38,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::client::printable;
 use crate::error::Fault;
 use crate::os::clock;
+use activation::Inherited;
 pub use command::{Hephd, run};
 use keeper::Keeper;
 use notify::Busy;
@@ -43,6 +48,7 @@ pub use sync::check_spoke;
 
 /// Runs the daemon on the store and the socket given, until SIGTERM, SIGINT or SIGHUP; as a spoke where there is a hub.
 fn daemon(store: &Path, socket: &Path, hub: Option<sync::Hub>) -> Result<()> {
+    let inherited = Inherited::take();
     // Whatever SQLite or the kernel makes here, nobody else reads, not even for an instant.
     rustix::process::umask(Mode::from_raw_mode(0o077));
     let started_at = clock::now();
@@ -61,7 +67,7 @@ fn daemon(store: &Path, socket: &Path, hub: Option<sync::Hub>) -> Result<()> {
         .context("cannot start the runtime")?;
     let (keeper, keeping) = Keeper::start(store)?;
     let sync = sync::start(hub, &keeper)?;
-    let served = runtime.block_on(serve(socket, about, keeper, sync));
+    let served = runtime.block_on(serve(socket, inherited, about, keeper, sync));
     // A backup that outlasts the draining is given up; it has not appeared under its name.
     runtime.shutdown_background();
     let closed = keeping.wait();
@@ -84,7 +90,13 @@ fn open(path: &Path) -> Result<Store> {
     })
 }
 
-async fn serve(socket: &Path, about: About, keeper: Keeper, sync: sync::Handle) -> Result<()> {
+async fn serve(
+    socket: &Path,
+    mut inherited: Inherited,
+    about: About,
+    keeper: Keeper,
+    sync: sync::Handle,
+) -> Result<()> {
     // Watched before anybody is told that hephd is ready: from then on, SIGTERM drains.
     let mut signals = Vec::new();
     for kind in [
@@ -94,7 +106,7 @@ async fn serve(socket: &Path, about: About, keeper: Keeper, sync: sync::Handle) 
     ] {
         signals.push(signal(kind).context("cannot watch for signals")?);
     }
-    let (listener, name) = socket::bind(socket)?;
+    let (listener, name) = socket::listen(socket, &mut inherited)?;
     let listener = tokio::net::UnixListener::from_std(listener)
         .with_context(|| format!("cannot listen on the socket '{}'", socket.display()))?;
     let ready = format!(

@@ -1,8 +1,9 @@
 //! Connections: accepted, bounded, answered in order, and drained at the end.
 //!
-//! hephd ends in three steps. It gives up the socket's name, so that a client learns at once that nobody is there, and
-//! accepts those who had found it before. It answers every request that had reached it. After five seconds it gives up
-//! on what is left: nothing of that was acknowledged.
+//! hephd ends in three steps. A socket of its own loses its name, so that a client learns at once that nobody is there, and
+//! those who had found it before are accepted; a socket that the service manager holds is let go as it is, and who waits in
+//! its queue is served by the next hephd. Then every request that had reached hephd is answered. After five seconds it
+//! gives up on what is left: nothing of that was acknowledged.
 
 use std::io;
 use std::path::PathBuf;
@@ -15,17 +16,21 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Mutex, watch};
 use tokio::task::{self, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::keeper::Keeper;
+use super::places::{Place, Places};
 use super::rpc::{self, Call, Failure, Outcome};
 use super::store::{self, Store};
 use super::{print, socket, sync};
 use crate::client::wire::{LARGEST_REQUEST, Status, SyncRound, code};
 use crate::os::clock;
 
-/// How many connections are served at once; more wait in the kernel's queue.
+/// How many connections are served at once. For one more, the one that is idle the longest makes room; where none is idle,
+/// the next ones wait in the kernel's queue.
 const CONNECTIONS: usize = 256;
+/// While there are too many: how often it is looked whether one can make room by now.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long a connection may say nothing, and how long a request may take to arrive.
 const IDLE: Duration = Duration::from_secs(5 * 60);
 /// How long a client may take to read its answer.
@@ -34,6 +39,9 @@ const SLOW: Duration = Duration::from_secs(30);
 const DRAIN: Duration = Duration::from_secs(5);
 /// While ending: how long it takes to tell that nothing more has come.
 const QUIET: Duration = Duration::from_millis(10);
+/// While ending: how long after it was accepted the first request of a connection may come. Who has just connected is about
+/// to ask, and was not refused.
+const FIRST: Duration = Duration::from_secs(1);
 
 /// What is said of this hephd, whatever its store holds.
 #[derive(Debug)]
@@ -56,12 +64,14 @@ struct Shared {
     sync: sync::Handle,
     // One at a time: a backup reads the whole store.
     backup: Mutex<()>,
+    places: Places,
 }
 
-/// Serves `listener` until `stop` is done, then drains.
+/// Serves `listener` until `stop` is done, then drains. `name` is its name where it is hephd's own, and `None` where the
+/// service manager holds it for the next hephd.
 pub async fn serve(
     listener: UnixListener,
-    name: socket::Name,
+    name: Option<socket::Name>,
     about: About,
     keeper: Keeper,
     sync: sync::Handle,
@@ -72,15 +82,22 @@ pub async fn serve(
         keeper,
         sync,
         backup: Mutex::new(()),
+        places: Places::default(),
     });
     let (stopping, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     tokio::pin!(stop);
     loop {
+        let full = connections.len() > CONNECTIONS;
+        if full {
+            shared.places.make_room();
+        }
         tokio::select! {
             () = &mut stop => break,
             Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
+            () = shared.places.rested(), if full => {}
+            () = sleep(LOOK), if full => {}
+            accepted = listener.accept(), if !full => match accepted {
                 Ok((stream, _)) if is_ours(&stream) => {
                     connections.spawn(converse(stream, Arc::clone(&shared), stopped.clone()));
                 }
@@ -93,11 +110,13 @@ pub async fn serve(
             }
         }
     }
-    drop(name);
-    // Without a name nobody joins the queue; this ends.
-    while let Ok(Ok((stream, _))) = timeout(QUIET, listener.accept()).await {
-        if is_ours(&stream) {
-            connections.spawn(converse(stream, Arc::clone(&shared), stopped.clone()));
+    if let Some(name) = name {
+        drop(name);
+        // Without a name nobody joins the queue; this ends.
+        while let Ok(Ok((stream, _))) = timeout(QUIET, listener.accept()).await {
+            if is_ours(&stream) {
+                connections.spawn(converse(stream, Arc::clone(&shared), stopped.clone()));
+            }
         }
     }
     drop(listener);
@@ -125,7 +144,10 @@ fn is_ours(stream: &UnixStream) -> bool {
 
 /// Answers the requests of one client, in order, until either side ends it.
 async fn converse(stream: UnixStream, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
-    let mut lines = Lines::new(stream);
+    let mut lines = Lines::new(stream, shared.places.take());
+    let leave = lines.place.leave();
+    let accepted = Instant::now();
+    let mut has_asked = false;
     let mut last_ones = false;
     loop {
         if last_ones && !lines.has_one() {
@@ -135,12 +157,23 @@ async fn converse(stream: UnixStream, shared: Arc<Shared>, mut stopped: watch::R
             biased;
             line = lines.next() => line,
             _ = stopped.changed(), if !last_ones => {
+                if !has_asked {
+                    lines.read_first(accepted + FIRST).await;
+                }
                 lines.read_what_has_come().await;
                 last_ones = true;
                 continue;
             }
+            () = leave.notified() => {
+                if lines.place.is_wanted() {
+                    return;
+                }
+                continue;
+            }
             () = sleep(IDLE) => return,
         };
+        has_asked = true;
+        lines.place.works();
         let answer = match line {
             Ok(Line::Request(line)) => answer(&shared, line).await,
             Ok(Line::TooLong) => {
@@ -299,15 +332,17 @@ enum Line {
 /// A connection, line by line.
 struct Lines {
     stream: UnixStream,
+    place: Place,
     buffer: Vec<u8>,
     // How much of the buffer is known to have no newline.
     searched: usize,
 }
 
 impl Lines {
-    fn new(stream: UnixStream) -> Lines {
+    fn new(stream: UnixStream, place: Place) -> Lines {
         Lines {
             stream,
+            place,
             buffer: Vec::new(),
             searched: 0,
         }
@@ -344,6 +379,7 @@ impl Lines {
                 return Ok(Line::TooLong);
             }
             self.buffer.reserve(4096);
+            self.place.rests(!self.buffer.is_empty());
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 return Ok(if self.buffer.is_empty() {
                     Line::End
@@ -351,6 +387,14 @@ impl Lines {
                     Line::Unfinished
                 });
             }
+        }
+    }
+
+    /// Waits until `until` for the first that the client sends.
+    async fn read_first(&mut self, until: Instant) {
+        if self.buffer.is_empty() {
+            self.buffer.reserve(4096);
+            drop(timeout_at(until, self.stream.read_buf(&mut self.buffer)).await);
         }
     }
 

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::activation::{self, Inherited};
+use super::print;
 use crate::client;
-use crate::error::Fault;
+use crate::error::{Fault, one_line};
 use crate::os::files;
 
 /// A bound socket; its name is removed when this is dropped, unless somebody else has taken it meanwhile.
@@ -20,12 +22,39 @@ pub struct Name {
     inode: u64,
 }
 
+/// Returns a listener on `path`: the one that the service manager passed, without a [`Name`], for that is not hephd's to
+/// remove; else one that is bound here. Both are non-blocking. Call it with the store's lock held.
+///
+/// # Errors
+///
+/// As [`bind`].
+pub fn listen(path: &Path, inherited: &mut Inherited) -> Result<(UnixListener, Option<Name>)> {
+    let Some(listener) = inherited.unix(path) else {
+        return bind(path).map(|(listener, name)| (listener, Some(name)));
+    };
+    if activation::has_path(&listener, path) {
+        // The service manager made the folder, or found it.
+        if let Err(error) = make_folder(path.parent().unwrap_or(Path::new("/"))) {
+            print::log(one_line(&error));
+        }
+    } else {
+        print::log(format!(
+            "the socket that the service manager passed is not '{}'; it is served all the same",
+            path.display()
+        ));
+    }
+    listener
+        .set_nonblocking(true)
+        .context("cannot use the socket that the service manager passed")?;
+    Ok((listener, None))
+}
+
 /// Binds `path` with mode 0600. Call it with the store's lock held: then what answers there is no hephd of this store.
 ///
 /// # Errors
 ///
 /// The path is too long, is no socket, or somebody answers on it.
-pub fn bind(path: &Path) -> Result<(UnixListener, Name)> {
+fn bind(path: &Path) -> Result<(UnixListener, Name)> {
     client::check_length(path)?;
     let folder = path.parent().unwrap_or(Path::new("/"));
     make_folder(folder)?;

@@ -198,16 +198,18 @@ fn a_request_may_come_byte_by_byte_and_must_end_with_a_newline() {
 }
 
 #[test]
-fn more_connections_than_are_served_at_once_wait_their_turn() {
+fn while_every_connection_has_a_request_under_way_more_of_them_wait_their_turn() {
     let home = Home::new();
     let _daemon = home.start();
-    let mut first: Vec<Wire> = (0..256).map(|_| Wire::open(&home.socket())).collect();
+    let (begin, end) = ("{\"jsonrpc\":\"2.0\",", "\"id\":1,\"method\":\"status\"}\n");
+    let mut first: Vec<Wire> = (0..257).map(|_| Wire::open(&home.socket())).collect();
     for wire in &mut first {
-        wire.call("status", json!({}));
+        wire.send(begin);
     }
     let mut late = Wire::open(&home.socket());
     late.send(request(1, "status", json!({})));
-    assert!(first[17].call("status", json!({})).is_object());
+    first[217].send(end);
+    assert!(first[217].receive().unwrap().get("result").is_some());
     drop(first);
     assert!(late.receive().unwrap().get("result").is_some());
 }
@@ -243,4 +245,32 @@ fn a_retried_request_with_an_operation_id_adds_one_task() {
     let other = json!({ "title": "twice", "op_id": "01K9ZZZZZZABCDEFGHJKMNPQRS" });
     let answer = wire.ask("task.add", other).unwrap();
     assert_eq!(answer["error"]["code"], -32003);
+}
+
+#[test]
+fn a_newcomer_is_served_however_many_idle_connections_there_are() {
+    let home = Home::new();
+    let daemon = home.start();
+    let mut busy = Wire::open(&home.socket());
+    busy.send("{\"jsonrpc\":\"2.0\",");
+    let mut idle: Vec<Wire> = (1..256)
+        .map(|_| {
+            let mut wire = Wire::open(&home.socket());
+            wire.call("status", json!({}));
+            wire
+        })
+        .collect();
+    for round in 0..10 {
+        let mut newcomer = Wire::open(&home.socket());
+        newcomer.call("status", json!({}));
+        // In the order in which they went idle.
+        assert!(idle[round].at_end(), "number {round} made room");
+        idle.push(newcomer);
+    }
+    busy.send("\"id\":1,\"method\":\"status\"}\n");
+    assert_eq!(busy.receive().expect("its request was under way")["id"], 1);
+    for wire in &mut idle[10..] {
+        wire.call("status", json!({}));
+    }
+    daemon.stop();
 }
