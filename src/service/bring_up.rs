@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 
 use super::definition::Definition;
-use super::{Activity, Manager, Process, log};
+use super::{Activity, Manager, NewFiles, Process, log};
 use crate::client::{self, Status};
 use crate::error::Fault;
 use crate::os::files;
@@ -27,12 +27,14 @@ pub struct Up {
     /// What hephd says of itself.
     pub status: Status,
     /// Whether the service file was written.
-    pub wrote: bool,
+    pub wrote_service: bool,
+    /// Whether the file of the socket was written.
+    pub wrote_socket: bool,
     /// Whether the process is a new one.
     pub started: bool,
 }
 
-/// Writes the service file of `definition` where it differs, starts hephd, or with `restart` has it replaced by a new
+/// Writes the files of `definition` where they differ, starts hephd, or with `restart` has it replaced by a new
 /// process, and returns once it answers.
 ///
 /// # Errors
@@ -48,9 +50,13 @@ pub fn bring_up(
 ) -> Result<Up> {
     let deadline = Instant::now() + wait;
     let text = manager.render(definition);
-    let wrote = files::read_if_there(manager.file(), super::FILE_LIMIT)
-        .map_or(true, |bytes| bytes.as_deref() != Some(text.as_bytes()));
-    let new_file = wrote.then_some(text.as_str());
+    let socket_text = manager.render_socket(definition);
+    let socket_file = manager.socket_file().zip(socket_text.as_deref());
+    let new = NewFiles {
+        service: differs(manager.file(), &text),
+        socket: socket_file.and_then(|(path, text)| differs(path, text)),
+    };
+    let wrote = new.service.is_some() || new.socket.is_some();
     let runtime = manager.runtime_dir();
     let socket = definition.environment.socket(paths, runtime.as_deref());
     let before = manager.process()?;
@@ -65,18 +71,26 @@ pub fn bring_up(
     }
     let mark = log::size(&log);
     let run = if replace {
-        manager.restart(new_file, wait)
+        manager.restart(new, wait)
     } else {
-        manager.start(new_file, wait)
+        manager.start(new, wait)
     };
     let old = before.pid.filter(|_| replace);
     run.and_then(|()| wait_for_answer(manager, &socket, old, deadline))
         .map(|status| Up {
             status,
-            wrote,
+            wrote_service: new.service.is_some(),
+            wrote_socket: new.socket.is_some(),
             started,
         })
         .map_err(|error| with_log(error, &log, mark))
+}
+
+/// Returns `text` where `path` holds anything else.
+fn differs<'a>(path: &Path, text: &'a str) -> Option<&'a str> {
+    let there = files::read_if_there(path, super::FILE_LIMIT);
+    let same = there.is_ok_and(|bytes| bytes.as_deref() == Some(text.as_bytes()));
+    (!same).then_some(text)
 }
 
 /// Checks that no hephd that the service manager knows nothing of holds the socket; the service would never get it.

@@ -7,11 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::arguments::Baked;
+use crate::error::Fault;
 use crate::os::generated::check_path;
 use crate::paths::Paths;
-
-/// The template version that this heph writes. Raise it, here and in `templates/`, with every change of a template.
-pub const TEMPLATE: u32 = 1;
 
 /// The variables that tell hephd where things are. `XDG_RUNTIME_DIR` is not one: the service manager gives its own.
 const VARIABLES: [&str; 7] = [
@@ -42,9 +40,11 @@ impl Environment {
         for (name, value) in variables {
             let known = VARIABLES.into_iter().find(|known| name == *known);
             if let Some(name) = known.filter(|_| Path::new(&value).is_absolute()) {
-                environment
-                    .0
-                    .insert(name, check_path(name, Path::new(&value))?.to_owned());
+                let path = check_path(name, Path::new(&value))?;
+                if name == "HEPH_SOCKET" {
+                    check_end(path)?;
+                }
+                environment.0.insert(name, path.to_owned());
             }
         }
         Ok(environment)
@@ -60,6 +60,11 @@ impl Environment {
     /// Returns the names and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+
+    /// Returns the value of `name`.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
     }
 
     /// Returns the data folder of a hephd with this environment.
@@ -93,6 +98,18 @@ impl Environment {
             (None, None) => self.data(paths).join("hephd.sock"),
         }
     }
+}
+
+/// Checks that a unit can carry `socket` at the end of a line, where nothing can quote it: systemd drops white space there,
+/// and a backslash joins the next line to it (systemd.syntax(7)).
+fn check_end(socket: &str) -> Result<(), Fault> {
+    if !socket.ends_with(['\\', ' ']) {
+        return Ok(());
+    }
+    Err(Fault::usage(format!(
+        "HEPH_SOCKET ends in a backslash or a space, which a generated file cannot carry: '{socket}'"
+    ))
+    .hint("set it to another path"))
 }
 
 /// All that a generated service file depends on.
@@ -196,7 +213,6 @@ impl Written {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::os::generated::template_of;
     use crate::os::generated::tests::any_text;
     use crate::service::arguments::tests::any_baked;
     use proptest::prelude::*;
@@ -280,12 +296,19 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn every_template_says_its_version() {
-        for template in [
-            include_str!("../../templates/heph.service"),
-            include_str!("../../templates/org.hephaestus.hephd.plist"),
+    fn a_socket_that_no_line_can_end_with_is_refused() {
+        for (path, fits) in [
+            ("/run/a b\\c", true),
+            ("/run/a\\", false),
+            ("/run/a ", false),
+            ("/run/a\u{a0}", true),
         ] {
-            assert_eq!(template_of(template), Some(TEMPLATE));
+            let variables = [("HEPH_SOCKET".into(), path.into())];
+            assert_eq!(
+                Environment::from_variables(variables).is_ok(),
+                fits,
+                "{path}"
+            );
         }
     }
 

@@ -1,5 +1,8 @@
 //! The launchd back end: the agent `org.hephaestus.hephd`.
 //!
+//! launchd holds no socket for hephd: handing one over needs a call of its own (launch_activate_socket(3)), which only unsafe
+//! code can make. Clients wait for the socket to come back instead.
+//!
 //! A job whose property list did not change is not loaded anew: `kickstart -k` is enough.
 
 pub mod agent;
@@ -10,12 +13,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::definition::{Definition, Written};
-use super::{Activity, Manager, Process};
+use super::{Activity, Manager, NewFiles, Process};
 use crate::os::files;
 use crate::os::launchctl::Agent;
 use crate::paths::Paths;
 
 const LABEL: &str = "org.hephaestus.hephd";
+/// The version of the template.
+const TEMPLATE: u32 = 1;
 
 /// launchd, for the agents of this user.
 #[derive(Debug)]
@@ -72,6 +77,10 @@ impl Manager for Launchd {
         self.0.file()
     }
 
+    fn template(&self) -> u32 {
+        TEMPLATE
+    }
+
     fn runtime_dir(&self) -> Option<PathBuf> {
         None
     }
@@ -99,12 +108,12 @@ impl Manager for Launchd {
         ))
     }
 
-    fn start(&self, new_file: Option<&str>, _limit: Duration) -> Result<()> {
-        self.run(new_file, false)
+    fn start(&self, new: NewFiles, _limit: Duration) -> Result<()> {
+        self.run(new.service, false)
     }
 
-    fn restart(&self, new_file: Option<&str>, _limit: Duration) -> Result<()> {
-        self.run(new_file, true)
+    fn restart(&self, new: NewFiles, _limit: Duration) -> Result<()> {
+        self.run(new.service, true)
     }
 
     fn stop(&self) -> Result<bool> {
@@ -128,6 +137,13 @@ impl Manager for Launchd {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::generated::template_of;
+
+    #[test]
+    fn the_template_says_its_version() {
+        let template = include_str!("../../templates/org.hephaestus.hephd.plist");
+        assert_eq!(template_of(template), Some(TEMPLATE));
+    }
 
     #[test]
     fn the_process_is_told_from_what_launchctl_prints() {

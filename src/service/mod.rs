@@ -14,6 +14,7 @@ pub mod launchd;
 pub mod log;
 pub mod systemd;
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,7 +26,7 @@ use crate::error::Fault;
 use crate::os::files;
 use crate::os::generated::template_of;
 use crate::paths::Paths;
-use definition::{Definition, Environment, TEMPLATE, Written};
+use definition::{Definition, Environment, Written};
 
 /// How much of a service file is read.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -111,6 +112,15 @@ pub struct Process {
     pub pid: Option<u32>,
 }
 
+/// The files that are to change, with all of their new text.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NewFiles<'a> {
+    /// The service file.
+    pub service: Option<&'a str>,
+    /// The file of the socket.
+    pub socket: Option<&'a str>,
+}
+
 /// A service manager: renders and reads service files, and drives its tool. Stopping what is stopped succeeds.
 pub trait Manager: fmt::Debug {
     /// Returns "systemd" or "launchd".
@@ -118,6 +128,28 @@ pub trait Manager: fmt::Debug {
 
     /// Returns where the service file belongs.
     fn file(&self) -> &Path;
+
+    /// Returns the version of the templates that it renders. Raise it there and in `templates/` with every change of one.
+    fn template(&self) -> u32;
+
+    /// Returns where the file of the socket belongs; `None` where the service manager holds no socket for hephd.
+    fn socket_file(&self) -> Option<&Path> {
+        None
+    }
+
+    /// Returns the file of the socket of `definition`, where there is one. Pure.
+    fn render_socket(&self, _definition: &Definition) -> Option<String> {
+        None
+    }
+
+    /// Returns whether it holds the socket at this moment; `None` where it never does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Manager::answers`].
+    fn holds_socket(&self) -> Result<Option<bool>> {
+        Ok(None)
+    }
 
     /// Returns the folder that hephd gets as `XDG_RUNTIME_DIR`, where the service manager sets it.
     fn runtime_dir(&self) -> Option<PathBuf>;
@@ -146,16 +178,16 @@ pub trait Manager: fmt::Debug {
     /// As [`Manager::answers`].
     fn process(&self) -> Result<Process>;
 
-    /// Writes the service file if it is to change, has it loaded and started at login, and starts hephd unless it runs.
-    fn start(&self, new_file: Option<&str>, limit: Duration) -> Result<()>;
+    /// Writes the files that are to change, has them loaded and hephd started at login, and starts hephd unless it runs.
+    fn start(&self, new: NewFiles, limit: Duration) -> Result<()>;
 
     /// As [`Manager::start`], with a new process in any case.
-    fn restart(&self, new_file: Option<&str>, limit: Duration) -> Result<()>;
+    fn restart(&self, new: NewFiles, limit: Duration) -> Result<()>;
 
     /// Stops hephd until the next login or start. Returns whether it was running.
     fn stop(&self) -> Result<bool>;
 
-    /// Stops hephd and removes its service file. Returns whether anything was there.
+    /// Stops hephd and removes its files. Returns whether anything was there.
     fn uninstall(&self) -> Result<bool>;
 }
 
@@ -246,16 +278,10 @@ pub enum File {
 ///
 /// It is there and cannot be read.
 pub fn file(manager: &dyn Manager) -> Result<File> {
-    let Some(bytes) = files::read_if_there(manager.file(), FILE_LIMIT)? else {
-        return Ok(File::Absent);
-    };
-    // What is not UTF-8 was not written by heph.
-    let Ok(text) = String::from_utf8(bytes) else {
-        return Ok(File::HandMade);
-    };
-    Ok(match template_of(&text) {
-        None => File::HandMade,
-        Some(template) => File::Generated {
+    Ok(match read(manager.file())? {
+        OnDisk::Absent => File::Absent,
+        OnDisk::HandMade => File::HandMade,
+        OnDisk::Generated { template, text } => File::Generated {
             template,
             written: manager.parse(&text),
             text,
@@ -263,7 +289,65 @@ pub fn file(manager: &dyn Manager) -> Result<File> {
     })
 }
 
-/// How the service file on disk compares to what heph would write.
+/// Returns how the file of the socket compares to what `manager` would write beside the service file `file`; `None` where
+/// the service manager holds no socket.
+///
+/// # Errors
+///
+/// It is there and cannot be read.
+pub fn socket_state(
+    manager: &dyn Manager,
+    file: &File,
+    paths: &Paths,
+) -> Result<Option<FileState>> {
+    let Some(path) = manager.socket_file() else {
+        return Ok(None);
+    };
+    Ok(Some(match read(path)? {
+        OnDisk::Absent => FileState::Absent,
+        OnDisk::HandMade => FileState::HandMade,
+        OnDisk::Generated { template, text } => {
+            let definition = file
+                .written()
+                .and_then(|written| written.definition(paths).ok());
+            let again = definition.and_then(|definition| manager.render_socket(&definition));
+            compare(manager, template, &text, again.as_deref())
+        }
+    }))
+}
+
+/// A file as it is on disk.
+enum OnDisk {
+    Absent,
+    HandMade,
+    Generated { template: u32, text: String },
+}
+
+fn read(path: &Path) -> Result<OnDisk> {
+    let Some(bytes) = files::read_if_there(path, FILE_LIMIT)? else {
+        return Ok(OnDisk::Absent);
+    };
+    // What is not UTF-8 was not written by heph.
+    let Ok(text) = String::from_utf8(bytes) else {
+        return Ok(OnDisk::HandMade);
+    };
+    Ok(match template_of(&text) {
+        None => OnDisk::HandMade,
+        Some(template) => OnDisk::Generated { template, text },
+    })
+}
+
+/// Returns how the generated `text` of `template` compares to what `manager` would write `again`.
+fn compare(manager: &dyn Manager, template: u32, text: &str, again: Option<&str>) -> FileState {
+    match template.cmp(&manager.template()) {
+        Ordering::Less => FileState::OlderTemplate,
+        Ordering::Greater => FileState::NewerTemplate,
+        Ordering::Equal if again == Some(text) => FileState::Current,
+        Ordering::Equal => FileState::Edited,
+    }
+}
+
+/// How a file on disk compares to what heph would write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FileState {
@@ -287,19 +371,17 @@ impl File {
         match self {
             File::Absent => FileState::Absent,
             File::HandMade => FileState::HandMade,
-            File::Generated { template, .. } if *template < TEMPLATE => FileState::OlderTemplate,
-            File::Generated { template, .. } if *template > TEMPLATE => FileState::NewerTemplate,
-            File::Generated { text, written, .. } => {
+            File::Generated {
+                template,
+                text,
+                written,
+            } => {
                 let again = written
                     .as_ref()
                     .ok()
                     .and_then(|written| written.definition(paths).ok())
                     .map(|definition| manager.render(&definition));
-                if again.as_ref() == Some(text) {
-                    FileState::Current
-                } else {
-                    FileState::Edited
-                }
+                compare(manager, *template, text, again.as_deref())
             }
         }
     }

@@ -1,5 +1,10 @@
-//! The systemd back end: `heph.service`.
+//! The systemd back end: `heph.service`, and `heph.socket`, which listens for it.
+//!
+//! heph.service wants heph.socket, and heph.socket stops when nothing wants it. So the two come and go together, but a
+//! restart or a crash of hephd leaves the socket as it is. An older heph that rolls back writes a heph.service without the
+//! want: at its daemon-reload the socket stops and removes its path, and the older hephd binds it by itself.
 
+pub mod socket;
 pub mod unit;
 
 use std::collections::HashMap;
@@ -9,13 +14,16 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::definition::{Definition, Written};
-use super::{Activity, Manager, Process};
+use super::{Activity, Manager, NewFiles, Process};
 use crate::error::Fault;
 use crate::os::process::{Output, Run};
 use crate::os::{files, systemctl};
 use crate::paths::Paths;
 
 const UNIT: &str = "heph.service";
+const SOCKET: &str = "heph.socket";
+/// The version of both templates.
+const TEMPLATE: u32 = 2;
 
 /// How long systemctl may take for what systemd does at once.
 const AT_ONCE: Duration = Duration::from_secs(30);
@@ -26,6 +34,7 @@ const STOPPING: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Systemd {
     file: PathBuf,
+    socket_file: PathBuf,
     runtime: Option<PathBuf>,
 }
 
@@ -34,6 +43,7 @@ impl Systemd {
     pub fn new(paths: &Paths) -> Systemd {
         Systemd {
             file: paths.systemd_units.join(UNIT),
+            socket_file: paths.systemd_units.join(SOCKET),
             runtime: systemctl::runtime_folder(),
         }
     }
@@ -67,11 +77,11 @@ impl Systemd {
             .with_context(silent)
     }
 
-    /// Returns the properties of the unit that heph looks at (org.freedesktop.systemd1(5)).
-    fn properties(&self) -> Result<HashMap<String, String>> {
+    /// Returns the properties of `unit` that heph looks at (org.freedesktop.systemd1(5)).
+    fn properties(&self, unit: &str) -> Result<HashMap<String, String>> {
         let wanted =
             "--property=LoadState,ActiveState,MainPID,UnitFileState,NeedDaemonReload,FragmentPath";
-        let shown = self.show([UNIT, wanted], AT_ONCE)?.text();
+        let shown = self.show([unit, wanted], AT_ONCE)?.text();
         Ok(shown
             .lines()
             .filter_map(|line| line.split_once('='))
@@ -79,19 +89,30 @@ impl Systemd {
             .collect())
     }
 
-    /// Writes the unit if it is to change, and has it loaded and enabled.
-    fn install(&self, new_file: Option<&str>) -> Result<()> {
-        if let Some(text) = new_file {
+    /// Writes the units that are to change, and has them loaded, and heph.service enabled.
+    fn install(&self, new: NewFiles) -> Result<()> {
+        if let Some(text) = new.socket {
+            // What it listens on changes with a new start only. Stopped before the file is written: were this run cut
+            // short in between, the next start would read the new file, and never take the socket for an up-to-date one.
+            if is_active(&self.properties(SOCKET)?) {
+                self.stop_both()?;
+            }
+            files::write_atomic(&self.socket_file, text.as_bytes(), files::SHARED)?;
+        }
+        if let Some(text) = new.service {
             files::write_atomic(&self.file, text.as_bytes(), files::SHARED)?;
         }
-        let before = self.properties()?;
-        // A run that was cut short may have written the unit and not reloaded it.
-        let outdated = property(&before, "NeedDaemonReload") == "yes"
-            || property(&before, "LoadState") == "not-found";
-        if new_file.is_some() || outdated {
+        // A run that was cut short may have written the units and not reloaded them.
+        let mut outdated = false;
+        for unit in [UNIT, SOCKET] {
+            let before = self.properties(unit)?;
+            outdated |= property(&before, "NeedDaemonReload") == "yes"
+                || property(&before, "LoadState") == "not-found";
+        }
+        if new.service.is_some() || new.socket.is_some() || outdated {
             self.systemctl(["daemon-reload"]).success()?;
         }
-        let loaded = self.properties()?;
+        let loaded = self.properties(UNIT)?;
         if property(&loaded, "LoadState") == "not-found" {
             return Err(Fault::new(format!(
                 "systemd does not read '{}': its user manager has other folders than this shell",
@@ -105,6 +126,24 @@ impl Systemd {
         }
         Ok(())
     }
+
+    /// Stops heph.service and heph.socket in one transaction: who connects meanwhile starts neither again.
+    fn stop_both(&self) -> Result<()> {
+        let stop = match property(&self.properties(SOCKET)?, "LoadState") {
+            // systemctl refuses to stop what is not there.
+            "not-found" => self.systemctl(["stop", UNIT]),
+            _ => self.systemctl(["stop", UNIT, SOCKET]),
+        };
+        stop.limit(STOPPING).success().map(drop)
+    }
+}
+
+/// Returns whether the unit is up, or on its way up or down.
+fn is_active(properties: &HashMap<String, String>) -> bool {
+    !matches!(
+        property(properties, "ActiveState"),
+        "inactive" | "failed" | ""
+    )
 }
 
 fn property<'a>(properties: &'a HashMap<String, String>, name: &str) -> &'a str {
@@ -136,6 +175,23 @@ impl Manager for Systemd {
         &self.file
     }
 
+    fn template(&self) -> u32 {
+        TEMPLATE
+    }
+
+    fn socket_file(&self) -> Option<&Path> {
+        Some(&self.socket_file)
+    }
+
+    fn render_socket(&self, definition: &Definition) -> Option<String> {
+        Some(socket::render(&socket::Listening::of(definition)))
+    }
+
+    fn holds_socket(&self) -> Result<Option<bool>> {
+        let properties = self.properties(SOCKET)?;
+        Ok(Some(property(&properties, "ActiveState") == "active"))
+    }
+
     fn runtime_dir(&self) -> Option<PathBuf> {
         self.runtime.clone()
     }
@@ -154,20 +210,21 @@ impl Manager for Systemd {
     }
 
     fn process(&self) -> Result<Process> {
-        Ok(process(&self.properties()?))
+        Ok(process(&self.properties(UNIT)?))
     }
 
-    fn start(&self, new_file: Option<&str>, limit: Duration) -> Result<()> {
-        self.install(new_file)?;
+    fn start(&self, new: NewFiles, limit: Duration) -> Result<()> {
+        self.install(new)?;
         self.systemctl(["start", UNIT])
             .limit(limit)
             .success()
             .map(drop)
     }
 
-    fn restart(&self, new_file: Option<&str>, limit: Duration) -> Result<()> {
-        self.install(new_file)?;
-        // Type=notify: the job ends well only after READY=1.
+    fn restart(&self, new: NewFiles, limit: Duration) -> Result<()> {
+        self.install(new)?;
+        // Type=notify: the job ends well only after READY=1. A socket that is up stays as it is; one that is not, because
+        // hephd had bound the path by itself so far, is started in between, when that hephd has ended.
         self.systemctl(["restart", UNIT])
             .limit(limit)
             .success()
@@ -175,11 +232,12 @@ impl Manager for Systemd {
     }
 
     fn stop(&self) -> Result<bool> {
-        let properties = self.properties()?;
-        if property(&properties, "ActiveState") == "inactive" {
+        let properties = self.properties(UNIT)?;
+        if property(&properties, "ActiveState") == "inactive" && self.holds_socket()? != Some(true)
+        {
             return Ok(false);
         }
-        self.systemctl(["stop", UNIT]).limit(STOPPING).success()?;
+        self.stop_both()?;
         Ok(process(&properties).activity != Activity::Stopped)
     }
 
@@ -194,12 +252,15 @@ impl Manager for Systemd {
                 .with_context(|| format!("cannot remove '{}'", path.display()))
         };
         remove(&self.file)?;
+        let was_there = remove(&self.socket_file)? || was_there;
         // `disable` refuses where the unit is gone and only this link is left.
         let wanted_by = self.file.with_file_name("default.target.wants").join(UNIT);
         let was_wanted = remove(&wanted_by)?;
         self.systemctl(["daemon-reload"]).success()?;
         // Fails where the unit did not fail before, which is well.
-        drop(self.systemctl(["reset-failed", UNIT]).output());
+        for unit in [UNIT, SOCKET] {
+            drop(self.systemctl(["reset-failed", unit]).output());
+        }
         Ok(was_running || was_there || was_wanted)
     }
 }
@@ -207,6 +268,17 @@ impl Manager for Systemd {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::generated::template_of;
+
+    #[test]
+    fn both_templates_say_their_version() {
+        for template in [
+            include_str!("../../templates/heph.service"),
+            include_str!("../../templates/heph.socket"),
+        ] {
+            assert_eq!(template_of(template), Some(TEMPLATE));
+        }
+    }
 
     #[test]
     fn what_systemd_does_is_told_from_its_properties() {

@@ -144,7 +144,7 @@ fn a_unit_edited_by_hand_keeps_its_flags_and_an_older_template_is_replaced() {
     assert_eq!(user.status()["file_state"], json!("current"));
 
     edit(
-        unit.replace("template 1", "template 0")
+        unit.replace("template 2", "template 0")
             .replace("RestartSec=1", "RestartSec=9"),
     );
     assert_eq!(user.status()["file_state"], json!("older-template"));

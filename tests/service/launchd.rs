@@ -94,6 +94,9 @@ fn the_life_of_an_agent() {
     assert_eq!(first["managed"], json!(true));
     assert_eq!(first["file_state"], json!("current"));
     assert_eq!(first["file"], json!(mac.agent()));
+    for key in ["socket_file", "socket_file_state", "socket_held"] {
+        assert_eq!(first[key], json!(null), "launchd holds no socket");
+    }
     mac.heph(&["daemon", "start"]).exits(0).says("already");
     assert_eq!(mac.pid(), first["pid"].as_i64().unwrap());
 

@@ -63,6 +63,7 @@ fn a_home_that_takes_quoting_apart_works_like_any_other() {
     assert_eq!(status["managed"], json!(true));
     user.heph(&["daemon", "uninstall"]).exits(0);
     assert!(!user.unit().exists());
+    assert!(!user.socket_unit().exists());
 }
 
 #[test]

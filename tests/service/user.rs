@@ -37,6 +37,14 @@ impl User {
         fs::read_to_string(self.unit()).unwrap()
     }
 
+    pub fn socket_unit(&self) -> PathBuf {
+        self.unit().with_file_name("heph.socket")
+    }
+
+    pub fn socket_text(&self) -> String {
+        fs::read_to_string(self.socket_unit()).unwrap()
+    }
+
     pub fn kill(&self, signal: Signal) {
         kill_process(Pid::from_raw(self.pid() as i32).unwrap(), signal).unwrap();
     }

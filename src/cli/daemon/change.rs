@@ -11,10 +11,11 @@ use crate::cli::self_update::enable_timer;
 use crate::error::{Exit, Fault};
 use crate::hephd;
 use crate::interval;
+use crate::paths::Paths;
 use crate::service::arguments::{Baked, Flag};
 use crate::service::bring_up::{Up, bring_up};
 use crate::service::definition::{Definition, Environment};
-use crate::service::{self, File, Manager};
+use crate::service::{self, File, FileState, Manager};
 
 /// The shortest interval of the timer, in seconds.
 const SHORTEST: u64 = crate::config::SHORTEST_EVERY.as_secs();
@@ -70,7 +71,7 @@ pub fn run(context: &Context, args: &Args, verb: Verb) -> Result<Exit> {
     let manager = service::require(&context.config, &context.paths)?;
     let file = service::file(&*manager)?;
     if !args.force {
-        refuse_foreign(&*manager, &file)?;
+        refuse_foreign(&*manager, &file, &context.paths)?;
     }
     let definition = args.definition(context, &file, &passed)?;
     let foreign = file.written().map_or(&[][..], |written| &written.foreign);
@@ -85,7 +86,7 @@ pub fn run(context: &Context, args: &Args, verb: Verb) -> Result<Exit> {
     let before = Instant::now();
     let restart = verb == Verb::Restart;
     let up = bring_up(&*manager, &definition, &context.paths, restart, args.wait)?;
-    say(context, &up, manager.file(), before.elapsed());
+    say(context, &up, &*manager, before.elapsed());
 
     let interval = args.self_update_interval_secs.map(Duration::from_secs);
     if args.self_update || interval.is_some() {
@@ -150,14 +151,20 @@ fn check(flags: &Baked) -> Result<(), Fault> {
     )
 }
 
-/// Checks that `file` is absent, or heph's own and can be read back.
-pub fn refuse_foreign(manager: &dyn Manager, file: &File) -> Result<()> {
+/// Checks that `file` is absent, or heph's own and can be read back, and that the file of the socket is no other's.
+fn refuse_foreign(manager: &dyn Manager, file: &File, paths: &Paths) -> Result<()> {
     let path = manager.file().display();
+    let hand_made = |path: &Path| {
+        Fault::new(format!("'{}' was not made by heph", path.display()))
+            .hint("keep it and use your service manager, or overwrite it with --force")
+    };
+    let socket_state = service::socket_state(manager, file, paths)?;
+    if let (Some(path), Some(FileState::HandMade)) = (manager.socket_file(), socket_state) {
+        return Err(hand_made(path).into());
+    }
     match file {
         File::Absent | File::Generated { written: Ok(_), .. } => Ok(()),
-        File::HandMade => Err(Fault::new(format!("'{path}' was not made by heph"))
-            .hint("keep it and use your service manager, or overwrite it with --force")
-            .into()),
+        File::HandMade => Err(hand_made(manager.file()).into()),
         File::Generated {
             written: Err(error),
             ..
@@ -168,8 +175,12 @@ pub fn refuse_foreign(manager: &dyn Manager, file: &File) -> Result<()> {
     }
 }
 
-fn say(context: &Context, up: &Up, file: &Path, took: Duration) {
-    if up.wrote {
+fn say(context: &Context, up: &Up, manager: &dyn Manager, took: Duration) {
+    if up.wrote_service {
+        let file = manager.file().display();
+        context.ui.say(format!("wrote '{file}'"));
+    }
+    if let Some(file) = manager.socket_file().filter(|_| up.wrote_socket) {
         context.ui.say(format!("wrote '{}'", file.display()));
     }
     let hephd = format!("hephd {} runs", up.status.version);

@@ -1,7 +1,7 @@
 //! `heph daemon status`
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -42,6 +42,12 @@ struct Report {
     problem: Option<String>,
     mode: String,
     socket: PathBuf,
+    /// The file by which the service manager holds the socket; null where there is none.
+    socket_file: Option<PathBuf>,
+    /// Null where the service manager holds no sockets.
+    socket_file_state: Option<FileState>,
+    /// Whether the service manager listens on the socket; null where it never does.
+    socket_held: Option<bool>,
     store: PathBuf,
     log: PathBuf,
     file: Option<PathBuf>,
@@ -74,21 +80,20 @@ fn report(context: &Context) -> Result<Report> {
         Ok(manager) => (manager, None),
         Err(error) => (None, Some(one_line(&error))),
     };
-    let (file, file_state, process) = match &manager {
-        None => (
-            File::Absent,
-            FileState::Absent,
-            Process {
-                activity: Activity::Stopped,
-                pid: None,
-            },
-        ),
-        Some(manager) => {
-            let file = service::file(&**manager)?;
-            let state = file.state(&**manager, paths);
-            (file, state, manager.process()?)
-        }
+    let stopped = Process {
+        activity: Activity::Stopped,
+        pid: None,
     };
+    let (mut file, mut file_state, mut process) = (File::Absent, FileState::Absent, stopped);
+    let (mut socket_file, mut socket_file_state, mut socket_held) = (None, None, None);
+    if let Some(manager) = &manager {
+        file = service::file(&**manager)?;
+        file_state = file.state(&**manager, paths);
+        process = manager.process()?;
+        socket_file = manager.socket_file().map(Path::to_owned);
+        socket_file_state = service::socket_state(&**manager, &file, paths)?;
+        socket_held = manager.holds_socket()?;
+    }
     let written = file.written();
     let environment = file.environment(&Environment::from_variables(std::env::vars_os())?);
     let socket = match written {
@@ -98,7 +103,12 @@ fn report(context: &Context) -> Result<Report> {
         }
         None => paths.socket.clone(),
     };
-    let (answer, problem) = match client::status(&socket, Duration::from_secs(5)) {
+    // Where the socket is held, one that is on its way up makes us wait.
+    let limit = match process.activity {
+        Activity::Starting => Duration::from_secs(1),
+        Activity::Running | Activity::Stopped => Duration::from_secs(5),
+    };
+    let (answer, problem) = match client::status(&socket, limit) {
         Ok(answer) => (answer, None),
         Err(error) => (None, Some(one_line(&error))),
     };
@@ -125,6 +135,9 @@ fn report(context: &Context) -> Result<Report> {
         ),
         version: answer.map(|answer| answer.version),
         socket,
+        socket_file: socket_file.filter(|_| socket_file_state != Some(FileState::Absent)),
+        socket_file_state,
+        socket_held,
         log: written
             .and_then(|written| written.log.clone())
             .unwrap_or_else(|| environment.log(paths)),
@@ -158,7 +171,7 @@ impl Report {
         if let Some(program) = &self.program {
             lines.push(("program", program.display().to_string()));
         }
-        lines.push(("socket", self.socket.display().to_string()));
+        lines.push(("socket", self.socket()));
         lines.push(("store", self.store.display().to_string()));
         lines.push(("log", self.log.display().to_string()));
         lines
@@ -182,6 +195,31 @@ impl Report {
             ", by hand and not as a service"
         };
         format!("running, process {pid}, {version}{how}")
+    }
+
+    fn socket(&self) -> String {
+        let about = match self.socket_file_state {
+            // What is amiss with the service file, or that there is none, is said there.
+            _ if !matches!(self.file_state, FileState::Current | FileState::Edited) => "",
+            Some(FileState::Absent) => {
+                ", whose file is missing: `heph daemon restart` writes it afresh"
+            }
+            Some(FileState::OlderTemplate) => {
+                ", from an older template: `heph daemon restart` brings it up to date"
+            }
+            Some(FileState::Edited) => {
+                ", whose file was edited by hand: `heph daemon restart` writes it afresh"
+            }
+            Some(FileState::HandMade) => ", whose file was made by hand: heph leaves it alone",
+            Some(FileState::Current | FileState::NewerTemplate)
+                if self.managed && self.socket_held == Some(false) =>
+            {
+                ", which is closed while hephd restarts, because systemd could not open it: \
+                 see `systemctl --user status heph.socket`, then `heph daemon restart`"
+            }
+            Some(FileState::Current | FileState::NewerTemplate) | None => "",
+        };
+        format!("{}{about}", self.socket.display())
     }
 
     fn service(&self) -> String {

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::cli::Context;
 use crate::error::{Exit, Fault};
-use crate::service::{self, File};
+use crate::service::{self, File, FileState};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -16,10 +16,21 @@ pub struct Args {
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     let manager = service::require(&context.config, &context.paths)?;
     let path = manager.file().display().to_string();
-    if !args.force && matches!(service::file(&*manager)?, File::HandMade) {
-        return Err(Fault::new(format!("'{path}' was not made by heph"))
-            .hint("remove it by hand, or with `heph daemon uninstall --force`")
-            .into());
+    if !args.force {
+        let file = service::file(&*manager)?;
+        let socket_state = service::socket_state(&*manager, &file, &context.paths)?;
+        let socket_file = manager.socket_file();
+        let foreign = match (file, socket_state) {
+            (File::HandMade, _) => Some(manager.file()),
+            (_, Some(FileState::HandMade)) => socket_file,
+            _ => None,
+        };
+        if let Some(foreign) = foreign {
+            let message = format!("'{}' was not made by heph", foreign.display());
+            return Err(Fault::new(message)
+                .hint("remove it by hand, or with `heph daemon uninstall --force`")
+                .into());
+        }
     }
     let removed = manager.uninstall()?;
     context.ui.say(if removed {

@@ -92,12 +92,15 @@ mod tests {
     #[test]
     fn the_plain_unit() {
         insta::assert_snapshot!(render(&definition("/home/me", &[], Environment::default())), @r##"
-        # Made by heph, template 1. Edits to this file are lost at the next `heph daemon restart`.
+        # Made by heph, template 2. Edits to this file are lost at the next `heph daemon restart`.
         # To change a flag of hephd: `heph daemon restart --hub-url URL`, or `heph daemon restart --unset hub-url`.
         # For settings of your own: `systemctl --user edit heph.service`. To remove it: `heph daemon uninstall`.
 
         [Unit]
         Description=hephd, the task store of heph
+        # Wanted and not required: where the socket cannot be had, hephd itself says why, and tries on.
+        Wants=heph.socket
+        After=heph.socket
         # Restart=always is to bring hephd back however often it ends, so its starts are not rationed.
         StartLimitIntervalSec=0
 
@@ -128,12 +131,15 @@ mod tests {
         ];
         let environment = environment(&[("HEPH_DB", "/data/100% \"mine\"/$x/heph.db")]);
         insta::assert_snapshot!(render(&definition(home, &flags, environment)), @r##"
-        # Made by heph, template 1. Edits to this file are lost at the next `heph daemon restart`.
+        # Made by heph, template 2. Edits to this file are lost at the next `heph daemon restart`.
         # To change a flag of hephd: `heph daemon restart --hub-url URL`, or `heph daemon restart --unset hub-url`.
         # For settings of your own: `systemctl --user edit heph.service`. To remove it: `heph daemon uninstall`.
 
         [Unit]
         Description=hephd, the task store of heph
+        # Wanted and not required: where the socket cannot be had, hephd itself says why, and tries on.
+        Wants=heph.socket
+        After=heph.socket
         # Restart=always is to bring hephd back however often it ends, so its starts are not rationed.
         StartLimitIntervalSec=0
 
@@ -169,7 +175,7 @@ mod tests {
             ["--mode=local", "--hub-url=https://a b"]
         );
         assert_eq!(written.foreign, ["--verbose"]);
-        assert_eq!(template_of(&edited), Some(1));
+        assert_eq!(template_of(&edited), Some(2));
     }
 
     #[test]
