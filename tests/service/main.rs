@@ -12,6 +12,7 @@ mod manager;
 
 mod flags;
 mod launchd;
+mod mac;
 mod sockets;
 mod systemd;
 mod unit_files;

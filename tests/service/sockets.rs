@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -236,7 +237,9 @@ fn a_crash_loop_shows_as_one_and_its_end_is_noticed_by_who_waits() {
         status["starting"] == json!(true) && status["running"] == json!(false)
     });
     assert_eq!(user.status()["socket_held"], json!(true));
-    let waiting = user.command(&["add", "patient"]).spawn().unwrap();
+    let mut waiting = user.command(&["add", "patient"]);
+    let waiting = waiting.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let waiting = waiting.spawn().unwrap();
     fs::rename(&kept, &hephd).unwrap();
     let output = waiting.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");

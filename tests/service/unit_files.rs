@@ -1,12 +1,14 @@
 //! Generated units, judged by systemd itself.
 
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use heph::service::arguments::{Baked, Flag};
 use heph::service::definition::{Definition, Environment};
-use heph::service::systemd::unit;
+use heph::service::systemd::{socket, unit};
 
 use super::eventually;
 use super::home::ODD_NAME;
@@ -33,7 +35,10 @@ fn definition(program: &Path, log: &Path, values: &[&str], store: &str) -> Defin
     for (flag, value) in Flag::ALL.into_iter().zip(values) {
         flags.set(flag, *value).unwrap();
     }
-    let variables = [("HEPH_DB".into(), format!("/{store}").into())];
+    let variables = [
+        ("HEPH_DB".into(), format!("/{store}").into()),
+        ("HEPH_SOCKET".into(), format!("/{store}/s").into()),
+    ];
     let environment = Environment::from_variables(variables).unwrap();
     Definition::new(program, flags, environment, log).unwrap()
 }
@@ -52,19 +57,17 @@ fn systemd_accepts_every_unit() {
         let home = folder.path().join(name);
         let program = home.join("hephd");
         script(&program, "#!/bin/sh\n");
-        let file = home.join("heph.service");
         let log = home.join("hephd.log");
-        fs::write(
-            &file,
-            unit::render(&definition(&program, &log, &NASTY, name)),
-        )
-        .unwrap();
-        // A copy under a plain path: how systemd-analyze is given the file is not what is tested.
+        let definition = definition(&program, &log, &NASTY, name);
+        // Under a plain path: how systemd-analyze is given the files is not what is tested.
         let plain = folder.path().join("heph.service");
-        fs::copy(&file, &plain).unwrap();
+        fs::write(&plain, unit::render(&definition)).unwrap();
+        let listening = socket::Listening::of(&definition);
+        let plain_socket = folder.path().join("heph.socket");
+        fs::write(&plain_socket, socket::render(&listening)).unwrap();
         let output = std::process::Command::new("systemd-analyze")
             .args(["--user", "verify"])
-            .arg(&plain)
+            .args([&plain, &plain_socket])
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("HOME", folder.path())
@@ -73,7 +76,7 @@ fn systemd_accepts_every_unit() {
             .expect("these tests need systemd-analyze (Debian, Fedora: package systemd)");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{name}: {said}");
-        assert!(!said.contains("heph.service"), "{name}: {said}");
+        assert!(!said.contains("heph.s"), "{name}: {said}");
     }
 }
 
@@ -110,5 +113,55 @@ fn hephd_gets_exactly_the_arguments_and_variables_that_were_baked() {
             "{name}"
         );
         manager.systemctl(&["stop", "heph.service"]);
+    }
+}
+
+#[test]
+fn systemd_listens_exactly_where_hephd_would() {
+    let folder = tempfile::Builder::new()
+        .prefix("s-")
+        .tempdir_in("/tmp")
+        .unwrap();
+    let manager = UserManager::start(folder.path());
+    let units = folder.path().join(".config/systemd/user");
+    fs::create_dir_all(&units).unwrap();
+    let program = folder.path().join("hephd");
+    script(
+        &program,
+        "#!/bin/sh\necho \"fds=$LISTEN_FDS\"\nexec sleep 1000\n",
+    );
+    for (round, name) in NASTY.into_iter().chain([ODD_NAME]).enumerate() {
+        let path = folder.path().join(format!("{round} {name}/s"));
+        let port = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = port.local_addr().unwrap();
+        let log = folder.path().join(format!("{round}.log"));
+        let mut flags = Baked::default();
+        flags.set(Flag::Mode, "server").unwrap();
+        flags.set(Flag::HttpAddr, address.to_string()).unwrap();
+        let variables = [("HEPH_SOCKET".into(), path.clone().into())];
+        let environment = Environment::from_variables(variables).unwrap();
+        let definition = Definition::new(&program, flags, environment, &log).unwrap();
+        fs::write(units.join("heph.service"), unit::render(&definition)).unwrap();
+        let listening = socket::Listening::of(&definition);
+        fs::write(units.join("heph.socket"), socket::render(&listening)).unwrap();
+        manager.systemctl(&["daemon-reload"]);
+        let start = |fds: &str| {
+            drop(fs::remove_file(&log));
+            manager.systemctl(&["start", "--no-block", "heph.service"]);
+            let said = || fs::read_to_string(&log).unwrap_or_default();
+            eventually(&format!("hephd of {name:?} starts"), || said() == fds);
+        };
+        // The port is taken: hephd is started all the same, and will tell why it cannot serve.
+        start("fds=\n");
+        manager.systemctl(&["stop", "heph.service"]);
+        drop(port);
+        start("fds=2\n");
+        UnixStream::connect(&path).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+        TcpStream::connect(address).unwrap();
+        manager.systemctl(&["stop", "heph.service"]);
+        eventually(&format!("the path of {name:?} goes"), || !path.exists());
+        assert!(TcpStream::connect(address).is_err());
     }
 }

@@ -1,4 +1,8 @@
 //! A user with a private systemd user manager.
+#![allow(
+    dead_code,
+    reason = "test support: each test program uses a part of it"
+)]
 
 use std::fs;
 use std::path::PathBuf;
