@@ -10,6 +10,7 @@ use std::path::Path;
 use listenfd::ListenFd;
 
 use super::print;
+use crate::client::printable;
 
 /// The listeners that were passed on and that nobody has taken yet; empty where hephd was started by hand.
 #[derive(Debug, Default)]
@@ -52,6 +53,25 @@ impl Inherited {
         let fits = |listener: &TcpListener| listener.local_addr().is_ok_and(|own| own == address);
         let place = self.tcp.iter().position(fits)?;
         Some(self.tcp.swap_remove(place))
+    }
+
+    /// Tells of what nobody took, and closes it. The service manager goes on listening there, and nobody is ever answered.
+    pub fn leave(self) {
+        let unix = self.unix.iter().map(|listener| {
+            let address = listener.local_addr().ok();
+            let path = address.as_ref().and_then(|own| own.as_pathname());
+            path.map_or_else(String::new, |path| path.display().to_string())
+        });
+        let tcp = self.tcp.iter().map(|listener| {
+            let address = listener.local_addr();
+            address.map_or_else(|_| String::new(), |own| own.to_string())
+        });
+        for address in unix.chain(tcp) {
+            print::log(format!(
+                "the service manager listens on '{}' for hephd, which has no use for it",
+                printable(&address)
+            ));
+        }
     }
 }
 

@@ -107,6 +107,7 @@ async fn serve(
         signals.push(signal(kind).context("cannot watch for signals")?);
     }
     let (listener, name) = socket::listen(socket, &mut inherited)?;
+    inherited.leave();
     let listener = tokio::net::UnixListener::from_std(listener)
         .with_context(|| format!("cannot listen on the socket '{}'", socket.display()))?;
     let ready = format!(

@@ -1,6 +1,7 @@
 //! Sockets that a service manager holds, by the protocol of sd_listen_fds(3), with the test as the service manager.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
@@ -147,5 +148,13 @@ fn what_was_passed_to_another_process_or_is_no_socket_is_left_alone() {
     let hephd = passed(&home, fs::File::open("/dev/null").unwrap(), "$$");
     let daemon = Daemon::start(hephd, &home.path).until_ready(&home.socket());
     assert!(daemon.log().contains("no listener"), "{}", daemon.log());
+    daemon.stop();
+
+    let port = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = port.local_addr().unwrap();
+    let hephd = passed(&home, port, "$$");
+    let daemon = Daemon::start(hephd, &home.path).until_ready(&home.socket());
+    let told = format!("listens on '{address}' for hephd, which has no use");
+    assert!(daemon.log().contains(&told), "{}", daemon.log());
     daemon.stop();
 }

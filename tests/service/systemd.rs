@@ -61,6 +61,9 @@ fn a_home_that_takes_quoting_apart_works_like_any_other() {
     assert_eq!(status["file_state"], json!("current"));
     assert_eq!(status["log"], json!(user.home.data().join("hephd.log")));
     assert_eq!(status["managed"], json!(true));
+    assert_eq!(status["socket_held"], json!(true));
+    let log = user.home.log();
+    assert!(!log.contains("the service manager passed"), "{log}");
     user.heph(&["daemon", "uninstall"]).exits(0);
     assert!(!user.unit().exists());
     assert!(!user.socket_unit().exists());
