@@ -177,7 +177,8 @@ pub struct Machine {
     pub manager: UserManager,
     pub workshop: &'static Workshop,
     _folder: tempfile::TempDir,
-    _turn: MutexGuard<'static, ()>,
+    /// None where another one of the same test has it.
+    _turn: Option<MutexGuard<'static, ()>>,
 }
 
 impl Machine {
@@ -187,6 +188,15 @@ impl Machine {
             .turn
             .lock()
             .unwrap_or_else(|error| error.into_inner());
+        Machine::make(workshop, Some(turn))
+    }
+
+    /// Returns another such machine, for the same test.
+    pub fn beside(first: &Machine) -> Machine {
+        Machine::make(first.workshop, None)
+    }
+
+    fn make(workshop: &'static Workshop, turn: Option<MutexGuard<'static, ()>>) -> Machine {
         workshop.tag(OLD, Flaw::None);
         workshop.publish(OLD);
         let plain = workshop.plain_install(OLD);
@@ -237,6 +247,10 @@ impl Machine {
 
     pub fn state(&self) -> PathBuf {
         self.home.join(".local/state/heph")
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.manager.runtime_dir().join("heph/hephd.sock")
     }
 
     pub fn slot(&self, version: &str) -> PathBuf {
