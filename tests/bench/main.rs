@@ -3,7 +3,7 @@
 //! Everything is real and on loopback: nginx, curl, git, cargo, systemd. Programs that are compared run in turn, so that
 //! whatever disturbs the machine disturbs all of them, and medians are compared.
 //!
-//! `cargo run --release --example bench -- PART…` runs some of the parts (check, apply, prebuilt, switch, startup) and prints what
+//! `cargo run --release --example bench -- PART…` runs some of the parts (check, apply, prebuilt, switch, startup, adding) and prints what
 //! it would write; a number among them is how often to run what is short.
 #![allow(
     clippy::print_stdout,
@@ -21,8 +21,10 @@ mod manager;
 #[path = "../support/releases.rs"]
 mod releases;
 
+mod adding;
 mod apply;
 mod check;
+mod daemon;
 mod feed;
 mod installation;
 mod measure;
@@ -38,7 +40,7 @@ use std::thread;
 use measure::Program;
 use page::Page;
 
-const PARTS: [&str; 5] = ["check", "apply", "prebuilt", "switch", "startup"];
+const PARTS: [&str; 6] = ["check", "apply", "prebuilt", "switch", "startup", "adding"];
 /// How often what is short runs, unless said otherwise.
 const RUNS: usize = 50;
 /// How many switches there are to one other run.
@@ -77,7 +79,8 @@ fn main() {
             "apply" => plain = Some(apply::measure(&mut page, scratch, &PATCHES)),
             "prebuilt" => prebuilt::measure(&mut page, scratch, runs, plain),
             "switch" => switch::measure(&mut page, scratch, runs * SWITCHES),
-            _ => startup::measure(&mut page, scratch, runs),
+            "startup" => startup::measure(&mut page, scratch, runs),
+            _ => adding::measure(&mut page, scratch, runs),
         }
     }
     println!("{head}{}", page.text());

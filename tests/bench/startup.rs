@@ -2,13 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
-use heph::client;
-use rustix::process::{Pid, Signal, kill_process};
-
+use super::daemon::Daemon;
 use super::installation;
 use super::measure::{Contender, Program, Samples, side_by_side};
 use super::page::{Page, mebibytes, ratio, row, spread};
@@ -16,7 +11,6 @@ use super::page::{Page, mebibytes, ratio, row, spread};
 const HOW: &str = "\
 From start to end of the process; of hephd, from its start until it has answered `status` on its socket, with a store
 that is there already and one that is not.";
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Measures, and writes the section.
 pub fn measure(page: &mut Page, scratch: &Path, runs: usize) {
@@ -68,35 +62,7 @@ fn daemons(bin: &Path, data: &Path, runs: usize, fresh: bool) -> Samples {
         if fresh {
             drop(fs::remove_dir_all(data));
         }
-        let program = Program::new(bin.join("hephd"), &[])
-            .env("HOME", data)
-            .env("HEPH_DB", data.join("heph.db"))
-            .env("HEPH_SOCKET", data.join("hephd.sock"));
-        let start = Instant::now();
-        let mut command = program.command();
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let _ends = Ends(command.spawn().unwrap());
-        while !answers(&data.join("hephd.sock")) {
-            assert!(start.elapsed() < PATIENCE, "hephd does not answer");
-            thread::sleep(Duration::from_micros(200));
-        }
-        start.elapsed()
+        Daemon::start(bin, data, &[]).started()
     };
     Samples::of((0..runs).map(|_| once()).collect())
-}
-
-fn answers(socket: &Path) -> bool {
-    socket.exists() && client::status(socket, PATIENCE).is_ok_and(|status| status.is_some())
-}
-
-/// A process that is asked to end, and waited for.
-struct Ends(Child);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        if let Some(pid) = self.0.id().try_into().ok().and_then(Pid::from_raw) {
-            let _ = kill_process(pid, Signal::TERM);
-        }
-        drop(self.0.wait());
-    }
 }
