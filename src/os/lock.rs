@@ -3,6 +3,8 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -40,9 +42,42 @@ pub fn try_exclusive(path: &Path) -> Result<Option<Lock>> {
     }
 }
 
+/// How often a lock that another process holds is tried again.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// Takes the lock at `path`, waiting for at most `limit`; returns `None` where another process holds it all the while.
+///
+/// # Errors
+///
+/// As [`try_exclusive`].
+pub fn exclusive(path: &Path, limit: Duration) -> Result<Option<Lock>> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let lock = try_exclusive(path)?;
+        if lock.is_some() || Instant::now() >= deadline {
+            return Ok(lock);
+        }
+        thread::sleep(AGAIN);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_is_waited_for_and_not_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let held = try_exclusive(&path).unwrap().expect("free at first");
+        assert!(exclusive(&path, Duration::ZERO).unwrap().is_none());
+        let waiting = thread::spawn({
+            let path = path.clone();
+            move || exclusive(&path, Duration::from_secs(60)).unwrap().is_some()
+        });
+        drop(held);
+        assert!(waiting.join().unwrap());
+    }
 
     #[test]
     fn a_held_lock_is_refused_and_a_dropped_one_is_free() {

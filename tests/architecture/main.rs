@@ -13,13 +13,14 @@ enum Rule {
     Not(&'static [&'static str]),
 }
 
-const RULES: [(&str, Rule); 11] = [
+const RULES: [(&str, Rule); 12] = [
     ("error", Rule::Only(&[])),
     ("interval", Rule::Only(&["error"])),
     ("paths", Rule::Only(&["error", "os"])),
     ("config", Rule::Only(&["error", "interval", "os", "paths"])),
     ("os", Rule::Only(&["error"])),
     ("client", Rule::Only(&["error"])),
+    ("oidc", Rule::Only(&["error", "os", "paths"])),
     ("hephd", Rule::Only(&["client", "error", "os", "paths"])),
     (
         "release",

@@ -1,0 +1,292 @@
+//! The file of tokens: private, and complete or not there.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::claims;
+use crate::error::{Exit, Fault};
+use crate::os::files;
+use crate::os::lock::{self, Lock};
+use crate::paths::Paths;
+
+/// The schema of the file that this heph writes and reads.
+const SCHEMA: u32 = 1;
+/// The largest file that is read.
+const LARGEST_FILE: u64 = 1 << 20;
+/// How long before its end a bearer is renewed: it has to outlive the request that it is sent with.
+const MARGIN: SignedDuration = SignedDuration::from_secs(60);
+/// How long one process waits for another that has the lock: longer than renewing may take, which is two requests.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What a person is logged in with.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tokens {
+    /// Who gave them.
+    pub issuer: String,
+    /// To which client.
+    pub client_id: String,
+    /// The access token.
+    pub access_token: String,
+    /// The id token, where one was given.
+    pub id_token: Option<String>,
+    /// What buys the next tokens; `None` where none was given, or the issuer takes it no longer.
+    pub refresh_token: Option<String>,
+    /// When the bearer ends.
+    pub expires_at: Timestamp,
+}
+
+/// Tokens appear in no log.
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens")
+            .field("issuer", &self.issuer)
+            .field("client_id", &self.client_id)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Tokens {
+    /// Returns what to send to the hub: the access token if it is a JSON Web Token, which a hub can verify by itself, else
+    /// the id token, else the access token after all.
+    pub fn bearer(&self) -> &str {
+        match &self.id_token {
+            Some(id_token) if claims::read(&self.access_token).is_none() => id_token,
+            _ => &self.access_token,
+        }
+    }
+
+    /// Returns the bearer if it lasts a while beyond `now`.
+    pub fn lasting(&self, now: Timestamp) -> Option<&str> {
+        let soon = now.saturating_add(MARGIN).unwrap_or(Timestamp::MAX);
+        (self.expires_at > soon).then(|| self.bearer())
+    }
+
+    /// Returns the bearer if it has not ended at `now`.
+    pub fn valid(&self, now: Timestamp) -> Option<&str> {
+        (self.expires_at > now).then(|| self.bearer())
+    }
+
+    /// Returns whom they are about, unverified: to be shown, and for nothing else.
+    pub fn subject(&self) -> Option<String> {
+        let tokens = self.id_token.iter().chain([&self.access_token]);
+        tokens
+            .filter_map(|token| claims::read(token))
+            .find_map(|claims| claims.subject)
+    }
+}
+
+/// The file as it is written.
+#[derive(Serialize, Deserialize)]
+struct File<T> {
+    schema: u32,
+    #[serde(flatten)]
+    tokens: T,
+}
+
+/// Returns where the tokens are.
+pub fn path(paths: &Paths) -> PathBuf {
+    paths.data.join("tokens.json")
+}
+
+/// Reads the tokens at `path`; `None` where nobody is logged in.
+///
+/// # Errors
+///
+/// The file cannot be read, or not understood.
+pub fn load(path: &Path) -> Result<Option<Tokens>> {
+    let Some(bytes) = files::read_if_there(path, LARGEST_FILE)? else {
+        return Ok(None);
+    };
+    let unusable = || {
+        Fault::new(format!("cannot use the tokens in '{}'", path.display()))
+            .hint("`heph auth logout`, then `heph auth login`")
+    };
+    #[derive(Deserialize)]
+    struct Schema {
+        schema: u32,
+    }
+    // The words of the parser could quote a token.
+    let told = |error: serde_json::Error| format!("it is damaged at line {}", error.line());
+    let Schema { schema } = serde_json::from_slice(&bytes)
+        .map_err(told)
+        .map_err(anyhow::Error::msg)
+        .with_context(unusable)?;
+    if schema != SCHEMA {
+        let newer = anyhow::anyhow!("it has schema {schema}, and this heph knows {SCHEMA}");
+        return Err(newer.context(unusable()));
+    }
+    let file: File<Tokens> = serde_json::from_slice(&bytes)
+        .map_err(told)
+        .map_err(anyhow::Error::msg)
+        .with_context(unusable)?;
+    Ok(Some(file.tokens))
+}
+
+/// Writes the tokens to `path`, for their owner alone; they survive a power loss.
+///
+/// # Errors
+///
+/// The disk.
+pub fn save(path: &Path, tokens: &Tokens) -> Result<()> {
+    let file = File {
+        schema: SCHEMA,
+        tokens,
+    };
+    let text = serde_json::to_vec_pretty(&file).context("cannot write the tokens as JSON")?;
+    files::write_atomic(path, &text, files::PRIVATE)
+}
+
+/// Removes the tokens; returns whether there were any.
+///
+/// # Errors
+///
+/// They are there and cannot be removed.
+pub fn remove(path: &Path) -> Result<bool> {
+    files::remove_file_if_there(path).with_context(|| format!("cannot remove '{}'", path.display()))
+}
+
+/// Waits until no other process changes the tokens at `path`, and keeps others from it until the lock is dropped.
+///
+/// # Errors
+///
+/// Another process has held it for too long, or the file of the lock cannot be made.
+pub fn lock(path: &Path) -> Result<Lock> {
+    let Some(lock) = lock::exclusive(&path.with_extension("lock"), PATIENCE)? else {
+        let busy = format!("another process is changing '{}'", path.display());
+        return Err(Fault::new(busy).exit(Exit::TryLater).into());
+    };
+    Ok(lock)
+}
+
+/// Returns the tokens at `path`, which have to be those of this issuer and client.
+///
+/// # Errors
+///
+/// Nobody is logged in, or elsewhere; the hint says how to.
+pub(super) fn of(path: &Path, issuer: &str, client_id: &str) -> Result<Tokens> {
+    let Some(tokens) = load(path)? else {
+        return Err(Fault::new(format!("nobody is logged in at '{issuer}'"))
+            .hint("heph auth login")
+            .into());
+    };
+    if (tokens.issuer.as_str(), tokens.client_id.as_str()) != (issuer, client_id) {
+        bail!(
+            Fault::new(format!(
+                "the login here is at '{}' as the client '{}', not at '{issuer}' as '{client_id}': log in again",
+                tokens.issuer, tokens.client_id
+            ))
+            .hint("heph auth login")
+        );
+    }
+    Ok(tokens)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::claims::tests::token;
+    use super::*;
+    use serde_json::json;
+    use std::os::unix::fs::PermissionsExt;
+
+    pub(crate) fn some(access: &str, refresh: Option<&str>, expires_at: i64) -> Tokens {
+        Tokens {
+            issuer: "https://id.example".to_owned(),
+            client_id: "heph".to_owned(),
+            access_token: access.to_owned(),
+            id_token: Some(token(&json!({ "sub": "alice" }))),
+            refresh_token: refresh.map(str::to_owned),
+            expires_at: Timestamp::from_second(expires_at).unwrap(),
+        }
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded_and_is_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/tokens.json");
+        assert_eq!(load(&path).unwrap(), None);
+        let tokens = some("opaque", Some("r"), 100);
+        save(&path, &tokens).unwrap();
+        assert_eq!(load(&path).unwrap().as_ref(), Some(&tokens));
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(remove(&path).unwrap());
+        assert!(!remove(&path).unwrap(), "removing what is gone succeeds");
+    }
+
+    #[test]
+    fn a_bearer_is_a_token_that_a_hub_can_verify() {
+        let jwt = token(&json!({ "sub": "bob" }));
+        let opaque = some("opaque", None, 100);
+        assert_eq!(Some(opaque.bearer()), opaque.id_token.as_deref());
+        assert_eq!(some(&jwt, None, 100).bearer(), jwt);
+        let alone = Tokens {
+            id_token: None,
+            ..opaque
+        };
+        assert_eq!(alone.bearer(), "opaque");
+    }
+
+    #[test]
+    fn a_bearer_lasts_if_it_outlives_a_request() {
+        let tokens = some("opaque", None, 100);
+        let at = |second| Timestamp::from_second(second).unwrap();
+        for (now, lasting, valid) in [
+            (0, true, true),
+            (39, true, true),
+            (40, false, true),
+            (99, false, true),
+            (100, false, false),
+        ] {
+            assert_eq!(tokens.lasting(at(now)).is_some(), lasting, "{now}");
+            assert_eq!(tokens.valid(at(now)).is_some(), valid, "{now}");
+        }
+    }
+
+    #[test]
+    fn neither_errors_nor_debug_output_hold_a_token() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens.json");
+        for text in [
+            "\"hush\"",
+            "{\"schema\":2,\"access_token\":\"hush\"}",
+            "{\"schema\":1,\"access_token\":\"hush\"}",
+            "{\"schema\":1,\"issuer\":\"hush\",\"expires_at\":\"hush\"}",
+            "{\"schema\":\"hush\"}",
+            "",
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = format!("{:#}", load(&path).unwrap_err());
+            assert!(error.contains("cannot use the tokens in '"), "{error}");
+            assert!(!error.contains("hush"), "{error}");
+        }
+        let debug = format!("{:?}", some("hush", Some("hush"), 1));
+        assert!(!debug.contains("hush"), "{debug}");
+    }
+
+    #[test]
+    fn tokens_of_another_issuer_or_client_are_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens.json");
+        let error = of(&path, "https://id.example", "heph").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "nobody is logged in at 'https://id.example'"
+        );
+        save(&path, &some("a", None, 1)).unwrap();
+        assert!(of(&path, "https://id.example", "heph").is_ok());
+        for (issuer, client) in [
+            ("https://other.example", "heph"),
+            ("https://id.example", "other"),
+        ] {
+            let error = of(&path, issuer, client).unwrap_err();
+            assert!(error.to_string().contains("log in again"), "{error}");
+            assert_eq!(Fault::hint_of(&error), Some("heph auth login"));
+        }
+    }
+}
