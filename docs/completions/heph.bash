@@ -19,6 +19,9 @@ _heph() {
             heph,add)
                 cmd="heph__subcmd__add"
                 ;;
+            heph,auth)
+                cmd="heph__subcmd__auth"
+                ;;
             heph,backup)
                 cmd="heph__subcmd__backup"
                 ;;
@@ -54,6 +57,30 @@ _heph() {
                 ;;
             heph,sync)
                 cmd="heph__subcmd__sync"
+                ;;
+            heph__subcmd__auth,help)
+                cmd="heph__subcmd__auth__subcmd__help"
+                ;;
+            heph__subcmd__auth,login)
+                cmd="heph__subcmd__auth__subcmd__login"
+                ;;
+            heph__subcmd__auth,logout)
+                cmd="heph__subcmd__auth__subcmd__logout"
+                ;;
+            heph__subcmd__auth,status)
+                cmd="heph__subcmd__auth__subcmd__status"
+                ;;
+            heph__subcmd__auth__subcmd__help,help)
+                cmd="heph__subcmd__auth__subcmd__help__subcmd__help"
+                ;;
+            heph__subcmd__auth__subcmd__help,login)
+                cmd="heph__subcmd__auth__subcmd__help__subcmd__login"
+                ;;
+            heph__subcmd__auth__subcmd__help,logout)
+                cmd="heph__subcmd__auth__subcmd__help__subcmd__logout"
+                ;;
+            heph__subcmd__auth__subcmd__help,status)
+                cmd="heph__subcmd__auth__subcmd__help__subcmd__status"
                 ;;
             heph__subcmd__daemon,help)
                 cmd="heph__subcmd__daemon__subcmd__help"
@@ -100,6 +127,9 @@ _heph() {
             heph__subcmd__help,add)
                 cmd="heph__subcmd__help__subcmd__add"
                 ;;
+            heph__subcmd__help,auth)
+                cmd="heph__subcmd__help__subcmd__auth"
+                ;;
             heph__subcmd__help,backup)
                 cmd="heph__subcmd__help__subcmd__backup"
                 ;;
@@ -135,6 +165,15 @@ _heph() {
                 ;;
             heph__subcmd__help,sync)
                 cmd="heph__subcmd__help__subcmd__sync"
+                ;;
+            heph__subcmd__help__subcmd__auth,login)
+                cmd="heph__subcmd__help__subcmd__auth__subcmd__login"
+                ;;
+            heph__subcmd__help__subcmd__auth,logout)
+                cmd="heph__subcmd__help__subcmd__auth__subcmd__logout"
+                ;;
+            heph__subcmd__help__subcmd__auth,status)
+                cmd="heph__subcmd__help__subcmd__auth__subcmd__status"
                 ;;
             heph__subcmd__help__subcmd__daemon,logs)
                 cmd="heph__subcmd__help__subcmd__daemon__subcmd__logs"
@@ -362,7 +401,7 @@ _heph() {
 
     case "${cmd}" in
         heph)
-            opts="-h -V --config --help --version add list next done reopen edit delete backup sync daemon self-update completions help"
+            opts="-h -V --config --help --version add list next done reopen edit delete backup sync daemon auth self-update completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -382,6 +421,156 @@ _heph() {
         heph__subcmd__add)
             opts="-h --json --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__auth)
+            opts="-h --config --help login logout status help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__auth__subcmd__help)
+            opts="login logout status help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__auth__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__auth__subcmd__help__subcmd__login)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__auth__subcmd__help__subcmd__logout)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__auth__subcmd__help__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__auth__subcmd__login)
+            opts="-h --issuer --client-id --json --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --issuer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__auth__subcmd__logout)
+            opts="-h --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__auth__subcmd__status)
+            opts="-h --json --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -806,7 +995,7 @@ _heph() {
             return 0
             ;;
         heph__subcmd__help)
-            opts="add list next done reopen edit delete backup sync daemon self-update completions help"
+            opts="add list next done reopen edit delete backup sync daemon auth self-update completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -822,6 +1011,62 @@ _heph() {
         heph__subcmd__help__subcmd__add)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__help__subcmd__auth)
+            opts="login logout status"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__help__subcmd__auth__subcmd__login)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__help__subcmd__auth__subcmd__logout)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__help__subcmd__auth__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

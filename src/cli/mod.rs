@@ -3,6 +3,7 @@
 pub mod ui;
 
 mod add;
+mod auth;
 mod backup;
 pub mod completions;
 mod daemon;
@@ -63,6 +64,8 @@ enum Command {
     Sync(sync::Args),
     /// Manage hephd as a service of the operating system
     Daemon(daemon::Args),
+    /// Log in at the OpenID provider that the hub trusts
+    Auth(auth::Args),
     /// Keep heph and hephd current
     SelfUpdate(self_update::Args),
     /// Print shell completions
@@ -131,6 +134,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit> {
         Command::Backup(args) => backup::run(context, args),
         Command::Sync(args) => sync::run(context, args),
         Command::Daemon(args) => daemon::run(context, args),
+        Command::Auth(args) => auth::run(context, args),
         Command::SelfUpdate(args) => self_update::run(context, args),
         Command::Completions(args) => completions::run(&context.ui, &args),
     }

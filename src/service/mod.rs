@@ -92,6 +92,21 @@ pub fn socket(config: &Config, paths: &Paths) -> Result<PathBuf> {
     })
 }
 
+/// Returns what the service file of hephd says, where heph made it and it can be told. The service manager is not asked.
+///
+/// # Errors
+///
+/// The service file is there and cannot be read.
+pub fn written(config: &Config, paths: &Paths) -> Result<Option<Written>> {
+    let Some(manager) = chosen(config, paths) else {
+        return Ok(None);
+    };
+    Ok(match file(&*manager)? {
+        File::Generated { written, .. } => written.ok(),
+        _ => None,
+    })
+}
+
 /// What the service manager is doing with hephd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activity {

@@ -22,6 +22,8 @@ need faketime faketime
 need cron cron
 need crontab cron
 need nginx nginx-light
+need node nodejs
+need npm npm
 need openssl openssl
 need minisign minisign
 need xz xz-utils

@@ -1,0 +1,121 @@
+//! `heph auth status`: who is logged in.
+
+use anyhow::Result;
+use jiff::Timestamp;
+
+use super::{Context, Output, local};
+use crate::client::printable;
+use crate::error::Exit;
+use crate::oidc::{self, Tokens};
+use crate::os::clock;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<Exit> {
+    let tokens = oidc::load(&super::tokens(context)?)?;
+    let now = clock::now();
+    if args.json {
+        context.ui.json(&Output::of(tokens.as_ref(), now));
+        return Ok(Exit::Done);
+    }
+    match tokens {
+        None => context.ui.say("nobody is logged in"),
+        Some(tokens) => lines(&tokens, now)
+            .iter()
+            .for_each(|line| context.ui.say(line)),
+    }
+    Ok(Exit::Done)
+}
+
+/// Returns what is told of `tokens`.
+fn lines(tokens: &Tokens, now: Timestamp) -> Vec<String> {
+    let subject = tokens.subject();
+    let subject = subject.as_deref().map_or("not told".into(), printable);
+    let valid = tokens.valid(now).is_some();
+    let expires = match (valid, &tokens.refresh_token) {
+        (true, Some(_)) => format!("{}; it is renewed by itself", local(tokens.expires_at)),
+        (true, None) => format!(
+            "{}; it cannot be renewed: run `heph auth login` by then",
+            local(tokens.expires_at)
+        ),
+        (false, Some(_)) => format!(
+            "{}, in the past; it is renewed when it is needed",
+            local(tokens.expires_at)
+        ),
+        (false, None) => format!(
+            "{}, in the past; it cannot be renewed: run `heph auth login`",
+            local(tokens.expires_at)
+        ),
+    };
+    vec![
+        format!("issuer   {}", printable(&tokens.issuer)),
+        format!("client   {}", printable(&tokens.client_id)),
+        format!("subject  {subject}"),
+        format!("expires  {expires}"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(refresh_token: Option<&str>) -> Tokens {
+        Tokens {
+            issuer: "https://id.example".to_owned(),
+            client_id: "heph\u{1b}[2J".to_owned(),
+            access_token: "hush".to_owned(),
+            id_token: None,
+            refresh_token: refresh_token.map(str::to_owned),
+            expires_at: Timestamp::from_second(1_000).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_login_is_told_without_its_tokens() {
+        for (refresh, now, ending) in [
+            (Some("hush"), 0, "; it is renewed by itself"),
+            (
+                None,
+                0,
+                "; it cannot be renewed: run `heph auth login` by then",
+            ),
+            (
+                Some("hush"),
+                1_000,
+                ", in the past; it is renewed when it is needed",
+            ),
+            (
+                None,
+                1_000,
+                ", in the past; it cannot be renewed: run `heph auth login`",
+            ),
+        ] {
+            let tokens = tokens(refresh);
+            let now = Timestamp::from_second(now).unwrap();
+            let lines = lines(&tokens, now).join("\n");
+            assert!(lines.ends_with(ending), "{lines}");
+            assert!(
+                !lines.contains("hush") && !lines.contains('\u{1b}'),
+                "{lines}"
+            );
+            let json = serde_json::to_value(Output::of(Some(&tokens), now)).unwrap();
+            assert!(!json.to_string().contains("hush"), "{json}");
+            assert_eq!(json["logged_in"], now.as_second() == 0 || refresh.is_some());
+            assert_eq!(json["renewable"], refresh.is_some());
+        }
+    }
+
+    #[test]
+    fn nobody_logged_in_is_null_throughout() {
+        let json = serde_json::to_value(Output::of(None, Timestamp::UNIX_EPOCH)).unwrap();
+        assert_eq!(json["logged_in"], false);
+        for key in ["issuer", "client_id", "subject", "expires_at"] {
+            assert!(json[key].is_null(), "{key}");
+        }
+    }
+}
