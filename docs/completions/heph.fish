@@ -143,8 +143,8 @@ complete -c heph -n "__fish_heph_using_subcommand auth; and not __fish_seen_subc
 complete -c heph -n "__fish_heph_using_subcommand auth; and not __fish_seen_subcommand_from login logout status help" -f -a "logout" -d 'Give the login back and remove its tokens'
 complete -c heph -n "__fish_heph_using_subcommand auth; and not __fish_seen_subcommand_from login logout status help" -f -a "status" -d 'Say who is logged in, where, and for how long'
 complete -c heph -n "__fish_heph_using_subcommand auth; and not __fish_seen_subcommand_from login logout status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from login" -l issuer -d 'Address of the OpenID provider; else that of hephd\'s service' -r
-complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from login" -l client-id -d 'Name of heph at the provider; else that of hephd\'s service' -r
+complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from login" -l issuer -d 'Address of the OpenID provider; without it, that of hephd' -r
+complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from login" -l client-id -d 'Name of heph at the provider; without it, that of hephd' -r
 complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from login" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
 complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from login" -l json -d 'Print one JSON object, and what to open and enter on standard error'
 complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from login" -s h -l help -d 'Print help'

@@ -114,6 +114,15 @@ pub fn sync_status(socket: &Path) -> Result<SyncStatus> {
     running(socket, LIMIT)?.call("sync.status", json!({}))
 }
 
+/// Returns the same from the hephd that listens on `socket`, if one does; asks once.
+///
+/// # Errors
+///
+/// As [`status`]; or it is one that knows nothing of hubs.
+pub fn sync_status_if_there(socket: &Path, limit: Duration) -> Result<Option<SyncStatus>> {
+    connection::call_if_there(socket, "sync.status", limit)
+}
+
 /// Has hephd sync with its hub, and returns what that did.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use super::{print, store, sync};
 use crate::error::{Exit, Fault};
+use crate::oidc;
 use crate::os::clock;
 use crate::paths::Paths;
 
@@ -86,6 +87,7 @@ enum StoreCommand {
 /// It could not start, or ended for want of its store; or the store cannot be read or restored.
 pub fn run(hephd: Hephd) -> Result<Exit> {
     let paths = Paths::from_env(None)?;
+    let tokens = oidc::path(&paths);
     let store = match hephd.db {
         Some(path) => std::path::absolute(path)?,
         None => paths.store,
@@ -113,7 +115,7 @@ pub fn run(hephd: Hephd) -> Result<Exit> {
                     issuer: hephd.oidc_issuer.as_deref(),
                     client_id: hephd.oidc_client_id.as_deref(),
                 },
-                sync::no_login,
+                sync::logged_in(tokens),
             )?;
             let socket = match hephd.socket {
                 Some(path) => std::path::absolute(path)?,

@@ -21,7 +21,10 @@ const RULES: [(&str, Rule); 12] = [
     ("os", Rule::Only(&["error"])),
     ("client", Rule::Only(&["error"])),
     ("oidc", Rule::Only(&["error", "os", "paths"])),
-    ("hephd", Rule::Only(&["client", "error", "os", "paths"])),
+    (
+        "hephd",
+        Rule::Only(&["client", "error", "oidc", "os", "paths"]),
+    ),
     (
         "release",
         Rule::Not(&["install", "update", "schedule", "service", "cli", "hephd"]),

@@ -1,11 +1,13 @@
 //! `heph auth login`: a code, and the wait until it is confirmed.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use jiff::SignedDuration;
 
 use super::{Context, Output};
 use crate::cli::ui::Ui;
-use crate::client::printable;
+use crate::client::{self, SyncStatus, printable};
 use crate::error::{Exit, Fault};
 use crate::oidc::device::{self, Shown};
 use crate::oidc::{self, tokens};
@@ -13,12 +15,15 @@ use crate::os::clock;
 use crate::service;
 use crate::service::arguments::{Baked, Flag};
 
+/// How long hephd is waited for: it is asked for what is only convenient.
+const SOON: Duration = Duration::from_secs(5);
+
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Address of the OpenID provider; else that of hephd's service
+    /// Address of the OpenID provider; without it, that of hephd
     #[arg(long, value_name = "URL", requires = "client_id")]
     issuer: Option<String>,
-    /// Name of heph at the provider; else that of hephd's service
+    /// Name of heph at the provider; without it, that of hephd
     #[arg(long, value_name = "ID", requires = "issuer")]
     client_id: Option<String>,
     /// Print one JSON object, and what to open and enter on standard error
@@ -30,7 +35,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     let path = super::tokens(context)?;
     let (issuer, client_id) = match (args.issuer, args.client_id) {
         (Some(issuer), Some(client_id)) => (issuer, client_id),
-        _ => of_the_service(context)?,
+        _ => of_hephd(context)?,
     };
     let metadata = oidc::discover(&issuer)?;
     let login = device::begin(metadata, &client_id)?;
@@ -46,11 +51,19 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
         context.ui.json(&Output::of(Some(&tokens), clock::now()));
         return Ok(Exit::Done);
     }
-    let issuer = printable(&issuer);
+    let sync = sync(context);
+    let is_spokes = sync.issuer == Some(issuer) && sync.client_id == Some(client_id);
+    let issuer = printable(&tokens.issuer);
     context.ui.say(match tokens.subject() {
         Some(subject) => format!("logged in at {issuer} as {}", printable(&subject)),
         None => format!("logged in at {issuer}"),
     });
+    if let Some(hub) = sync.hub.filter(|_| is_spokes) {
+        context.ui.say(format!(
+            "hephd will sync with {} when it tries again; `heph sync now` does at once",
+            printable(&hub)
+        ));
+    }
     if tokens.refresh_token.is_none() {
         context.ui.warn(format!(
             "{issuer} gave no refresh token: this login ends at {}",
@@ -60,24 +73,34 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Returns issuer and client as the service file has them.
-fn of_the_service(context: &Context) -> Result<(String, String)> {
+/// Returns issuer and client of the spoke: as the service file has them, else as the hephd that runs says.
+fn of_hephd(context: &Context) -> Result<(String, String)> {
     let flags = service::written(&context.config, &context.paths)?
         .map_or_else(Baked::default, |written| written.flags);
     let flag = |flag| flags.get(flag).map(str::to_owned);
-    match (flag(Flag::OidcIssuer), flag(Flag::OidcClientId)) {
-        (Some(issuer), Some(client_id)) => Ok((issuer, client_id)),
-        (issuer, client_id) => Err(missing(issuer.is_some(), client_id.is_some()).into()),
+    let (issuer, client_id) = (flag(Flag::OidcIssuer), flag(Flag::OidcClientId));
+    if let (Some(issuer), Some(client_id)) = (&issuer, &client_id) {
+        return Ok((issuer.clone(), client_id.clone()));
     }
+    let sync = sync(context);
+    match (sync.issuer, sync.client_id) {
+        (Some(issuer), Some(client_id)) => Ok((issuer, client_id)),
+        _ => Err(missing(issuer.is_some(), client_id.is_some()).into()),
+    }
+}
+
+/// Returns how the hephd that runs stands with its hub; nothing where none runs, or it does not say.
+fn sync(context: &Context) -> SyncStatus {
+    let socket = service::socket(&context.config, &context.paths);
+    let status = socket.and_then(|socket| client::sync_status_if_there(&socket, SOON));
+    status.ok().flatten().unwrap_or_default()
 }
 
 fn missing(issuer: bool, client_id: bool) -> Fault {
     let what = match (issuer, client_id) {
-        (true, _) => {
-            "no client id: the service of hephd has --oidc-issuer, but no --oidc-client-id"
-        }
-        (_, true) => "no issuer: the service of hephd has --oidc-client-id, but no --oidc-issuer",
-        _ => "no issuer: the service of hephd has no --oidc-issuer",
+        (true, _) => "no client id: hephd has --oidc-issuer, but no --oidc-client-id",
+        (_, true) => "no issuer: hephd has --oidc-client-id, but no --oidc-issuer",
+        _ => "no issuer: hephd has no --oidc-issuer",
     };
     Fault::usage(what).hint(
         "heph auth login --issuer URL --client-id ID, or \

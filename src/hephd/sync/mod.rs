@@ -30,6 +30,7 @@ mod verdict;
 pub mod wire;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -44,6 +45,7 @@ use super::rpc;
 use super::store::{Refusal, Store};
 use crate::client::wire::{SyncStatus, code};
 use crate::error::Fault;
+use crate::oidc;
 use crate::os::clock;
 use address::Address;
 use schedule::{Moment, Schedule};
@@ -100,7 +102,8 @@ pub fn check_spoke(
         issuer,
         client_id,
     };
-    Hub::from_flags(flags, no_login).map(drop)
+    // No token is asked for: the file is of no matter.
+    Hub::from_flags(flags, logged_in(PathBuf::new())).map(drop)
 }
 
 impl Hub {
@@ -386,7 +389,13 @@ impl Shared {
     }
 }
 
-/// Stub.
-pub fn no_login(_: &str, _: &str) -> Bearer {
-    Box::new(|_| Err(Fault::new("there is no login yet").into()))
+/// Returns what makes a [`Bearer`] of the login in the file `tokens`, which `heph auth login` writes.
+pub fn logged_in(tokens: PathBuf) -> impl FnOnce(&str, &str) -> Bearer {
+    move |issuer, client_id| {
+        let (issuer, client_id) = (issuer.to_owned(), client_id.to_owned());
+        Box::new(move |refused| match refused {
+            None => oidc::bearer(&tokens, &issuer, &client_id, clock::now()),
+            Some(refused) => oidc::renewed(&tokens, &issuer, &client_id, refused, clock::now()),
+        })
+    }
 }
