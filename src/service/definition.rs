@@ -11,11 +11,14 @@ use crate::error::Fault;
 use crate::os::generated::check_path;
 use crate::paths::Paths;
 
-/// The variables that tell hephd where things are. `XDG_RUNTIME_DIR` is not one: the service manager gives its own.
-const VARIABLES: [&str; 7] = [
+/// The variables that tell hephd where things are, also the certificates that it trusts as a spoke. `XDG_RUNTIME_DIR` is
+/// not one: the service manager gives its own.
+const VARIABLES: [&str; 9] = [
     "HEPH_CONFIG",
     "HEPH_DB",
     "HEPH_SOCKET",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
     "XDG_CACHE_HOME",
     "XDG_CONFIG_HOME",
     "XDG_DATA_HOME",
@@ -262,10 +265,15 @@ pub(crate) mod tests {
             ("XDG_STATE_HOME", ""),
             ("XDG_RUNTIME_DIR", "/run/user/1"),
             ("HEPH_DB", "/data/heph.db"),
+            ("SSL_CERT_FILE", "/etc/ours.pem"),
+            ("HTTPS_PROXY", "http://proxy:3128"),
         ]);
         assert_eq!(
             baked.iter().collect::<Vec<_>>(),
-            [("HEPH_DB", "/data/heph.db")]
+            [
+                ("HEPH_DB", "/data/heph.db"),
+                ("SSL_CERT_FILE", "/etc/ours.pem")
+            ]
         );
     }
 
