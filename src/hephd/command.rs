@@ -115,7 +115,7 @@ pub fn run(hephd: Hephd) -> Result<Exit> {
                     issuer: hephd.oidc_issuer.as_deref(),
                     client_id: hephd.oidc_client_id.as_deref(),
                 },
-                sync::logged_in(tokens),
+                tokens,
             )?;
             let socket = match hephd.socket {
                 Some(path) => std::path::absolute(path)?,

@@ -4,6 +4,7 @@
 mod commands;
 mod fake;
 mod flags;
+mod login;
 mod spoke;
 #[path = "../hephd/support.rs"]
 #[allow(dead_code, reason = "test support: a part of it is used here")]

@@ -139,7 +139,7 @@ impl Exchange {
                 None => trouble,
             }
         };
-        (login.bearer)(refused).map(Some).map_err(trouble)
+        login.token(refused).map(Some).map_err(trouble)
     }
 }
 

@@ -15,6 +15,7 @@
 //! | `verdict` | what an answer means; pure |
 //! | `trouble` | why a round failed, in words |
 //! | `call` | one POST |
+//! | `login` | the token that is sent |
 //! | `exchange` | one page: its token, and its repetition where it was interrupted |
 //! | `spoke` | the thread, round by round |
 //! | `wire` | what hub and spoke exchange |
@@ -23,13 +24,13 @@ mod address;
 mod backoff;
 mod call;
 mod exchange;
+mod login;
 mod schedule;
 mod spoke;
 mod trouble;
 mod verdict;
 pub mod wire;
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -45,35 +46,20 @@ use super::rpc;
 use super::store::{Refusal, Store};
 use crate::client::wire::{SyncStatus, code};
 use crate::error::Fault;
-use crate::oidc;
 use crate::os::clock;
 use address::Address;
+use login::Login;
 use schedule::{Moment, Schedule};
 use trouble::{Kind, Trouble};
 
 /// How long `sync.now` waits for its round.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Returns the token to send, another one than that which the hub did not take, or why there is none.
-pub type Bearer = Box<dyn Fn(Option<&str>) -> Result<String> + Send>;
-
 /// The hub of a spoke, and how to log in there.
+#[derive(Clone, Debug)]
 pub struct Hub {
     address: Address,
     login: Option<Login>,
-}
-
-/// Where the tokens of a spoke come from.
-struct Login {
-    issuer: String,
-    client_id: String,
-    bearer: Bearer,
-}
-
-impl fmt::Debug for Hub {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.address.text())
-    }
 }
 
 /// What the flags of hephd say of a hub.
@@ -102,20 +88,16 @@ pub fn check_spoke(
         issuer,
         client_id,
     };
-    // No token is asked for: the file is of no matter.
-    Hub::from_flags(flags, logged_in(PathBuf::new())).map(drop)
+    Hub::from_flags(flags, PathBuf::new()).map(drop)
 }
 
 impl Hub {
-    /// Returns the hub that `flags` name; `None` where they name none. `bearer` gets the tokens, by issuer and client id.
+    /// Returns the hub that `flags` name; `None` where they name none. Its tokens are in the file `tokens`.
     ///
     /// # Errors
     ///
     /// The address cannot be that of a hub, or only one of the two flags of a login is given.
-    pub fn from_flags(
-        flags: Flags,
-        bearer: impl FnOnce(&str, &str) -> Bearer,
-    ) -> Result<Option<Hub>, Fault> {
+    pub fn from_flags(flags: Flags, tokens: PathBuf) -> Result<Option<Hub>, Fault> {
         let Some(url) = flags.hub_url else {
             return Ok(None);
         };
@@ -123,7 +105,7 @@ impl Hub {
             (Some(issuer), Some(client_id)) => Some(Login {
                 issuer: issuer.to_owned(),
                 client_id: client_id.to_owned(),
-                bearer: bearer(issuer, client_id),
+                tokens,
             }),
             (None, None) => None,
             (Some(_), None) => return Err(half_a_login("--oidc-issuer", "--oidc-client-id")),
@@ -386,16 +368,5 @@ impl Shared {
         self.lock().stopped = true;
         self.earlier.notify_one();
         self.changed.send_replace(());
-    }
-}
-
-/// Returns what makes a [`Bearer`] of the login in the file `tokens`, which `heph auth login` writes.
-pub fn logged_in(tokens: PathBuf) -> impl FnOnce(&str, &str) -> Bearer {
-    move |issuer, client_id| {
-        let (issuer, client_id) = (issuer.to_owned(), client_id.to_owned());
-        Box::new(move |refused| match refused {
-            None => oidc::bearer(&tokens, &issuer, &client_id, clock::now()),
-            Some(refused) => oidc::renewed(&tokens, &issuer, &client_id, refused, clock::now()),
-        })
     }
 }

@@ -1,0 +1,160 @@
+//! The token that a spoke sends, and what it does when the hub does not take it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::{Arc, Mutex};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::fake::{Fake, Reply, Seen};
+use crate::spoke::Spoke;
+use crate::support::Home;
+
+const CLIENT: &str = "heph";
+
+/// Returns a token that looks like a JSON Web Token; the hubs here compare it as text.
+fn token(name: &str) -> String {
+    use base64::Engine;
+    let part =
+        |value: Value| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(value.to_string());
+    let header = part(json!({ "alg": "ES256" }));
+    format!("{header}.{}.c2ln", part(json!({ "sub": name })))
+}
+
+/// An issuer that renews, and counts how often.
+fn issuer(renewed: &'static str) -> (Fake, Arc<Mutex<Vec<Seen>>>) {
+    let asked: Arc<Mutex<Vec<Seen>>> = Arc::default();
+    let fake = Fake::start(|_| Reply::with(500, &[], ""));
+    let (url, known) = (fake.url(), Arc::clone(&asked));
+    fake.behave(move |seen| {
+        if seen.line.starts_with("GET ") {
+            let metadata = json!({ "issuer": url, "token_endpoint": format!("{url}/token") });
+            return Reply::json(200, &metadata);
+        }
+        known.lock().unwrap().push(seen.clone());
+        let granted = json!({
+            "access_token": token(renewed), "token_type": "Bearer", "expires_in": 3600,
+            "refresh_token": "second",
+        });
+        Reply::json(200, &granted)
+    });
+    (fake, asked)
+}
+
+/// A hub that takes one token only.
+fn hub(good: &str) -> Fake {
+    let good = format!("Bearer {}", token(good));
+    Fake::start(move |seen| match seen.header("authorization") {
+        Some(sent) if sent == good => Reply::well(),
+        _ => Reply::json(
+            401,
+            &json!({ "error": "the token has ended", "hint": null }),
+        ),
+    })
+}
+
+/// Starts a spoke in whose home these tokens are stored.
+fn spoke(hub: &Fake, issuer: &Fake, tokens: Option<(&str, SignedDuration)>) -> Spoke {
+    let home = Home::new();
+    if let Some((name, lasts)) = tokens {
+        let file = home.data().join("tokens.json");
+        fs::create_dir_all(home.data()).unwrap();
+        let tokens = json!({
+            "schema": 1, "issuer": issuer.url(), "client_id": CLIENT, "access_token": token(name), "id_token": null,
+            "refresh_token": "first", "expires_at": Timestamp::now() + lasts,
+        });
+        fs::write(&file, tokens.to_string()).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let flags = [
+        format!("--hub-url={}", hub.url()),
+        format!("--oidc-issuer={}", issuer.url()),
+        format!("--oidc-client-id={CLIENT}"),
+    ];
+    let flags = flags.each_ref().map(String::as_str);
+    Spoke::in_home(home, &flags)
+}
+
+fn tokens(hub: &Fake) -> Vec<Option<String>> {
+    let seen = hub.seen().into_iter();
+    seen.map(|seen| seen.header("authorization").map(str::to_owned))
+        .collect()
+}
+
+#[test]
+fn the_token_of_the_login_is_sent() {
+    let (issuer, asked) = issuer("new");
+    let hub = hub("old");
+    let spoke = spoke(&hub, &issuer, Some(("old", SignedDuration::from_hours(1))));
+    spoke.heph(&["sync", "now"]).well();
+    let status = spoke.status();
+    assert_eq!(status["issuer"], issuer.url().as_str());
+    assert_eq!(status["client_id"], CLIENT);
+    assert!(asked.lock().unwrap().is_empty(), "nothing to renew");
+}
+
+#[test]
+fn a_token_that_the_hub_does_not_take_is_renewed_once_and_sent_again() {
+    let (issuer, asked) = issuer("new");
+    let hub = hub("new");
+    let spoke = spoke(&hub, &issuer, Some(("old", SignedDuration::from_hours(1))));
+    spoke.heph(&["sync", "now"]).well();
+    let sent = tokens(&hub);
+    assert_eq!(sent[0], Some(format!("Bearer {}", token("old"))));
+    assert!(
+        sent[1..]
+            .iter()
+            .all(|sent| *sent == Some(format!("Bearer {}", token("new"))))
+    );
+    let asked = asked.lock().unwrap();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert!(asked[0].text.contains("refresh_token=first"), "{asked:?}");
+    let log = spoke.daemon.log();
+    assert!(!log.contains("cannot sync"), "{log}");
+}
+
+#[test]
+fn a_token_about_to_end_is_renewed_before_it_is_sent() {
+    let (issuer, _asked) = issuer("new");
+    let hub = hub("new");
+    let spoke = spoke(&hub, &issuer, Some(("old", SignedDuration::from_secs(30))));
+    spoke.heph(&["sync", "now"]).well();
+    let new = Some(format!("Bearer {}", token("new")));
+    assert!(tokens(&hub).iter().all(|sent| *sent == new));
+}
+
+#[test]
+fn a_hub_that_takes_no_token_has_the_person_log_in() {
+    let (issuer, _asked) = issuer("new");
+    let hub = hub("of somebody else");
+    let spoke = spoke(&hub, &issuer, Some(("old", SignedDuration::from_hours(1))));
+    let ended = spoke.heph(&["sync", "now"]).exits(1);
+    let ended = ended.complains("does not take the login: the token has ended");
+    ended.complains("`heph auth login`");
+    // The work goes on, and nothing of a token is told to anybody.
+    spoke.add("meanwhile");
+    let told = spoke.daemon.log() + &spoke.status().to_string();
+    for name in ["old", "new"] {
+        assert!(!told.contains(&token(name)), "{told}");
+    }
+}
+
+#[test]
+fn who_has_not_logged_in_is_told_so_and_the_hub_is_not_asked() {
+    let (issuer, _asked) = issuer("new");
+    let hub = hub("new");
+    let spoke = spoke(&hub, &issuer, None);
+    let ended = spoke.heph(&["sync", "now"]).exits(1);
+    ended.complains("heph auth login");
+    assert_eq!(hub.seen().len(), 0);
+}
+
+#[test]
+fn an_issuer_that_is_away_is_waited_for() {
+    let away = Fake::start(|_| Reply::with(503, &[], ""));
+    let hub = hub("new");
+    let spoke = spoke(&hub, &away, Some(("old", -SignedDuration::from_hours(1))));
+    spoke.heph(&["sync", "now"]).exits(75);
+    assert_eq!(hub.seen().len(), 0);
+}
