@@ -13,7 +13,6 @@
 //! 3. The newer file gets a second name, `heph.db.newer-schema<N>-<time>`.
 //! 4. The restored store takes the name: one rename.
 
-use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -174,27 +173,26 @@ fn copy_of(backup: &Path, temporary: &Path) -> Result<Connection> {
 /// Appends the operations in the log of `newer` that `restored` lacks, in their order, and derives the state anew.
 /// Returns how many they were, and why the log could not be read further, if it could not.
 fn carry_over(newer: &Path, restored: &mut Connection) -> Result<(u64, Option<String>)> {
-    let mut known = HashSet::new();
-    log::for_each(restored, |_, operation| {
-        known.insert(operation.id);
-        Ok(())
-    })?;
-    let mut lacking = Vec::new();
+    let transaction = restored.transaction()?;
+    let mut carried = 0;
+    // Whose error it is decides what follows, and only one comes out of the walk.
+    let mut refused = None;
     let read = file::open_readonly(newer).and_then(|newer| {
         log::for_each(&newer, |_, operation| {
-            if !known.contains(&operation.id) {
-                lacking.push(operation);
+            match log::append(&transaction, &operation) {
+                Ok(seq) => carried += u64::from(seq.is_some()),
+                Err(error) => {
+                    refused = Some(error);
+                    return Err(rusqlite::Error::QueryReturnedNoRows);
+                }
             }
             Ok(())
         })
     });
-    let unread = unless_unreadable(read)?.err();
-
-    let transaction = restored.transaction()?;
-    let mut carried = 0;
-    for operation in &lacking {
-        carried += u64::from(log::append(&transaction, operation)?.is_some());
+    if let Some(error) = refused {
+        return Err(error.into());
     }
+    let unread = unless_unreadable(read)?.err();
     log::derive_anew(&transaction)?;
     transaction.commit()?;
     Ok((carried, unread))

@@ -395,3 +395,21 @@ fn a_copy_of_a_spoke_is_another_spoke_and_another_hub() {
     assert!(Ulid::from_string(&its.spoke).is_ok());
     assert_ne!(spoke.epoch().unwrap(), copied.epoch().unwrap());
 }
+
+#[test]
+fn nobody_says_for_whom_an_operation_is_neither_a_spoke_without_a_user_nor_the_hub() {
+    let mut hub = Home::new().open();
+    let (_home, mut spoke) = spoke();
+    let mut claims = adds(&ulid(), "claimed");
+    claims.body.insert("user".to_owned(), "a b".into());
+    let answer = hub.exchange("", &request(vec![claims.clone()])).unwrap();
+    assert_eq!(answer.refused, []);
+    assert!(fetched(&mut hub, "a b").is_empty());
+    assert_eq!(fetched(&mut hub, ""), ["claimed"]);
+
+    let request = spoke.next_request(Page::default()).unwrap();
+    let mut answer = hub.exchange("", &request).unwrap();
+    answer.operations = vec![claims];
+    spoke.apply(&request, &answer).unwrap();
+    assert_eq!(titles(&spoke), ["claimed"]);
+}
