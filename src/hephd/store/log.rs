@@ -96,10 +96,19 @@ pub fn record(
     connection: &Connection,
     operation: &Operation,
 ) -> rusqlite::Result<Option<(i64, Clock)>> {
+    record_as(connection, operation, &operation.content())
+}
+
+/// As [`record`], where the caller knows what the body says.
+pub fn record_as(
+    connection: &Connection,
+    operation: &Operation,
+    content: &Content,
+) -> rusqlite::Result<Option<(i64, Clock)>> {
     let Some(seq) = append(connection, operation)? else {
         return Ok(None);
     };
-    let clock = derive(connection, seq, operation)?;
+    let clock = derive(connection, seq, operation, content)?;
     Ok(Some((seq, clock)))
 }
 
@@ -131,9 +140,13 @@ pub fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option<(i64, 
 /// Changes the state as `operation` says, which has the number `seq`. One that this release does not understand changes
 /// no task. Returns the time that the clock of this machine has to be ahead of: that of the operation, and none where it
 /// is of another user, who could drive the clocks of all others.
-pub fn derive(connection: &Connection, seq: i64, operation: &Operation) -> rusqlite::Result<Clock> {
-    let content = operation.content();
-    let stamp = operation.stamp(&content);
+fn derive(
+    connection: &Connection,
+    seq: i64,
+    operation: &Operation,
+    content: &Content,
+) -> rusqlite::Result<Clock> {
+    let stamp = operation.stamp(content);
     if !content.user.is_empty() {
         connection
             .prepare_cached("INSERT INTO user_ops (user, seq) VALUES (?1, ?2)")?
@@ -186,6 +199,11 @@ fn write(
     fn stamp<T>(field: &Field<T>) -> Option<Vec<u8>> {
         field.as_ref().map(|(stamp, _)| stamp.to_bytes())
     }
+    // Most tasks are never edited: then one stamp says both.
+    let titled_by = match (&entry.added, &entry.title) {
+        (Some((added, _)), Some((titled, _))) if added == titled => None,
+        _ => stamp(&entry.title),
+    };
     connection.prepare_cached(sql)?.execute(named_params! {
         ":user": user,
         ":id": task,
@@ -194,7 +212,7 @@ fn write(
         ":done_at": entry.done.as_ref().and_then(|(_, at)| *at),
         ":deleted": entry.deleted,
         ":added_by": stamp(&entry.added),
-        ":titled_by": stamp(&entry.title),
+        ":titled_by": titled_by,
         ":done_by": stamp(&entry.done),
     })
 }
@@ -211,9 +229,10 @@ fn entry(connection: &Connection, user: &str, task: &str) -> rusqlite::Result<Op
                 let bytes: Option<Vec<u8>> = row.get(column)?;
                 Ok(bytes.and_then(|bytes| Stamp::from_bytes(&bytes)))
             };
+            let added = stamp(4)?;
             Ok(Entry {
-                added: stamp(4)?.zip(row.get(1)?),
-                title: stamp(5)?.zip(row.get(0)?),
+                title: stamp(5)?.or_else(|| added.clone()).zip(row.get(0)?),
+                added: added.zip(row.get(1)?),
                 done: stamp(6)?.zip(Some(row.get(2)?)),
                 deleted: row.get(3)?,
             })
@@ -240,7 +259,7 @@ pub fn derive_anew(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("DELETE FROM tasks; DELETE FROM user_ops;")?;
     let mut highest = Clock::default();
     for_each(connection, |seq, operation| {
-        highest = highest.max(derive(connection, seq, &operation)?);
+        highest = highest.max(derive(connection, seq, &operation, &operation.content())?);
         Ok(())
     })?;
     keep_clock(connection, highest)

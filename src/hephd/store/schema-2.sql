@@ -9,7 +9,7 @@ CREATE TABLE tasks (
   done_at INTEGER,              -- null while it is open
   deleted INTEGER NOT NULL,
   added_by BLOB,
-  titled_by BLOB,
+  titled_by BLOB,               -- null where it is that of added_by
   done_by BLOB,
   PRIMARY KEY (user, id)
 ) STRICT, WITHOUT ROWID;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, TransactionBehavior};
 use ulid::Ulid;
 
-use super::log::{self, Operation};
+use super::log::{self, Content, Operation};
 use super::merge::{ADD, DELETE, DONE, EDIT, REOPEN};
 use super::{Refusal, Store, sync};
 use crate::client::wire::{LONGEST_TITLE, State, Task, Which};
@@ -29,14 +29,23 @@ impl Store {
         now: Timestamp,
     ) -> Result<Task, Refusal> {
         let title = check_title(title).map_err(Refusal::BadTitle)?;
-        if let Some(operation) = operation
+        let id = self.new_id(now);
+        let added = self.commit(ADD, &id, Some(title), operation, now)?;
+        // The log itself tells a retried operation, so the usual case need not look for one first.
+        if !added
+            && let Some(operation) = operation
             && let Some(earlier) = self.earlier(operation, ADD, None, Some(title))?
         {
             return self.task(&earlier);
         }
-        let task = self.new_id(now);
-        self.commit(ADD, &task, Some(title), operation, now)?;
-        self.task(&task)
+        Ok(Task {
+            id,
+            title: title.to_owned(),
+            state: State::Open,
+            // As it is kept.
+            created_at: Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now),
+            done_at: None,
+        })
     }
 
     /// Gives the task `id`, or the only one whose id begins so, another title. As [`Store::add`] with `operation`.
@@ -191,7 +200,7 @@ impl Store {
         Ok(Some(earlier.task))
     }
 
-    /// Appends an operation and derives the state, in one transaction.
+    /// Appends an operation and derives the state, in one transaction. Returns whether the log lacked it.
     fn commit(
         &mut self,
         kind: &str,
@@ -199,7 +208,7 @@ impl Store {
         title: Option<&str>,
         operation: Option<Ulid>,
         now: Timestamp,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         let id = match operation {
             Some(id) => id.to_string(),
             None => self.new_id(now),
@@ -216,14 +225,20 @@ impl Store {
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        if let Some((seq, _)) = log::record(&transaction, &operation)?
-            && self.is_spoke
-        {
+        let content = Content {
+            title: title.map(str::to_owned),
+            clock: Some(clock),
+            user: String::new(),
+        };
+        let Some((seq, _)) = log::record_as(&transaction, &operation, &content)? else {
+            return Ok(false);
+        };
+        if self.is_spoke {
             sync::send_later(&transaction, seq)?;
         }
         transaction.commit()?;
         self.clock = clock;
-        Ok(())
+        Ok(true)
     }
 
     /// Returns the task `id`, also one that was deleted.
