@@ -48,7 +48,6 @@ impl Inherited {
 
     /// Takes the TCP listener that is bound to `address`; `None` where none was passed. It is as the service manager made
     /// it: set it non-blocking before an event loop gets it.
-    #[allow(dead_code, reason = "the hub's, which hephd is yet to get")]
     pub fn tcp(&mut self, address: SocketAddr) -> Option<TcpListener> {
         let fits = |listener: &TcpListener| listener.local_addr().is_ok_and(|own| own == address);
         let place = self.tcp.iter().position(fits)?;

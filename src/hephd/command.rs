@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
-use super::{print, store, sync};
+use super::{hub, print, store, sync};
 use crate::error::{Exit, Fault};
 use crate::oidc;
 use crate::os::clock;
@@ -30,6 +30,12 @@ pub struct Hephd {
     /// Audience that tokens must name
     #[arg(long, value_name = "NAME")]
     oidc_audience: Option<String>,
+    /// Serve every address without asking for tokens: whoever can connect reads and writes every task
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
+    insecure_no_auth: bool,
+    /// How many requests a minute one user may send to the hub
+    #[arg(long, value_name = "N")]
+    sync_rate: Option<u32>,
     /// Client id to log in with
     #[arg(long, value_name = "ID")]
     oidc_client_id: Option<String>,
@@ -104,12 +110,21 @@ pub fn run(hephd: Hephd) -> Result<Exit> {
             Ok(Exit::Done)
         }
         None => {
-            if hephd.mode == Mode::Server {
-                return Err(Fault::new("the hub (--mode server) is not yet built")
-                    .hint("`heph daemon restart --unset mode` if it was baked into the service")
-                    .into());
+            let flags = hub::Flags {
+                server: hephd.mode == Mode::Server,
+                http_addr: hephd.http_addr.as_deref(),
+                oidc_issuer: hephd.oidc_issuer.as_deref(),
+                oidc_audience: hephd.oidc_audience.as_deref(),
+                oidc_client_id: hephd.oidc_client_id.as_deref(),
+                hub_url: hephd.hub_url.as_deref(),
+                insecure_no_auth: hephd.insecure_no_auth,
+                sync_rate: hephd.sync_rate,
+            };
+            let hub = flags.settings()?;
+            for name in flags.idle() {
+                print::log(format!("{name} means nothing without --mode server"));
             }
-            let hub = sync::Hub::from_flags(
+            let spoke = sync::Hub::from_flags(
                 sync::Flags {
                     hub_url: hephd.hub_url.as_deref(),
                     issuer: hephd.oidc_issuer.as_deref(),
@@ -121,7 +136,7 @@ pub fn run(hephd: Hephd) -> Result<Exit> {
                 Some(path) => std::path::absolute(path)?,
                 None => paths.socket,
             };
-            super::daemon(&store, &socket, hub)?;
+            super::daemon(&store, &socket, hub.as_ref(), spoke)?;
             Ok(Exit::Done)
         }
     }

@@ -14,10 +14,14 @@
 //! | `keeper` | the thread that has the store |
 //! | `store` | the log of operations and the tasks derived from it |
 //! | `sync` | the spoke: a thread that exchanges operations with a hub |
+//! | `hub` | the store over HTTP, for spokes |
+//! | `auth` | whose a request to the hub is |
 //! | `notify`, `print` | what the service manager and the log hear |
 
 mod activation;
+mod auth;
 mod command;
+mod hub;
 mod keeper;
 mod notify;
 mod places;
@@ -34,6 +38,7 @@ use anyhow::{Context, Result};
 use rustix::fs::Mode;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::client::printable;
 use crate::error::Fault;
@@ -46,15 +51,24 @@ use server::About;
 use store::Store;
 pub use sync::check_spoke;
 
-/// Runs the daemon on the store and the socket given, until SIGTERM, SIGINT or SIGHUP; as a spoke where there is a hub.
-fn daemon(store: &Path, socket: &Path, hub: Option<sync::Hub>) -> Result<()> {
+/// How many things that block are done at a time: a backup, the fetching of an issuer's keys, and what is heavy in syncs.
+const BLOCKING: usize = 6;
+
+/// Runs the daemon on the store and the socket given, until SIGTERM, SIGINT or SIGHUP; as a hub where there are settings
+/// for one, as a spoke where there is a hub.
+fn daemon(
+    store: &Path,
+    socket: &Path,
+    hub: Option<&hub::Settings>,
+    spoke: Option<sync::Hub>,
+) -> Result<()> {
     let inherited = Inherited::take();
     // Whatever SQLite or the kernel makes here, nobody else reads, not even for an instant.
     rustix::process::umask(Mode::from_raw_mode(0o077));
     let started_at = clock::now();
     let store = open(store)?;
     let about = About {
-        mode: "local",
+        mode: if hub.is_some() { "server" } else { "local" },
         store: store.path().to_owned(),
         schema: store.schema(),
         started_at,
@@ -62,12 +76,12 @@ fn daemon(store: &Path, socket: &Path, hub: Option<sync::Hub>) -> Result<()> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
-        .max_blocking_threads(1)
+        .max_blocking_threads(BLOCKING)
         .build()
         .context("cannot start the runtime")?;
     let (keeper, keeping) = Keeper::start(store)?;
-    let sync = sync::start(hub, &keeper)?;
-    let served = runtime.block_on(serve(socket, inherited, about, keeper, sync));
+    let sync = sync::start(spoke, &keeper)?;
+    let served = runtime.block_on(serve(socket, inherited, hub, about, keeper, sync));
     // A backup that outlasts the draining is given up; it has not appeared under its name.
     runtime.shutdown_background();
     let closed = keeping.wait();
@@ -93,6 +107,7 @@ fn open(path: &Path) -> Result<Store> {
 async fn serve(
     socket: &Path,
     mut inherited: Inherited,
+    settings: Option<&hub::Settings>,
     about: About,
     keeper: Keeper,
     sync: sync::Handle,
@@ -107,15 +122,30 @@ async fn serve(
         signals.push(signal(kind).context("cannot watch for signals")?);
     }
     let (listener, name) = socket::listen(socket, &mut inherited)?;
+    let passed = settings.and_then(|settings| inherited.tcp(settings.address));
     inherited.leave();
     let listener = tokio::net::UnixListener::from_std(listener)
         .with_context(|| format!("cannot listen on the socket '{}'", socket.display()))?;
-    let ready = format!(
+    let (stopping, stopped) = watch::channel(false);
+    let hub = match settings {
+        None => None,
+        Some(settings) => Some(hub::start(
+            settings,
+            passed,
+            &about,
+            &keeper,
+            stopped.clone(),
+        )?),
+    };
+    let mut ready = format!(
         "hephd {} serves '{}' on '{}'",
         env!("CARGO_PKG_VERSION"),
         about.store.display(),
         socket.display()
     );
+    if let Some(hub) = &hub {
+        ready.push_str(&format!(" and http://{}", hub.address));
+    }
     // A path may hold a newline, which would begin another line of the log or of the notification.
     let ready = printable(&ready);
     print::log(&ready);
@@ -133,7 +163,16 @@ async fn serve(
             () = watched.gone() => {}
         }
         notify::stopping();
+        stopping.send_replace(true);
     };
-    server::serve(listener, name, about, keeper, sync, stop).await;
+    let serve_hub = async {
+        if let Some(hub) = hub {
+            hub.serve().await;
+        }
+    };
+    tokio::join!(
+        server::serve(listener, name, about, keeper, sync, stop),
+        serve_hub
+    );
     Ok(())
 }

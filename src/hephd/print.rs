@@ -5,10 +5,12 @@
     reason = "this is hephd's edge that prints; that of `heph` is out of its reach"
 )]
 
+use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::client::printable;
 use crate::os::clock;
 
 /// Logs one line with the time. A log that is full or gone stops nothing.
@@ -30,4 +32,51 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(value)?;
     writeln!(io::stdout(), "{text}")?;
     Ok(())
+}
+
+/// Logs one event as `event=… key=value …`, with the time before it. A value that holds more than plain characters is
+/// written as a JSON string, so that one event is one line and a value cannot pass for a key.
+pub fn event(name: &str, fields: &[(&str, &dyn Display)]) {
+    log(line(name, fields));
+}
+
+fn line(name: &str, fields: &[(&str, &dyn Display)]) -> String {
+    let mut line = format!("event={name}");
+    for (key, value) in fields {
+        let value = value.to_string();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._:/@+-[]".contains(c);
+        let shown = if !value.is_empty() && value.chars().all(plain) {
+            value
+        } else {
+            // JSON leaves what is not ASCII as it is; C1 controls and marks of direction could steer a terminal.
+            let quoted = serde_json::Value::from(value).to_string();
+            printable(&quoted)
+        };
+        // Writing to a string does not fail.
+        let _ = write!(line, " {key}={shown}");
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_whose_values_pass_for_nothing_else() {
+        let odd = "a b=\"c\"\nevent=x \u{9b}\u{202e}";
+        let line = line(
+            "sync",
+            &[
+                ("user", &odd),
+                ("took", &3),
+                ("spoke", &"01X"),
+                ("none", &""),
+            ],
+        );
+        assert_eq!(
+            line,
+            r#"event=sync user="a b=\"c\"\nevent=x \u{9b}\u{202e}" took=3 spoke=01X none="""#
+        );
+    }
 }

@@ -20,17 +20,23 @@ pub enum Flag {
     OidcAudience,
     /// `--oidc-client-id`.
     OidcClientId,
+    /// `--insecure-no-auth`, a switch: its value is `true` or `false`.
+    InsecureNoAuth,
+    /// `--sync-rate`.
+    SyncRate,
 }
 
 impl Flag {
     /// Every flag, in order.
-    pub const ALL: [Flag; 6] = [
+    pub const ALL: [Flag; 8] = [
         Flag::Mode,
         Flag::HubUrl,
         Flag::HttpAddr,
         Flag::OidcIssuer,
         Flag::OidcAudience,
         Flag::OidcClientId,
+        Flag::InsecureNoAuth,
+        Flag::SyncRate,
     ];
 
     /// Returns its name, without the dashes.
@@ -42,7 +48,14 @@ impl Flag {
             Flag::OidcIssuer => "oidc-issuer",
             Flag::OidcAudience => "oidc-audience",
             Flag::OidcClientId => "oidc-client-id",
+            Flag::InsecureNoAuth => "insecure-no-auth",
+            Flag::SyncRate => "sync-rate",
         }
+    }
+
+    /// Returns whether it may stand without a value, and then means `true`. Baked, it always has one.
+    pub fn is_switch(self) -> bool {
+        self == Flag::InsecureNoAuth
     }
 
     /// Returns the flag called `name`, with or without leading dashes.
@@ -118,7 +131,13 @@ impl Baked {
                 foreign.push(argument.clone());
                 continue;
             };
-            match inline.or_else(|| arguments.next().map(String::as_str)) {
+            let value = match inline {
+                // The next argument is not its own: hephd takes a value only after `=`.
+                None if flag.is_switch() => Some("true"),
+                None => arguments.next().map(String::as_str),
+                inline => inline,
+            };
+            match value {
                 Some(value) => baked.set(flag, value)?,
                 None => foreign.push(argument.clone()),
             }
@@ -137,7 +156,7 @@ pub(crate) mod tests {
         proptest::collection::btree_map(
             proptest::sample::select(Flag::ALL.as_slice()),
             any_text(),
-            0..=6,
+            0..=Flag::ALL.len(),
         )
         .prop_map(Baked)
     }
@@ -181,6 +200,12 @@ pub(crate) mod tests {
             baked(&[(Flag::Mode, "server"), (Flag::HubUrl, "a=b")])
         );
         assert_eq!(foreign, ["-v"]);
+        let (flags, foreign) = read(&["--insecure-no-auth", "--sync-rate", "9", "stray"]);
+        assert_eq!(
+            flags.to_arguments(),
+            ["--insecure-no-auth=true", "--sync-rate=9"]
+        );
+        assert_eq!(foreign, ["stray"]);
         assert_eq!(read(&["--hub-url"]).1, ["--hub-url"]);
         assert_eq!(read(&["mode", "--modest=x"]).1, ["mode", "--modest=x"]);
     }

@@ -23,17 +23,6 @@ fn it_says_its_version() {
 }
 
 #[test]
-fn what_is_not_built_yet_says_so_and_touches_nothing() {
-    let home = Home::new();
-    let mut hephd = home.hephd();
-    hephd.args(["--mode", "server", "--http-addr", "127.0.0.1:0"]);
-    let (code, said) = home.refused(hephd);
-    assert_eq!(code, Some(1));
-    assert!(said.contains("not yet built"), "{said}");
-    assert!(!home.data().exists());
-}
-
-#[test]
 fn the_service_manager_hears_ready_once_clients_are_served_and_then_of_the_end() {
     let home = Home::new();
     let manager = UnixDatagram::bind(home.path.join("notify")).unwrap();

@@ -40,6 +40,12 @@ pub struct Args {
     /// Client id to log in with
     #[arg(long, value_name = "ID")]
     oidc_client_id: Option<String>,
+    /// Let the hub serve every address without asking for tokens
+    #[arg(long)]
+    insecure_no_auth: bool,
+    /// How many requests a minute one user may send to the hub
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    sync_rate: Option<u32>,
     /// Remove a flag that was baked before, such as hub-url; may be given more than once
     #[arg(long, value_name = "FLAG", allow_hyphen_values = true, value_parser = flag)]
     unset: Vec<Flag>,
@@ -99,6 +105,8 @@ impl Args {
     /// Returns the flags that were passed.
     fn passed(&self) -> Result<Baked> {
         let mut passed = Baked::default();
+        let open = self.insecure_no_auth.then(|| "true".to_owned());
+        let rate = self.sync_rate.map(|rate| rate.to_string());
         for (flag, value) in [
             (Flag::Mode, &self.mode),
             (Flag::HubUrl, &self.hub_url),
@@ -106,6 +114,8 @@ impl Args {
             (Flag::OidcIssuer, &self.oidc_issuer),
             (Flag::OidcAudience, &self.oidc_audience),
             (Flag::OidcClientId, &self.oidc_client_id),
+            (Flag::InsecureNoAuth, &open),
+            (Flag::SyncRate, &rate),
         ] {
             let Some(value) = value else { continue };
             if self.unset.contains(&flag) {

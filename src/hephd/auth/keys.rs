@@ -1,0 +1,184 @@
+//! The keys of an issuer (RFC 7517), as far as they verify RS256, ES256 or EdDSA (RFC 7518, RFC 8037). Pure.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::signature::{
+    self, ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey,
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// How many keys of a set are looked at; an issuer has a handful.
+const MOST: usize = 100;
+
+/// A way to sign that hephd accepts. There is no other: neither `none` nor any with a shared secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+}
+
+impl Algorithm {
+    /// Returns the algorithm that a header calls `name`, if it is accepted.
+    pub fn named(name: &str) -> Option<Algorithm> {
+        match name {
+            "RS256" => Some(Algorithm::Rs256),
+            "ES256" => Some(Algorithm::Es256),
+            "EdDSA" => Some(Algorithm::EdDsa),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Algorithm::Rs256 => "RS256",
+            Algorithm::Es256 => "ES256",
+            Algorithm::EdDsa => "EdDSA",
+        }
+    }
+}
+
+/// One public key that may verify signatures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Its name in the set.
+    pub kid: Option<String>,
+    // What the issuer restricts it to, beyond what its kind does.
+    alg: Option<String>,
+    material: Material,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Material {
+    Rsa { n: Vec<u8>, e: Vec<u8> },
+    P256(Vec<u8>),
+    Ed25519(Vec<u8>),
+}
+
+impl Key {
+    /// Returns whether this key is one for `algorithm`: by its kind, and by what the issuer says of it. The token has no
+    /// say in what a key is (RFC 8725, section 3.1).
+    pub fn is_for(&self, algorithm: Algorithm) -> bool {
+        let kind = match self.material {
+            Material::Rsa { .. } => Algorithm::Rs256,
+            Material::P256(_) => Algorithm::Es256,
+            Material::Ed25519(_) => Algorithm::EdDsa,
+        };
+        kind == algorithm && self.alg.as_deref().is_none_or(|alg| alg == kind.name())
+    }
+
+    /// Returns whether `signature` is this key's on `message`.
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        let verified = match &self.material {
+            Material::Rsa { n, e } => signature::RsaPublicKeyComponents { n, e }.verify(
+                &RSA_PKCS1_2048_8192_SHA256,
+                message,
+                signature,
+            ),
+            Material::P256(point) => {
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(message, signature)
+            }
+            Material::Ed25519(point) => {
+                UnparsedPublicKey::new(&ED25519, point).verify(message, signature)
+            }
+        };
+        verified.is_ok()
+    }
+}
+
+/// The keys of an issuer that are of use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys(Vec<Key>);
+
+impl Keys {
+    /// Reads a JWK set. Keys of other kinds and for other uses are passed over, as RFC 7517 (section 5) asks for.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says why it is no such set.
+    pub fn read(json: &[u8]) -> Result<Keys, String> {
+        #[derive(Deserialize)]
+        struct Set {
+            keys: Vec<Value>,
+        }
+        let set: Set =
+            serde_json::from_slice(json).map_err(|error| format!("it is no JWK set: {error}"))?;
+        let keys = set.keys.into_iter().take(MOST);
+        Ok(Keys(keys.filter_map(read_key).collect()))
+    }
+
+    /// Returns the keys.
+    pub fn iter(&self) -> impl Iterator<Item = &Key> {
+        self.0.iter()
+    }
+
+    /// Returns how many keys there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// The members of a JWK that matter here.
+#[derive(Deserialize)]
+struct Jwk {
+    kty: String,
+    kid: Option<String>,
+    #[serde(rename = "use")]
+    usage: Option<String>,
+    key_ops: Option<Vec<String>>,
+    alg: Option<String>,
+    crv: Option<String>,
+    n: Option<String>,
+    e: Option<String>,
+    x: Option<String>,
+    y: Option<String>,
+}
+
+/// Returns the key that `value` is, if it is one that verifies signatures here.
+fn read_key(value: Value) -> Option<Key> {
+    let jwk: Jwk = serde_json::from_value(value).ok()?;
+    let verifies = jwk.usage.as_deref().is_none_or(|usage| usage == "sig")
+        && jwk
+            .key_ops
+            .as_ref()
+            .is_none_or(|ops| ops.iter().any(|op| op == "verify"));
+    if !verifies {
+        return None;
+    }
+    let material = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
+        ("RSA", None) => Material::Rsa {
+            n: number(jwk.n?)?,
+            e: number(jwk.e?)?,
+        },
+        ("EC", Some("P-256")) => {
+            // An uncompressed point (SEC 1, section 2.3.3), which is what ring reads.
+            let (x, y) = (bytes(jwk.x?)?, bytes(jwk.y?)?);
+            (x.len() == 32 && y.len() == 32).then(|| Material::P256([&[4][..], &x, &y].concat()))?
+        }
+        ("OKP", Some("Ed25519")) => {
+            let point = bytes(jwk.x?)?;
+            (point.len() == 32).then_some(Material::Ed25519(point))?
+        }
+        _ => return None,
+    };
+    Some(Key {
+        kid: jwk.kid,
+        alg: jwk.alg,
+        material,
+    })
+}
+
+fn bytes(text: String) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+/// Reads a big-endian number; leading zeros, which some issuers write, are left out, for ring takes none.
+fn number(text: String) -> Option<Vec<u8>> {
+    let bytes = bytes(text)?;
+    let start = bytes.iter().position(|byte| *byte != 0)?;
+    Some(bytes[start..].to_vec())
+}

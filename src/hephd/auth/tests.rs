@@ -1,0 +1,471 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::hmac;
+use ring::rand::SystemRandom;
+use ring::rsa;
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
+    RsaKeyPair,
+};
+use serde_json::{Value, json};
+
+use super::keys::Keys;
+use super::token::{Expected, LEEWAY, Why, judge};
+use super::*;
+
+const NOW: i64 = 1_800_000_000;
+const ISSUER: &str = "https://id.example/realm";
+
+fn base64url(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// A key of the tests' own that signs.
+enum Signer {
+    Rsa(Box<RsaKeyPair>),
+    Ec(EcdsaKeyPair),
+    Ed(Ed25519KeyPair),
+}
+
+impl Signer {
+    // ring makes no RSA keys; these two were made for the tests.
+    fn rsa() -> Signer {
+        let pkcs8 = include_bytes!("../../../tests/hub/rsa-1.pk8");
+        Signer::Rsa(Box::new(RsaKeyPair::from_pkcs8(pkcs8).unwrap()))
+    }
+
+    fn other_rsa() -> Signer {
+        let pkcs8 = include_bytes!("../../../tests/hub/rsa-2.pk8");
+        Signer::Rsa(Box::new(RsaKeyPair::from_pkcs8(pkcs8).unwrap()))
+    }
+
+    fn ec() -> Signer {
+        let random = SystemRandom::new();
+        let kind = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(kind, &random).unwrap();
+        Signer::Ec(EcdsaKeyPair::from_pkcs8(kind, pkcs8.as_ref(), &random).unwrap())
+    }
+
+    fn ed() -> Signer {
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+        Signer::Ed(Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap())
+    }
+
+    fn alg(&self) -> &'static str {
+        match self {
+            Signer::Rsa(_) => "RS256",
+            Signer::Ec(_) => "ES256",
+            Signer::Ed(_) => "EdDSA",
+        }
+    }
+
+    fn jwk(&self, kid: &str) -> Value {
+        match self {
+            Signer::Rsa(key) => {
+                let rsa::PublicKeyComponents { n, e } =
+                    rsa::PublicKeyComponents::<Vec<u8>>::from(key.public());
+                json!({"kty": "RSA", "kid": kid, "n": base64url(n), "e": base64url(e)})
+            }
+            Signer::Ec(key) => {
+                let point = key.public_key().as_ref();
+                let (x, y) = (base64url(&point[1..33]), base64url(&point[33..]));
+                json!({"kty": "EC", "crv": "P-256", "kid": kid, "x": x, "y": y})
+            }
+            Signer::Ed(key) => {
+                json!({"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": base64url(key.public_key())})
+            }
+        }
+    }
+
+    fn sign(&self, header: &Value, claims: &Value) -> String {
+        let message = message(header, claims);
+        let random = SystemRandom::new();
+        let signature = match self {
+            Signer::Rsa(key) => {
+                let mut signature = vec![0; key.public().modulus_len()];
+                key.sign(
+                    &RSA_PKCS1_SHA256,
+                    &random,
+                    message.as_bytes(),
+                    &mut signature,
+                )
+                .unwrap();
+                signature
+            }
+            Signer::Ec(key) => {
+                let signature = key.sign(&random, message.as_bytes()).unwrap();
+                signature.as_ref().to_vec()
+            }
+            Signer::Ed(key) => key.sign(message.as_bytes()).as_ref().to_vec(),
+        };
+        format!("{message}.{}", base64url(signature))
+    }
+}
+
+fn message(header: &Value, claims: &Value) -> String {
+    let part = |value: &Value| base64url(value.to_string());
+    format!("{}.{}", part(header), part(claims))
+}
+
+/// The claims of a good token, with `changes`; null takes a claim out.
+fn claims(changes: Value) -> Value {
+    let mut claims = json!({
+        "iss": ISSUER, "sub": "alice", "aud": "heph", "exp": NOW + 300, "nbf": NOW - 10,
+    });
+    for (name, value) in changes.as_object().unwrap() {
+        match value {
+            Value::Null => drop(claims.as_object_mut().unwrap().remove(name)),
+            value => claims[name] = value.clone(),
+        }
+    }
+    claims
+}
+
+fn keys(jwks: &[Value]) -> Keys {
+    Keys::read(json!({ "keys": jwks }).to_string().as_bytes()).unwrap()
+}
+
+fn judged(token: &str, keys: &Keys) -> Result<String, Why> {
+    let expected = Expected {
+        issuer: ISSUER.to_owned(),
+        audience: "heph".to_owned(),
+    };
+    judge(token, keys, &expected, NOW)
+}
+
+#[test]
+fn tokens_of_every_accepted_algorithm_are_good() {
+    for signer in [Signer::rsa(), Signer::ec(), Signer::ed()] {
+        let keys = keys(&[signer.jwk("k")]);
+        for typ in [
+            json!(null),
+            json!("JWT"),
+            json!("at+jwt"),
+            json!("application/AT+JWT"),
+        ] {
+            let mut header = json!({"alg": signer.alg(), "kid": "k"});
+            if !typ.is_null() {
+                header["typ"] = typ;
+            }
+            let token = signer.sign(&header, &claims(json!({})));
+            assert_eq!(judged(&token, &keys), Ok("alice".to_owned()), "{header}");
+        }
+    }
+}
+
+#[test]
+fn what_a_token_has_to_say() {
+    let signer = Signer::ed();
+    let keys = keys(&[signer.jwk("k")]);
+    let exp = Why::Malformed("the token does not say when it expires");
+    let types = Why::Malformed("the token's claims are of wrong types");
+    let table = [
+        (json!({"exp": NOW - LEEWAY + 1}), None),
+        (json!({"exp": NOW - LEEWAY}), Some(Why::Expired)),
+        (json!({"exp": 0}), Some(Why::Expired)),
+        (json!({"exp": -1e300}), Some(Why::Expired)),
+        (json!({"exp": i64::MAX}), None),
+        (json!({"exp": NOW as f64 + 0.5}), None),
+        (json!({"exp": null}), Some(exp)),
+        (json!({"exp": "9999999999"}), Some(types)),
+        (json!({"exp": {}}), Some(types)),
+        (json!({"nbf": NOW + LEEWAY}), None),
+        (json!({"nbf": NOW + LEEWAY + 1}), Some(Why::NotYet)),
+        (json!({"nbf": u64::MAX}), Some(Why::NotYet)),
+        (json!({"nbf": i64::MIN}), None),
+        (json!({"nbf": "9999999999"}), Some(types)),
+        (json!({"nbf": null}), None),
+        (json!({"aud": ["x", "heph"]}), None),
+        (json!({"aud": "Heph"}), Some(Why::Audience)),
+        (json!({"aud": ["x"]}), Some(Why::Audience)),
+        (json!({"aud": []}), Some(Why::Audience)),
+        (json!({"aud": null}), Some(Why::Audience)),
+        (json!({"aud": {"heph": 1}}), Some(types)),
+        (
+            json!({"iss": "https://id.example/realm/"}),
+            Some(Why::Issuer),
+        ),
+        (json!({"iss": "https://evil.example"}), Some(Why::Issuer)),
+        (json!({"iss": null}), Some(Why::Issuer)),
+        (json!({"iss": [ISSUER]}), Some(types)),
+        (json!({"sub": null}), Some(Why::Subject)),
+        (json!({"sub": ""}), Some(Why::Subject)),
+        (json!({"sub": " "}), Some(Why::Subject)),
+        (json!({"sub": "a\nb"}), Some(Why::Subject)),
+        (json!({"sub": "x".repeat(256)}), Some(Why::Subject)),
+        (json!({"sub": 7}), Some(types)),
+    ];
+    let header = json!({"alg": "EdDSA", "kid": "k"});
+    for (changes, refused) in table {
+        let token = signer.sign(&header, &claims(changes.clone()));
+        assert_eq!(judged(&token, &keys).err(), refused, "{changes}");
+    }
+}
+
+#[test]
+fn what_attackers_send_is_refused() {
+    let (signer, other) = (Signer::rsa(), Signer::other_rsa());
+    let stranger = Signer::ec();
+    let jwk = signer.jwk("k");
+    let set = keys(&[jwk.clone(), Signer::ec().jwk("ec")]);
+    let good = signer.sign(&json!({"alg": "RS256", "kid": "k"}), &claims(json!({})));
+    assert_eq!(judged(&good, &set), Ok("alice".to_owned()));
+
+    let none = message(&json!({"alg": "none"}), &claims(json!({})));
+    let hs256 = |secret: &[u8]| {
+        let message = message(&json!({"alg": "HS256", "kid": "k"}), &claims(json!({})));
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let tag = hmac::sign(&key, message.as_bytes());
+        format!("{message}.{}", base64url(tag))
+    };
+    let parts: Vec<&str> = good.split('.').collect();
+    let mallory = base64url(claims(json!({"sub": "mallory"})).to_string());
+    let signed = |header: Value| signer.sign(&header, &claims(json!({})));
+    let no_jwt = Why::Malformed("the token is no JWT");
+    let no_header = Why::Malformed("the token's header is no JSON");
+    let no_base64 = Why::Malformed("the token's signature is no base64url");
+    let doubled = format!("{}.{}.x", parts[0], base64url(r#"{"iss":"a","iss":"b"}"#));
+    let table = [
+        ("alg none", format!("{none}."), Why::Algorithm),
+        (
+            "alg none, signed",
+            format!("{none}.{}", parts[2]),
+            Why::Algorithm,
+        ),
+        (
+            "alg NONE",
+            format!("{}.", message(&json!({"alg": "nOnE"}), &claims(json!({})))),
+            Why::Algorithm,
+        ),
+        (
+            "HS256, modulus",
+            hs256(&URL_SAFE_NO_PAD.decode(jwk["n"].as_str().unwrap()).unwrap()),
+            Why::Algorithm,
+        ),
+        (
+            "HS256, JWK",
+            hs256(jwk.to_string().as_bytes()),
+            Why::Algorithm,
+        ),
+        (
+            "RS512",
+            signed(json!({"alg": "RS512", "kid": "k"})),
+            Why::Algorithm,
+        ),
+        (
+            "tampered claims",
+            format!("{}.{mallory}.{}", parts[0], parts[2]),
+            Why::Signature,
+        ),
+        (
+            "tampered header",
+            format!(
+                "{}.{}.{}",
+                base64url(json!({"alg": "RS256", "kid": "k", "x": 1}).to_string()),
+                parts[1],
+                parts[2]
+            ),
+            Why::Signature,
+        ),
+        (
+            "empty signature",
+            format!("{}.{}.", parts[0], parts[1]),
+            Why::Signature,
+        ),
+        (
+            "signature of another RSA key",
+            other.sign(&json!({"alg": "RS256", "kid": "k"}), &claims(json!({}))),
+            Why::Signature,
+        ),
+        (
+            "signature of another key",
+            stranger.sign(&json!({"alg": "ES256", "kid": "ec"}), &claims(json!({}))),
+            Why::Signature,
+        ),
+        (
+            "unknown kid",
+            signed(json!({"alg": "RS256", "kid": "K"})),
+            Why::UnknownKey,
+        ),
+        (
+            "RSA key as ES256",
+            signed(json!({"alg": "ES256", "kid": "k"})),
+            Why::WrongKey,
+        ),
+        (
+            "EC key as RS256",
+            signed(json!({"alg": "RS256", "kid": "ec"})),
+            Why::WrongKey,
+        ),
+        (
+            "logout token",
+            signed(json!({"alg": "RS256", "kid": "k", "typ": "logout+jwt"})),
+            Why::Kind,
+        ),
+        (
+            "crit",
+            signed(json!({"alg": "RS256", "kid": "k", "crit": ["b64"]})),
+            Why::Malformed("the token asks for an unknown extension"),
+        ),
+        (
+            "own key",
+            stranger.sign(
+                &json!({"alg": "ES256", "kid": "x", "jwk": stranger.jwk("x")}),
+                &claims(json!({})),
+            ),
+            Why::UnknownKey,
+        ),
+        ("one part", "abc".to_owned(), no_jwt),
+        ("two parts", format!("{}.{}", parts[0], parts[1]), no_jwt),
+        (
+            "four parts",
+            format!("{good}.x"),
+            Why::Malformed("the token's claims are of wrong types"),
+        ),
+        ("padded", format!("{good}="), no_base64),
+        (
+            "array as header",
+            format!("{}.{}.{}", base64url(r#"["RS256"]"#), parts[1], parts[2]),
+            no_header,
+        ),
+        (
+            "claim twice",
+            doubled,
+            Why::Malformed("the token's claims are of wrong types"),
+        ),
+        ("empty", String::new(), no_jwt),
+        (
+            "too long",
+            format!("{}.{}", "a".repeat(20_000), good),
+            Why::Malformed("the token is too long"),
+        ),
+    ];
+    for (name, token, why) in table {
+        assert_eq!(judged(&token, &set), Err(why), "{name}");
+    }
+}
+
+#[test]
+fn which_key_is_taken() {
+    let (one, two) = (Signer::ed(), Signer::ed());
+    let rsa = Signer::rsa();
+    let signed = |signer: &Signer, kid: Option<&str>| {
+        let mut header = json!({"alg": signer.alg()});
+        if let Some(kid) = kid {
+            header["kid"] = kid.into();
+        }
+        signer.sign(&header, &claims(json!({})))
+    };
+    let with = |signer: &Signer, name: &str, value: Value| {
+        let mut jwk = signer.jwk("k");
+        jwk[name] = value;
+        jwk
+    };
+    let ok = Ok("alice".to_owned());
+    // No key named: the only one that fits the algorithm, and none of several.
+    assert_eq!(
+        judged(&signed(&one, None), &keys(&[one.jwk("a"), rsa.jwk("b")])),
+        ok
+    );
+    let several = keys(&[one.jwk("a"), two.jwk("b")]);
+    assert_eq!(judged(&signed(&one, None), &several), Err(Why::NoKeyNamed));
+    assert_eq!(
+        judged(&signed(&one, None), &keys(&[])),
+        Err(Why::UnknownKey)
+    );
+    // Two keys of one name: either.
+    let doubled = keys(&[two.jwk("k"), one.jwk("k"), rsa.jwk("k")]);
+    assert_eq!(judged(&signed(&one, Some("k")), &doubled), ok);
+    assert_eq!(judged(&signed(&rsa, Some("k")), &doubled), ok);
+    // Keys that are for something else.
+    for (name, value, why) in [
+        ("use", json!("sig"), None),
+        ("use", json!("enc"), Some(Why::UnknownKey)),
+        ("key_ops", json!(["verify"]), None),
+        ("key_ops", json!(["encrypt"]), Some(Why::UnknownKey)),
+        ("alg", json!("RS256"), None),
+        ("alg", json!("RS512"), Some(Why::WrongKey)),
+        ("alg", json!("RSA-OAEP"), Some(Why::WrongKey)),
+    ] {
+        let set = keys(&[with(&rsa, name, value.clone())]);
+        assert_eq!(
+            judged(&signed(&rsa, Some("k")), &set).err(),
+            why,
+            "{name} {value}"
+        );
+    }
+}
+
+#[test]
+fn keys_that_are_of_no_use_are_passed_over() {
+    let ec = Signer::ec();
+    let mut short = ec.jwk("short");
+    short["x"] = base64url([1; 31]).into();
+    let mut p384 = ec.jwk("p384");
+    p384["crv"] = "P-384".into();
+    let mut zeros = Signer::rsa().jwk("zeros");
+    let n = URL_SAFE_NO_PAD
+        .decode(zeros["n"].as_str().unwrap())
+        .unwrap();
+    zeros["n"] = base64url([&[0, 0], &n[..]].concat()).into();
+    let secret = json!({"kty": "oct", "kid": "secret", "k": "AAAA"});
+    let set = keys(&[short, p384, secret, json!(7), json!({}), zeros]);
+    assert_eq!(set.len(), 1);
+    let header = json!({"alg": "RS256", "kid": "zeros"});
+    let token = Signer::rsa().sign(&header, &claims(json!({})));
+    assert_eq!(judged(&token, &set), Ok("alice".to_owned()));
+
+    for bad in ["", "[]", "{}", r#"{"keys": {}}"#, "<html>"] {
+        let why = Keys::read(bad.as_bytes()).unwrap_err();
+        assert!(why.contains("no JWK set"), "{bad}: {why}");
+    }
+}
+
+#[test]
+fn what_is_a_bearer_token() {
+    for (header, token) in [
+        ("Bearer a.b.c", Some("a.b.c")),
+        ("bearer   a.b.c ", Some("a.b.c")),
+        ("Bearer", None),
+        ("Bearer ", None),
+        ("Basic a.b.c", None),
+        ("", None),
+    ] {
+        assert_eq!(bearer(header.as_bytes()), token, "{header}");
+    }
+    assert_eq!(bearer(b"Bearer \xff"), None);
+}
+
+#[test]
+fn an_issuer_is_asked_now_and_then() {
+    let seconds = Duration::from_secs;
+    for (since, has_keys, due) in [
+        (None, true, true),
+        (None, false, true),
+        (Some(seconds(59)), true, false),
+        (Some(seconds(60)), true, true),
+        (Some(seconds(4)), false, false),
+        (Some(seconds(5)), false, true),
+    ] {
+        assert_eq!(is_due(since, has_keys), due, "{since:?} {has_keys}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_token_makes_it_panic(token in "[A-Za-z0-9_.-]{0,200}|.{0,100}") {
+        proptest::prop_assert!(judged(&token, &Keys::default()).is_err());
+    }
+
+    #[test]
+    fn one_flipped_bit_anywhere_is_noticed(place in 0usize..1000, bit in 0u8..6) {
+        let signer = Signer::ed();
+        let keys = keys(&[signer.jwk("k")]);
+        let token = signer.sign(&json!({"alg": "EdDSA", "kid": "k"}), &claims(json!({})));
+        let mut bytes = token.clone().into_bytes();
+        let place = place % bytes.len();
+        bytes[place] ^= 1 << bit;
+        let flipped = String::from_utf8_lossy(&bytes).into_owned();
+        proptest::prop_assert!(judged(&flipped, &keys).is_err());
+    }
+}

@@ -1,0 +1,314 @@
+//! The hub: one store for many machines, over HTTP/1.1.
+//!
+//! | endpoint | what |
+//! |---|---|
+//! | `POST /v1/sync` | takes a spoke's operations and gives it those that it lacks |
+//! | `GET /healthz` | `ok`, while the process serves |
+//! | `GET /readyz` | `ok`, unless the store is gone or hephd ends |
+//! | `GET /metrics` | what was counted, for Prometheus |
+//!
+//! TLS is a proxy's business. Everything that a stranger can make the hub hold or wait for has a bound: connections, the
+//! time for headers, bodies and answers, the size of bodies before and after decompression, and all bodies together.
+
+mod body;
+mod connections;
+mod flags;
+mod metrics;
+mod patience;
+mod problem;
+mod rate;
+mod sync;
+
+use std::fmt::Display;
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::routing::{get, post};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+
+use super::auth::{Auth, Verifier};
+use super::keeper::Keeper;
+use super::print;
+use super::server::About;
+use crate::error::Fault;
+pub use flags::{Flags, Settings};
+use metrics::{Gauges, Metrics};
+use problem::Problem;
+use rate::Rate;
+
+/// How many bytes all bodies together may have that are being read.
+const ROOM: usize = 64 << 20;
+/// How many large bodies are decoded or encoded at a time.
+const HEAVY: usize = 3;
+/// How many refusals a minute are logged; the rest is counted.
+const COMPLAINTS: u32 = 60;
+/// How many newcomers the kernel keeps waiting.
+const BACKLOG: i32 = 1024;
+/// How long the store may take to say that it is there.
+const READY: Duration = Duration::from_secs(5);
+
+/// What all requests share.
+#[derive(Debug)]
+pub struct Hub {
+    auth: Auth,
+    keeper: Keeper,
+    store: PathBuf,
+    started: f64,
+    metrics: Mutex<Metrics>,
+    rate: Mutex<Option<Rate>>,
+    complaints: Mutex<Complaints>,
+    connections: AtomicUsize,
+    /// What bodies that are being read may have, in [`sync::UNIT`]s.
+    room: Semaphore,
+    heavy: Semaphore,
+    stopped: watch::Receiver<bool>,
+}
+
+#[derive(Debug)]
+struct Complaints {
+    rate: Rate,
+    unlogged: u64,
+}
+
+/// A hub that is bound and not served yet.
+#[derive(Debug)]
+pub struct Bound {
+    /// Where it listens.
+    pub address: SocketAddr,
+    listener: tokio::net::TcpListener,
+    inherited: bool,
+    hub: Arc<Hub>,
+}
+
+/// Binds the address of `settings`, unless a listener is `passed` that is bound to it. Call it within the runtime.
+///
+/// # Errors
+///
+/// The address is taken, is not this machine's, is only for root, or would serve strangers without asking for tokens.
+pub fn start(
+    settings: &Settings,
+    passed: Option<TcpListener>,
+    about: &About,
+    keeper: &Keeper,
+    stopped: watch::Receiver<bool>,
+) -> Result<Bound> {
+    let inherited = passed.is_some();
+    let listener = match passed {
+        Some(listener) => listener,
+        None => bind(settings.address)?,
+    };
+    let cannot = || format!("cannot listen on {} (--http-addr)", settings.address);
+    let address = listener.local_addr().with_context(cannot)?;
+    // What was passed on may be wider than what was asked for.
+    flags::check_exposure(address, settings.expected.is_some() || settings.open)?;
+    let listener = listener
+        .set_nonblocking(true)
+        .and_then(|()| tokio::net::TcpListener::from_std(listener))
+        .with_context(cannot)?;
+    let hub = Arc::new(Hub::new(settings, about, keeper.clone(), stopped));
+    if settings.open {
+        print::event("insecure", &[("tokens", &"none"), ("address", &address)]);
+    }
+    Ok(Bound {
+        address,
+        listener,
+        inherited,
+        hub,
+    })
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener> {
+    let cannot = || Fault::new(format!("cannot listen on {address} (--http-addr)"));
+    let listener = TcpListener::bind(address).map_err(|error| {
+        let fault = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                cannot().hint("another process listens there: end it, or choose another port")
+            }
+            io::ErrorKind::PermissionDenied => {
+                cannot().hint("ports below 1024 are root's: choose another, behind a proxy")
+            }
+            io::ErrorKind::AddrNotAvailable => cannot().hint(
+                "no network of this machine has this address; 127.0.0.1 and [::1] always exist",
+            ),
+            _ => cannot(),
+        };
+        anyhow::Error::from(error).context(fault)
+    })?;
+    // Who comes while all connections are taken waits in the kernel, whose queue would be short otherwise.
+    rustix::net::listen(&listener, BACKLOG).with_context(|| cannot().to_string())?;
+    Ok(listener)
+}
+
+impl Bound {
+    /// Serves until hephd stops, then drains. Who waits in the queue of a listener that was passed on is left to the next
+    /// hephd.
+    pub async fn serve(self) {
+        let fresh = tokio::spawn({
+            let hub = Arc::clone(&self.hub);
+            async move { hub.auth.keep_fresh().await }
+        });
+        connections::serve(self.listener, self.inherited, &self.hub).await;
+        fresh.abort();
+    }
+}
+
+impl Hub {
+    fn new(
+        settings: &Settings,
+        about: &About,
+        keeper: Keeper,
+        stopped: watch::Receiver<bool>,
+    ) -> Hub {
+        Hub {
+            auth: match settings.expected.clone() {
+                None => Auth::Nobody,
+                Some(expected) => Auth::Tokens(Verifier::new(expected)),
+            },
+            keeper,
+            store: about.store.clone(),
+            started: about.started_at.as_millisecond() as f64 / 1000.0,
+            metrics: Mutex::default(),
+            rate: Mutex::new(settings.rate.map(Rate::new)),
+            complaints: Mutex::new(Complaints {
+                rate: Rate::new(COMPLAINTS),
+                unlogged: 0,
+            }),
+            connections: AtomicUsize::new(0),
+            room: Semaphore::new(ROOM / sync::UNIT),
+            heavy: Semaphore::new(HEAVY),
+            stopped,
+        }
+    }
+
+    fn metrics(&self) -> MutexGuard<'_, Metrics> {
+        held(&self.metrics)
+    }
+
+    fn rate(&self) -> MutexGuard<'_, Option<Rate>> {
+        held(&self.rate)
+    }
+
+    fn is_stopping(&self) -> bool {
+        *self.stopped.borrow()
+    }
+
+    /// Logs that something is refused, unless that was said too often of late: strangers do not fill the disk.
+    fn complain(&self, event: &str, fields: &[(&str, &dyn Display)]) {
+        let mut complaints = held(&self.complaints);
+        if complaints.rate.take("", Instant::now()).is_err() {
+            complaints.unlogged += 1;
+            return;
+        }
+        let unlogged = std::mem::take(&mut complaints.unlogged);
+        let mut fields = fields.to_vec();
+        if unlogged > 0 {
+            fields.push(("unlogged-before", &unlogged));
+        }
+        print::event(event, &fields);
+    }
+
+    /// Returns whether requests can be answered, or why not.
+    async fn readiness(&self) -> Result<(), &'static str> {
+        if self.is_stopping() {
+            return Err("hephd ends");
+        }
+        match timeout(READY, self.keeper.call(|_| ())).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err("hephd has lost its store and ends"),
+            Err(_) => Err("the store does not answer"),
+        }
+    }
+
+    async fn gauges(&self) -> Gauges {
+        let operations = timeout(READY, self.keeper.call(|store| store.operations())).await;
+        let beside = |ending: &str| {
+            let mut name = self.store.clone().into_os_string();
+            name.push(ending);
+            fs::metadata(name).map_or(0, |metadata| metadata.len())
+        };
+        Gauges {
+            operations: operations.ok().and_then(Result::ok).and_then(Result::ok),
+            bytes: beside("") + beside("-wal"),
+            connections: self.connections.load(Ordering::Relaxed),
+            started: self.started,
+        }
+    }
+}
+
+/// Returns what `mutex` holds, also after a panic elsewhere: it only holds counts.
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns what answers requests.
+fn routes(hub: Arc<Hub>) -> Router {
+    Router::new()
+        .route("/v1/sync", post(answer_sync))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics_page))
+        .fallback(|| async {
+            Problem::new(StatusCode::NOT_FOUND, "there is nothing here")
+                .hint("the address of a hub, as --hub-url takes it, has no path of its own")
+                .answer()
+        })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this takes another method").answer()
+        })
+        .layer(middleware::from_fn_with_state(Arc::clone(&hub), around))
+        .with_state(hub)
+}
+
+/// Does what concerns every answer: counts it, and ends the connection after it where hephd ends.
+async fn around(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Response<Body> {
+    let path = match request.uri().path() {
+        "/v1/sync" => "/v1/sync",
+        "/healthz" => "/healthz",
+        "/readyz" => "/readyz",
+        "/metrics" => "/metrics",
+        _ => "other",
+    };
+    let mut response = next.run(request).await;
+    hub.metrics().answered(path, response.status().as_u16());
+    let headers = response.headers_mut();
+    // What is said is of this moment, and of this user.
+    let never = HeaderValue::from_static("no-store");
+    headers.insert(header::CACHE_CONTROL, never);
+    if hub.is_stopping() {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+async fn answer_sync(State(hub): State<Arc<Hub>>, request: Request) -> Response<Body> {
+    let answer = sync::sync(&hub, request).await;
+    answer.unwrap_or_else(Problem::answer)
+}
+
+async fn readyz(State(hub): State<Arc<Hub>>) -> Response<Body> {
+    match hub.readiness().await {
+        Ok(()) => Response::new(Body::from("ok\n")),
+        Err(why) => Problem::unavailable(why).answer(),
+    }
+}
+
+async fn metrics_page(State(hub): State<Arc<Hub>>) -> Response<Body> {
+    let gauges = hub.gauges().await;
+    let text = hub.metrics().text(&gauges, Instant::now());
+    let mut response = Response::new(Body::from(text));
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}

@@ -1,0 +1,224 @@
+//! `POST /v1/sync`: from a request to an answer, one bound after another.
+//!
+//! Who asks comes first: nothing of a body is read before there is a user whose request it is.
+
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Request, Response, StatusCode, header};
+use serde::Deserialize;
+use tokio::task;
+use tokio::time::timeout;
+
+use super::Hub;
+use super::body::{self, Encoding};
+use super::metrics::Exchange;
+use super::problem::{A_WHILE, Problem};
+use crate::hephd::auth::Denied;
+use crate::hephd::print;
+use crate::hephd::store::Refusal;
+use crate::hephd::sync::wire::{self, Answer, PAGE_OPERATIONS};
+use crate::os::clock;
+
+/// From how many bytes on a body is read or written where nobody waits meanwhile.
+const LARGE: usize = 16 * 1024;
+/// The longest id or version of a spoke, in bytes.
+const LONGEST_NAME: usize = 64;
+/// What a body takes of the room for all of them is counted in this unit, in bytes.
+pub const UNIT: usize = 1024;
+
+/// Answers one request.
+///
+/// # Errors
+///
+/// The problem that is answered instead.
+pub async fn sync(hub: &Hub, request: Request<Body>) -> Result<Response<Body>, Problem> {
+    let (parts, body) = request.into_parts();
+    let user = admit(hub, &parts).await?;
+    let (encoding, length) = body::announced(&parts.headers)?;
+    let units = u32::try_from(length.div_ceil(UNIT)).unwrap_or(u32::MAX);
+    let room = timeout(A_WHILE, hub.room.acquire_many(units.max(1))).await;
+    let Ok(Ok(room)) = room else {
+        return Err(Problem::unavailable("too much is being sent at once"));
+    };
+    let bytes = body::read(body).await?;
+    let request = heavy(hub, bytes.len(), move || {
+        decode(body::decoded(bytes, encoding)?)
+    })
+    .await??;
+    drop(room);
+
+    let (request, answer, accepted) = exchange(hub, &user, request).await?;
+    note(hub, &user, &request, &answer, accepted);
+    let takes_gzip = body::takes_gzip(&parts.headers);
+    let size = answer.operations.len() * 256;
+    let encoded = heavy(hub, size, move || {
+        serde_json::to_vec(&answer).map(|bytes| body::encoded(bytes, takes_gzip))
+    });
+    let (bytes, encoding) = encoded.await?.map_err(|error| {
+        let error = format!("the answer cannot be written: {error}");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error)
+    })?;
+    let mut response = Response::new(Body::from(bytes));
+    let headers = response.headers_mut();
+    let json = HeaderValue::from_static("application/json");
+    headers.insert(header::CONTENT_TYPE, json);
+    headers.insert(
+        header::VARY,
+        HeaderValue::from_static("Accept-Encoding, Authorization"),
+    );
+    if encoding == Encoding::Gzip {
+        let gzip = HeaderValue::from_static("gzip");
+        headers.insert(header::CONTENT_ENCODING, gzip);
+    }
+    Ok(response)
+}
+
+/// Returns the user of a request that may ask now.
+async fn admit(hub: &Hub, parts: &Parts) -> Result<String, Problem> {
+    // Browsers send it with every POST. A page must not reach a hub that asks for no token because it is on the same
+    // machine, by whatever name it found it (DNS rebinding).
+    if parts.headers.contains_key(header::ORIGIN) {
+        let error = "pages in browsers are not served";
+        return Err(Problem::new(StatusCode::FORBIDDEN, error));
+    }
+    let authorization = parts.headers.get(header::AUTHORIZATION);
+    let authorization = authorization.map(HeaderValue::as_bytes);
+    let now = clock::now().as_second();
+    let user = hub.auth.user(authorization, now).await.map_err(|denied| {
+        hub.metrics().denied(denied.word());
+        let level = match denied {
+            Denied::Unavailable(_) => "unavailable",
+            _ => "denied",
+        };
+        hub.complain(level, &[("reason", &denied.word())]);
+        Problem::denied(&denied)
+    })?;
+    let taken = match &mut *hub.rate() {
+        Some(rate) => rate.take(&user, Instant::now()),
+        None => Ok(()),
+    };
+    taken.map_err(|wait| {
+        hub.complain("too-many", &[("user", &user)]);
+        Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many requests in a minute",
+        )
+        .retry_after(wait)
+    })?;
+    Ok(user)
+}
+
+/// Runs `work` on something of `size` bytes: on a thread of its own where that is much, a few at a time, so that neither
+/// other requests nor the memory suffer.
+async fn heavy<T: Send + 'static>(
+    hub: &Hub,
+    size: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    if size < LARGE {
+        return Ok(work());
+    }
+    let Ok(_permit) = hub.heavy.acquire().await else {
+        return Err(Problem::unavailable("hephd ends"));
+    };
+    task::spawn_blocking(work)
+        .await
+        .map_err(|_| Problem::unavailable("hephd ends"))
+}
+
+/// Returns the request that `bytes` are.
+fn decode(bytes: Vec<u8>) -> Result<wire::Request, Problem> {
+    #[derive(Deserialize)]
+    struct Schema {
+        schema: u32,
+    }
+    let other = match serde_json::from_slice::<Schema>(&bytes) {
+        Ok(Schema { schema }) => (schema != wire::SCHEMA).then_some(schema),
+        Err(_) => None,
+    };
+    if let Some(schema) = other {
+        let error = format!(
+            "the request has schema {schema}; this hub knows {}",
+            wire::SCHEMA
+        );
+        return Err(Problem::bad(error).hint("bring hub and spokes to the same release"));
+    }
+    let request: wire::Request = serde_json::from_slice(&bytes)
+        .map_err(|error| Problem::bad(format!("the body is no request: {error}")))?;
+    if request.operations.len() > PAGE_OPERATIONS {
+        let error = format!(
+            "the request has {} operations; {PAGE_OPERATIONS} is the most",
+            request.operations.len()
+        );
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, error));
+    }
+    let named = |name: &str| !name.is_empty() && name.len() <= LONGEST_NAME;
+    if !named(&request.spoke) || !named(&request.version) {
+        return Err(Problem::bad(
+            "the request does not name its spoke and version",
+        ));
+    }
+    Ok(request)
+}
+
+/// Has the store take the request; returns it with the answer and how many of its operations were new.
+async fn exchange(
+    hub: &Hub,
+    user: &str,
+    request: wire::Request,
+) -> Result<(wire::Request, Answer, u64), Problem> {
+    let for_store = user.to_owned();
+    let done = hub.keeper.call(move |store| {
+        let before = store.operations()?;
+        let answer = store.exchange(&for_store, &request)?;
+        let after = store.operations()?;
+        Ok::<_, Refusal>((request, answer, after.saturating_sub(before)))
+    });
+    match done.await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(refusal)) => {
+            hub.complain("failed", &[("user", &user), ("reason", &refusal)]);
+            // The spoke has no use for the paths and codes of this machine's disk.
+            Err(Problem::unavailable("the hub's store failed"))
+        }
+        Err(_) => Err(Problem::unavailable("hephd has lost its store and ends")),
+    }
+}
+
+/// Counts an exchange, and logs it where something happened.
+fn note(hub: &Hub, user: &str, request: &wire::Request, answer: &Answer, accepted: u64) {
+    let oldest = request.operations.iter().map(|one| one.created_at).min();
+    let now = clock::now().as_millisecond();
+    let exchange = Exchange {
+        user,
+        spoke: &request.spoke,
+        version: &request.version,
+        received: request.operations.len(),
+        accepted,
+        refused: answer.refused.len(),
+        sent: answer.operations.len(),
+        reset: answer.reset,
+        more: answer.more,
+        lag: oldest.map(|oldest| now.saturating_sub(oldest)),
+    };
+    let is_new = hub.metrics().exchanged(&exchange, Instant::now());
+    let moved = exchange.received + exchange.sent > 0 || answer.reset;
+    if !is_new && !moved {
+        return;
+    }
+    let mut fields: Vec<(&str, &dyn std::fmt::Display)> = vec![
+        ("spoke", &request.spoke),
+        ("version", &request.version),
+        ("received", &exchange.received),
+        ("accepted", &accepted),
+        ("refused", &exchange.refused),
+        ("sent", &exchange.sent),
+        ("reset", &answer.reset),
+    ];
+    if !user.is_empty() {
+        fields.insert(0, ("user", &user));
+    }
+    print::event("sync", &fields);
+}

@@ -1,0 +1,252 @@
+//! A small issuer on loopback: a discovery document, keys that can be rotated, and tokens of all kinds.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::rand::SystemRandom;
+use ring::rsa::PublicKeyComponents;
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
+    RsaKeyPair,
+};
+use serde_json::{Value, json};
+
+pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+pub fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap().as_secs()
+}
+
+/// A key that signs.
+pub enum Signer {
+    Rsa(Box<RsaKeyPair>),
+    Ec(EcdsaKeyPair),
+    Ed(Ed25519KeyPair),
+}
+
+impl Signer {
+    // ring makes no RSA keys; this one was made for the tests.
+    pub fn rsa() -> Signer {
+        let key = RsaKeyPair::from_pkcs8(include_bytes!("rsa-1.pk8"));
+        Signer::Rsa(Box::new(key.unwrap()))
+    }
+
+    pub fn ec() -> Signer {
+        let random = SystemRandom::new();
+        let kind = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(kind, &random).unwrap();
+        Signer::Ec(EcdsaKeyPair::from_pkcs8(kind, pkcs8.as_ref(), &random).unwrap())
+    }
+
+    pub fn ed() -> Signer {
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+        Signer::Ed(Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap())
+    }
+
+    fn alg(&self) -> &'static str {
+        match self {
+            Signer::Rsa(_) => "RS256",
+            Signer::Ec(_) => "ES256",
+            Signer::Ed(_) => "EdDSA",
+        }
+    }
+
+    pub fn jwk(&self, kid: &str) -> Value {
+        match self {
+            Signer::Rsa(key) => {
+                let public = PublicKeyComponents::<Vec<u8>>::from(key.public());
+                let (n, e) = (base64url(public.n), base64url(public.e));
+                json!({"kty": "RSA", "use": "sig", "kid": kid, "n": n, "e": e})
+            }
+            Signer::Ec(key) => {
+                let point = key.public_key().as_ref();
+                let (x, y) = (base64url(&point[1..33]), base64url(&point[33..]));
+                json!({"kty": "EC", "crv": "P-256", "kid": kid, "x": x, "y": y})
+            }
+            Signer::Ed(key) => {
+                let x = base64url(key.public_key());
+                json!({"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": x})
+            }
+        }
+    }
+
+    /// Returns a token with this key's name and algorithm in its header.
+    pub fn token(&self, kid: &str, claims: &Value) -> String {
+        self.sign(
+            &json!({"alg": self.alg(), "typ": "JWT", "kid": kid}),
+            claims,
+        )
+    }
+
+    pub fn sign(&self, header: &Value, claims: &Value) -> String {
+        let message = message(header, claims);
+        let random = SystemRandom::new();
+        let signature = match self {
+            Signer::Rsa(key) => {
+                let mut signature = vec![0; key.public().modulus_len()];
+                let signed = key.sign(
+                    &RSA_PKCS1_SHA256,
+                    &random,
+                    message.as_bytes(),
+                    &mut signature,
+                );
+                signed.unwrap();
+                signature
+            }
+            Signer::Ec(key) => {
+                let signature = key.sign(&random, message.as_bytes()).unwrap();
+                signature.as_ref().to_vec()
+            }
+            Signer::Ed(key) => key.sign(message.as_bytes()).as_ref().to_vec(),
+        };
+        format!("{message}.{}", base64url(signature))
+    }
+}
+
+/// Returns the part of a token that is signed.
+pub fn message(header: &Value, claims: &Value) -> String {
+    let part = |value: &Value| base64url(value.to_string());
+    format!("{}.{}", part(header), part(claims))
+}
+
+#[derive(Default)]
+struct Published {
+    keys: Mutex<Vec<Value>>,
+    /// What the discovery document says instead of the truth.
+    claims_to_be: Mutex<Option<String>>,
+    asked: AtomicUsize,
+    ends: AtomicBool,
+}
+
+/// The issuer; it ends when it is dropped.
+pub struct Issuer {
+    pub url: String,
+    address: SocketAddr,
+    published: Arc<Published>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Issuer {
+    pub fn start(keys: &[Value]) -> Issuer {
+        Issuer::start_on("127.0.0.1:0".parse().unwrap(), keys)
+    }
+
+    pub fn start_on(address: SocketAddr, keys: &[Value]) -> Issuer {
+        let listener = TcpListener::bind(address).unwrap();
+        let address = listener.local_addr().unwrap();
+        let url = format!("http://{address}/realm");
+        let published = Arc::new(Published::default());
+        *published.keys.lock().unwrap() = keys.to_vec();
+        let thread = thread::spawn({
+            let (published, url) = (Arc::clone(&published), url.clone());
+            move || {
+                for stream in listener.incoming() {
+                    if published.ends.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    if let Ok(stream) = stream {
+                        // Who hangs up meanwhile is no matter.
+                        let _ = answer(&stream, &published, &url);
+                    }
+                }
+            }
+        });
+        Issuer {
+            url,
+            address,
+            published,
+            thread: Some(thread),
+        }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Publishes these keys from now on.
+    pub fn rotate(&self, keys: &[Value]) {
+        *self.published.keys.lock().unwrap() = keys.to_vec();
+    }
+
+    /// Has the discovery document name another issuer.
+    pub fn claim_to_be(&self, issuer: &str) {
+        *self.published.claims_to_be.lock().unwrap() = Some(issuer.to_owned());
+    }
+
+    /// Returns how often the keys were fetched.
+    pub fn asked(&self) -> usize {
+        self.published.asked.load(Ordering::SeqCst)
+    }
+
+    /// Returns the claims of a good token, with `changes`; null takes one out.
+    pub fn claims(&self, subject: &str, changes: Value) -> Value {
+        let mut claims = json!({
+            "iss": self.url, "sub": subject, "aud": "heph", "exp": now() + 3600, "iat": now(),
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            match value {
+                Value::Null => drop(claims.as_object_mut().unwrap().remove(name)),
+                value => claims[name] = value.clone(),
+            }
+        }
+        claims
+    }
+
+    /// Returns the flags of a hub that takes this issuer's tokens.
+    pub fn flags(&self) -> [&str; 4] {
+        ["--oidc-issuer", &self.url, "--oidc-audience", "heph"]
+    }
+}
+
+impl Drop for Issuer {
+    fn drop(&mut self) {
+        self.published.ends.store(true, Ordering::SeqCst);
+        // Wakes the thread.
+        drop(TcpStream::connect(self.address));
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+fn answer(stream: &TcpStream, published: &Published, url: &str) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    let mut lines = BufReader::new(stream).lines();
+    let line = lines.next().transpose()?.unwrap_or_default();
+    for header in lines {
+        if header?.is_empty() {
+            break;
+        }
+    }
+    let body = match line.split(' ').nth(1) {
+        Some("/realm/.well-known/openid-configuration") => {
+            let claimed = published.claims_to_be.lock().unwrap().clone();
+            json!({"issuer": claimed.unwrap_or(url.to_owned()), "jwks_uri": format!("{url}/keys")})
+        }
+        Some("/realm/keys") => {
+            published.asked.fetch_add(1, Ordering::SeqCst);
+            json!({"keys": *published.keys.lock().unwrap()})
+        }
+        _ => json!(null),
+    };
+    let body = body.to_string();
+    let status = if body == "null" {
+        "404 Not Found"
+    } else {
+        "200 OK"
+    };
+    write!(
+        &mut &*stream,
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
