@@ -126,7 +126,11 @@ fn kill(machine: &impl Machine, load: &Load, times: usize) {
         let pid = i32::try_from(machine.pid()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
         let deadline = Instant::now() + PATIENCE;
-        while machine.status()["version"].is_null() || machine.pid() == i64::from(pid) {
+        loop {
+            let status = machine.status();
+            if status["version"].is_string() && status["pid"].as_i64() != Some(pid.into()) {
+                break;
+            }
             assert!(Instant::now() < deadline, "hephd does not come back");
             thread::sleep(Duration::from_millis(20));
         }

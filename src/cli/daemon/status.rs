@@ -103,9 +103,9 @@ fn report(context: &Context) -> Result<Report> {
         }
         None => paths.socket.clone(),
     };
-    // Where the socket is held, one that is on its way up makes us wait.
+    // Where the socket is held, one that is on its way up makes us wait, which is in vain if it never comes up.
     let limit = match process.activity {
-        Activity::Starting => Duration::from_secs(1),
+        Activity::Starting => Duration::from_secs(2),
         Activity::Running | Activity::Stopped => Duration::from_secs(5),
     };
     let (answer, problem) = match client::status(&socket, limit) {
