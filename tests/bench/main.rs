@@ -3,7 +3,7 @@
 //! Everything is real and on loopback: nginx, curl, git, cargo, systemd. Programs that are compared run in turn, so that
 //! whatever disturbs the machine disturbs all of them, and medians are compared.
 //!
-//! `cargo run --release --example bench -- PART…` runs some of the parts (check, apply, prebuilt, switch, startup, adding) and prints what
+//! `cargo run --release --example bench -- PART…` runs some of the parts (check, apply, prebuilt, switch, startup, adding, sync) and prints what
 //! it would write; a number among them is how often to run what is short.
 #![allow(
     clippy::print_stdout,
@@ -32,6 +32,7 @@ mod page;
 mod prebuilt;
 mod startup;
 mod switch;
+mod sync;
 
 use std::fs;
 use std::path::Path;
@@ -40,7 +41,9 @@ use std::thread;
 use measure::Program;
 use page::Page;
 
-const PARTS: [&str; 6] = ["check", "apply", "prebuilt", "switch", "startup", "adding"];
+const PARTS: [&str; 7] = [
+    "check", "apply", "prebuilt", "switch", "startup", "adding", "sync",
+];
 /// How often what is short runs, unless said otherwise.
 const RUNS: usize = 50;
 /// How many switches there are to one other run.
@@ -80,7 +83,8 @@ fn main() {
             "prebuilt" => prebuilt::measure(&mut page, scratch, runs, plain),
             "switch" => switch::measure(&mut page, scratch, runs * SWITCHES),
             "startup" => startup::measure(&mut page, scratch, runs),
-            _ => adding::measure(&mut page, scratch, runs),
+            "adding" => adding::measure(&mut page, scratch, runs),
+            _ => sync::measure(&mut page, scratch),
         }
     }
     println!("{head}{}", page.text());
