@@ -1,5 +1,11 @@
-//! The one thread that has the store: calls come in one at a time, and an answer means that the disk has it.
+//! The one way to the store: calls have it one at a time, and an answer means that the disk has it.
+//!
+//! It has a thread of its own, so that what takes long holds up nobody but those who want the store too. Most calls take no
+//! longer than a sync of the disk; handing them to that thread and back would cost a third of their time, so they are
+//! done where they come in, unless somebody else has the store or waits for it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result};
@@ -16,12 +22,16 @@ type Job = Box<dyn FnOnce(&mut Store) + Send>;
 #[derive(Clone, Debug)]
 pub struct Keeper {
     jobs: mpsc::Sender<Job>,
+    store: Arc<Mutex<Store>>,
+    // How many calls wait for the thread, or have the store there.
+    waiting: Arc<AtomicUsize>,
 }
 
 /// A way to the store that does not keep it open: for a thread that nobody waits for.
 #[derive(Clone, Debug)]
 pub struct Distant {
     jobs: mpsc::WeakSender<Job>,
+    waiting: Arc<AtomicUsize>,
 }
 
 /// The thread; it ends when the last [`Keeper`] is dropped, and closes the store.
@@ -40,20 +50,49 @@ impl Keeper {
     /// # Errors
     ///
     /// The operating system refused the thread.
-    pub fn start(mut store: Store) -> Result<(Keeper, Keeping)> {
+    pub fn start(store: Store) -> Result<(Keeper, Keeping)> {
         let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
+        let store = Arc::new(Mutex::new(store));
+        let of_thread = Arc::clone(&store);
         let thread = thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || {
                 while let Some(job) = queue.blocking_recv() {
+                    // Poisoned: a call panicked in the middle of something, and the thread is gone as well.
+                    let Ok(mut store) = of_thread.lock() else {
+                        return;
+                    };
                     job(&mut store);
                 }
             })
             .context("cannot start a thread for the store")?;
-        Ok((Keeper { jobs }, Keeping { thread }))
+        let keeper = Keeper {
+            jobs,
+            store,
+            waiting: Arc::default(),
+        };
+        Ok((keeper, Keeping { thread }))
     }
 
-    /// Runs `work` with the store and returns what it returns.
+    /// Runs `work`, which takes no longer than a sync of the disk, with the store and returns what it returns: at once, if
+    /// nobody else wants the store.
+    ///
+    /// # Errors
+    ///
+    /// The thread is gone.
+    pub async fn call_at_once<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Store) -> T + Send + 'static,
+    ) -> Result<T, Gone> {
+        if self.waiting.load(Ordering::Relaxed) == 0
+            && let Ok(mut store) = self.store.try_lock()
+        {
+            return Ok(work(&mut store));
+        }
+        self.call(work).await
+    }
+
+    /// Runs `work` with the store on the thread that is for it, and returns what it returns.
     ///
     /// # Errors
     ///
@@ -63,6 +102,7 @@ impl Keeper {
         work: impl FnOnce(&mut Store) -> T + Send + 'static,
     ) -> Result<T, Gone> {
         let (answer, answered) = oneshot::channel();
+        let _waiting = Waiting::with(&self.waiting);
         let job: Job = Box::new(move |store| drop(answer.send(work(store))));
         self.jobs.send(job).await.map_err(|_| Gone)?;
         answered.await.map_err(|_| Gone)
@@ -72,6 +112,7 @@ impl Keeper {
     pub fn distant(&self) -> Distant {
         Distant {
             jobs: self.jobs.downgrade(),
+            waiting: Arc::clone(&self.waiting),
         }
     }
 
@@ -94,10 +135,27 @@ impl Distant {
         // Held until the job is in the queue, which the thread still empties; never while a hub is waited for.
         let jobs = self.jobs.upgrade().ok_or(Gone)?;
         let (answer, answered) = oneshot::channel();
+        let _waiting = Waiting::with(&self.waiting);
         let job: Job = Box::new(move |store| drop(answer.send(work(store))));
         jobs.blocking_send(job).map_err(|_| Gone)?;
         drop(jobs);
         answered.blocking_recv().map_err(|_| Gone)
+    }
+}
+
+/// One call that waits for the thread; counted until dropped.
+struct Waiting(Arc<AtomicUsize>);
+
+impl Waiting {
+    fn with(count: &Arc<AtomicUsize>) -> Waiting {
+        count.fetch_add(1, Ordering::Relaxed);
+        Waiting(Arc::clone(count))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

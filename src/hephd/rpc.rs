@@ -59,6 +59,11 @@ impl Call {
                 | Call::SyncNow
         )
     }
+
+    /// Returns whether it takes no longer than a sync of the disk, however many tasks there are.
+    pub fn is_short(&self) -> bool {
+        self.writes() || *self == Call::Next
+    }
 }
 
 /// Parameters of `task.add`.

@@ -219,12 +219,17 @@ async fn answer(shared: &Arc<Shared>, line: Vec<u8>) -> Option<Vec<u8>> {
     let writes = call.writes();
     let for_store = Arc::clone(shared);
     let unanswered = id.clone();
-    let done = shared.keeper.call(move |store| {
+    let is_short = call.is_short();
+    let work = move |store: &mut Store| {
         let outcome = perform(&for_store, store, call, clock::now());
         // A long list becomes text here, where nobody else waits for it.
         id.map(|id| rpc::answer(&id, outcome))
-    });
-    let done = done.await;
+    };
+    let done = if is_short {
+        shared.keeper.call_at_once(work).await
+    } else {
+        shared.keeper.call(work).await
+    };
     if writes {
         shared.sync.wrote();
     }
