@@ -6,7 +6,7 @@ use std::time::Instant;
 use rusqlite::Connection;
 use serde_json::json;
 
-use super::daemon::Daemon;
+use super::daemon::{Daemon, request};
 use super::installation;
 use super::measure::Samples;
 use super::page::{Page, ratio, row, spread, time, verdict};
@@ -29,9 +29,11 @@ pub fn measure(page: &mut Page, scratch: &Path, runs: usize) {
     for run in 0..runs * 20 + WARM_UP {
         let title = format!("a task of a common length, number {run}");
         let params = json!({ "title": title, "op_id": ulid::Ulid::generate().to_string() });
+        let line = request("task.add", &params);
         let start = Instant::now();
-        wire.call("task.add", &params);
+        let answer = wire.exchange(&line);
         let by_hephd = start.elapsed();
+        assert!(answer.contains("\"task\""), "{answer}");
         let start = Instant::now();
         insert(&bare, &title);
         let by_sqlite = start.elapsed();

@@ -118,15 +118,25 @@ impl Wire {
 
     /// Returns the result of one request.
     pub fn call(&mut self, method: &str, params: &Value) -> Value {
-        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let line = format!("{request}\n");
-        self.0.get_mut().write_all(line.as_bytes()).unwrap();
-        let mut answer = String::new();
-        self.0.read_line(&mut answer).unwrap();
+        let answer = self.exchange(&request(method, params));
         let mut answer: Value = serde_json::from_str(&answer).unwrap();
         assert!(answer.get("error").is_none(), "{method}: {answer}");
         answer["result"].take()
     }
+
+    /// Returns the line that answers `line`.
+    pub fn exchange(&mut self, line: &str) -> String {
+        self.0.get_mut().write_all(line.as_bytes()).unwrap();
+        let mut answer = String::new();
+        self.0.read_line(&mut answer).unwrap();
+        answer
+    }
+}
+
+/// Returns the line of a request.
+pub fn request(method: &str, params: &Value) -> String {
+    let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    format!("{request}\n")
 }
 
 /// Returns an address on loopback that nobody listens on.
