@@ -779,7 +779,7 @@ _heph() {
             return 0
             ;;
         heph__subcmd__daemon__subcmd__restart)
-            opts="-h --mode --hub-url --http-addr --oidc-issuer --oidc-audience --oidc-client-id --unset --self-update --self-update-interval-secs --force --wait --config --help"
+            opts="-h --mode --hub-url --http-addr --oidc-issuer --oidc-audience --oidc-client-id --insecure-no-auth --sync-rate --unset --self-update --self-update-interval-secs --force --wait --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -806,6 +806,10 @@ _heph() {
                     return 0
                     ;;
                 --oidc-client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sync-rate)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -833,7 +837,7 @@ _heph() {
             return 0
             ;;
         heph__subcmd__daemon__subcmd__start)
-            opts="-h --mode --hub-url --http-addr --oidc-issuer --oidc-audience --oidc-client-id --unset --self-update --self-update-interval-secs --force --wait --config --help"
+            opts="-h --mode --hub-url --http-addr --oidc-issuer --oidc-audience --oidc-client-id --insecure-no-auth --sync-rate --unset --self-update --self-update-interval-secs --force --wait --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -860,6 +864,10 @@ _heph() {
                     return 0
                     ;;
                 --oidc-client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sync-rate)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

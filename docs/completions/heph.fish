@@ -97,10 +97,12 @@ complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcom
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l oidc-issuer -d 'OpenID provider that issues the tokens' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l oidc-audience -d 'Audience that tokens must name' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l oidc-client-id -d 'Client id to log in with' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l sync-rate -d 'How many requests a minute one user may send to the hub' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l unset -d 'Remove a flag that was baked before, such as hub-url; may be given more than once' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l self-update-interval-secs -d 'The same, with this many seconds between two runs' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l wait -d 'How long to wait until hephd answers' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l insecure-no-auth -d 'Let the hub serve every address without asking for tokens'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l self-update -d 'Also turn automatic updates on, as `heph self-update enable` does'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l force -d 'Overwrite a service file that was made by hand or cannot be read back'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help'
@@ -113,10 +115,12 @@ complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcom
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l oidc-issuer -d 'OpenID provider that issues the tokens' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l oidc-audience -d 'Audience that tokens must name' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l oidc-client-id -d 'Client id to log in with' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l sync-rate -d 'How many requests a minute one user may send to the hub' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l unset -d 'Remove a flag that was baked before, such as hub-url; may be given more than once' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l self-update-interval-secs -d 'The same, with this many seconds between two runs' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l wait -d 'How long to wait until hephd answers' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l insecure-no-auth -d 'Let the hub serve every address without asking for tokens'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l self-update -d 'Also turn automatic updates on, as `heph self-update enable` does'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l force -d 'Overwrite a service file that was made by hand or cannot be read back'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -s h -l help -d 'Print help'

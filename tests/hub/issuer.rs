@@ -168,10 +168,6 @@ impl Issuer {
         }
     }
 
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// Publishes these keys from now on.
     pub fn rotate(&self, keys: &[Value]) {
         *self.published.keys.lock().unwrap() = keys.to_vec();

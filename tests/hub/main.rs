@@ -21,15 +21,15 @@ use support::{Daemon, Home};
 use http::{Answer, Http};
 
 /// A hub that ends with its test.
-pub struct Hub {
-    pub daemon: Daemon,
-    pub home: Home,
-    pub address: SocketAddr,
+struct Hub {
+    daemon: Daemon,
+    home: Home,
+    address: SocketAddr,
 }
 
 impl Hub {
     /// Starts a hub on a free port of loopback, with more flags.
-    pub fn start(flags: &[&str]) -> Hub {
+    fn start(flags: &[&str]) -> Hub {
         let home = Home::new();
         let mut hephd = home.hephd();
         hephd.args(["--mode", "server", "--http-addr", "127.0.0.1:0"]);
@@ -45,12 +45,12 @@ impl Hub {
         }
     }
 
-    pub fn connect(&self) -> Http {
+    fn connect(&self) -> Http {
         Http::connect(self.address)
     }
 
     /// Returns the answer to one request on a connection of its own.
-    pub fn get(&self, path: &str) -> Answer {
+    fn get(&self, path: &str) -> Answer {
         let mut http = self.connect();
         http.send(format!(
             "GET {path} HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n"
@@ -59,14 +59,14 @@ impl Hub {
     }
 
     /// Returns the answer to a sync on a connection of its own.
-    pub fn post(&self, token: Option<&str>, body: &Value) -> Answer {
+    fn post(&self, token: Option<&str>, body: &Value) -> Answer {
         let mut http = self.connect();
         http.send(post(token, &[], body.to_string()));
         http.answer()
     }
 
     /// Returns the answer to a sync that must succeed.
-    pub fn sync(&self, token: Option<&str>, body: &Value) -> Value {
+    fn sync(&self, token: Option<&str>, body: &Value) -> Value {
         let answer = self.post(token, body);
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()
@@ -74,7 +74,7 @@ impl Hub {
 }
 
 /// Returns the bytes of a sync, with more headers.
-pub fn post(token: Option<&str>, headers: &[&str], body: impl AsRef<[u8]>) -> Vec<u8> {
+fn post(token: Option<&str>, headers: &[&str], body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let mut head = format!(
         "POST /v1/sync HTTP/1.1\r\nHost: hub\r\nContent-Type: application/json\r\nContent-Length: {}\r\n",
@@ -91,7 +91,7 @@ pub fn post(token: Option<&str>, headers: &[&str], body: impl AsRef<[u8]>) -> Ve
 }
 
 /// Returns the request of a spoke that has nothing yet.
-pub fn request(spoke: &str, operations: &[Value]) -> Value {
+fn request(spoke: &str, operations: &[Value]) -> Value {
     json!({
         "schema": 1, "version": "9.9.9", "spoke": spoke, "epoch": null, "cursor": null, "sent": null,
         "operations": operations,
@@ -99,7 +99,7 @@ pub fn request(spoke: &str, operations: &[Value]) -> Value {
 }
 
 /// Returns an operation that adds a task; `number` makes its id and that of its task.
-pub fn add(number: u32, title: &str) -> Value {
+fn add(number: u32, title: &str) -> Value {
     let created_at = 1_700_000_000_000u64 + u64::from(number);
     json!({
         "id": format!("01HF7Z{number:020}"), "kind": "task.add", "task": format!("01HF8Z{number:020}"),
@@ -108,7 +108,7 @@ pub fn add(number: u32, title: &str) -> Value {
 }
 
 /// Returns the titles that an answer brings.
-pub fn titles(answer: &Value) -> Vec<&str> {
+fn titles(answer: &Value) -> Vec<&str> {
     let operations = answer["operations"].as_array().unwrap().iter();
     operations
         .map(|operation| operation["body"]["title"].as_str().unwrap())

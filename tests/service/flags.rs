@@ -70,6 +70,41 @@ fn flags_stay_until_they_are_replaced_or_unset() {
 }
 
 #[test]
+fn a_hub_stays_one_with_its_switch_and_its_rate() {
+    let user = User::new();
+    user.heph(&[
+        "daemon",
+        "start",
+        "--mode",
+        "server",
+        "--http-addr",
+        "0.0.0.0:0",
+        "--insecure-no-auth",
+        "--sync-rate=9",
+    ])
+    .exits(0);
+    let all = json!({
+        "mode": "server",
+        "http-addr": "0.0.0.0:0",
+        "insecure-no-auth": "true",
+        "sync-rate": "9",
+    });
+    user.heph(&["daemon", "restart"]).exits(0);
+    assert_eq!(user.status()["flags"], all);
+    assert_eq!(user.status()["mode"], json!("server"));
+    // Without the switch it would serve strangers, and does not come up.
+    user.heph(&[
+        "daemon",
+        "restart",
+        "--unset",
+        "insecure-no-auth",
+        "--wait",
+        "2s",
+    ])
+    .exits(1);
+}
+
+#[test]
 fn flags_that_make_no_sense_change_nothing() {
     let user = User::new();
     for (arguments, complaint) in [
