@@ -22,8 +22,10 @@ need faketime faketime
 need cron cron
 need crontab cron
 need nginx nginx-light
-need node nodejs
-need npm npm
+if [ "${1-}" = test ]; then
+    need node nodejs
+    need npm npm
+fi
 need openssl openssl
 need minisign minisign
 need xz xz-utils

@@ -281,15 +281,18 @@ fn installed() -> &'static Path {
             for (name, text) in SOURCES {
                 fs::write(folder.join(name), text).unwrap();
             }
-            install(&folder);
+            install(&folder, &all.join("npm-cache"));
             fs::write(complete, "").unwrap();
         }
         folder
     })
 }
 
-fn install(folder: &Path) {
+fn install(folder: &Path, cache: &Path) {
     let output = Command::new("npm")
+        // Nothing is left outside of the build folder.
+        .arg("--cache")
+        .arg(cache)
         .args([
             "ci",
             "--ignore-scripts",
