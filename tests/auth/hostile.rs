@@ -285,7 +285,7 @@ fn a_login_without_a_refresh_token_says_when_it_ends() {
         "--client-id",
         "heph",
     ];
-    Waiting::start(&home, &arguments)
+    Waiting::start(home.heph(&arguments))
         .ends()
         .exits(0)
         .complains("gave no refresh token");

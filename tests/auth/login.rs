@@ -189,7 +189,7 @@ fn issuer_and_client_come_from_the_service_of_hephd() {
         .complains("hint: heph auth login --issuer URL --client-id ID");
 
     service(&[(Flag::OidcIssuer, issuer), (Flag::OidcClientId, CLIENT)]);
-    let mut login = Waiting::start(&scene.home, &["auth", "login"]);
+    let mut login = Waiting::start(scene.home.heph(&["auth", "login"]));
     Browser::of("alice").confirm(&login.line("user_code="));
     login.ends().exits(0).says("as alice");
     assert!(

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
-use std::process::{Child, ChildStderr, ChildStdout, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 
 use heph::oidc::{self, Tokens};
 use serde_json::Value;
@@ -28,7 +28,7 @@ impl Scene {
     pub fn login(&self, more: &[&str]) -> Waiting {
         let issuer = &self.provider.issuer;
         let arguments = ["auth", "login", "--issuer", issuer, "--client-id", CLIENT];
-        Waiting::start(&self.home, &[&arguments, more].concat())
+        Waiting::start(self.home.heph(&[&arguments, more].concat()))
     }
 
     /// Logs `user` in, from beginning to end.
@@ -77,8 +77,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    pub fn start(home: &Home, arguments: &[&str]) -> Waiting {
-        let mut command = home.heph(arguments);
+    pub fn start(mut command: Command) -> Waiting {
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -2,29 +2,8 @@
 
 use serde_json::json;
 
+use crate::faketime::off_by;
 use crate::scene::Scene;
-
-/// Returns an environment whose clock is off by `hours`, for a program that does not know it (faketime(1)). What counts how
-/// long something takes goes on as it is.
-fn off_by(hours: &str) -> [(&str, &str); 3] {
-    [
-        ("LD_PRELOAD", library()),
-        ("FAKETIME", hours),
-        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-    ]
-}
-
-/// Returns where Debian has the library of faketime.
-fn library() -> &'static str {
-    let places = [
-        "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
-        "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
-    ];
-    let found = places
-        .into_iter()
-        .find(|place| std::path::Path::new(place).exists());
-    found.expect("this test needs the package faketime; tests/support/packages.sh installs it")
-}
 
 #[test]
 fn clocks_that_are_hours_apart_lose_nothing_and_what_was_seen_before_is_overwritten() {

@@ -6,6 +6,8 @@ mod backups;
 mod clocks;
 #[path = "../support/disk.rs"]
 mod disk;
+#[path = "../support/faketime.rs"]
+mod faketime;
 mod full_disk;
 mod kills;
 mod outage;
