@@ -12,7 +12,7 @@ use crate::writer::Writer;
 #[test]
 fn a_hub_whose_disk_is_full_takes_nothing_until_there_is_room_and_loses_nothing() {
     let mut scene = Scene::prepared();
-    let disk = Disk::small(&scene.hub.home.data(), "size=4m");
+    let disk = Disk::small(&scene.hub.home.data(), "size=48m");
     scene.each(|machine| machine.start());
     // Written before the disk is full, so that there is something to lose.
     let early = scene.spokes[0].add("early");
@@ -28,10 +28,15 @@ fn a_hub_whose_disk_is_full_takes_nothing_until_there_is_room_and_loses_nothing(
         let output = spoke.heph(&["sync", "now"]).output().unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(75), "{error}");
-        assert!(error.contains("full"), "{error}");
+        assert!(error.contains("the hub's store failed"), "{error}");
         let status = spoke.call("sync.status", json!({}));
         assert!(status["pending"].as_u64().unwrap() > 0, "{status}");
     }
+    let log = scene.hub.log();
+    assert!(
+        log.contains("full"),
+        "whoever looks after the hub learns why: {log}"
+    );
     assert!(
         scene.hub.tasks().contains_key(&early),
         "the hub serves what it has"
