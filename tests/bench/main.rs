@@ -3,8 +3,8 @@
 //! Everything is real and on loopback: nginx, curl, git, cargo, systemd. Programs that are compared run in turn, so that
 //! whatever disturbs the machine disturbs all of them, and medians are compared.
 //!
-//! `cargo run --release --example bench -- PART…` runs some of the parts (check, apply, prebuilt, switch, startup, adding, sync) and prints what
-//! it would write; a number among them is how often to run what is short.
+//! `cargo run --release --example bench -- PART…` runs some of the parts (check, apply, prebuilt, switch, startup, adding,
+//! sync, restart) and prints what it would write; a number among them is how often to run what is short.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -30,6 +30,7 @@ mod installation;
 mod measure;
 mod page;
 mod prebuilt;
+mod restart;
 mod startup;
 mod switch;
 mod sync;
@@ -41,8 +42,8 @@ use std::thread;
 use measure::Program;
 use page::Page;
 
-const PARTS: [&str; 7] = [
-    "check", "apply", "prebuilt", "switch", "startup", "adding", "sync",
+const PARTS: [&str; 8] = [
+    "check", "apply", "prebuilt", "switch", "startup", "adding", "sync", "restart",
 ];
 /// How often what is short runs, unless said otherwise.
 const RUNS: usize = 50;
@@ -84,7 +85,8 @@ fn main() {
             "switch" => switch::measure(&mut page, scratch, runs * SWITCHES),
             "startup" => startup::measure(&mut page, scratch, runs),
             "adding" => adding::measure(&mut page, scratch, runs),
-            _ => sync::measure(&mut page, scratch),
+            "sync" => sync::measure(&mut page, scratch),
+            _ => restart::measure(&mut page, scratch, runs),
         }
     }
     println!("{head}{}", page.text());
