@@ -239,11 +239,13 @@ fn requests(address: &str) -> u64 {
         .body_mut()
         .read_to_string()
         .unwrap();
-    metrics
+    let counted = metrics
         .lines()
-        .filter(|line| line.starts_with("heph_requests_total"))
+        .filter(|line| line.starts_with("heph_hub_requests_total") && line.contains("/v1/sync"))
         .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
-        .sum()
+        .sum();
+    assert_ne!(counted, 0, "the hub counts its requests: {metrics}");
+    counted
 }
 
 /// Returns how long as many rows take without hephd.
