@@ -2,9 +2,10 @@
 //!
 //! It has a thread of its own, so that what takes long holds up nobody but those who want the store too. Most calls take no
 //! longer than a sync of the disk; handing them to that thread and back would cost a third of their time, so they are
-//! done where they come in, unless somebody else has the store or waits for it.
+//! done where they come in, unless somebody else has the store or waits for it. Not so on a hub: a disk that hangs, or a
+//! program that holds the database, must not keep it from those who do not want the store.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
@@ -25,6 +26,7 @@ pub struct Keeper {
     store: Arc<Mutex<Store>>,
     // How many calls wait for the thread, or have the store there.
     waiting: Arc<AtomicUsize>,
+    is_hub: bool,
 }
 
 /// A way to the store that does not keep it open: for a thread that nobody waits for.
@@ -38,6 +40,7 @@ pub struct Distant {
 #[derive(Debug)]
 pub struct Keeping {
     thread: JoinHandle<()>,
+    given_up: Arc<AtomicBool>,
 }
 
 /// The thread is gone: it panicked, and the daemon had better start anew.
@@ -50,14 +53,20 @@ impl Keeper {
     /// # Errors
     ///
     /// The operating system refused the thread.
-    pub fn start(store: Store) -> Result<(Keeper, Keeping)> {
+    pub fn start(store: Store, is_hub: bool) -> Result<(Keeper, Keeping)> {
         let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
         let store = Arc::new(Mutex::new(store));
         let of_thread = Arc::clone(&store);
+        let given_up = Arc::<AtomicBool>::default();
+        let is_over = Arc::clone(&given_up);
         let thread = thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || {
                 while let Some(job) = queue.blocking_recv() {
+                    // Nobody hears the answer any more.
+                    if is_over.load(Ordering::Relaxed) {
+                        continue;
+                    }
                     // Poisoned: a call panicked in the middle of something, and the thread is gone as well.
                     let Ok(mut store) = of_thread.lock() else {
                         return;
@@ -70,8 +79,9 @@ impl Keeper {
             jobs,
             store,
             waiting: Arc::default(),
+            is_hub,
         };
-        Ok((keeper, Keeping { thread }))
+        Ok((keeper, Keeping { thread, given_up }))
     }
 
     /// Runs `work`, which takes no longer than a sync of the disk, with the store and returns what it returns: at once, if
@@ -84,7 +94,8 @@ impl Keeper {
         &self,
         work: impl FnOnce(&mut Store) -> T + Send + 'static,
     ) -> Result<T, Gone> {
-        if self.waiting.load(Ordering::Relaxed) == 0
+        if !self.is_hub
+            && self.waiting.load(Ordering::Relaxed) == 0
             && let Ok(mut store) = self.store.try_lock()
         {
             return Ok(work(&mut store));
@@ -160,12 +171,14 @@ impl Drop for Waiting {
 }
 
 impl Keeping {
-    /// Waits until the store is closed. Drop every [`Keeper`] before.
+    /// Waits until the store is closed: until the call that has it is done. Those that still wait are given up. Drop every
+    /// [`Keeper`] before.
     ///
     /// # Errors
     ///
     /// The thread panicked.
     pub fn wait(self) -> Result<(), Gone> {
+        self.given_up.store(true, Ordering::Relaxed);
         self.thread.join().map_err(|_| Gone)
     }
 }

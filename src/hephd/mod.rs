@@ -79,7 +79,7 @@ fn daemon(
         .max_blocking_threads(BLOCKING)
         .build()
         .context("cannot start the runtime")?;
-    let (keeper, keeping) = Keeper::start(store)?;
+    let (keeper, keeping) = Keeper::start(store, hub.is_some())?;
     let sync = sync::start(spoke, &keeper)?;
     let served = runtime.block_on(serve(socket, inherited, hub, about, keeper, sync));
     // A backup that outlasts the draining is given up; it has not appeared under its name.

@@ -156,20 +156,18 @@ fn who_asks_too_often_is_told_when_to_come_back() {
 }
 
 #[test]
-fn more_connections_than_are_served_wait_for_their_turn() {
+fn those_who_say_nothing_make_room_for_those_who_do() {
     let hub = Hub::start(&[]);
-    let mut silent: Vec<Http> = (0..512).map(|_| hub.connect()).collect();
-    let mut waiting = hub.connect();
-    waiting.send(post(
-        None,
-        &[],
-        request("01A", &[add(1, "one")]).to_string(),
-    ));
-    for http in &mut silent[..10] {
-        http.send("GET /healthz HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n");
+    let get = "GET /healthz HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n";
+    let mut silent: Vec<Http> = (0..600).map(|_| hub.connect()).collect();
+    let answer = hub.post(None, &request("01A", &[add(1, "one")]));
+    assert_eq!(answer.status, 200);
+    // The last to come are the last to go.
+    for http in &mut silent[590..] {
+        http.send(get);
         assert_eq!(http.answer().status, 200, "those inside are served");
     }
-    assert_eq!(waiting.answer().status, 200);
+    assert!(silent[0].at_end(), "the first one made room");
     drop(silent);
     assert_eq!(hub.get("/readyz").status, 200);
 }
@@ -186,4 +184,42 @@ fn a_refused_operation_is_told_and_the_others_are_taken() {
         crate::titles(&hub.sync(None, &request("01B", &[]))),
         ["good"]
     );
+}
+
+#[test]
+fn small_bodies_that_become_large_ones_take_turns() {
+    let hub = Hub::start(&[]);
+    // Four mebibytes of JSON in four kibibytes of gzip, and many times that once they are read.
+    let mut operation = add(1, "x");
+    operation["body"]["a"] = Value::from(vec![0; 2_000_000]);
+    let body = request("01A", &[operation]).to_string();
+    let mut gzip = Vec::new();
+    GzEncoder::new(body.as_bytes(), flate2::Compression::best())
+        .read_to_end(&mut gzip)
+        .unwrap();
+    assert!(gzip.len() < 10_000 && body.len() < LARGEST);
+    let clients: Vec<Http> = (0..40)
+        .map(|_| {
+            let mut http = hub.connect();
+            http.send(post(None, &["Content-Encoding: gzip"], &gzip));
+            http
+        })
+        .collect();
+    assert_eq!(hub.get("/healthz").status, 200, "served in between");
+    for mut http in clients {
+        let answer = http.answer();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let refused = &answer.json()["refused"][0]["reason"];
+        assert!(refused.as_str().unwrap().contains("bytes"), "{refused}");
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", hub.daemon.pid())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib: u64 = peak
+        .unwrap()
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(kib < 512 << 10, "{kib} KiB at once");
 }

@@ -21,14 +21,17 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::patience::Patient;
 use super::{Hub, routes};
+use crate::hephd::places::{Place, Places};
 use crate::hephd::print;
 
-/// How many connections are served at once; more wait in the kernel's queue.
+/// How many connections are served at once. When there are more, the one that has said nothing for the longest makes room.
 const CONNECTIONS: usize = 512;
 /// How long a request's head may take to arrive, and how long a connection may say nothing between two requests.
 const HEAD: Duration = Duration::from_secs(30);
 /// How much a request's head may have, in bytes.
 const LARGEST_HEAD: usize = 64 * 1024;
+/// How often it is looked who makes room, when there are too many.
+const LOOK: Duration = Duration::from_millis(100);
 /// How long a client may take to read an answer.
 const SLOW: Duration = Duration::from_secs(30);
 /// How long the end may take.
@@ -46,6 +49,7 @@ const LINGER_BYTES: usize = 64 << 20;
 pub async fn serve(listener: TcpListener, inherited: bool, hub: &Arc<Hub>) {
     let service = TowerToHyperService::new(routes(Arc::clone(hub)));
     let mut connections = JoinSet::new();
+    let places = Places::default();
     let heard = hub.stopped.clone();
     let mut stopped = hub.stopped.clone();
     let stop = async {
@@ -55,12 +59,18 @@ pub async fn serve(listener: TcpListener, inherited: bool, hub: &Arc<Hub>) {
     tokio::pin!(stop);
     loop {
         hub.connections.store(connections.len(), Ordering::Relaxed);
+        let full = connections.len() > CONNECTIONS;
+        if full {
+            places.make_room();
+        }
         tokio::select! {
             () = &mut stop => break,
             Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
+            () = places.rested(), if full => {}
+            () = sleep(LOOK), if full => {}
+            accepted = listener.accept(), if !full => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(converse(stream, service.clone(), heard.clone()));
+                    connections.spawn(converse(stream, service.clone(), places.take(), heard.clone()));
                 }
                 Err(error) => {
                     hub.complain("accept-failed", &[("reason", &error)]);
@@ -76,7 +86,12 @@ pub async fn serve(listener: TcpListener, inherited: bool, hub: &Arc<Hub>) {
         while Instant::now() < until
             && let Ok(Ok((stream, _))) = timeout(QUIET, listener.accept()).await
         {
-            connections.spawn(converse(stream, service.clone(), heard.clone()));
+            connections.spawn(converse(
+                stream,
+                service.clone(),
+                places.take(),
+                heard.clone(),
+            ));
         }
     }
     drop(listener);
@@ -93,6 +108,7 @@ pub async fn serve(listener: TcpListener, inherited: bool, hub: &Arc<Hub>) {
 async fn converse(
     stream: TcpStream,
     service: TowerToHyperService<axum::Router>,
+    place: Place,
     mut stopped: watch::Receiver<bool>,
 ) {
     // Answers are written at once; waiting for more to send would only delay them.
@@ -100,11 +116,15 @@ async fn converse(
     let accepted = Instant::now();
     let has_asked = Arc::new(AtomicBool::new(false));
     let was_refused = Arc::new(AtomicBool::new(false));
+    let place = Arc::new(place);
+    place.rests(false);
     let answer = service_fn({
         let (has_asked, was_refused) = (Arc::clone(&has_asked), Arc::clone(&was_refused));
+        let place = Arc::clone(&place);
         move |request: hyper::Request<hyper::body::Incoming>| {
             has_asked.store(true, Ordering::Relaxed);
-            let was_refused = Arc::clone(&was_refused);
+            place.works();
+            let (was_refused, place) = (Arc::clone(&was_refused), Arc::clone(&place));
             let answered = service.call(request);
             Box::pin(async move {
                 let response = answered.await;
@@ -112,6 +132,7 @@ async fn converse(
                     let refused = response.status().as_u16() >= 400;
                     was_refused.store(refused, Ordering::Relaxed);
                 }
+                place.rests(false);
                 response
             })
         }
@@ -122,9 +143,19 @@ async fn converse(
         .max_buf_size(LARGEST_HEAD)
         .serve_connection(TokioIo::new(Patient::new(stream, SLOW)), answer);
 
+    let leave = place.leave();
+    let makes_room = async {
+        loop {
+            leave.notified().await;
+            if place.is_wanted() {
+                return;
+            }
+        }
+    };
     let ended = tokio::select! {
         ended = poll_fn(|context| connection.poll_without_shutdown(context)) => Some(ended),
         _ = stopped.wait_for(|stopped| *stopped) => None,
+        () = makes_room => return,
     };
     let ended = match ended {
         Some(ended) => ended,

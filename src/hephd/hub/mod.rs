@@ -51,7 +51,7 @@ use rate::Rate;
 /// How many bytes all bodies together may have that are being read.
 const ROOM: usize = 64 << 20;
 /// How many large bodies are decoded or encoded at a time.
-const HEAVY: usize = 3;
+const HEAVY: usize = 2;
 /// How many refusals a minute are logged; the rest is counted.
 const COMPLAINTS: u32 = 60;
 /// How many newcomers the kernel keeps waiting.

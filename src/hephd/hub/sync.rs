@@ -18,7 +18,7 @@ use super::problem::{A_WHILE, Problem};
 use crate::hephd::auth::Denied;
 use crate::hephd::print;
 use crate::hephd::store::Refusal;
-use crate::hephd::sync::wire::{self, Answer, PAGE_OPERATIONS};
+use crate::hephd::sync::wire::{self, Answer, LARGEST_BODY, PAGE_OPERATIONS};
 use crate::os::clock;
 
 /// From how many bytes on a body is read or written where nobody waits meanwhile.
@@ -43,13 +43,29 @@ pub async fn sync(hub: &Hub, request: Request<Body>) -> Result<Response<Body>, P
         return Err(Problem::unavailable("too much is being sent at once"));
     };
     let bytes = body::read(body).await?;
-    let request = heavy(hub, bytes.len(), move || {
-        decode(body::decoded(bytes, encoding)?)
-    })
-    .await??;
+    // What a body becomes when it is read may be many times as large, and a small one of gzip may become a large one: few of
+    // those are held at a time, until the store has them.
+    let (request, permit) = match body::decoded(&bytes, encoding, LARGE)? {
+        Some(small) => (decode(&small)?, None),
+        None => {
+            let permit = hub.heavy.acquire().await;
+            let permit = permit.map_err(|_| Problem::unavailable("hephd ends"))?;
+            let read = task::spawn_blocking(move || {
+                match body::decoded(&bytes, encoding, LARGEST_BODY)? {
+                    Some(large) => decode(&large),
+                    None => Err(Problem::too_large(LARGEST_BODY)),
+                }
+            });
+            let request = read
+                .await
+                .map_err(|_| Problem::unavailable("hephd ends"))??;
+            (request, Some(permit))
+        }
+    };
     drop(room);
 
     let (request, answer, accepted) = exchange(hub, &user, request).await?;
+    drop(permit);
     note(hub, &user, &request, &answer, accepted);
     let takes_gzip = body::takes_gzip(&parts.headers);
     let size = answer.operations.len() * 256;
@@ -129,12 +145,12 @@ async fn heavy<T: Send + 'static>(
 }
 
 /// Returns the request that `bytes` are.
-fn decode(bytes: Vec<u8>) -> Result<wire::Request, Problem> {
+fn decode(bytes: &[u8]) -> Result<wire::Request, Problem> {
     #[derive(Deserialize)]
     struct Schema {
         schema: u32,
     }
-    let other = match serde_json::from_slice::<Schema>(&bytes) {
+    let other = match serde_json::from_slice::<Schema>(bytes) {
         Ok(Schema { schema }) => (schema != wire::SCHEMA).then_some(schema),
         Err(_) => None,
     };
@@ -145,7 +161,7 @@ fn decode(bytes: Vec<u8>) -> Result<wire::Request, Problem> {
         );
         return Err(Problem::bad(error).hint("bring hub and spokes to the same release"));
     }
-    let request: wire::Request = serde_json::from_slice(&bytes)
+    let request: wire::Request = serde_json::from_slice(bytes)
         .map_err(|error| Problem::bad(format!("the body is no request: {error}")))?;
     if request.operations.len() > PAGE_OPERATIONS {
         let error = format!(

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use rusqlite::{Transaction, TransactionBehavior};
+use ulid::Ulid;
 
 use super::super::log::{self, COLUMNS, Operation};
 use super::super::{Refusal, Store};
@@ -48,14 +49,20 @@ impl Store {
         }
         let mut clock = self.clock;
         let mut anything_new = false;
+        let mut of_request: HashSet<String> = HashSet::new();
         for operation in &request.operations {
-            let taken = match admit::from_spoke(operation, user) {
-                Ok(operation) => take(&transaction, &operation, &mut clock)?,
+            let mut ours = match admit::from_spoke(operation, user) {
+                Ok(ours) => ours,
                 Err(reason) => {
                     answer.refuse(operation, reason);
                     continue;
                 }
             };
+            let mut taken = take(&transaction, &ours, &mut clock)?;
+            if matches!(taken, Taken::Foreign) {
+                ours.id = id_apart(&ours.id, user);
+                taken = take(&transaction, &ours, &mut clock)?;
+            }
             let seq = match taken {
                 Taken::New(seq) => {
                     anything_new = true;
@@ -66,18 +73,19 @@ impl Store {
                     seq
                 }
                 Taken::Known(seq) => seq,
-                Taken::Clash => {
+                Taken::Foreign | Taken::Clash => {
                     answer.refuse(operation, "its id belongs to another operation".to_owned());
                     continue;
                 }
             };
             let seq = seq.unsigned_abs();
             if answer.sent.as_ref().is_none_or(|sent| sent.seq < seq) {
-                let id = operation.id.clone();
+                let id = ours.id.clone();
                 answer.sent = Some(Place { seq, id });
             }
+            of_request.insert(ours.id);
         }
-        fill(&transaction, user, request, &mut answer)?;
+        fill(&transaction, user, request, &of_request, &mut answer)?;
         if anything_new {
             log::keep_clock(&transaction, clock)?;
         }
@@ -85,6 +93,22 @@ impl Store {
         self.clock = clock;
         Ok(answer)
     }
+}
+
+/// Returns the id that an operation of `user` has on this hub where another user has one with the id that it came with.
+///
+/// It happens to a hub that began without tokens and then asked for them, or whose issuer changed: its spokes send what they
+/// had under the new user. The others of that user fetch it by this id, which changes no task: merging heeds what an
+/// operation says, and says twice. As it is derived, sending it again finds it.
+fn id_apart(id: &str, user: &str) -> String {
+    let digest = ring::digest::digest(
+        &ring::digest::SHA256,
+        format!("heph operation\n{id}\n{user}").as_bytes(),
+    );
+    let random = digest.as_ref().iter().take(10);
+    let random = random.fold(0_u128, |random, byte| (random << 8) | u128::from(*byte));
+    let time = Ulid::from_string(id).map_or(0, |id| id.timestamp_ms());
+    Ulid::from_parts(time, random).to_string()
 }
 
 impl Answer {
@@ -129,13 +153,9 @@ fn fill(
     transaction: &Transaction<'_>,
     user: &str,
     request: &Request,
+    of_request: &HashSet<String>,
     answer: &mut Answer,
 ) -> rusqlite::Result<()> {
-    let of_request: HashSet<&str> = request
-        .operations
-        .iter()
-        .map(|operation| operation.id.as_str())
-        .collect();
     let after = request.cursor.as_ref().map_or(0, |cursor| cursor.seq);
     // Most hubs have users, or just the one; those who change from one to the other pay with a longer walk.
     let sql = if user.is_empty() {
@@ -164,7 +184,7 @@ fn fill(
             seq: seq.unsigned_abs(),
             id: operation.id.clone(),
         });
-        if fits(&operation) && !of_request.contains(operation.id.as_str()) {
+        if fits(&operation) && !of_request.contains(&operation.id) {
             bytes += operation.body.len();
             answer.operations.push(to_wire(operation));
         }

@@ -107,6 +107,8 @@ enum Taken {
     New(i64),
     /// It was in the log, at this number.
     Known(i64),
+    /// Its id belongs to an operation of another user.
+    Foreign,
     /// Its id belongs to another operation.
     Clash,
 }
@@ -123,6 +125,7 @@ fn take(
     }
     Ok(match log::find(transaction, &operation.id)? {
         Some((seq, known)) if is_same(&known, operation) => Taken::Known(seq),
+        Some((_, known)) if known.content().user != operation.content().user => Taken::Foreign,
         _ => Taken::Clash,
     })
 }

@@ -100,7 +100,7 @@ impl Store {
                 Taken::New(_) => anything_new = true,
                 // What comes from the hub need not be sent to it.
                 Taken::Known(seq) => acknowledge(&transaction, seq)?,
-                Taken::Clash => {}
+                Taken::Foreign | Taken::Clash => {}
             }
         }
         for operation in &request.operations {

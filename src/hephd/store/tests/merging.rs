@@ -1,11 +1,12 @@
 //! Single cases of merging and of an exchange, from either side.
 
 use std::collections::BTreeMap;
+use std::slice;
 
 use super::sync::begin_another_epoch;
 use super::world::{World, small};
 use super::*;
-use crate::hephd::sync::wire::{Operation, Place, Request};
+use crate::hephd::sync::wire::{Next, Operation, Page, Place, Request};
 
 pub fn request(operations: Vec<Operation>) -> Request {
     Request {
@@ -69,7 +70,7 @@ fn two_users_never_meet_not_even_by_the_ids_of_tasks() {
 }
 
 #[test]
-fn an_operation_id_of_another_user_is_refused_and_says_nothing_of_that_one() {
+fn an_operation_id_of_another_user_is_no_obstacle_and_says_nothing_of_that_one() {
     let home = Home::new();
     let mut hub = home.open();
     let operation = adds(&Ulid::generate().to_string(), "secret");
@@ -80,14 +81,56 @@ fn an_operation_id_of_another_user_is_refused_and_says_nothing_of_that_one() {
     let answer = hub
         .exchange("a c", &request(vec![operation.clone()]))
         .unwrap();
-    assert_eq!(answer.refused.len(), 1);
-    assert!(!answer.refused[0].reason.contains("secret"));
-    assert!(answer.operations.is_empty());
+    assert!(answer.refused.is_empty() && answer.operations.is_empty());
+    let place = answer.sent.unwrap();
+    assert_ne!(place.id, operation.id);
+    let before = hub.operations().unwrap();
+    let again = hub.exchange("a c", &request(vec![operation.clone()]));
+    assert_eq!(
+        again.unwrap().sent,
+        Some(place),
+        "known by the id it has here"
+    );
+    assert_eq!(hub.operations().unwrap(), before);
+    assert_eq!(fetched(&mut hub, "a c"), ["secret"]);
     let mut changed = operation;
     changed.body.insert("title".to_owned(), "changed".into());
     let answer = hub.exchange("a b", &request(vec![changed])).unwrap();
     assert!(answer.refused[0].reason.contains("another operation"));
     assert_eq!(fetched(&mut hub, "a b"), ["secret"]);
+}
+
+#[test]
+fn a_hub_that_begins_to_ask_for_tokens_passes_on_what_it_had_before() {
+    let (home, first, second) = (Home::new(), Home::new(), Home::new());
+    let mut hub = home.open();
+    let mut stores = [first.open(), second.open()];
+    for store in &mut stores {
+        store.become_spoke().unwrap();
+    }
+    let task = stores[0].add("from before", None, at(1)).unwrap();
+    let sync = |hub: &mut Store, spoke: &mut Store, user: &str| {
+        for _ in 0..10 {
+            let request = spoke.next_request(Page::default()).unwrap();
+            let answer = hub.exchange(user, &request).unwrap();
+            assert!(answer.refused.is_empty(), "{:?}", answer.refused);
+            if spoke.apply(&request, &answer).unwrap() == Next::Done && !answer.reset {
+                return;
+            }
+        }
+        panic!("it never ends");
+    };
+    sync(&mut hub, &mut stores[0], "");
+    // The same person, by a token now; and another machine of theirs, which the hub has never seen.
+    sync(&mut hub, &mut stores[0], "https://id.example me");
+    sync(&mut hub, &mut stores[1], "https://id.example me");
+    let tasks = stores[1].list(Which::All).unwrap();
+    assert_eq!(tasks, slice::from_ref(&task));
+    stores[1].done(&task.id, None, at(2)).unwrap();
+    sync(&mut hub, &mut stores[1], "https://id.example me");
+    sync(&mut hub, &mut stores[0], "https://id.example me");
+    let tasks = stores[0].list(Which::All).unwrap();
+    assert_eq!((tasks.len(), tasks[0].state), (1, State::Done));
 }
 
 #[test]

@@ -9,6 +9,8 @@ mod world;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use ulid::Ulid;
@@ -37,8 +39,20 @@ impl Home {
         file::beside(&self.store, suffix)
     }
 
+    /// Opens it. A child that another test has just started has our descriptors until it runs its program, and so the
+    /// lock of a store that was closed meanwhile.
     fn open(&self) -> Store {
-        Store::open(&self.store, |_, _| {}).unwrap()
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            match Store::open(&self.store, |_, _| {}) {
+                Err(error)
+                    if error.to_string().contains("another hephd") && Instant::now() < until =>
+                {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                opened => return opened.unwrap(),
+            }
+        }
     }
 
     /// Makes the store and returns its tasks after adding `titles`.
