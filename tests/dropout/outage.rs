@@ -1,18 +1,19 @@
-//! A hub that is stopped while everybody goes on writing.
+//! A hub that is stopped, or stands still, while everybody goes on writing.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::scene::Scene;
+use crate::scene::{Machine, Scene};
+use crate::support::PATIENCE;
 use crate::writer::Writer;
 
 #[test]
 fn a_hub_that_is_away_for_a_minute_is_caught_up_with_by_itself() {
     let mut scene = Scene::start();
     let writers = scene.writers();
-    scene.spokes.iter().for_each(crate::scene::Machine::sync);
+    scene.spokes.iter().for_each(Machine::sync);
     scene.hub.stop();
     // The minute that the hub is away.
     thread::sleep(Duration::from_secs(60));
@@ -25,5 +26,36 @@ fn a_hub_that_is_away_for_a_minute_is_caught_up_with_by_itself() {
     scene.hub.start();
     let acknowledged = Writer::end(writers);
     scene.wait_until_equal(3);
+    scene.check(&acknowledged);
+}
+
+#[test]
+fn a_hub_that_accepts_and_never_answers_holds_nobody_up() {
+    let mut scene = Scene::start();
+    scene.sync();
+    // A process that stands still: the kernel takes connections for it, and nobody ever reads from them.
+    scene.hub.stand_still();
+    let spokes = scene.spokes.iter().enumerate();
+    let writers = spokes
+        .map(|(number, spoke)| Writer::start(&spoke.socket(), number as u64))
+        .collect();
+    let until = Instant::now() + 4 * PATIENCE;
+    for spoke in &scene.spokes {
+        loop {
+            let status = spoke.call("sync.status", json!({}));
+            if status["last_error"].is_string() {
+                assert!(status["pending"].as_u64().unwrap() > 0, "{status}");
+                break;
+            }
+            assert!(Instant::now() < until, "{status}");
+            thread::sleep(Duration::from_millis(200));
+        }
+        let before = spoke.tasks().len();
+        spoke.add("served all the while");
+        assert!(spoke.tasks().len() > before);
+    }
+    scene.hub.go_on();
+    let acknowledged = Writer::end(writers);
+    scene.sync();
     scene.check(&acknowledged);
 }

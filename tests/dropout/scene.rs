@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::{Daemon, Home, PATIENCE, Wire};
@@ -60,6 +61,14 @@ impl Machine {
 
     pub fn stop(&mut self) {
         self.daemon.take().unwrap().stop();
+    }
+
+    pub fn stand_still(&self) {
+        self.daemon.as_ref().unwrap().signal(Signal::STOP);
+    }
+
+    pub fn go_on(&self) {
+        self.daemon.as_ref().unwrap().signal(Signal::CONT);
     }
 
     pub fn log(&self) -> String {
