@@ -31,7 +31,7 @@ fn a_hub_that_is_away_for_a_minute_is_caught_up_with_by_itself() {
 
 #[test]
 fn a_hub_that_accepts_and_never_answers_holds_nobody_up() {
-    let mut scene = Scene::start();
+    let scene = Scene::start();
     scene.sync();
     // A process that stands still: the kernel takes connections for it, and nobody ever reads from them.
     scene.hub.stand_still();
