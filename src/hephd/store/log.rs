@@ -91,7 +91,7 @@ impl Operation {
 pub const COLUMNS: &str = "id, kind, task, body, created_at";
 
 /// Appends `operation` to the log and changes the state as it says, unless the log has it already. Returns its number
-/// and what [`derive`] returns, `None` where it was there. Call it in a transaction.
+/// and what [`derive()`] returns, `None` where it was there. Call it in a transaction.
 pub fn record(
     connection: &Connection,
     operation: &Operation,

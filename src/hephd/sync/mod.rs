@@ -77,7 +77,7 @@ pub struct Flags<'a> {
 ///
 /// # Errors
 ///
-/// hephd would refuse them; see [`Hub::from_flags`].
+/// hephd would refuse them; see `Hub::from_flags`.
 pub fn check_spoke(
     hub_url: Option<&str>,
     issuer: Option<&str>,
