@@ -51,37 +51,32 @@ pub fn backup(socket: &Path, file: &Path, limit: Duration) -> Result<()> {
 
 /// Adds a task and returns it, once it is durable.
 pub fn add(socket: &Path, title: &str) -> Result<Task> {
-    let params = json!({ "title": title, "op_id": operation_id() });
-    Ok(running(socket, LIMIT)?
-        .call::<One>("task.add", params)?
-        .task)
+    write(socket, "task.add", json!({ "title": title }))
 }
 
 /// Marks the task `id`, or the only one whose id begins so, as done, and returns it.
 pub fn done(socket: &Path, id: &str) -> Result<Task> {
-    let params = json!({ "id": id, "op_id": operation_id() });
-    Ok(running(socket, LIMIT)?
-        .call::<One>("task.done", params)?
-        .task)
+    write(socket, "task.done", json!({ "id": id }))
 }
 
 /// Gives the task `id`, or the only one whose id begins so, another title, and returns it.
 pub fn edit(socket: &Path, id: &str, title: &str) -> Result<Task> {
-    change(socket, "task.edit", json!({ "id": id, "title": title }))
+    write(socket, "task.edit", json!({ "id": id, "title": title }))
 }
 
 /// Marks the task `id`, or the only one whose id begins so, as open again, and returns it.
 pub fn reopen(socket: &Path, id: &str) -> Result<Task> {
-    change(socket, "task.reopen", json!({ "id": id }))
+    write(socket, "task.reopen", json!({ "id": id }))
 }
 
 /// Deletes the task `id`, or the only one whose id begins so, for good, and returns it as it was.
 pub fn delete(socket: &Path, id: &str) -> Result<Task> {
-    change(socket, "task.delete", json!({ "id": id }))
+    write(socket, "task.delete", json!({ "id": id }))
 }
 
-/// Calls a method that changes one task, with an operation id that is chosen here.
-fn change(socket: &Path, method: &str, mut params: Value) -> Result<Task> {
+/// Calls a method that writes one task, with an operation id that is chosen here: by it, hephd knows the call again where
+/// it is sent twice.
+fn write(socket: &Path, method: &str, mut params: Value) -> Result<Task> {
     params["op_id"] = ulid::Ulid::generate().to_string().into();
     Ok(running(socket, LIMIT)?.call::<One>(method, params)?.task)
 }
@@ -136,11 +131,6 @@ pub fn sync_now(socket: &Path) -> Result<SyncRound> {
 #[derive(Deserialize)]
 struct One {
     task: Task,
-}
-
-/// Returns an id for a write, by which hephd knows it again where it is sent twice.
-fn operation_id() -> String {
-    ulid::Ulid::generate().to_string()
 }
 
 /// Connects to a hephd that must be there, or comes back within a moment.

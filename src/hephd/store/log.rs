@@ -152,28 +152,21 @@ fn derive(
             .prepare_cached("INSERT INTO user_ops (user, seq) VALUES (?1, ?2)")?
             .execute((&content.user, seq))?;
     }
-    let known = [ADD, EDIT, DONE, REOPEN, DELETE].contains(&operation.kind.as_str());
-    if known {
-        // An operation that adds a task is nearly always the first of that task: no need to look.
-        let before = match operation.kind.as_str() {
-            ADD => None,
-            _ => entry(connection, &content.user, &operation.task)?,
+    let (user, kind) = (&content.user, operation.kind.as_str());
+    if [ADD, EDIT, DONE, REOPEN, DELETE].contains(&kind) {
+        let apply = |entry: &mut Entry| {
+            let title = content.title.as_deref();
+            entry.apply(kind, title, &stamp, operation.created_at)
         };
-        let mut after = before.clone().unwrap_or_default();
-        let title = content.title.as_deref();
-        if after.apply(&operation.kind, title, &stamp, operation.created_at) {
-            let sql = match before {
-                None => "INSERT INTO tasks (user, id, title, created_at, done_at, deleted, added_by, titled_by, done_by)
-                         VALUES (:user, :id, :title, :created_at, :done_at, :deleted, :added_by, :titled_by, :done_by)
-                         ON CONFLICT (user, id) DO NOTHING",
-                Some(_) => REPLACE,
-            };
-            let written = write(connection, sql, &content.user, &operation.task, &after)?;
-            if written == 0 {
-                let mut after =
-                    entry(connection, &content.user, &operation.task)?.unwrap_or_default();
-                after.apply(&operation.kind, title, &stamp, operation.created_at);
-                write(connection, REPLACE, &content.user, &operation.task, &after)?;
+        // An operation that adds a task is nearly always the first of that task: no need to look.
+        let mut first = Entry::default();
+        let is_first = kind == ADD
+            && (!apply(&mut first)
+                || write(connection, UNLESS_THERE, user, &operation.task, &first)? == 1);
+        if !is_first {
+            let mut entry = entry(connection, user, &operation.task)?.unwrap_or_default();
+            if apply(&mut entry) {
+                write(connection, OR_REPLACE, user, &operation.task, &entry)?;
             }
         }
     }
@@ -184,11 +177,24 @@ fn derive(
     })
 }
 
-const REPLACE: &str =
-    "UPDATE tasks SET title = :title, created_at = :created_at, done_at = :done_at,
-     deleted = :deleted, added_by = :added_by, titled_by = :titled_by, done_by = :done_by
-     WHERE user = :user AND id = :id";
+/// The statement that writes what is known of a task, and does this where something is known of it already.
+macro_rules! insert {
+    ($conflict:literal) => {
+        concat!(
+            "INSERT INTO tasks (user, id, title, created_at, done_at, deleted, added_by, titled_by, done_by)
+             VALUES (:user, :id, :title, :created_at, :done_at, :deleted, :added_by, :titled_by, :done_by)
+             ON CONFLICT (user, id) ",
+            $conflict
+        )
+    };
+}
+const UNLESS_THERE: &str = insert!("DO NOTHING");
+const OR_REPLACE: &str = insert!(
+    "DO UPDATE SET title = excluded.title, created_at = excluded.created_at, done_at = excluded.done_at,
+     deleted = excluded.deleted, added_by = excluded.added_by, titled_by = excluded.titled_by, done_by = excluded.done_by"
+);
 
+/// Writes what is known of a task, by one of the statements above. Returns how many rows that changed.
 fn write(
     connection: &Connection,
     sql: &str,

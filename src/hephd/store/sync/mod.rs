@@ -30,7 +30,7 @@ impl Store {
     /// # Errors
     ///
     /// [`Refusal::Failed`].
-    #[allow(dead_code, reason = "for the hub's metrics")]
+    #[cfg(test)]
     pub fn epoch(&self) -> Result<String, Refusal> {
         Ok(epoch(&self.connection, "")?)
     }
