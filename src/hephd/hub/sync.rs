@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use serde::Deserialize;
+use tokio::sync::SemaphorePermit;
 use tokio::task;
 use tokio::time::timeout;
 
@@ -48,18 +49,14 @@ pub async fn sync(hub: &Hub, request: Request<Body>) -> Result<Response<Body>, P
     let (request, permit) = match body::decoded(&bytes, encoding, LARGE)? {
         Some(small) => (decode(&small)?, None),
         None => {
-            let permit = hub.heavy.acquire().await;
-            let permit = permit.map_err(|_| Problem::unavailable("hephd ends"))?;
-            let read = task::spawn_blocking(move || {
+            let read = heavy(hub, move || {
                 match body::decoded(&bytes, encoding, LARGEST_BODY)? {
                     Some(large) => decode(&large),
                     None => Err(Problem::too_large(LARGEST_BODY)),
                 }
             });
-            let request = read
-                .await
-                .map_err(|_| Problem::unavailable("hephd ends"))??;
-            (request, Some(permit))
+            let (request, permit) = read.await?;
+            (request?, Some(permit))
         }
     };
     drop(room);
@@ -69,10 +66,13 @@ pub async fn sync(hub: &Hub, request: Request<Body>) -> Result<Response<Body>, P
     note(hub, &user, &request, &answer, accepted);
     let takes_gzip = body::takes_gzip(&parts.headers);
     let size = answer.operations.len() * 256;
-    let encoded = heavy(hub, size, move || {
-        serde_json::to_vec(&answer).map(|bytes| body::encoded(bytes, takes_gzip))
-    });
-    let (bytes, encoding) = encoded.await?.map_err(|error| {
+    let encode = move || serde_json::to_vec(&answer).map(|bytes| body::encoded(bytes, takes_gzip));
+    let encoded = if size < LARGE {
+        encode()
+    } else {
+        heavy(hub, encode).await?.0
+    };
+    let (bytes, encoding) = encoded.map_err(|error| {
         let error = format!("the answer cannot be written: {error}");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error)
     })?;
@@ -126,22 +126,16 @@ async fn admit(hub: &Hub, parts: &Parts) -> Result<String, Problem> {
     Ok(user)
 }
 
-/// Runs `work` on something of `size` bytes: on a thread of its own where that is much, a few at a time, so that neither
-/// other requests nor the memory suffer.
+/// Runs `work`, which is much, on a thread of its own, a few at a time, so that neither other requests nor the memory
+/// suffer. Returns what it returns, and the permit: the next one may begin when that is dropped.
 async fn heavy<T: Send + 'static>(
     hub: &Hub,
-    size: usize,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Problem> {
-    if size < LARGE {
-        return Ok(work());
-    }
-    let Ok(_permit) = hub.heavy.acquire().await else {
-        return Err(Problem::unavailable("hephd ends"));
-    };
-    task::spawn_blocking(work)
-        .await
-        .map_err(|_| Problem::unavailable("hephd ends"))
+) -> Result<(T, SemaphorePermit<'_>), Problem> {
+    let ends = || Problem::unavailable("hephd ends");
+    let permit = hub.heavy.acquire().await.map_err(|_| ends())?;
+    let done = task::spawn_blocking(work).await.map_err(|_| ends())?;
+    Ok((done, permit))
 }
 
 /// Returns the request that `bytes` are.
