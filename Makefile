@@ -37,7 +37,7 @@ fmt: ## Format the sources
 	$(CARGO) fmt
 
 docs: ## Write the man pages and completions anew
-	HEPH_UPDATE_DOCS=1 $(CARGO) test --locked --test docs
+	HEPH_UPDATE_DOCS=1 $(CARGO) test --locked --test all docs::
 
 install: ## Install heph and hephd from this checkout
 	$(CARGO) install --locked --path . --root "$(PREFIX)"

@@ -6,10 +6,10 @@ use heph::oidc;
 use heph::os::clock;
 use serde_json::json;
 
-use crate::fake::Fake;
-use crate::home::{Ended, Home, run};
-use crate::provider::Browser;
-use crate::scene::{Scene, Waiting};
+use super::fake::Fake;
+use super::scene::{Scene, Waiting};
+use crate::support::home::{Ended, Home, run};
+use crate::support::provider::Browser;
 
 const METADATA: &str = "/.well-known/openid-configuration";
 

@@ -11,9 +11,9 @@ use heph::service::systemd::unit;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::home::{Home, run};
-use crate::provider::{Browser, CLIENT};
-use crate::scene::{Scene, Waiting};
+use super::scene::{Scene, Waiting};
+use crate::support::home::{Home, run};
+use crate::support::provider::{Browser, CLIENT};
 
 #[test]
 fn a_code_that_is_confirmed_logs_in() {

@@ -3,7 +3,7 @@
 use heph::oidc;
 use serde_json::json;
 
-use crate::scene::Scene;
+use super::scene::Scene;
 
 #[test]
 fn logging_out_revokes_the_refresh_token_and_removes_the_file() {

@@ -5,10 +5,10 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::home::{Ended, run};
-use crate::provider::{AUDIENCE, Browser, CLIENT, Provider};
-use crate::scene::Waiting;
-use crate::support::{Daemon, Home, Wire};
+use super::scene::Waiting;
+use crate::support::daemon::{Daemon, Home, Wire};
+use crate::support::home::{Ended, run};
+use crate::support::provider::{AUDIENCE, Browser, CLIENT, Provider};
 
 /// A hub; it ends with the value.
 pub struct Hub {

@@ -7,8 +7,8 @@ use heph::oidc;
 use heph::os::clock;
 use serde_json::json;
 
-use crate::provider::CLIENT;
-use crate::scene::Scene;
+use super::scene::Scene;
+use crate::support::provider::CLIENT;
 
 /// A scene whose access tokens are about to end as soon as they are made.
 fn short() -> Scene {

@@ -7,8 +7,8 @@ use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use heph::oidc::{self, Tokens};
 use serde_json::Value;
 
-use crate::home::{Ended, Home, run};
-use crate::provider::{Browser, CLIENT, Provider};
+use crate::support::home::{Ended, Home, run};
+use crate::support::provider::{Browser, CLIENT, Provider};
 
 /// A home with the commands, and the provider that it logs in at.
 pub struct Scene {

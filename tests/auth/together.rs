@@ -3,8 +3,8 @@
 use heph::oidc;
 use serde_json::json;
 
-use crate::machines::{Hub, Spoke, titles};
-use crate::provider::Provider;
+use super::machines::{Hub, Spoke, titles};
+use crate::support::provider::Provider;
 
 #[test]
 fn machines_of_one_user_share_tasks_and_another_user_sees_none_of_them() {

@@ -5,9 +5,9 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::hmac;
 use serde_json::{Value, json};
 
-use crate::faketime;
-use crate::machines::{Hub, titles};
-use crate::provider::Provider;
+use super::machines::{Hub, titles};
+use crate::support::faketime;
+use crate::support::provider::Provider;
 
 fn decoded(part: &str) -> Vec<u8> {
     BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()

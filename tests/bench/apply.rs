@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::forge::{Forge, Published};
 use super::installation;
-use super::machine::network_variables;
-use super::manager::UserManager;
 use super::measure::{Program, Samples};
 use super::page::{Page, ratio, row, time, verdict};
-use super::releases::{Flaw, Releases};
+use crate::support::forge::{Forge, Published};
+use crate::support::machine::network_variables;
+use crate::support::manager::UserManager;
+use crate::support::releases::{Flaw, Releases};
 
 const GOAL: f64 = 0.5;
 const FIRST: &str = "1.0.0";

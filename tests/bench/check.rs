@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::feed::TlsFeed;
 use super::installation::{self, VERSION};
-use super::manager::UserManager;
 use super::measure::{Contender, Measured, Program, side_by_side};
 use super::page::{Page, mebibytes, ratio, row, spread, verdict};
+use crate::support::manager::UserManager;
 
 const GOAL: f64 = 1.2;
 const HOW: &str = "\

@@ -12,14 +12,9 @@
     reason = "a benchmark prints, and ends with the first thing that is not as it should be"
 )]
 
-#[path = "../support/forge.rs"]
-mod forge;
-#[path = "../support/machine.rs"]
-mod machine;
-#[path = "../support/manager.rs"]
-mod manager;
-#[path = "../support/releases.rs"]
-mod releases;
+#[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "the tests use the rest")]
+mod support;
 
 mod adding;
 mod apply;

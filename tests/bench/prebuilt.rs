@@ -9,10 +9,10 @@ use heph::install::slots::Slots;
 use heph::release::asset;
 use serde_json::Value;
 
-use super::forge::{Forge, Published, WorkTree};
 use super::installation::{self, VERSION};
 use super::measure::{Contender, Program, side_by_side};
 use super::page::{Page, mebibytes, ratio, row, spread, time, verdict};
+use crate::support::forge::{Forge, Published, WorkTree};
 
 const GOAL: f64 = 1.3;
 /// Bytes.

@@ -13,9 +13,9 @@ use serde_json::json;
 
 use super::daemon::{Daemon, request};
 use super::installation;
-use super::manager::UserManager;
 use super::measure::Samples;
 use super::page::{Page, ratio, row, spread};
+use crate::support::manager::UserManager;
 
 const HOW: &str = "\
 A client asks hephd for its status without a pause, each time on a new connection, while hephd is restarted by a private

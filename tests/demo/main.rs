@@ -9,12 +9,9 @@
     reason = "a demonstration prints, and ends with the first thing that is not as it should be"
 )]
 
-#[path = "../support/forge.rs"]
-mod forge;
-#[path = "../support/manager.rs"]
-mod manager;
-#[path = "../support/releases.rs"]
-mod releases;
+#[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "the tests use the rest")]
+mod support;
 
 use std::collections::HashSet;
 use std::fs;
@@ -26,9 +23,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use forge::{Forge, Published};
-use manager::UserManager;
-use releases::{Flaw, Releases};
+use support::forge::{Forge, Published};
+use support::manager::UserManager;
+use support::releases::{Flaw, Releases};
 
 const OLD: &str = "1.0.0";
 const NEW: &str = "1.0.1";
@@ -275,7 +272,7 @@ impl Owner {
     /// Builds 1.1.1 and packs it as `make dist` does, with the parts that are compiled already.
     fn pack(&self, demo: &Demo) -> Vec<u8> {
         demo.releases.tag(&demo.forge, ARCHIVED, Flaw::None);
-        let tree = demo.releases.folder();
+        let tree = &demo.home.with_file_name("work");
         let build = demo.home.join(".cache/heph/build");
         demo.say("$ make dist");
         let mut cargo = demo.command("cargo");

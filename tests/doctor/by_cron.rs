@@ -1,6 +1,6 @@
 //! Without a service manager: the checks run with exactly the variables of the job.
 
-use crate::patient::{Findings, Patient};
+use super::patient::{Findings, Patient};
 
 #[test]
 fn the_variables_are_those_of_the_job_and_no_others() {

@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::home::run;
-use crate::patient::{Findings, LATEST, Patient, outer};
+use super::patient::{Findings, LATEST, Patient, outer};
+use crate::support::home::run;
 
 /// Returns the files below `folder`, as far as they are of the doctor.
 fn traces(folder: &Path) -> Vec<String> {
@@ -113,7 +113,7 @@ fn the_job_lacks_a_linker() {
 fn the_forge_cannot_be_reached() {
     let mut patient = Patient::enabled();
     // Its address is free then, and nobody listens there.
-    let gone = std::mem::replace(&mut patient.forge, crate::forge::Forge::start());
+    let gone = std::mem::replace(&mut patient.forge, crate::support::forge::Forge::start());
     drop(gone);
     patient
         .examine()

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::home::run;
-use crate::patient::{Findings, Patient};
+use super::patient::{Findings, Patient};
+use crate::support::home::run;
 
 /// A small file system without programs, until the value is dropped.
 struct Noexec(PathBuf);

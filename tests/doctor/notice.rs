@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use crate::home::run;
-use crate::patient::{LATEST, Patient};
+use super::patient::{LATEST, Patient};
+use crate::support::home::run;
 
 /// Returns what `heph` prints on a terminal, in this shell.
 fn on_a_terminal(patient: &Patient, arguments: &str) -> String {

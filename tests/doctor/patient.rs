@@ -8,9 +8,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::forge::{Forge, Published, WorkTree};
-use crate::home::{Ended, Home, ODD_NAME, run};
-use crate::manager::UserManager;
+use crate::support::forge::{Forge, Published, WorkTree};
+use crate::support::home::{Ended, Home, ODD_NAME, run};
+use crate::support::manager::UserManager;
 
 /// The release that the forge has.
 pub const LATEST: &str = "7.0.0";

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::scene::{Machine, Scene};
-use crate::writer::Acknowledged;
+use super::scene::{Machine, Scene};
+use super::writer::Acknowledged;
 
 /// Removes the store of a hephd that is down, with what SQLite keeps beside it.
 fn remove_store(machine: &Machine) {

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::faketime::off_by;
-use crate::scene::Scene;
+use super::scene::Scene;
+use crate::support::faketime::off_by;
 
 #[test]
 fn clocks_that_are_hours_apart_lose_nothing_and_what_was_seen_before_is_overwritten() {
@@ -55,7 +55,7 @@ fn clocks_that_are_hours_apart_lose_nothing_and_what_was_seen_before_is_overwrit
 
     let writers = scene.writers();
     std::thread::sleep(std::time::Duration::from_secs(3));
-    let acknowledged = crate::writer::Writer::end(writers);
+    let acknowledged = super::writer::Writer::end(writers);
     scene.sync();
     scene.check(&acknowledged);
 }

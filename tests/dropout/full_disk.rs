@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::disk::Disk;
-use crate::scene::Scene;
-use crate::writer::Writer;
+use super::scene::Scene;
+use super::writer::Writer;
+use crate::support::disk::Disk;
 
 #[test]
 fn a_hub_whose_disk_is_full_takes_nothing_until_there_is_room_and_loses_nothing() {

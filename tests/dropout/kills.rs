@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::scene::Scene;
-use crate::writer::{Random, Writer};
+use super::scene::Scene;
+use super::writer::{Random, Writer};
 
 const KILLS: u64 = 200;
 

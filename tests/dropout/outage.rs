@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::scene::{Machine, Scene};
-use crate::support::PATIENCE;
-use crate::writer::Writer;
+use super::scene::{Machine, Scene};
+use super::writer::Writer;
+use crate::support::daemon::PATIENCE;
 
 #[test]
 fn a_hub_that_is_away_for_a_minute_is_caught_up_with_by_itself() {

@@ -12,8 +12,8 @@ use rusqlite::Connection;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Daemon, Home, PATIENCE, Wire};
-use crate::writer::{Acknowledged, Writer};
+use super::writer::{Acknowledged, Writer};
+use crate::support::daemon::{Daemon, Home, PATIENCE, Wire};
 
 /// A machine with a hephd that may be down.
 pub struct Machine {

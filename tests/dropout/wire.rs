@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::scene::{Scene, free_address};
-use crate::support::PATIENCE;
-use crate::writer::{Random, Writer};
+use super::scene::{Scene, free_address};
+use super::writer::{Random, Writer};
+use crate::support::daemon::PATIENCE;
 
 /// How many connections break before the wire is sound.
 const BREAKS: u64 = 60;

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 
-use crate::forge::{Forge, Speaks};
-use crate::rows::{Ends, Row, rows};
+use super::rows::{Ends, Row, rows};
+use crate::support::forge::{Forge, Speaks};
 
 #[test]
 fn check_and_apply_survive_every_bad_answer_and_change_nothing() {

@@ -8,7 +8,7 @@ use heph::error::{Exit, Fault};
 use heph::release::feed::{Feed, News};
 use jiff::Timestamp;
 
-use crate::forge::{Forge, PROJECT, WorkTree, git};
+use crate::support::forge::{Forge, PROJECT, WorkTree, git};
 
 /// Makes a forge with a crate that depends on nothing, released as these versions.
 fn forge_with(versions: &[&str], folder: &Path) -> Forge {

@@ -9,7 +9,7 @@ use heph::os::http::Limits;
 use heph::release::feed::{Feed, News, Remembered};
 use jiff::Timestamp;
 
-use crate::forge::{Forge, Published, Script, Speaks};
+use crate::support::forge::{Forge, Published, Script, Speaks};
 
 /// One machine that asks one forge, minute by minute.
 struct Machine {
@@ -164,7 +164,7 @@ fn the_kind_of_a_forge_is_found_out_with_one_probe_and_remembered() {
         let folder = tempfile::tempdir().unwrap();
         let forge = Forge::speaking(speaks);
         forge.publish(Published::new("v1.0.0"));
-        let work = crate::forge::WorkTree::new(folder.path());
+        let work = crate::support::forge::WorkTree::new(folder.path());
         work.commit("one");
         work.tag("v1.0.0");
         forge.push(&work);

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::forge::{Script, Speaks};
+use crate::support::forge::{Script, Speaks};
 
 /// One bad answer.
 pub struct Row {

@@ -8,8 +8,8 @@ use heph::os::http::Limits;
 use heph::release::feed::{Feed, News};
 use jiff::Timestamp;
 
-use crate::forge::{Forge, Published, Script, Speaks, WorkTree};
-use crate::rows::{Ends, Row, rows};
+use super::rows::{Ends, Row, rows};
+use crate::support::forge::{Forge, Published, Script, Speaks, WorkTree};
 
 #[test]
 fn every_bad_answer_ends_as_it_must_and_names_its_cause() {

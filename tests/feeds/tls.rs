@@ -154,7 +154,7 @@ fn ask(test: &str, url: &str, variables: &[(&str, &Path)]) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            &format!("tls::{test}"),
+            &format!("feeds::tls::{test}"),
             "--nocapture",
             "--test-threads=1",
         ])

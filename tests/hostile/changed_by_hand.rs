@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{chown, symlink};
 
-use crate::scene::{NEW, OLD, Scene, executable};
+use super::scene::{NEW, OLD, Scene, executable};
 
 #[test]
 fn a_release_that_takes_the_way_back_with_it_does_not_stop_the_next_release() {

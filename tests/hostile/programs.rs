@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::process::Stdio;
 use std::thread;
 
-use crate::scene::{NEW, OLD, Scene, executable};
+use super::scene::{NEW, OLD, Scene, executable};
 
 #[test]
 fn a_release_that_logs_without_end_is_rolled_back_and_the_next_one_installed() {

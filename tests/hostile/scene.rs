@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::forge::{Forge, Published, WorkTree};
-use crate::home::{Ended, Home, ODD_NAME, run};
-use crate::manager::UserManager;
+use crate::support::forge::{Forge, Published, WorkTree};
+use crate::support::home::{Ended, Home, ODD_NAME, run};
+use crate::support::manager::UserManager;
 
 /// What is installed at first: the version under test.
 pub const OLD: &str = env!("CARGO_PKG_VERSION");

@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::{Hub, add, post, request, titles};
+use super::{Hub, add, post, request, titles};
 
 #[test]
 fn what_is_on_its_way_is_answered_and_connections_end() {
@@ -46,8 +46,8 @@ fn what_is_on_its_way_is_answered_and_connections_end() {
     // What was answered is there.
     let mut hephd = hub.home.hephd();
     hephd.args(["--mode", "server", "--http-addr", &hub.address.to_string()]);
-    hub.daemon =
-        crate::support::Daemon::start(hephd, &hub.home.path).until_ready(&hub.home.socket());
+    hub.daemon = crate::support::daemon::Daemon::start(hephd, &hub.home.path)
+        .until_ready(&hub.home.socket());
     assert_eq!(titles(&hub.sync(None, &request("01C", &[]))), ["in flight"]);
 }
 

@@ -5,8 +5,8 @@ use std::io::Read;
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
-use crate::support::{Wire, text};
-use crate::{Hub, add, post, request, titles};
+use super::{Hub, add, post, request, titles};
+use crate::support::daemon::{Wire, text};
 
 #[test]
 fn two_spokes_and_the_hub_itself_have_the_same_tasks() {

@@ -2,8 +2,8 @@
 
 use std::net::TcpListener;
 
-use crate::Hub;
-use crate::support::Home;
+use super::Hub;
+use crate::support::daemon::Home;
 
 fn refused(flags: &[&str]) -> (Option<i32>, String) {
     let home = Home::new();

@@ -5,8 +5,8 @@ use std::io::Read;
 use flate2::read::GzEncoder;
 use serde_json::{Value, json};
 
-use crate::http::Http;
-use crate::{Hub, add, post, request};
+use super::http::Http;
+use super::{Hub, add, post, request};
 
 /// Four mebibytes: the largest body.
 const LARGEST: usize = 4 << 20;
@@ -181,7 +181,7 @@ fn a_refused_operation_is_told_and_the_others_are_taken() {
     assert_eq!(answer["refused"].as_array().unwrap().len(), 1);
     assert_eq!(answer["refused"][0]["id"], json!("no ulid"));
     assert_eq!(
-        crate::titles(&hub.sync(None, &request("01B", &[]))),
+        super::titles(&hub.sync(None, &request("01B", &[]))),
         ["good"]
     );
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{Hub, add, post, request};
+use super::{Hub, add, post, request};
 
 #[test]
 fn a_head_that_does_not_come_ends_the_connection() {
@@ -27,7 +27,7 @@ fn a_body_that_does_not_come_is_answered_with_408() {
     assert!(answer.error().contains("did not arrive"));
     assert!(http.at_end());
     let all = hub.sync(None, &request("01B", &[]));
-    assert!(crate::titles(&all).is_empty(), "nothing of it was taken");
+    assert!(super::titles(&all).is_empty(), "nothing of it was taken");
 }
 
 #[test]

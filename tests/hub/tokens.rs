@@ -6,9 +6,9 @@ use std::thread;
 use ring::hmac;
 use serde_json::{Value, json};
 
-use crate::issuer::{Issuer, Signer, base64url, message, now};
-use crate::support::Wire;
-use crate::{Hub, add, request, titles};
+use super::issuer::{Issuer, Signer, base64url, message, now};
+use super::{Hub, add, request, titles};
+use crate::support::daemon::Wire;
 
 #[test]
 fn each_user_sees_only_their_own_tasks_whatever_they_send() {
@@ -204,7 +204,7 @@ fn a_hub_that_starts_before_its_issuer_asks_for_patience() {
     );
 
     let _issuer = Issuer::start_on(address, &[signer.jwk("k")]);
-    let until = std::time::Instant::now() + crate::http::PATIENCE;
+    let until = std::time::Instant::now() + super::http::PATIENCE;
     while hub.post(Some(&token), &request("01A", &[])).status != 200 {
         assert!(std::time::Instant::now() < until, "{}", hub.daemon.log());
         thread::sleep(std::time::Duration::from_millis(200));

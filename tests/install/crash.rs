@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Home, executable, picture};
+use crate::support::installation::{Home, executable, picture};
 
 /// The system calls that change a file system.
 const CALLS: &[&str] = &[
@@ -146,7 +146,7 @@ fn victim_adopts() {
 #[test]
 fn an_adoption_killed_anywhere_is_whole_and_carried_on() {
     kill_everywhere(
-        "crash::victim_adopts",
+        "install::crash::victim_adopts",
         installed_plainly,
         |home, at| assert_whole(home, &["heph", "hephd"], &["1.0.0"], at),
         |home| {
@@ -182,7 +182,7 @@ fn victim_adopts_over_links() {
 #[test]
 fn an_adoption_over_links_killed_anywhere_is_whole_and_carried_on() {
     kill_everywhere(
-        "crash::victim_adopts_over_links",
+        "install::crash::victim_adopts_over_links",
         installed_over_links,
         |home, at| assert_whole(home, &["heph", "hephd"], &["1.1.0"], at),
         |home| {
@@ -218,7 +218,7 @@ fn victim_switches() {
 #[test]
 fn a_switch_killed_anywhere_is_whole_and_carried_on() {
     kill_everywhere(
-        "crash::victim_switches",
+        "install::crash::victim_switches",
         two_slots,
         |home, at| assert_whole(home, &["heph", "hephd"], &["1.0.0", "1.1.0"], at),
         switch_to_newest,
@@ -236,7 +236,7 @@ fn victim_removes() {
 #[test]
 fn a_removal_killed_anywhere_leaves_a_slot_or_none() {
     kill_everywhere(
-        "crash::victim_removes",
+        "install::crash::victim_removes",
         two_slots,
         |home, at| {
             assert_whole(home, &["heph", "hephd", "heph-old"], &["1.0.0"], at);

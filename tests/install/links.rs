@@ -8,7 +8,7 @@ use heph::error::Fault;
 use heph::install::links::BinDir;
 use semver::Version;
 
-use crate::support::{Home, Mount, executable, picture};
+use crate::support::installation::{Home, Mount, executable, picture};
 
 #[test]
 fn a_release_with_other_commands_changes_the_links() {

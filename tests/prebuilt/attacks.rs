@@ -1,6 +1,6 @@
 //! What an attacker or an accident makes of an honest release: each attempt fails loudly and changes nothing.
 
-use crate::kit::{Key, Kit, TAG, archive, stem, sum_line, target};
+use super::kit::{Key, Kit, TAG, archive, stem, sum_line, target};
 
 /// An attempt, and what comes of it.
 struct Attack {
@@ -257,9 +257,9 @@ const ATTACKS: &[Attack] = &[
             let kit = trusting();
             let folder = tempfile::tempdir().unwrap();
             for command in ["heph", "hephd"] {
-                crate::kit::script(&folder.path().join(stem()).join(command), "exit 3");
+                super::kit::script(&folder.path().join(stem()).join(command), "exit 3");
             }
-            let bytes = crate::kit::pack(folder.path(), &stem(), "tar.gz");
+            let bytes = super::kit::pack(folder.path(), &stem(), "tar.gz");
             kit.publish_signed("tar.gz", &bytes, Key::owner());
             kit
         },

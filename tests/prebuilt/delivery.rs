@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use crate::forge::{Attached, Forge, Published, Speaks};
-use crate::home::run;
-use crate::install::entries;
-use crate::kit::{Key, Kit, TAG, archive, lay_out, pack, stem, sum_line, tool};
+use super::kit::{Key, Kit, TAG, archive, lay_out, pack, stem, sum_line, tool};
+use crate::support::forge::{Attached, Forge, Published, Speaks};
+use crate::support::home::run;
+use crate::support::installation::entries;
 
 #[test]
 fn every_kind_of_archive_is_installed() {
@@ -185,7 +185,7 @@ fn other_files_of_the_release_are_left_alone() {
 #[test]
 fn on_a_terminal_a_bar_shows_how_much_has_arrived() {
     let kit = Kit::new();
-    kit.publish("tar.gz", &crate::downloads::large());
+    kit.publish("tar.gz", &super::downloads::large());
     let heph = env!("CARGO_BIN_EXE_heph");
     let line = format!("'{heph}' self-update apply");
     // script(1) runs it on a terminal of its own.

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::home::run;
-use crate::install::entries;
-use crate::kit::{Key, Kit, VERSION, lay_out, stem, tool};
+use super::kit::{Key, Kit, VERSION, lay_out, stem, tool};
+use crate::support::home::run;
+use crate::support::installation::entries;
 
 /// Copies what `dist.sh` needs of this repository to `folder`, as release 1.0.0, and runs it there.
 fn dist(folder: &Path, umask: &str, key: Option<&Key>) {

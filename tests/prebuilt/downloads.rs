@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use crate::forge::{Script, Served};
-use crate::install::{Mount, entries};
-use crate::kit::{Kit, TAG, archive, stem};
+use super::kit::{Kit, TAG, archive, stem};
+use crate::support::forge::{Script, Served};
+use crate::support::installation::{Mount, entries};
 
 /// Returns an archive of some size, for a download to break off in: behind it is an empty stream of gzip, again and again.
 pub fn large() -> Vec<u8> {
@@ -237,7 +237,7 @@ fn a_list_of_checksums_that_cannot_be_fetched_is_no_reason_to_do_without() {
         published(&kit);
         let path = format!(
             "/{}/releases/download/{TAG}/SHA256SUMS",
-            crate::forge::PROJECT
+            crate::support::forge::PROJECT
         );
         kit.forge.script(&path, Script::answer(status, &[], ""));
         let (code, report) = kit.apply();

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use crate::kit::{Kit, lay_out, pack, script, stem, tool};
+use super::kit::{Kit, lay_out, pack, script, stem, tool};
 
 /// An archive: how it is made from an honest layout below a folder, and what is said of it.
 struct Hostile {

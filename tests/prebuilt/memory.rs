@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use crate::kit::{Kit, lay_out, pack, stem};
+use super::kit::{Kit, lay_out, pack, stem};
 
 /// How much of it does not compress.
 const CONTENT: usize = 36 << 20;

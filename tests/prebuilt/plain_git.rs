@@ -8,10 +8,10 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::forge::{Forge, Script, Served, Speaks, WorkTree};
-use crate::home::{Ended, Home, ODD_NAME, run};
-use crate::install::{entries, picture};
-use crate::kit::{Key, pack, script, sum_line, target};
+use super::kit::{Key, pack, script, sum_line, target};
+use crate::support::forge::{Forge, Script, Served, Speaks, WorkTree};
+use crate::support::home::{Ended, Home, ODD_NAME, run};
+use crate::support::installation::{entries, picture};
 
 /// Says what a server says that has a page for every name.
 const PAGE: &[u8] = b"<!DOCTYPE html><title>Welcome</title><p>SHA256 is good for you.";

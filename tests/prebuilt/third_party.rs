@@ -5,10 +5,10 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::forge::{Forge, Published, WorkTree};
-use crate::home::{Home, ODD_NAME, run};
-use crate::install::{entries, picture};
-use crate::kit::{Key, pack, script, sum_line, target, tool};
+use super::kit::{Key, pack, script, sum_line, target, tool};
+use crate::support::forge::{Forge, Published, WorkTree};
+use crate::support::home::{Home, ODD_NAME, run};
+use crate::support::installation::{entries, picture};
 
 const COMMANDS: [&str; 2] = ["farewell", "greet"];
 const SOURCE: &str =

@@ -7,9 +7,9 @@ use heph::install::{Listener, Unfit, stage_in};
 use heph::release::{Asset, Release};
 use std::cell::RefCell;
 
-use crate::forge::{Forge, Published};
-use crate::install::{Home, Repository, SAYS_VERSION, log, origin, variables};
-use crate::kit::{TAG, pack, script, sum_line, target};
+use super::kit::{TAG, pack, script, sum_line, target};
+use crate::support::forge::{Forge, Published};
+use crate::support::installation::{Home, Repository, SAYS_VERSION, log, origin, variables};
 
 /// A machine, a repository with a release of `tool`, and a forge with its files.
 struct Shop {

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::home::{Ended, ODD_NAME, run};
 use super::{Recording, files_below, script, with_shell, within};
+use crate::support::home::{Ended, ODD_NAME, run};
 
 /// Hides the crontabs of the machine behind empty folders, then becomes what is passed.
 const HIDE: &str = r#"

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use super::home::{Ended, ODD_NAME, run};
 use super::{Recording, files_below, script, with_shell, within};
+use crate::support::home::{Ended, ODD_NAME, run};
 
 struct Mac(Recording);
 

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use super::home::{Ended, ODD_NAME, run};
-use super::manager::UserManager;
 use super::{Recording, files_below, script, with_shell, within};
+use crate::support::home::{Ended, ODD_NAME, run};
+use crate::support::manager::UserManager;
 
 const SERVICE: &str = "heph-self-update.service";
 const TIMER: &str = "heph-self-update.timer";

@@ -11,8 +11,8 @@ use heph::schedule::job::Job;
 use heph::schedule::systemd;
 
 use super::SHELL;
-use super::home::ODD_NAME;
 use super::script;
+use crate::support::home::ODD_NAME;
 
 const CADENCES: [&str; 8] = [
     "every 1m",

@@ -4,8 +4,9 @@ use std::fs;
 
 use serde_json::json;
 
-use super::user::User;
-use super::{Machine, run};
+use super::run;
+use crate::support::managed::Machine;
+use crate::support::user::User;
 
 #[test]
 fn flags_stay_until_they_are_replaced_or_unset() {

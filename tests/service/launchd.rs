@@ -5,8 +5,9 @@ use std::fs;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use super::mac::Mac;
-use super::{Machine, eventually};
+use super::eventually;
+use crate::support::mac::Mac;
+use crate::support::managed::Machine;
 
 #[test]
 fn the_life_of_an_agent() {

@@ -8,8 +8,9 @@ use std::process::Stdio;
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::user::User;
-use super::{Machine, eventually, run};
+use super::{eventually, run};
+use crate::support::managed::Machine;
+use crate::support::user::User;
 
 fn socket(user: &User) -> PathBuf {
     user.manager.runtime_dir().join("heph/hephd.sock")

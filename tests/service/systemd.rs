@@ -7,9 +7,10 @@ use std::process::Stdio;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use super::home::ODD_NAME;
-use super::user::User;
-use super::{Machine, eventually, run};
+use super::{eventually, run};
+use crate::support::home::ODD_NAME;
+use crate::support::managed::Machine;
+use crate::support::user::User;
 
 #[test]
 fn start_installs_and_a_second_start_changes_nothing() {

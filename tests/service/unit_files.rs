@@ -11,8 +11,8 @@ use heph::service::definition::{Definition, Environment};
 use heph::service::systemd::{socket, unit};
 
 use super::eventually;
-use super::home::ODD_NAME;
-use super::manager::UserManager;
+use crate::support::home::ODD_NAME;
+use crate::support::manager::UserManager;
 
 /// Texts that go wrong where one layer of quoting is missing or one too many is there.
 const NASTY: [&str; 12] = [

@@ -6,8 +6,9 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use super::home::Home;
-use super::{Machine, eventually};
+use super::eventually;
+use crate::support::home::Home;
+use crate::support::managed::Machine;
 
 /// A user without a user manager: there is no such runtime folder.
 struct Lonely {

@@ -1,9 +1,4 @@
 //! Small file systems that can be full or read-only, gone with the value. Mounting needs root, and says so.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "test support: each test uses a part of it, and a failure here is a failure of the test"
-)]
 
 use std::fs::{self, File};
 use std::io::Write;

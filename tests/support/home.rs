@@ -1,13 +1,9 @@
 //! A throw-away home, and commands that see nothing of the environment the tests run in.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "test support: each test uses a part of it, and a failure here is a failure of the test"
-)]
 
+use super::programs;
 use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 /// A name that takes apart whatever does not quote well.
@@ -38,8 +34,8 @@ impl Home {
 
     pub fn named(name: &str) -> Home {
         let home = Home::bare(name);
-        for binary in [env!("CARGO_BIN_EXE_heph"), env!("CARGO_BIN_EXE_hephd")] {
-            let target = home.bin().join(Path::new(binary).file_name().unwrap());
+        for binary in [programs::heph(), programs::hephd()] {
+            let target = home.bin().join(binary.file_name().unwrap());
             // A copy, not a link: removing or replacing it must not touch the build.
             fs::copy(binary, target).unwrap();
         }

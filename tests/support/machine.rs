@@ -1,10 +1,5 @@
 //! A machine of a user: a home with a plain `cargo install` of heph, a private systemd user manager, and a forge that
 //! publishes this repository.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "test support: each test uses a part of it, and a failure here is a failure of the test"
-)]
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -16,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::forge::{Forge, Published};
 use super::manager::UserManager;
+use super::programs;
 use super::releases::{Flaw, Releases};
 
 /// The release that every machine starts with.
@@ -36,9 +32,10 @@ pub struct Workshop {
 
 impl Workshop {
     /// Returns the workshop of this test program, which keeps its builds in `folder`.
-    pub fn open(folder: &Path) -> &'static Workshop {
+    pub fn open() -> &'static Workshop {
         static WORKSHOP: OnceLock<Workshop> = OnceLock::new();
         WORKSHOP.get_or_init(|| {
+            let folder = programs::cache().join("workshop");
             // A static is never dropped, so what an earlier program of tests left goes now.
             let scratch = folder.join("scratch");
             drop(fs::remove_dir_all(&scratch));
@@ -49,7 +46,7 @@ impl Workshop {
                 forge: Forge::serving(&scratch.join("git")),
                 releases: Releases::new(&scratch.join("work")),
                 tagged: Mutex::default(),
-                folder: folder.to_owned(),
+                folder,
                 turn: Mutex::default(),
             };
             workshop.prepare_cargo();

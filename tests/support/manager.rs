@@ -5,11 +5,6 @@
 //!
 //! Each gets a control group of its own. Otherwise the units of two managers that happen to have one name would share a
 //! control group, and stopping one would kill the processes of both.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "test support: each test uses a part of it, and a failure here is a failure of the test"
-)]
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};

@@ -1,9 +1,4 @@
 //! A certified OpenID provider on loopback (npm `oidc-provider`), and a person with a browser.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "test support: each test uses a part of it, and a failure here is a failure of the test"
-)]
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -11,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
+use super::programs;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -269,7 +265,7 @@ fn installed() -> &'static Path {
             "provider-{}",
             &heph::os::files::hex(&digest.finalize())[..16]
         );
-        let all = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let all = programs::cache();
         fs::create_dir_all(all).unwrap();
         // Several tests begin at once, in several processes.
         let lock = File::create(all.join("provider.lock")).unwrap();

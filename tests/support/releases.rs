@@ -1,9 +1,4 @@
 //! This repository as releases: a bare git repository with a tag for each version, good or broken in one known way.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "test support: each test uses a part of it, and a failure here is a failure of the test"
-)]
 
 use std::fs;
 use std::path::Path;
@@ -61,11 +56,6 @@ impl Releases {
         self.tree.tag(&format!("v{version}"));
         forge.push(&self.tree);
         commit
-    }
-
-    /// Returns the work tree, as the last release left it.
-    pub fn folder(&self) -> &Path {
-        &self.tree.folder
     }
 
     /// Lays out the tree under test as git knows it, new files included, build output left out.

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::fake::{Fake, Reply};
-use crate::spoke::{Spoke, heph};
-use crate::support::Home;
+use super::fake::{Fake, Reply};
+use super::spoke::{Spoke, heph};
+use crate::support::daemon::Home;
 
 /// Returns the names in an object of JSON text, in their order.
 fn names(text: &str) -> Vec<String> {

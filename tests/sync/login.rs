@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::fake::{Fake, Reply, Seen};
-use crate::spoke::Spoke;
-use crate::support::Home;
+use super::fake::{Fake, Reply, Seen};
+use super::spoke::Spoke;
+use crate::support::daemon::Home;
 
 const CLIENT: &str = "heph";
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::spoke::Spoke;
-use crate::support::{PATIENCE, Wire};
+use super::spoke::Spoke;
+use crate::support::daemon::{PATIENCE, Wire};
 
 /// Returns the flags of a hub, and its address for spokes.
 fn hub() -> ([String; 2], String) {

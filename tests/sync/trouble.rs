@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::fake::{Fake, Reply, answer};
-use crate::spoke::Spoke;
-use crate::support::Wire;
+use super::fake::{Fake, Reply, answer};
+use super::spoke::Spoke;
+use crate::support::daemon::Wire;
 
 #[test]
 fn a_hub_that_never_answers_stalls_neither_tasks_nor_the_end() {
@@ -26,7 +26,7 @@ fn a_hub_that_never_answers_stalls_neither_tasks_nor_the_end() {
     assert!(status["last_success"].is_null(), "{status}");
 
     let mut waiting = Wire::open(&spoke.home.socket());
-    waiting.send(crate::support::request(7, "sync.now", json!({})));
+    waiting.send(crate::support::daemon::request(7, "sync.now", json!({})));
     spoke.daemon.signal(Signal::TERM);
     let answer = waiting.receive().unwrap();
     assert_eq!(answer["error"]["message"], "hephd ends", "{answer}");

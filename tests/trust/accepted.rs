@@ -1,7 +1,7 @@
 //! Releases that are their owner's, and what is said of them.
 
-use crate::forge::git;
-use crate::place::Place;
+use super::place::Place;
+use crate::support::forge::git;
 
 #[test]
 fn a_release_with_a_good_signature_is_installed_and_names_its_signer() {
@@ -96,7 +96,7 @@ fn where_signatures_are_not_required_an_unsigned_tag_will_do_and_a_bad_one_will_
 fn a_signed_tag_off_every_branch_is_installed_and_its_files_are_left_out_where_the_server_can() {
     let place = Place::new();
     place.trust_alice();
-    let bare = place.forge.bare(crate::forge::PROJECT);
+    let bare = place.forge.bare(crate::support::forge::PROJECT);
     git(&bare, &["config", "uploadpack.allowFilter", "true"]);
     let commit = place.commit("1.1.0");
     place.alice.tags(&place.tree, "v1.1.0", &commit);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::place::{Ended, Place};
+use super::place::{Ended, Place};
 
 const MINISIGN: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
 const NUMBER: &str = "E7620F1842B4E81F";

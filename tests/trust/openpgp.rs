@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
-use crate::owner::{feed, head, object_of, run, tag_with};
-use crate::place::Place;
-use crate::table::{hold, refused, trouble};
+use super::owner::{feed, head, object_of, run, tag_with};
+use super::place::Place;
+use super::table::{hold, refused, trouble};
 
 /// Somebody with an OpenPGP key, and its keyring.
 fn openpgp(place: &Place, name: &str, expires: &str) -> (String, String) {

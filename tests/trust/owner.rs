@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::forge::{WorkTree, git};
+use crate::support::forge::{WorkTree, git};
 
 /// Somebody with an SSH key.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::forge::{Forge, PROJECT, Published, Script, WorkTree, git};
-use crate::owner::Person;
+use super::owner::Person;
+use crate::support::forge::{Forge, PROJECT, Published, Script, WorkTree, git};
 
 /// A name that trips up whatever quotes, splits or decodes carelessly.
 const ODD: &str = "ho me %h & 'q' \"d\" $x ü";

@@ -1,8 +1,8 @@
 //! The attack table: releases that pretend to be the owner's.
 
-use crate::forge::git;
-use crate::owner::{head, object_of, tag_with};
-use crate::table::{hold, refused, trouble};
+use super::owner::{head, object_of, tag_with};
+use super::table::{hold, refused, trouble};
+use crate::support::forge::git;
 
 #[test]
 fn tags_that_nobody_listed_has_signed() {
@@ -256,10 +256,10 @@ fn a_forge_that_lies() {
             "a git remote that is away",
             |place| {
                 place.signed("1.1.0");
-                let path = format!("/{}/info/refs", crate::forge::PROJECT);
+                let path = format!("/{}/info/refs", crate::support::forge::PROJECT);
                 place
                     .forge
-                    .script(&path, crate::forge::Script::answer(503, &[], ""));
+                    .script(&path, crate::support::forge::Script::answer(503, &[], ""));
             },
             75,
             "unreachable",
@@ -269,10 +269,10 @@ fn a_forge_that_lies() {
             "a pack that is cut off",
             |place| {
                 place.signed("1.1.0");
-                let path = format!("/{}/git-upload-pack", crate::forge::PROJECT);
+                let path = format!("/{}/git-upload-pack", crate::support::forge::PROJECT);
                 place.forge.script(
                     &path,
-                    crate::forge::Script::answer(
+                    crate::support::forge::Script::answer(
                         200,
                         &[("Content-Type", "application/x-git-upload-pack-result")],
                         "0008NAK\nPACK",

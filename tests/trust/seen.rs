@@ -1,7 +1,7 @@
 //! What was seen before: moved tags, and feeds that offer less than was healthy here.
 
-use crate::forge::git;
-use crate::place::Place;
+use super::place::Place;
+use crate::support::forge::git;
 
 #[test]
 fn a_tag_that_moved_since_it_was_seen_is_refused_until_it_is_accepted_by_name() {

@@ -1,6 +1,6 @@
 //! The form of the attack table. Whatever a row says, the installation must be untouched, and cargo not even asked.
 
-use crate::place::Place;
+use super::place::Place;
 
 /// What is to be seen of an attack.
 pub struct Row {

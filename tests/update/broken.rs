@@ -1,8 +1,8 @@
 //! Broken releases, each a real tag: every one ends rolled back or untouched, with the old daemon serving every task.
 
-use super::machine::OLD;
-use super::releases::Flaw;
 use super::{machine, workshop};
+use crate::support::machine::OLD;
+use crate::support::releases::Flaw;
 
 /// What a release with this flaw comes to.
 struct Expected {

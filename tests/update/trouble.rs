@@ -6,10 +6,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Machine;
-use super::disk::Disk;
-use super::machine::{NEW, OLD, run};
-use super::releases::Flaw;
 use super::{machine, workshop};
+use crate::support::disk::Disk;
+use crate::support::machine::{NEW, OLD, run};
+use crate::support::releases::Flaw;
 
 fn publish_new() {
     workshop().tag(NEW, Flaw::None);

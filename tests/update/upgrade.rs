@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use super::machine::{NEW, OLD};
-use super::releases::Flaw;
 use super::{machine, workshop};
+use crate::support::machine::{NEW, OLD};
+use crate::support::releases::Flaw;
 
 fn publish_new() {
     workshop().tag(NEW, Flaw::None);

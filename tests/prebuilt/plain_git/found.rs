@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{ALL, Shop, archive, packed};
-use crate::forge::Served;
-use crate::kit::{Key, sum_line, target};
+use crate::prebuilt::kit::{Key, sum_line, target};
+use crate::support::forge::Served;
 
 #[test]
 fn an_archive_is_installed_from_where_the_release_says_it_is() {

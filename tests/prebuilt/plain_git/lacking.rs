@@ -5,9 +5,9 @@ use heph::release::Tag;
 use heph::release::manifest::Manifests;
 
 use super::{ALL, Shop};
-use crate::forge::Script;
-use crate::home::run;
-use crate::kit::{Key, sum_line};
+use crate::prebuilt::kit::{Key, sum_line};
+use crate::support::forge::Script;
+use crate::support::home::run;
 
 #[test]
 fn without_the_signature_that_is_required_nothing_is_installed() {

@@ -1,60 +1,22 @@
 //! A restart that nobody notices: many requests while hephd is restarted and killed, and not one of them fails.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a failure here is a failure of the test"
-)]
 
-#[path = "../support/home.rs"]
-mod home;
 mod load;
-#[path = "../service/mac.rs"]
-mod mac;
-#[path = "../support/manager.rs"]
-mod manager;
-#[path = "../service/user.rs"]
-mod user;
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::mac::Mac;
+use crate::support::managed::Machine;
+use crate::support::user::User;
 use heph::client;
-use home::{Ended, run};
 use load::{Kind, Load};
-use mac::Mac;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use user::User;
 
 /// How long anything may take before a test gives up on it.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How many requests go through between two restarts.
 const BETWEEN: usize = 100;
-
-/// Something that can run `heph`.
-trait Machine {
-    fn command(&self, arguments: &[&str]) -> Command;
-
-    #[track_caller]
-    fn heph(&self, arguments: &[&str]) -> Ended {
-        run(self.command(arguments))
-    }
-
-    #[track_caller]
-    fn status(&self) -> Value {
-        self.heph(&["daemon", "status", "--json"]).exits(0).json()
-    }
-
-    #[track_caller]
-    fn pid(&self) -> i64 {
-        self.status()["pid"].as_i64().expect("hephd runs")
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.status()["socket"].as_str().unwrap().into()
-    }
-}
 
 #[test]
 fn no_request_fails_while_hephd_is_restarted_under_systemd() {

@@ -1,31 +1,17 @@
 //! A hub and two spokes, each updated by `heph self-update apply` while a thousand requests a second reach the hub: none of
 //! them fails, and nothing that was acknowledged is lost.
-#![allow(
-    clippy::unwrap_used,
-    missing_docs,
-    reason = "a test that cannot go on has failed"
-)]
 
-#[path = "../support/forge.rs"]
-mod forge;
 mod load;
-#[path = "../support/machine.rs"]
-mod machine;
-#[path = "../support/manager.rs"]
-mod manager;
-#[path = "../support/releases.rs"]
-mod releases;
 
 use std::net::TcpListener;
-use std::path::Path;
 
+use crate::support::machine::{Machine, NEW, OLD, Workshop};
+use crate::support::releases::Flaw;
 use load::{Load, Writer};
-use machine::{Machine, NEW, OLD, Workshop};
-use releases::Flaw;
 
 #[test]
 fn a_hub_and_its_spokes_are_updated_one_by_one_and_nobody_notices() {
-    let workshop = Workshop::open(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("workshop"));
+    let workshop = Workshop::open();
     let address = TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .unwrap()

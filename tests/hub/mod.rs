@@ -1,5 +1,4 @@
 //! The hub: the real hephd over real HTTP, with an issuer of the tests' own on loopback.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod drain;
 mod exchange;
@@ -8,15 +7,12 @@ mod http;
 mod issuer;
 mod limits;
 mod slow;
-#[path = "../hephd/support.rs"]
-#[allow(dead_code, reason = "shared with the tests of the daemon")]
-mod support;
 mod tokens;
 
 use std::net::SocketAddr;
 
+use crate::support::daemon::{Daemon, Home};
 use serde_json::{Value, json};
-use support::{Daemon, Home};
 
 use http::{Answer, Http};
 

@@ -5,11 +5,6 @@
 //! that real `git` and `cargo install --git` work against it. A scripted answer ([`Forge::script`]) takes the place of
 //! whatever the path would have answered. Each connection has a thread of its own and serves one request; all of them, and
 //! what they started, end with the [`Forge`].
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "test support: each test uses a part of it, and a failure here is a failure of the test"
-)]
 
 mod cgi;
 mod download;
@@ -24,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -70,7 +65,6 @@ pub struct Seen {
     pub query: String,
     /// Names in lower case.
     pub headers: HashMap<String, String>,
-    pub at: Instant,
 }
 
 /// A running forge. It ends when dropped.
@@ -334,7 +328,6 @@ fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Seen>> {
         path: path.to_owned(),
         query: query.to_owned(),
         headers: HashMap::new(),
-        at: Instant::now(),
     };
     loop {
         let mut line = String::new();

@@ -1,14 +1,5 @@
 //! The timer, with the real `heph`: under a real systemd user manager, a real cron daemon, and a launchctl that is as
 //! awkward as the real one.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a failure here is a failure of the test"
-)]
-
-#[path = "../support/home.rs"]
-mod home;
-#[path = "../support/manager.rs"]
-mod manager;
 
 mod cron;
 mod launchd;
@@ -23,7 +14,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use home::Home;
+use crate::support::home::Home;
 
 /// Variables of a shell whose every value goes wrong where a layer of quoting is missing or one too many is there.
 const SHELL: [(&str, &str); 6] = [

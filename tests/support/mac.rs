@@ -1,8 +1,4 @@
 //! A user with a launchctl for tests that is as awkward as the real one.
-#![allow(
-    dead_code,
-    reason = "test support: each test program uses a part of it"
-)]
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,8 +6,8 @@ use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::Machine;
 use super::home::Home;
+use super::managed::Machine;
 
 pub struct Mac {
     pub home: Home,

@@ -3,24 +3,14 @@
 //! strace ends the run at the n-th call of each kind, for every n until the run is no longer reached, so each state that
 //! the disk can be left in is met once. After every death the commands in bin-dir must all work and be of one release
 //! (I1), and the next run must converge (I3), with every acknowledged task (I6).
-#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
-
-#[path = "../support/forge.rs"]
-mod forge;
-#[path = "../support/machine.rs"]
-mod machine;
-#[path = "../support/manager.rs"]
-mod manager;
-#[path = "../support/releases.rs"]
-mod releases;
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use machine::{Machine, NEW, OLD, Workshop};
-use releases::Flaw;
+use crate::support::machine::{Machine, NEW, OLD, Workshop};
+use crate::support::releases::Flaw;
 
 /// What changes the file system. `openat` with O_CREAT is met through the first write to the file it made.
 const CHANGES: [&str; 20] = [
@@ -60,7 +50,7 @@ struct Scene {
 
 impl Scene {
     fn new(version: &'static str, flaw: Flaw) -> Scene {
-        let workshop = Workshop::open(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("workshop"));
+        let workshop = Workshop::open();
         let machine = Machine::serving(workshop);
         let aside = machine.home.join("aside");
         let plain = aside.join("bin");

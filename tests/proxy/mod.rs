@@ -1,20 +1,12 @@
 //! Spokes that reach their hub through nginx with TLS, by the configuration that docs/how-to/tls-proxy.md prints.
-#![allow(
-    clippy::unwrap_used,
-    missing_docs,
-    reason = "a test that cannot go on has failed"
-)]
 
 mod nginx;
-#[path = "../hephd/support.rs"]
-#[allow(dead_code, reason = "a part of it is used here")]
-mod support;
 
 use std::net::TcpListener;
 use std::process::{Command, Output};
 
+use crate::support::daemon::{Daemon, Home, text};
 use nginx::Nginx;
-use support::{Daemon, Home, text};
 
 /// A hub on loopback.
 struct Hub {

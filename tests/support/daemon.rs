@@ -9,6 +9,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::programs;
 use heph::client;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -59,11 +60,11 @@ impl Home {
     }
 
     pub fn hephd(&self) -> Command {
-        self.command(env!("CARGO_BIN_EXE_hephd"))
+        self.command(programs::hephd())
     }
 
     pub fn heph(&self) -> Command {
-        self.command(env!("CARGO_BIN_EXE_heph"))
+        self.command(programs::heph())
     }
 
     /// Starts hephd and waits until it answers.

@@ -1,0 +1,12 @@
+//! Releases from archives: real archives, real signatures, a real server, and what an attacker would make of them.
+
+mod attacks;
+mod delivery;
+mod dist;
+mod downloads;
+mod hostile;
+mod kit;
+mod memory;
+mod plain_git;
+mod third_party;
+mod without;

@@ -1,0 +1,18 @@
+//! Updates on a whole machine: real git over http, real cargo, a real systemd user manager.
+
+mod broken;
+mod trouble;
+mod upgrade;
+
+use crate::support::machine::{Machine, Workshop};
+
+/// Returns a machine with hephd running as a service and one task in its store.
+fn machine() -> Machine {
+    let machine = Machine::serving(workshop());
+    machine.add("kept");
+    machine
+}
+
+fn workshop() -> &'static Workshop {
+    Workshop::open()
+}
