@@ -1,9 +1,16 @@
-//! Faults: what went wrong, which exit code it earns, and the command that helps.
+//! What went wrong: one type for the whole crate, on either side of the socket and of HTTP.
 //!
-//! Errors travel as [`anyhow::Error`]. Where heph knows a remedy or a special exit code, the error carries a [`Fault`],
-//! as its root or as a context; the outermost one found decides how the process ends.
+//! An [`Error`] has a kind, a message, the causes behind it, and, where heph knows one, the command that helps. The kind
+//! decides the exit code. Code that branches on more than the kind has an enum of its own.
 
-use std::fmt;
+use std::fmt::{self, Display};
+use std::io;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The result of whatever can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// How a run of `heph` ends, as the exit code that scripts see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,89 +43,284 @@ impl Exit {
     }
 }
 
-/// An error with an exit code and, where there is one, a remedy.
-///
-/// Usable as a root (`Err(Fault::new("…").into())`) and as a context (`.context(Fault::new("…"))`).
-#[derive(Clone, Debug)]
-pub struct Fault {
-    message: String,
-    hint: Option<String>,
-    exit: Exit,
+/// What kind of failure it is, as far as a caller branches on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Wrong usage or configuration.
+    Usage,
+    /// Somebody else is at it; later it may work.
+    Busy,
+    /// A host cannot be reached, or asks for a later try.
+    Unreachable,
+    /// A file or a program does not exist.
+    NotFound,
+    /// The operating system does not permit it.
+    Denied,
+    /// The release itself is to blame, not this machine, the network or the settings.
+    Unfit,
+    /// Any other, also one that only a newer heph knows.
+    #[default]
+    #[serde(other)]
+    Failed,
 }
 
-impl Fault {
-    /// Returns a fault that exits with [`Exit::Failed`] and has no hint yet.
-    pub fn new(message: impl Into<String>) -> Self {
-        Fault {
-            message: message.into(),
-            hint: None,
-            exit: Exit::Failed,
+impl Kind {
+    /// Returns how a process ends that fails so.
+    pub fn exit(self) -> Exit {
+        match self {
+            Kind::Usage => Exit::Usage,
+            Kind::Busy | Kind::Unreachable => Exit::TryLater,
+            Kind::Failed | Kind::NotFound | Kind::Denied | Kind::Unfit => Exit::Failed,
         }
     }
 
-    /// Returns a fault of wrong usage or configuration.
-    pub fn usage(message: impl Into<String>) -> Self {
-        Fault::new(message).exit(Exit::Usage)
+    fn of(error: &(dyn std::error::Error + 'static)) -> Kind {
+        match error.downcast_ref().map(io::Error::kind) {
+            Some(io::ErrorKind::NotFound) => Kind::NotFound,
+            Some(io::ErrorKind::PermissionDenied) => Kind::Denied,
+            _ => Kind::Failed,
+        }
+    }
+}
+
+/// Why something failed.
+///
+/// As with `anyhow`, any [`std::error::Error`] becomes one by `?`, so this is none itself.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Inner {
+    #[serde(default)]
+    kind: Kind,
+    message: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    causes: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retry_after: Option<Duration>,
+}
+
+impl Error {
+    /// Returns an error of [`Kind::Failed`].
+    pub fn new(message: impl Into<String>) -> Error {
+        Error(Box::new(Inner {
+            kind: Kind::Failed,
+            message: message.into(),
+            causes: Vec::new(),
+            hint: None,
+            retry_after: None,
+        }))
+    }
+
+    /// Returns an error of wrong usage or configuration.
+    pub fn usage(message: impl Into<String>) -> Error {
+        Error::new(message).with_kind(Kind::Usage)
+    }
+
+    /// Returns an error that a later try may not meet.
+    pub fn unreachable(message: impl Into<String>) -> Error {
+        Error::new(message).with_kind(Kind::Unreachable)
+    }
+
+    /// Returns an error that blames the release.
+    pub fn unfit(message: impl Into<String>) -> Error {
+        Error::new(message).with_kind(Kind::Unfit)
+    }
+
+    /// Sets the kind.
+    pub fn with_kind(mut self, kind: Kind) -> Error {
+        self.0.kind = kind;
+        self
     }
 
     /// Adds the command or step that helps.
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Error {
+        self.0.hint = Some(hint.into());
         self
     }
 
-    /// Sets how the process ends.
-    pub fn exit(mut self, exit: Exit) -> Self {
-        self.exit = exit;
+    /// Sets how long to wait before the next try.
+    pub fn with_retry_after(mut self, wait: Duration) -> Error {
+        self.0.retry_after = Some(wait);
         self
     }
 
-    /// Returns the outermost fault that `error` carries, if it carries one.
-    pub fn of(error: &anyhow::Error) -> Option<&Fault> {
-        error.downcast_ref::<Fault>()
+    /// Puts `outer` on top: this error becomes its cause, and gives it what it lacks of kind, hint and time to wait.
+    pub fn context(self, outer: impl Into<Context>) -> Error {
+        let Context(mut outer) = outer.into();
+        let Inner {
+            kind,
+            message,
+            causes,
+            hint,
+            retry_after,
+        } = *self.0;
+        if outer.0.kind == Kind::Failed {
+            outer.0.kind = kind;
+        }
+        outer.0.causes.push(message);
+        outer.0.causes.extend(causes);
+        outer.0.hint = outer.0.hint.or(hint);
+        outer.0.retry_after = outer.0.retry_after.or(retry_after);
+        outer
     }
 
-    /// Returns the exit code that `error` earns: its outermost fault's, else [`Exit::Failed`].
-    pub fn exit_of(error: &anyhow::Error) -> Exit {
-        Fault::of(error).map_or(Exit::Failed, |fault| fault.exit)
+    /// Returns the kind.
+    pub fn kind(&self) -> Kind {
+        self.0.kind
     }
 
-    /// Returns the hint that `error` carries.
-    pub fn hint_of(error: &anyhow::Error) -> Option<&str> {
-        Fault::of(error).and_then(|fault| fault.hint.as_deref())
+    /// Returns how a process ends that fails so.
+    pub fn exit(&self) -> Exit {
+        self.0.kind.exit()
+    }
+
+    /// Returns the command or step that helps.
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    /// Returns how long to wait before the next try, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// Returns the message and its causes, without those that merely repeat what is above them.
+    pub fn chain(&self) -> impl Iterator<Item = &str> {
+        let all = std::iter::once(&self.0.message).chain(&self.0.causes);
+        let mut last = "";
+        all.map(String::as_str).filter(move |text| {
+            let stutters = last.ends_with(text);
+            last = text;
+            !stutters
+        })
+    }
+
+    /// Returns the error and its causes in one line, for histories, JSON and logs.
+    ///
+    /// A cause may quote whatever another program printed, so the line has an end, and no control characters: state files
+    /// that are read back are bounded, and a variable of a hook can hold no zero byte.
+    pub fn one_line(&self) -> String {
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let line = self.chain().map(words).collect::<Vec<_>>().join(": ");
+        bounded(&line.replace(char::is_control, "\u{fffd}"))
     }
 }
 
-impl fmt::Display for Fault {
+/// Displays the message; `{:#}` also the causes.
+impl Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.0.message)?;
+        if f.alternate() {
+            for cause in self.chain().skip(1) {
+                write!(f, ": {cause}")?;
+            }
+        }
+        Ok(())
     }
 }
 
-impl std::error::Error for Fault {}
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:#} ({:?}", self.0.kind)?;
+        if let Some(hint) = &self.0.hint {
+            write!(f, ", hint: {hint}")?;
+        }
+        f.write_str(")")
+    }
+}
+
+impl<E: std::error::Error + 'static> From<E> for Error {
+    fn from(error: E) -> Error {
+        let mut outer = Error::new(error.to_string()).with_kind(Kind::of(&error));
+        let causes = std::iter::successors(error.source(), |cause| cause.source());
+        outer.0.causes = causes.map(|cause| cause.to_string()).collect();
+        outer
+    }
+}
+
+/// So that a function that parses serves clap.
+impl From<Error> for Box<dyn std::error::Error + Send + Sync> {
+    fn from(error: Error) -> Self {
+        format!("{error:#}").into()
+    }
+}
+
+/// What is put on top of an error: a sentence, or an error with a kind or a hint of its own.
+#[derive(Debug)]
+pub struct Context(Error);
+
+impl From<&str> for Context {
+    fn from(message: &str) -> Context {
+        Context(Error::new(message))
+    }
+}
+
+impl From<String> for Context {
+    fn from(message: String) -> Context {
+        Context(Error::new(message))
+    }
+}
+
+impl From<Error> for Context {
+    fn from(error: Error) -> Context {
+        Context(error)
+    }
+}
+
+/// Puts a sentence on top of a failure: which object, and what was being done.
+pub trait ResultExt<T> {
+    /// As [`Error::context`].
+    fn context(self, outer: impl Into<Context>) -> Result<T>;
+
+    /// As [`ResultExt::context`], made only when it is needed.
+    fn with_context<C: Into<Context>>(self, outer: impl FnOnce() -> C) -> Result<T>;
+}
+
+impl<T, E: Into<Error>> ResultExt<T> for std::result::Result<T, E> {
+    fn context(self, outer: impl Into<Context>) -> Result<T> {
+        self.map_err(|error| error.into().context(outer))
+    }
+
+    fn with_context<C: Into<Context>>(self, outer: impl FnOnce() -> C) -> Result<T> {
+        self.map_err(|error| error.into().context(outer()))
+    }
+}
+
+impl<T> ResultExt<T> for Option<T> {
+    fn context(self, outer: impl Into<Context>) -> Result<T> {
+        self.with_context(|| outer)
+    }
+
+    fn with_context<C: Into<Context>>(self, outer: impl FnOnce() -> C) -> Result<T> {
+        self.ok_or_else(|| outer().into().0)
+    }
+}
+
+/// Returns early with an error of this message.
+macro_rules! bail {
+    ($($message:tt)*) => {
+        return Err($crate::error::Error::new(format!($($message)*)).into())
+    };
+}
+
+/// Returns early with an error of this message unless the condition holds.
+macro_rules! ensure {
+    ($condition:expr, $($message:tt)*) => {
+        if !$condition {
+            $crate::error::bail!($($message)*);
+        }
+    };
+}
+
+pub(crate) use {bail, ensure};
 
 /// How much of the beginning, and of the end, of a longer line is kept, in characters.
 const HALF_A_LINE: usize = 500;
-
-/// Returns `error` and its causes in one line, for histories, JSON and logs.
-///
-/// A cause may quote whatever another program printed, so the line has an end, and no control characters: state files
-/// that are read back are bounded, and a variable of a hook can hold no zero byte.
-pub fn one_line(error: &anyhow::Error) -> String {
-    let mut line = String::new();
-    for cause in error.chain() {
-        let text = cause.to_string();
-        // A context that merely repeats its cause would read as stutter.
-        if line.ends_with(&text) {
-            continue;
-        }
-        if !line.is_empty() {
-            line.push_str(": ");
-        }
-        line.push_str(&text.split_whitespace().collect::<Vec<_>>().join(" "));
-    }
-    bounded(&line.replace(char::is_control, "\u{fffd}"))
-}
 
 /// Returns `line` without its middle where it is too long: the beginning names the object, the end the cause.
 fn bounded(line: &str) -> String {
@@ -134,40 +336,63 @@ fn bounded(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anyhow::{Context, anyhow};
 
     #[test]
-    fn a_fault_is_found_below_and_above_other_contexts() {
-        let below = anyhow::Error::from(Fault::usage("bad").hint("fix it")).context("outer");
-        assert_eq!(Fault::exit_of(&below), Exit::Usage);
-        assert_eq!(Fault::hint_of(&below), Some("fix it"));
+    fn kind_and_hint_come_from_the_outermost_error_that_has_one() {
+        let inner = Error::usage("bad")
+            .with_hint("fix it")
+            .with_retry_after(Duration::from_secs(3));
+        let plain = inner.clone().context("outer");
+        assert_eq!(plain.exit(), Exit::Usage);
+        assert_eq!(plain.hint(), Some("fix it"));
+        assert_eq!(plain.retry_after(), Some(Duration::from_secs(3)));
 
-        let above = Err::<(), _>(anyhow!("cause"))
-            .context(
-                Fault::new("cannot do it")
-                    .hint("do that")
-                    .exit(Exit::TryLater),
-            )
-            .unwrap_err();
-        assert_eq!(Fault::exit_of(&above).code(), 75);
-        assert_eq!(one_line(&above), "cannot do it: cause");
+        let above = inner.context(Error::unreachable("cannot do it").with_hint("do that"));
+        assert_eq!(above.exit().code(), 75);
+        assert_eq!(above.hint(), Some("do that"));
+        assert_eq!(above.one_line(), "cannot do it: bad");
+        assert_eq!(above.to_string(), "cannot do it");
+    }
+
+    #[test]
+    fn what_the_operating_system_says_becomes_the_kind() {
+        let of = |kind| Error::from(io::Error::from(kind)).context("x").kind();
+        assert_eq!(of(io::ErrorKind::NotFound), Kind::NotFound);
+        assert_eq!(of(io::ErrorKind::PermissionDenied), Kind::Denied);
+        assert_eq!(of(io::ErrorKind::Other), Kind::Failed);
+    }
+
+    #[test]
+    fn an_error_is_the_same_after_a_way_through_json() {
+        let error = Error::new("no")
+            .with_kind(Kind::Busy)
+            .with_hint("later")
+            .with_retry_after(Duration::from_millis(1500))
+            .context("outer");
+        let json = serde_json::to_string(&error).unwrap();
+        assert_eq!(serde_json::from_str::<Error>(&json).unwrap(), error);
+        let newer = r#"{"kind":"of-a-newer-heph","message":"x","more":1}"#;
+        assert_eq!(
+            serde_json::from_str::<Error>(newer).unwrap(),
+            Error::new("x")
+        );
     }
 
     #[test]
     fn a_line_that_quotes_a_talkative_program_has_an_end() {
-        let error = anyhow!("{} the cause", "x\0\u{1b}".repeat(100_000)).context("the object");
-        let line = one_line(&error);
+        let talk = format!("{} the cause", "x\0\u{1b}".repeat(100_000));
+        let line = Error::new(talk).context("the object").one_line();
         assert!(line.starts_with("the object: x") && line.ends_with(" the cause"));
         assert_eq!(line.chars().count(), 2 * HALF_A_LINE + 3);
         assert!(!line.contains(char::is_control));
 
         let just = "é".repeat(2 * HALF_A_LINE);
-        assert_eq!(one_line(&anyhow!("{just}")), just);
+        assert_eq!(Error::new(just.clone()).one_line(), just);
     }
 
     #[test]
-    fn an_error_without_a_fault_has_failed() {
-        assert_eq!(Fault::exit_of(&anyhow!("plain")), Exit::Failed);
-        assert_eq!(Fault::hint_of(&anyhow!("plain")), None);
+    fn a_cause_that_is_quoted_already_is_not_repeated() {
+        let error = Error::new("no space").context("cannot write: no space");
+        assert_eq!(format!("{error:#}"), "cannot write: no space");
     }
 }

@@ -1,18 +1,17 @@
 //! Lengths of time as people write them: `90s`, `30m`, `6h`, `1d`.
 
+use crate::error::Error;
 use std::time::Duration;
-
-use crate::error::Fault;
 
 /// Returns the length that `text` names: a whole number and one of `s`, `m`, `h`, `d`.
 ///
 /// # Errors
 ///
 /// `text` is anything else, or does not fit.
-pub fn parse(text: &str) -> Result<Duration, Fault> {
+pub fn parse(text: &str) -> Result<Duration, Error> {
     let bad = || {
-        Fault::usage(format!("'{text}' is not a length of time"))
-            .hint("write it like 90s, 30m, 6h or 1d")
+        Error::usage(format!("'{text}' is not a length of time"))
+            .with_hint("write it like 90s, 30m, 6h or 1d")
     };
     let (number, unit) = text
         .split_at_checked(text.len().saturating_sub(1))

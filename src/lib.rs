@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`cli`] | what a person types: one file a command, its arguments beside its function |
 //! | [`config`], [`paths`] | settings, validated once; every path heph owns |
-//! | [`error`] | faults with an exit code and a hint |
+//! | [`error`] | the one error type: kind, message, causes, hint |
 //! | [`release`] | what is out there: versions, feeds, the decision |
 //! | [`install`] | how a release becomes files: deliveries, slots, links |
 //! | [`update`] | one update from lock to record |

@@ -3,12 +3,10 @@
 //! Linux follows the XDG base directories, macOS the `directories` crate, except for plists, which launchd wants under
 //! `~/Library/LaunchAgents`.
 
+use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
 use directories::{BaseDirs, ProjectDirs};
-
-use crate::error::Fault;
 
 /// The places heph reads and writes. All are absolute; none need exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +39,8 @@ impl Paths {
     /// There is no home folder, or a relative path was given.
     pub fn from_env(config: Option<&Path>) -> Result<Paths> {
         let no_home = || {
-            Fault::usage("cannot tell where your home folder is")
-                .hint("set HOME to an absolute path")
+            Error::usage("cannot tell where your home folder is")
+                .with_hint("set HOME to an absolute path")
         };
         let base = BaseDirs::new().ok_or_else(no_home)?;
         let project = ProjectDirs::from("", "", "heph").ok_or_else(no_home)?;
@@ -155,9 +153,8 @@ fn absolute_variable(name: &str) -> Result<Option<PathBuf>> {
     let path = PathBuf::from(value);
     if !path.is_absolute() {
         return Err(
-            Fault::usage(format!("{name} is the relative path '{}'", path.display()))
-                .hint(format!("set {name} to an absolute path, or unset it"))
-                .into(),
+            Error::usage(format!("{name} is the relative path '{}'", path.display()))
+                .with_hint(format!("set {name} to an absolute path, or unset it")),
         );
     }
     Ok(Some(path))

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use heph::cli::ui;
-use heph::error::Fault;
 use heph::hephd::{self, Hephd};
 
 fn main() -> ExitCode {
@@ -12,7 +11,7 @@ fn main() -> ExitCode {
         Ok(exit) => ExitCode::from(exit.code()),
         Err(error) => {
             ui::report(&error);
-            ExitCode::from(Fault::exit_of(&error).code())
+            ExitCode::from(error.exit().code())
         }
     }
 }

@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
 use serde::Serialize;
 
 use super::Context;
 use crate::client;
-use crate::error::Exit;
+use crate::error::{Exit, Result};
 
 /// How long a backup may take.
 const LIMIT: Duration = Duration::from_secs(10 * 60);

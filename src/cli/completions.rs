@@ -1,12 +1,11 @@
 //! `heph completions`: print shell completions.
 
-use anyhow::Result;
 use clap::ValueEnum;
 use clap_complete::Generator;
 use clap_complete::shells::{Bash, Fish, Zsh};
 
 use super::ui::Ui;
-use crate::error::Exit;
+use crate::error::{Exit, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -1,10 +1,8 @@
 //! `heph edit`: a task gets another title.
 
-use anyhow::Result;
-
 use super::{Context, task};
 use crate::client;
-use crate::error::Exit;
+use crate::error::{Exit, Result};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

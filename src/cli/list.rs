@@ -1,11 +1,10 @@
 //! `heph list`: the tasks, the oldest first.
 
-use anyhow::Result;
 use serde::Serialize;
 
 use super::Context;
 use crate::client::{self, State, Task, Which, printable};
-use crate::error::Exit;
+use crate::error::{Exit, Result};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -20,11 +20,10 @@ mod task;
 
 use std::path::PathBuf;
 
-use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::Config;
-use crate::error::Exit;
+use crate::error::{Exit, Result};
 use crate::paths::Paths;
 use ui::Ui;
 

@@ -1,11 +1,10 @@
 //! `heph next`: the oldest open task.
 
-use anyhow::Result;
 use serde::Serialize;
 
 use super::Context;
 use crate::client::{self, Task, printable};
-use crate::error::Exit;
+use crate::error::{Exit, Result};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

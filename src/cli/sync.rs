@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
 use clap::Subcommand;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -10,7 +9,7 @@ use serde::Serialize;
 
 use super::Context;
 use crate::client::{self, SyncStatus, printable};
-use crate::error::Exit;
+use crate::error::{Exit, Result};
 use crate::os::clock;
 
 #[derive(Debug, clap::Args)]

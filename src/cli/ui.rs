@@ -8,12 +8,11 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result};
 use jiff::Zoned;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt};
 use crate::os::clock;
 
 /// Where a command prints, and how. Clones share what was printed.
@@ -195,13 +194,13 @@ impl Ui {
 }
 
 /// Prints an error, its causes, and the hint it carries, to standard error.
-pub fn report(error: &anyhow::Error) {
+pub fn report(error: &Error) {
     let colour = io::stderr().is_terminal() && colour_wanted();
     let _ = io::stderr().write_all(described(error, colour).as_bytes());
 }
 
 /// Returns what [`report`] prints.
-fn described(error: &anyhow::Error, colour: bool) -> String {
+fn described(error: &Error, colour: bool) -> String {
     let label = |code: &str, text: &str| {
         if colour {
             paint(code, text)
@@ -219,7 +218,7 @@ fn described(error: &anyhow::Error, colour: bool) -> String {
         }
         last = cause;
     }
-    if let Some(hint) = Fault::hint_of(error) {
+    if let Some(hint) = error.hint() {
         text.push_str(&format!("{} {}\n", label("1;36", "hint:"), harmless(hint)));
     }
     text
@@ -286,13 +285,12 @@ fn harmless(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anyhow::anyhow;
 
     #[test]
     fn an_error_reads_as_message_causes_and_hint() {
-        let error = anyhow!("no space")
+        let error = Error::new("no space")
             .context("cannot write '/x'")
-            .context(Fault::new("cannot stage 1.0.3").hint("heph self-update clean"));
+            .context(Error::new("cannot stage 1.0.3").with_hint("heph self-update clean"));
         let expected = "error: cannot stage 1.0.3\n  because: cannot write '/x'\n  because: no space\n\
                         hint: heph self-update clean\n";
         assert_eq!(described(&error, false), expected);
@@ -301,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_hostile_message_cannot_steer_the_terminal() {
-        let error = anyhow!("tag \u{1b}]0;pwned\u{7}\r\u{9b}2J");
+        let error = Error::new("tag \u{1b}]0;pwned\u{7}\r\u{9b}2J".to_string());
         assert!(!described(&error, false).contains(['\u{1b}', '\u{7}', '\r', '\u{9b}']));
     }
 

@@ -8,13 +8,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::waiting::{self, Absence};
 use super::{check_length, read_answer};
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt};
 
 /// The largest answer that is read.
 const LARGEST_ANSWER: u64 = 1 << 30;
@@ -94,20 +93,18 @@ fn request(method: &str, params: Value) -> Vec<u8> {
 
 fn finish<T: DeserializeOwned>(answer: io::Result<Vec<u8>>) -> Result<T> {
     let answer = answer.context(
-        Fault::new("hephd did not answer").hint("`heph daemon status` tells how it stands"),
+        Error::new("hephd did not answer").with_hint("`heph daemon status` tells how it stands"),
     )?;
     read_answer(&answer)
 }
 
-fn not_running() -> anyhow::Error {
-    Fault::new("hephd is not running")
-        .hint("`heph daemon start`, or run `hephd`")
-        .into()
+fn not_running() -> Error {
+    Error::new("hephd is not running").with_hint("`heph daemon start`, or run `hephd`")
 }
 
-fn went_away(error: io::Error) -> anyhow::Error {
-    anyhow::Error::from(error).context(
-        Fault::new("hephd went away before it answered, and did not come back").hint(
+fn went_away(error: io::Error) -> Error {
+    Error::from(error).context(
+        Error::new("hephd went away before it answered, and did not come back").with_hint(
             "`heph daemon start`, or run `hephd`; `heph list --all` then shows whether it was done",
         ),
     )
@@ -344,7 +341,7 @@ mod tests {
         let hephd = thread::spawn(move || serve(&listener, b""));
         let error = caller.call::<u32>("task.next", json!({})).unwrap_err();
         assert!(error.to_string().contains("went away"), "{error}");
-        assert!(Fault::hint_of(&error).unwrap().contains("whether"));
+        assert!(error.hint().unwrap().contains("whether"));
         hephd.join().unwrap();
     }
 }

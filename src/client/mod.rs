@@ -7,15 +7,14 @@ mod connection;
 mod waiting;
 pub mod wire;
 
+use crate::error::{Error, Kind, Result, ResultExt, bail};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::error::{Exit, Fault};
 use connection::Caller;
 pub use wire::{State, Status, SyncRound, SyncStatus, Task, Which, printable};
 
@@ -143,16 +142,16 @@ fn running(socket: &Path, limit: Duration) -> Result<Caller> {
 /// # Errors
 ///
 /// It is too long; the error names `HEPH_SOCKET`.
-pub fn check_length(socket: &Path) -> Result<(), Fault> {
+pub fn check_length(socket: &Path) -> Result<(), Error> {
     let length = socket.as_os_str().len();
     if length <= LONGEST_SOCKET {
         return Ok(());
     }
-    Err(Fault::usage(format!(
+    Err(Error::usage(format!(
         "the path of the socket '{}' has {length} bytes, and a socket's may have {LONGEST_SOCKET}",
         socket.display()
     ))
-    .hint("set HEPH_SOCKET to a shorter absolute path, for heph and hephd alike"))
+    .with_hint("set HEPH_SOCKET to a shorter absolute path, for heph and hephd alike"))
 }
 
 #[derive(Deserialize)]
@@ -179,22 +178,21 @@ fn read_answer<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     let answer: Answer =
         serde_json::from_slice(bytes).context("cannot understand hephd's answer")?;
     if let Some(refused) = answer.error {
-        let fault = Fault::new(printable(&refused.message));
+        let fault = Error::new(printable(&refused.message));
         let fault = match refused.code {
-            wire::code::NO_TASK => fault.hint("`heph list --all` shows every task with its id"),
-            wire::code::AMBIGUOUS => fault.hint("write more of the id"),
-            wire::code::NO_METHOD => fault.hint(
+            wire::code::NO_TASK => fault.with_hint("`heph list --all` shows every task with its id"),
+            wire::code::AMBIGUOUS => fault.with_hint("write more of the id"),
+            wire::code::NO_METHOD => fault.with_hint(
                 "hephd is of another version than heph; `heph daemon restart` starts the one beside it",
             ),
-            wire::code::NO_HUB => fault.exit(Exit::Usage),
-            wire::code::HUB_AWAY => fault.exit(Exit::TryLater),
+            wire::code::NO_HUB => fault.with_kind(Kind::Usage),
+            wire::code::HUB_AWAY => fault.with_kind(Kind::Unreachable),
             _ => fault,
         };
         return Err(match refused.data.and_then(|help| help.hint) {
-            Some(hint) => fault.hint(printable(&hint)),
+            Some(hint) => fault.with_hint(printable(&hint)),
             None => fault,
-        }
-        .into());
+        });
     }
     let Some(result) = answer.result else {
         bail!("hephd's answer has neither a result nor an error");
@@ -233,10 +231,7 @@ mod tests {
         assert_eq!(status(&stale, LIMIT).unwrap(), None);
         let error = next(&folder.path().join("no folder/s")).unwrap_err();
         assert_eq!(error.to_string(), "hephd is not running");
-        assert_eq!(
-            Fault::hint_of(&error),
-            Some("`heph daemon start`, or run `hephd`")
-        );
+        assert_eq!(error.hint(), Some("`heph daemon start`, or run `hephd`"));
     }
 
     #[test]
@@ -263,6 +258,6 @@ mod tests {
     fn a_long_path_names_the_variable_that_shortens_it() {
         let error = next(Path::new(&format!("/{}", "x".repeat(200)))).unwrap_err();
         assert!(error.to_string().contains("has 201 bytes"), "{error}");
-        assert!(Fault::hint_of(&error).unwrap().contains("HEPH_SOCKET"));
+        assert!(error.hint().unwrap().contains("HEPH_SOCKET"));
     }
 }

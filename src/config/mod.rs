@@ -8,11 +8,10 @@ mod values;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
 use directories::BaseDirs;
 use semver::VersionReq;
 
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt};
 use crate::os::files;
 pub use trust::{Require, Signers, Trust};
 
@@ -194,8 +193,8 @@ impl Config {
     /// As [`Config::load`], or there is no such file.
     pub fn load_named(file: &Path) -> Result<Config> {
         let bytes = read(file)?.ok_or_else(|| {
-            Fault::usage(format!("there is no settings file '{}'", file.display()))
-                .hint("make it, or leave out --config and HEPH_CONFIG")
+            Error::usage(format!("there is no settings file '{}'", file.display()))
+                .with_hint("make it, or leave out --config and HEPH_CONFIG")
         })?;
         Config::parse(file, &bytes)
     }
@@ -205,11 +204,11 @@ impl Config {
         // Keys count even where there is no settings file.
         let standing = Trust::of_folder(&trust::folder(file))?;
         parse::settings(bytes, home.as_deref(), standing)
-            .map_err(|problems| Fault::usage(parse::report(file, &problems)).into())
+            .map_err(|problems| Error::usage(parse::report(file, &problems)))
     }
 }
 
 fn read(file: &Path) -> Result<Option<Vec<u8>>> {
     files::read_if_there(file, LARGEST_FILE)
-        .with_context(|| Fault::usage("cannot use the settings file"))
+        .with_context(|| Error::usage("cannot use the settings file"))
 }

@@ -8,12 +8,11 @@ pub mod signers;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::values::{self, Wrong};
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt};
 use crate::os::files;
 
 /// The most bytes a file of keys may have.
@@ -99,7 +98,7 @@ impl Trust {
         }
         if let Some(text) = read(&keys)? {
             trust.minisign_keys = minisign::file(&text)
-                .map_err(|wrong| Fault::usage(format!("'{}' {wrong}", keys.display())))?;
+                .map_err(|wrong| Error::usage(format!("'{}' {wrong}", keys.display())))?;
         }
         trust.require = trust.default_require();
         Ok(trust)
@@ -128,11 +127,11 @@ pub fn minisign_file(folder: &Path) -> PathBuf {
 /// It cannot be read, is larger than [`LARGEST_FILE`] or is no text (exit 2).
 pub fn read(file: &Path) -> Result<Option<String>> {
     let Some(bytes) = files::read_if_there(file, LARGEST_FILE)
-        .with_context(|| Fault::usage("cannot use a file of trusted keys"))?
+        .with_context(|| Error::usage("cannot use a file of trusted keys"))?
     else {
         return Ok(None);
     };
-    let not_text = |_| Fault::usage(format!("'{}' is not UTF-8 text", file.display()));
+    let not_text = |_| Error::usage(format!("'{}' is not UTF-8 text", file.display()));
     Ok(Some(String::from_utf8(bytes).map_err(not_text)?))
 }
 

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use super::{hub, print, store, sync};
-use crate::error::{Exit, Fault};
+use crate::error::{Error, Exit, Result};
 use crate::oidc;
 use crate::os::clock;
 use crate::paths::Paths;
@@ -154,10 +153,10 @@ fn check(store: &std::path::Path, json: bool) -> Result<Exit> {
     }
     match (check.reason, check.store_schema) {
         (Some(reason), _) => {
-            let fault = Fault::new(format!("cannot read the store '{}': {reason}", check.store));
-            return Err(fault
-                .hint("install a newer heph, or restore a backup: `hephd store restore --backup FILE`")
-                .into());
+            let fault = Error::new(format!("cannot read the store '{}': {reason}", check.store));
+            return Err(fault.with_hint(
+                "install a newer heph, or restore a backup: `hephd store restore --backup FILE`",
+            ));
         }
         (None, Some(schema)) => print::say(format!(
             "'{}' has schema {schema} and is readable by this release (schema {})",

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use anyhow::{Context, Result};
 use tokio::sync::{mpsc, oneshot};
 
 use super::store::Store;
+use crate::error::{Result, ResultExt};
 
 /// How many calls may wait; more wait on their connections.
 const QUEUE: usize = 64;

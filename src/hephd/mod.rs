@@ -34,14 +34,13 @@ mod sync;
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
 use rustix::fs::Mode;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::client::printable;
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt};
 use crate::os::clock;
 use activation::Inherited;
 pub use command::{Hephd, run};
@@ -86,7 +85,7 @@ fn daemon(
     runtime.shutdown_background();
     let closed = keeping.wait();
     served?;
-    closed.map_err(|_| Fault::new("the store's thread ended by itself"))?;
+    closed.map_err(|_| Error::new("the store's thread ended by itself"))?;
     print::log("hephd ends");
     Ok(())
 }

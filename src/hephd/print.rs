@@ -28,7 +28,7 @@ pub fn say(line: impl AsRef<str>) {
 /// # Errors
 ///
 /// It could not be printed; a script must not take silence for an answer.
-pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
+pub fn json(value: &impl Serialize) -> crate::error::Result<()> {
     let text = serde_json::to_string_pretty(value)?;
     writeln!(io::stdout(), "{text}")?;
     Ok(())

@@ -185,7 +185,7 @@ impl Failure {
     }
 
     /// Adds the command or step that helps.
-    pub fn hint(mut self, hint: impl Into<String>) -> Failure {
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Failure {
         self.data = Some(Help { hint: hint.into() });
         self
     }

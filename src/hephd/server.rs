@@ -317,7 +317,7 @@ async fn write_backup(shared: &Arc<Shared>, path: String) -> Result<Outcome, Fai
     let copied = task::spawn_blocking(move || store::write_copy(&source, &target));
     match copied.await {
         Ok(Ok(())) => Ok(Outcome::Written { path }),
-        Ok(Err(error)) => Err(Failure::new(code::BACKUP, crate::error::one_line(&error))),
+        Ok(Err(error)) => Err(Failure::new(code::BACKUP, error.one_line())),
         Err(_) => Err(Failure::new(code::INTERNAL, "the backup was given up")),
     }
 }

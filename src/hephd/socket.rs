@@ -6,12 +6,10 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt}
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
-
 use super::activation::{self, Inherited};
 use super::print;
 use crate::client;
-use crate::error::{Fault, one_line};
+use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::files;
 
 /// A bound socket; its name is removed when this is dropped, unless somebody else has taken it meanwhile.
@@ -35,7 +33,7 @@ pub fn listen(path: &Path, inherited: &mut Inherited) -> Result<(UnixListener, O
     if activation::has_path(&listener, path) {
         // The service manager made the folder, or found it.
         if let Err(error) = make_folder(path.parent().unwrap_or(Path::new("/"))) {
-            print::log(one_line(&error));
+            print::log(error.one_line());
         }
     } else {
         print::log(format!(
@@ -100,9 +98,8 @@ fn remove_stale(path: &Path) -> Result<()> {
         }
         Ok(metadata) if !metadata.file_type().is_socket() => {
             return Err(
-                Fault::new(format!("'{}' exists and is no socket", path.display()))
-                    .hint("move it away, or name another place with HEPH_SOCKET")
-                    .into(),
+                Error::new(format!("'{}' exists and is no socket", path.display()))
+                    .with_hint("move it away, or name another place with HEPH_SOCKET"),
             );
         }
         Ok(_) => {}
@@ -118,12 +115,11 @@ fn remove_stale(path: &Path) -> Result<()> {
             "cannot tell who listens on the socket '{}': {error}",
             path.display()
         ),
-        Ok(_) => Err(Fault::new(format!(
+        Ok(_) => Err(Error::new(format!(
             "another process listens on the socket '{}'",
             path.display()
         ))
-        .hint("end it first, or name another place with HEPH_SOCKET")
-        .into()),
+        .with_hint("end it first, or name another place with HEPH_SOCKET")),
     }
 }
 

@@ -15,14 +15,13 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
 use semver::Version;
 
 use super::links::{BinDir, Standing, foreign};
 use super::slots::{Binary, Delivery, Manifest, Slot, Slots};
 use super::{Staged, copy_executable, verify};
 use crate::config::SelfUpdate;
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt};
 use crate::os::{clock, files};
 
 /// A command of bin-dir that works.
@@ -124,7 +123,9 @@ impl BinDir {
         for Command { path, binary, .. } in commands {
             let copy = staged.bin().join(&binary.name);
             copy_executable(path, &copy)?;
-            ensure!(Binary::of(&binary.name, &copy)? == *binary, changed(path));
+            if Binary::of(&binary.name, &copy)? != *binary {
+                return Err(changed(path));
+            }
         }
         let binaries: Vec<Binary> = commands
             .iter()
@@ -197,30 +198,33 @@ fn common_version(commands: &[Command]) -> Result<&Version> {
         .iter()
         .map(|command| format!("'{}' is {}", command.path.display(), command.version))
         .collect();
-    Err(Fault::new(format!(
+    Err(Error::new(format!(
         "cannot adopt the installation, its commands are of different releases: {}",
         each.join(", ")
     ))
-    .hint("finish the `cargo install` that was cut short: run it again with --force")
-    .into())
+    .with_hint("finish the `cargo install` that was cut short: run it again with --force"))
 }
 
 /// Checks that no file was replaced since it was looked at, as by a `cargo install` that runs at the same time.
 fn unchanged(commands: &[Command]) -> Result<()> {
     for command in commands {
-        if let Some(file) = &command.file {
-            ensure!(identity(&command.path)? == *file, changed(&command.path));
+        if let Some(file) = &command.file
+            && identity(&command.path)? != *file
+        {
+            return Err(changed(&command.path));
         }
     }
     Ok(())
 }
 
-fn changed(path: &Path) -> Fault {
-    Fault::new(format!(
+fn changed(path: &Path) -> Error {
+    Error::new(format!(
         "'{}' was replaced while heph was adopting it",
         path.display()
     ))
-    .hint("wait until the other installation has ended, then run `heph self-update apply` again")
+    .with_hint(
+        "wait until the other installation has ended, then run `heph self-update apply` again",
+    )
 }
 
 fn identity(path: &Path) -> Result<Identity> {

@@ -4,13 +4,12 @@
 //! (`createUniquePath` in LLVM's `lib/Support/Path.cpp`) and so finds no such folder. Plain `cargo install` builds in
 //! the folder for temporary files and never notices; a build folder below a home that has a `%` in its name does.
 
+use crate::error::{Result, ResultExt};
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
-
-use anyhow::{Context, Result};
 
 /// How many names are tried before others are blamed for having taken them all.
 const ATTEMPTS: u32 = 100;

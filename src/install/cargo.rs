@@ -12,16 +12,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Error, Result, ensure};
-
 use super::alias::Alias;
 use super::kept::{self, Sources};
 use super::record::{self, At};
 use super::slots::is_command_name;
 use super::toolchain::{self, Variables};
 use super::trouble::{self, Trouble};
-use super::{Progress, Unfit, copy_executable};
-use crate::error::Fault;
+use super::{Progress, copy_executable};
+use crate::error::{Error, Kind, Result, ResultExt, ensure};
 use crate::os::files;
 use crate::os::process::{Run, describe};
 use crate::release::Tag;
@@ -179,9 +177,8 @@ fn arguments(order: &Order) -> Result<Vec<OsString>> {
     for package in order.packages {
         if !is_package_name(package) {
             return Err(
-                Fault::usage(format!("'{package}' is no name of a Cargo package"))
-                    .hint("set `packages` in [self-update] to names such as \"heph\"")
-                    .into(),
+                Error::usage(format!("'{package}' is no name of a Cargo package"))
+                    .with_hint("set `packages` in [self-update] to names such as \"heph\""),
             );
         }
     }
@@ -233,8 +230,8 @@ fn failure(order: &Order, progress: &Progress, how: &str) -> Error {
         }
     };
     let error = match trouble {
-        Trouble::Release => Error::msg(said).context(Unfit),
-        _ => Error::msg(said),
+        Trouble::Release => Error::new(said).with_kind(Kind::Unfit),
+        _ => Error::new(said),
     };
     error.context(trouble.fault(tag, order.url))
 }
@@ -277,7 +274,7 @@ fn inspect(order: &Order) -> Result<Built> {
         "cargo built the packages of {tag} from different commits: {commits:?}"
     );
     if !commits.contains(order.commit) {
-        return Err(Error::new(Unfit).context(format!(
+        return Err(Error::unfit(format!(
             "cargo built {tag} from the commit {}, but the tag is of {}",
             commits.first().map_or("?", String::as_str),
             order.commit
@@ -286,7 +283,7 @@ fn inspect(order: &Order) -> Result<Built> {
     ensure!(!binaries.is_empty(), "{tag} has no binaries");
     for name in &binaries {
         if !is_command_name(name) {
-            return Err(Error::new(Unfit).context(format!(
+            return Err(Error::unfit(format!(
                 "{tag} has a binary called {name:?}, which is no name for a command"
             )));
         }
@@ -357,7 +354,7 @@ mod tests {
         assert_eq!(words[4], "--rev=6aadeef590353fb7f1a81cc72bc59fe6c0e7627d");
         for bad in ["", "-f", "--path=/x", "a b", "a/b", "heph@1.0.0", "a\n"] {
             let error = arguments(&order("https://x", &tag, &[bad.to_owned()])).unwrap_err();
-            assert_eq!(Fault::exit_of(&error).code(), 2, "{bad:?}");
+            assert_eq!(error.exit().code(), 2, "{bad:?}");
         }
         assert!(arguments(&order("https://x", &tag, &[])).is_err());
     }

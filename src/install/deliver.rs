@@ -1,15 +1,13 @@
 //! The choice of a delivery, and what both come to: verified binaries in a folder.
 
-use anyhow::Result;
-
 use super::cargo::{self, Cargo};
 use super::links::BinDir;
 use super::slots::{self, Binary, Slots};
 use super::toolchain::Variables;
 use super::unlisted::{self, Found};
-use super::{BUILD_SPACE, Listener, SLOT_SPACE, Staged, Unfit, enough_space, prebuilt, verify};
+use super::{BUILD_SPACE, Listener, SLOT_SPACE, Staged, enough_space, prebuilt, verify};
 use crate::config::{Delivery, SelfUpdate};
-use crate::error::{Fault, one_line};
+use crate::error::{Error, Kind, Result};
 use crate::os::{clock, files, interrupt};
 use crate::paths::Paths;
 use crate::release::feed::Feed;
@@ -63,12 +61,11 @@ impl Order<'_> {
             }
         };
         if wish == Delivery::Prebuilt {
-            return Err(Fault::new(format!(
+            return Err(Error::new(format!(
                 "cannot install {} from an archive: {shortage}",
                 release.tag.as_str()
             ))
-            .hint("`delivery = \"auto\"` in [self-update] builds such a release with cargo")
-            .into());
+            .with_hint("`delivery = \"auto\"` in [self-update] builds such a release with cargo"));
         }
         (listener.note)(&format!("built by cargo: {shortage}"));
         self.by_cargo(variables, listener)
@@ -97,7 +94,7 @@ impl Order<'_> {
             Err(error) if settings.delivery == Delivery::Prebuilt => Err(error),
             Err(error) => {
                 interrupt::check()?;
-                Ok(Some(Err(one_line(&error))))
+                Ok(Some(Err(error.one_line())))
             }
         }
     }
@@ -112,11 +109,11 @@ impl Order<'_> {
         } = self;
         let trust = &settings.trust;
         origin.admits_build(trust.require).map_err(|reason| {
-            Fault::new(format!(
+            Error::new(format!(
                 "{} cannot be built from source: {reason}",
                 release.tag.as_str()
             ))
-            .hint("add the key of its owner: `heph self-update trust add FILE`")
+            .with_hint("add the key of its owner: `heph self-update trust add FILE`")
         })?;
         let cargo = Cargo::find(variables, &paths.home)?;
         enough_space(&paths.build(), BUILD_SPACE, "build a release")?;
@@ -171,7 +168,7 @@ impl Order<'_> {
             if !verify::lacks_library(&error) {
                 return Err(error);
             }
-            shortage = Some(one_line(&error));
+            shortage = Some(error.one_line());
         }
         if let Some(shortage) = shortage {
             files::remove_tree_if_there(&staged.bin())?;
@@ -200,7 +197,7 @@ impl Order<'_> {
             let error = if verify::is_forbidden(&error) || verify::lacks_library(&error) {
                 error
             } else {
-                error.context(Unfit)
+                error.with_kind(Kind::Unfit)
             };
             error.context(format!("{} fails verification", self.release.tag.as_str()))
         })

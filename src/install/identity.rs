@@ -5,10 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Fault;
+use crate::error::{Error, Result};
 use crate::os::files;
 use crate::paths::Paths;
 
@@ -68,17 +67,19 @@ impl Identity {
     /// # Errors
     ///
     /// None of the packages is wanted any more: these are the settings of another installation.
-    pub fn admits(&self, wanted: &[String], paths: &Paths) -> Result<(), Fault> {
+    pub fn admits(&self, wanted: &[String], paths: &Paths) -> Result<(), Error> {
         if self.packages.is_empty() || wanted.iter().any(|name| self.packages.contains(name)) {
             return Ok(());
         }
-        Err(Fault::usage(format!(
+        Err(Error::usage(format!(
             "'{}' holds an installation of {}, and not of {}",
             paths.data.display(),
             self.packages.join(", "),
             wanted.join(", ")
         ))
-        .hint("give each installation folders of its own: set XDG_DATA_HOME and XDG_STATE_HOME"))
+        .with_hint(
+            "give each installation folders of its own: set XDG_DATA_HOME and XDG_STATE_HOME",
+        ))
     }
 }
 

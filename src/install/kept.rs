@@ -14,9 +14,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
 use serde::Deserialize;
 
+use crate::error::Result;
 use crate::os::files;
 
 /// How far below the build folder cargo keeps fingerprints: `<profile>/.fingerprint`, or `<target>/<profile>/…`.

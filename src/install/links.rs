@@ -13,7 +13,6 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
 use rustix::fs::Access;
 use semver::Version;
 
@@ -22,7 +21,7 @@ use super::record::{self, Installed};
 use super::slots::{Slot, Slots, is_command_name};
 use super::verify;
 use crate::config::SelfUpdate;
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt};
 use crate::os::files;
 use crate::paths::Paths;
 
@@ -170,7 +169,7 @@ impl BinDir {
                 Ok(Standing::Foreign) => {
                     problems.push(format!("'{shown}' was not put there by heph"));
                 }
-                Err(error) => problems.push(crate::error::one_line(&error)),
+                Err(error) => problems.push(error.one_line()),
             }
         }
         match self.stale(slot) {
@@ -181,7 +180,7 @@ impl BinDir {
                     path.display()
                 )
             })),
-            Err(error) => problems.push(crate::error::one_line(&error)),
+            Err(error) => problems.push(error.one_line()),
         }
         problems
     }
@@ -361,7 +360,7 @@ impl BinDir {
             .unwrap_or(&self.path);
         // For root too: it tells of a file system that is mounted read-only (access(2), EROFS).
         rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK).with_context(|| {
-            Fault::new(format!("cannot write to the folder '{}'", there.display())).hint(
+            Error::new(format!("cannot write to the folder '{}'", there.display())).with_hint(
                 "make it writable for you, or set `bin-dir` in [self-update] to a folder that is",
             )
         })
@@ -379,11 +378,10 @@ fn same_folder(one: &Path, other: &Path) -> bool {
 }
 
 /// Returns the error for something in bin-dir that heph must not touch.
-pub(super) fn foreign(path: &Path) -> anyhow::Error {
-    Fault::new(format!(
+pub(super) fn foreign(path: &Path) -> Error {
+    Error::new(format!(
         "'{}' is in the way: heph did not put it there",
         path.display()
     ))
-    .hint("move it elsewhere, or set `bin-dir` in [self-update] to another folder")
-    .into()
+    .with_hint("move it elsewhere, or set `bin-dir` in [self-update] to another folder")
 }

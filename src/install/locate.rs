@@ -4,13 +4,11 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
-
 use super::identity::{Identity, record_of};
 use super::links::{BinDir, Standing};
 use super::slots::Slots;
 use crate::config::SelfUpdate;
-use crate::error::Fault;
+use crate::error::{Error, Result};
 use crate::paths::Paths;
 
 /// The command by which PATH is searched.
@@ -95,12 +93,11 @@ pub fn bin_dir(process: &Process, settings: &SelfUpdate, paths: &Paths) -> Resul
     let folder = choose(&clues)?;
     if fs::canonicalize(&folder).is_ok_and(|folder| folder.starts_with(&clues.versions)) {
         // Its files would be replaced by links to themselves.
-        return Err(Fault::usage(format!(
+        return Err(Error::usage(format!(
             "bin-dir '{}' is inside a release",
             folder.display()
         ))
-        .hint("set `bin-dir` in [self-update] to a folder on PATH, such as ~/.cargo/bin")
-        .into());
+        .with_hint("set `bin-dir` in [self-update] to a folder on PATH, such as ~/.cargo/bin"));
     }
     if let Some(there) = Identity::read(&record_of(paths)).filter(|_| paths.current().is_symlink())
     {
@@ -111,7 +108,7 @@ pub fn bin_dir(process: &Process, settings: &SelfUpdate, paths: &Paths) -> Resul
     Ok(bin_dir)
 }
 
-fn choose(clues: &Clues) -> Result<PathBuf, Fault> {
+fn choose(clues: &Clues) -> Result<PathBuf, Error> {
     const HINT: &str =
         "set `bin-dir` in [self-update] to the folder of a heph that `cargo install` put there";
     let managed = |path: &Path| {
@@ -119,11 +116,11 @@ fn choose(clues: &Clues) -> Result<PathBuf, Fault> {
             .iter()
             .any(|folder| path.starts_with(folder))
             .then(|| {
-                Fault::new(format!(
+                Error::new(format!(
                     "'{}' belongs to the system's package manager, which updates it",
                     path.display()
                 ))
-                .hint(HINT)
+                .with_hint(HINT)
             })
     };
     if let Some(folder) = &clues.setting {
@@ -131,11 +128,11 @@ fn choose(clues: &Clues) -> Result<PathBuf, Fault> {
     }
     if let Some(running) = &clues.running {
         if clues.in_target_folder {
-            return Err(Fault::new(format!(
+            return Err(Error::new(format!(
                 "'{}' is in a Cargo target folder: the next build replaces it, so heph does not",
                 running.display()
             ))
-            .hint(HINT));
+            .with_hint(HINT));
         }
         if let Some(fault) = managed(running) {
             return Err(fault);

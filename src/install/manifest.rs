@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::Result;
 use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use crate::error::Result;
 use crate::os::files;
 
 /// What `release.json` says. Written last, it is what makes a slot valid.

@@ -21,16 +21,13 @@ mod toolchain;
 pub(crate) mod trouble;
 mod unlisted;
 
-use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-
 use crate::config::{Require, SelfUpdate};
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt};
 use crate::os::{clock, files, interrupt};
 use crate::paths::Paths;
 use crate::release::Release;
@@ -55,26 +52,6 @@ pub enum Progress {
     /// Into this file, which errors name.
     Log(PathBuf),
 }
-
-/// In an error: the release itself is to blame (it does not compile, does not start, says another version), not this
-/// machine, the network or the settings. Trying it again would end the same way.
-#[derive(Clone, Copy, Debug)]
-pub struct Unfit;
-
-impl Unfit {
-    /// Returns whether `error` blames the release.
-    pub fn is_cause_of(error: &anyhow::Error) -> bool {
-        error.downcast_ref::<Unfit>().is_some()
-    }
-}
-
-impl fmt::Display for Unfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the release itself is at fault")
-    }
-}
-
-impl std::error::Error for Unfit {}
 
 /// Who is told of a delivery while it is under way.
 #[derive(Clone, Copy)]
@@ -105,7 +82,7 @@ impl Listener<'_> {
 /// # Errors
 ///
 /// The build, the download or the verification failed; the unfinished slot is gone and nothing else was touched. An
-/// error that [`Unfit`] is the cause of blames the release.
+/// error of [`Kind::Unfit`](crate::error::Kind) blames the release.
 pub fn stage(
     release: &Release,
     origin: &Origin,
@@ -147,7 +124,7 @@ pub fn stage_in(
     interrupt::check()?;
     let keeps_heph = settings.packages.iter().any(|name| name == HEPH);
     if keeps_heph && !delivered.binaries.iter().any(|binary| binary.name == HEPH) {
-        return Err(anyhow::Error::new(Unfit).context(format!(
+        return Err(Error::unfit(format!(
             "{} has no `{HEPH}`, without which nothing could be updated again",
             release.tag.as_str()
         )));
@@ -228,14 +205,13 @@ fn enough_space(folder: &Path, needed: u64, what: &str) -> Result<()> {
         return Ok(());
     }
     let megabytes = |bytes| bytes >> 20;
-    Err(Fault::new(format!(
+    Err(Error::new(format!(
         "cannot {what} below '{}': {} MiB are free, {} MiB are needed",
         folder.display(),
         megabytes(free),
         megabytes(needed)
     ))
-    .hint("make room; `heph self-update clean` removes old releases and the build folder")
-    .into())
+    .with_hint("make room; `heph self-update clean` removes old releases and the build folder"))
 }
 
 /// Removes the build folder if it has more than `limit` bytes, and returns how many were freed.

@@ -9,14 +9,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Error, Result, ensure};
 use minisign_verify::StreamVerifier;
 use sha2::{Digest, Sha256};
 
+use super::Listener;
 use super::unpack::{self, Trouble};
-use super::{Listener, Unfit};
 use crate::config::SelfUpdate;
-use crate::error::{Exit, Fault};
+use crate::error::{Error, Kind, Result, ResultExt, ensure};
 use crate::os::download::{self, Watcher, download};
 use crate::os::http::{self, Answer, Failure, Get, Limits};
 use crate::os::{files, interrupt};
@@ -95,7 +94,7 @@ pub(super) fn plan<'a>(
 /// # Errors
 ///
 /// Something could not be fetched (exit 75 where later may be better), or is not what its owner published, in which case
-/// [`Unfit`] is the cause.
+/// it is of [`Kind::Unfit`].
 pub(super) fn install(
     plans: &[Plan],
     tag: &Tag,
@@ -167,7 +166,7 @@ pub(super) fn get_small(asset: &Asset) -> Result<Answer, Failure> {
 
 /// Fetches a small file. What is not text can be neither list nor signature, and is judged as such.
 fn fetch(asset: &Asset) -> Result<String> {
-    let fault = |why: String| Fault::new(format!("cannot fetch '{}': {why}", asset.url));
+    let fault = |why: String| Error::new(format!("cannot fetch '{}': {why}", asset.url));
     match get_small(asset) {
         Ok(answer) if answer.status == 200 => {
             Ok(String::from_utf8_lossy(&answer.body).into_owned())
@@ -175,12 +174,12 @@ fn fetch(asset: &Asset) -> Result<String> {
         Ok(answer) => {
             let fault = fault(format!("the answer has status {}", answer.status));
             Err(match answer.status {
-                429 | 500..=599 => fault.exit(Exit::TryLater).into(),
-                _ => fault.hint(INSTEAD).into(),
+                429 | 500..=599 => fault.with_kind(Kind::Unreachable),
+                _ => fault.with_hint(INSTEAD),
             })
         }
-        Err(Failure::Unreachable(why)) => Err(fault(why).exit(Exit::TryLater).into()),
-        Err(Failure::Refused(why)) => Err(fault(why).hint(INSTEAD).into()),
+        Err(Failure::Unreachable(why)) => Err(fault(why).with_kind(Kind::Unreachable)),
+        Err(Failure::Refused(why)) => Err(fault(why).with_hint(INSTEAD)),
     }
 }
 
@@ -235,22 +234,20 @@ fn forget_others(partial: &Path) -> Result<()> {
 }
 
 fn not_genuine(tag: &Tag, why: &str) -> Error {
-    Error::new(Unfit).context(
-        Fault::new(format!(
-            "{} is not what its owner published: {why}",
-            tag.as_str()
-        ))
-        .hint("ask the owner of the release; until then it is not tried again"),
-    )
+    Error::unfit(format!(
+        "{} is not what its owner published: {why}",
+        tag.as_str()
+    ))
+    .with_hint("ask the owner of the release; until then it is not tried again")
 }
 
 fn unusable(tag: &Tag, name: &str, trouble: Trouble) -> Error {
     match trouble {
         Trouble::Machine(error) => error,
-        Trouble::Archive(why) => Error::new(Unfit).context(
-            Fault::new(format!("'{name}' of {} will not do: {why}", tag.as_str()))
-                .hint("ask the owner of the release; until then it is not tried again"),
-        ),
+        Trouble::Archive(why) => {
+            Error::unfit(format!("'{name}' of {} will not do: {why}", tag.as_str()))
+                .with_hint("ask the owner of the release; until then it is not tried again")
+        }
     }
 }
 

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result};
 use semver::Version;
 use serde::Deserialize;
 
+use crate::error::{Result, ResultExt};
 use crate::os::files;
 
 /// The names of the record and its predecessor, which cargo keeps side by side.

@@ -10,11 +10,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
 use semver::Version;
 
 pub use super::manifest::{Binary, Delivery, Manifest, is_command_name};
-use crate::error::{Fault, one_line};
+use crate::error::{Error, Result, ResultExt, bail, ensure};
 use crate::os::files;
 use crate::paths::Paths;
 
@@ -279,13 +278,14 @@ impl Slots {
         }
     }
 
-    fn broken(&self, target: &str, why: &str) -> anyhow::Error {
-        Fault::new(format!(
+    fn broken(&self, target: &str, why: &str) -> Error {
+        Error::new(format!(
             "'{}' points at '{target}', which is not a complete release: {why}",
             self.current.display()
         ))
-        .hint("install it again with `cargo install`; the next `heph self-update apply` adopts it")
-        .into()
+        .with_hint(
+            "install it again with `cargo install`; the next `heph self-update apply` adopts it",
+        )
     }
 
     /// Looks at the folder called `name`.
@@ -308,7 +308,7 @@ impl Slots {
             Ok(Some(text)) => text,
             Ok(None) => return Ok(Found::Incomplete(format!("it has no {MANIFEST}"))),
             // Another user's file, perhaps.
-            Err(error) => return Ok(Found::Foreign(one_line(&error))),
+            Err(error) => return Ok(Found::Foreign(error.one_line())),
         };
         let manifest = match Manifest::read(&text) {
             Ok(Some(manifest)) => manifest,
@@ -330,13 +330,12 @@ impl Slots {
 }
 
 /// Returns the error for a `current` that is a file or a folder.
-fn no_link(current: &Path) -> anyhow::Error {
-    Fault::new(format!(
+fn no_link(current: &Path) -> Error {
+    Error::new(format!(
         "'{}' is no link: heph did not put it there",
         current.display()
     ))
-    .hint("move it elsewhere; the next `heph self-update apply` makes the link")
-    .into()
+    .with_hint("move it elsewhere; the next `heph self-update apply` makes the link")
 }
 
 /// What a folder below `versions/` is.

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::Progress;
-use crate::error::Fault;
+use crate::error::Error;
 
 /// Variables that would lead cargo, or the git it may run, astray. `MAKEFLAGS` and its kin name a job server that is
 /// not there for our child.
@@ -39,7 +39,7 @@ pub type Variables = Vec<(OsString, OsString)>;
 /// # Errors
 ///
 /// None is.
-pub fn find_cargo(variables: &Variables, home: &Path) -> Result<PathBuf, Fault> {
+pub fn find_cargo(variables: &Variables, home: &Path) -> Result<PathBuf, Error> {
     let value = |name: &str| {
         variables
             .iter()
@@ -65,8 +65,8 @@ pub fn find_cargo(variables: &Variables, home: &Path) -> Result<PathBuf, Fault> 
         .chain(at_home)
         .find(usable)
         .ok_or_else(|| {
-            Fault::new("cannot find cargo, which builds the releases")
-                .hint("install Rust as https://rustup.rs says, or put cargo on PATH")
+            Error::new("cannot find cargo, which builds the releases")
+                .with_hint("install Rust as https://rustup.rs says, or put cargo on PATH")
         })
 }
 
@@ -182,7 +182,7 @@ mod tests {
             find_cargo(&variables, &home)
         };
         let error = find(&[]).unwrap_err();
-        assert!(Fault::hint_of(&error.into()).unwrap().contains("rustup.rs"));
+        assert!(error.hint().unwrap().contains("rustup.rs"));
 
         let at_home = place("home/.cargo/bin", 0o755);
         assert_eq!(find(&[]).unwrap(), at_home);

@@ -1,8 +1,7 @@
 //! Why a build failed, read from what cargo said.
 
-use crate::error::{Exit, Fault};
-
 /// The kinds of failure that have a remedy of their own.
+use crate::error::{Error, Kind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// There is no linker or C compiler.
@@ -121,25 +120,25 @@ pub fn read(output: &str) -> Trouble {
 
 impl Trouble {
     /// Returns a fault that says why `tag` of `url` cannot be built, with the remedy.
-    pub fn fault(self, tag: &str, url: &str) -> Fault {
-        let cannot = |why: &str| Fault::new(format!("cannot build {tag}: {why}"));
+    pub fn fault(self, tag: &str, url: &str) -> Error {
+        let cannot = |why: &str| Error::new(format!("cannot build {tag}: {why}"));
         match self {
-            Trouble::Linker => cannot("there is no C compiler or linker").hint(
+            Trouble::Linker => cannot("there is no C compiler or linker").with_hint(
                 "install one: `sudo apt install build-essential`, `sudo dnf install gcc` or `xcode-select --install`",
             ),
             Trouble::Disk => cannot("the disk is full")
-                .hint("make room; `heph self-update clean` removes old releases and the build folder"),
+                .with_hint("make room; `heph self-update clean` removes old releases and the build folder"),
             Trouble::Toolchain => {
-                cannot("it needs another Rust than the installed one").hint("run `rustup update stable`")
+                cannot("it needs another Rust than the installed one").with_hint("run `rustup update stable`")
             }
             Trouble::Tag => cannot(&format!("'{url}' has no such tag"))
-                .hint("see whether the release was withdrawn, or `tag-prefix` is wrong"),
+                .with_hint("see whether the release was withdrawn, or `tag-prefix` is wrong"),
             Trouble::Package => cannot(&format!("'{url}' has no such package, or one without binaries"))
-                .hint("set `packages` in [self-update] to the packages that the repository has"),
+                .with_hint("set `packages` in [self-update] to the packages that the repository has"),
             Trouble::Network => cannot("a host cannot be reached")
-                .hint("try again later, or see what `heph self-update doctor` finds")
-                .exit(Exit::TryLater),
-            Trouble::Release => cannot("it does not compile").hint(
+                .with_hint("try again later, or see what `heph self-update doctor` finds")
+                .with_kind(Kind::Unreachable),
+            Trouble::Release => cannot("it does not compile").with_hint(
                 "heph stays as it is; tell those who made the release",
             ),
             Trouble::Unknown => cannot("cargo failed"),
@@ -210,17 +209,18 @@ mod tests {
 
     #[test]
     fn only_an_unreachable_host_is_worth_trying_later() {
+        use crate::error::Exit;
         use Trouble::*;
         for trouble in [
             Linker, Disk, Toolchain, Tag, Package, Network, Release, Unknown,
         ] {
-            let error = anyhow::Error::from(trouble.fault("v1.0.0", "https://f.example/a"));
+            let error = trouble.fault("v1.0.0", "https://f.example/a");
             let expected = if trouble == Network {
                 Exit::TryLater
             } else {
                 Exit::Failed
             };
-            assert_eq!(Fault::exit_of(&error), expected, "{trouble:?}");
+            assert_eq!(error.exit(), expected, "{trouble:?}");
             assert!(error.to_string().starts_with("cannot build v1.0.0: "));
         }
     }

@@ -7,12 +7,11 @@
 
 use std::path::Path;
 
-use anyhow::Result;
 use ureq::http::header;
 
 use super::prebuilt::{self, Plan};
 use crate::config::{SelfUpdate, Trust};
-use crate::error::{Exit, Fault};
+use crate::error::{Error, Kind, Result};
 use crate::os::http::{self, Failure, Get, Limits};
 use crate::os::{files, interrupt};
 use crate::paths::Paths;
@@ -289,10 +288,9 @@ fn published(
     good: &[u16],
 ) -> Result<Option<Vec<u8>>> {
     let later = |why: String| {
-        Fault::new(format!("cannot look for '{}': {why}", asset.url))
-            .exit(Exit::TryLater)
-            .hint("try again later")
-            .into()
+        Error::new(format!("cannot look for '{}': {why}", asset.url))
+            .with_kind(Kind::Unreachable)
+            .with_hint("try again later")
     };
     match answer {
         Ok(answer) if good.contains(&answer.status) => Ok(Some(answer.body)),

@@ -1,14 +1,11 @@
 //! Verification: each binary starts and says the expected version.
 
-use std::io;
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
 use semver::Version;
 
-use crate::error::{self, Fault};
+use crate::error::{Error, Kind, Result, ResultExt, bail};
 use crate::os::process::{Run, describe};
 use crate::release::version;
 
@@ -48,24 +45,14 @@ pub fn says(binary: &Path) -> Result<Version> {
 
 fn says_within(binary: &Path, limit: Duration) -> Result<Version> {
     let does_not_start = || format!("'{}' does not say its version", binary.display());
-    let mut patience = 100;
-    let output = loop {
-        match Run::new(binary).arg("--version").limit(limit).output() {
-            // A child that another thread is starting still holds the file open for writing, for an instant.
-            Err(error)
-                if io_error(&error) == Some(io::ErrorKind::ExecutableFileBusy) && patience > 0 =>
-            {
-                patience -= 1;
-                thread::sleep(Duration::from_millis(10));
-            }
-            Err(error) if io_error(&error) == Some(io::ErrorKind::PermissionDenied) => {
-                return Err(error.context(
-                    Fault::new(format!("'{}' may not be run", binary.display()))
-                        .hint(noexec_hint(binary)),
-                ));
-            }
-            output => break output.with_context(does_not_start)?,
+    let output = match Run::new(binary).arg("--version").limit(limit).output() {
+        Err(error) if is_forbidden(&error) => {
+            return Err(error.context(
+                Error::new(format!("'{}' may not be run", binary.display()))
+                    .with_hint(noexec_hint(binary)),
+            ));
         }
+        output => output.with_context(does_not_start)?,
     };
     if !output.status.success() {
         let how = describe(output.status);
@@ -87,25 +74,20 @@ fn says_within(binary: &Path, limit: Duration) -> Result<Version> {
 }
 
 /// Returns whether `error` is about this machine: the binary may not be run where it is.
-pub fn is_forbidden(error: &anyhow::Error) -> bool {
-    io_error(error) == Some(io::ErrorKind::PermissionDenied)
+pub fn is_forbidden(error: &Error) -> bool {
+    error.kind() == Kind::Denied
 }
 
 /// Returns whether `error` is about this machine: it has not the library, or not the version of it, that a binary built
 /// elsewhere needs (what ld.so(8) says then), or no loader for it at all.
-pub fn lacks_library(error: &anyhow::Error) -> bool {
+pub fn lacks_library(error: &Error) -> bool {
     const SAID: [&str; 3] = [
         "version `GLIBC",
         "error while loading shared libraries",
         "Library not loaded",
     ];
-    let text = error::one_line(error);
-    io_error(error) == Some(io::ErrorKind::NotFound)
-        || SAID.iter().any(|words| text.contains(words))
-}
-
-fn io_error(error: &anyhow::Error) -> Option<io::ErrorKind> {
-    error.downcast_ref::<io::Error>().map(io::Error::kind)
+    let text = error.one_line();
+    error.kind() == Kind::NotFound || SAID.iter().any(|words| text.contains(words))
 }
 
 fn noexec_hint(binary: &Path) -> String {
@@ -153,7 +135,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = script(folder.path(), 0o755, "exec sleep 300");
         let error = says_within(&path, Duration::from_millis(200)).unwrap_err();
-        let text = crate::error::one_line(&error);
+        let text = error.one_line();
         assert!(
             text.contains("tool' does not say its version") && text.contains("took longer"),
             "{text}"
@@ -181,7 +163,7 @@ mod tests {
         let path = script(folder.path(), 0o644, "echo tool 1.0.0");
         let error = says(&path).unwrap_err();
         assert!(is_forbidden(&error), "{error:?}");
-        assert!(Fault::hint_of(&error).unwrap().contains("noexec"));
+        assert!(error.hint().unwrap().contains("noexec"));
     }
 
     #[test]

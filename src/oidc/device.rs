@@ -4,13 +4,12 @@
 
 use std::thread;
 
-use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use super::answer::{Granted, Heard, Refusal, hear};
 use super::{Metadata, SCOPE, Tokens, ask, away, no_answer, pkce, quoted};
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::http;
 
 /// How long to wait between two questions where the issuer does not say (section 3.2).
@@ -71,11 +70,10 @@ struct Offered {
 pub fn begin(metadata: Metadata, client_id: &str) -> Result<Login> {
     let issuer = metadata.issuer.clone();
     let Some(url) = metadata.device_authorization_endpoint.clone() else {
-        return Err(Fault::new(format!(
+        return Err(Error::new(format!(
             "the issuer '{issuer}' offers no login for devices (RFC 8628)"
         ))
-        .hint("have the device authorization grant turned on there")
-        .into());
+        .with_hint("have the device authorization grant turned on there"));
     };
     metadata.tokens()?;
     let verifier = metadata.has_pkce().then(pkce::verifier).transpose()?;
@@ -92,9 +90,9 @@ pub fn begin(metadata: Metadata, client_id: &str) -> Result<Login> {
     let offered = match said.status {
         200 => read(&said.body).with_context(failed)?,
         429 | 500.. => {
-            return Err(away(format!("{}: it answers {}", failed(), said.status)).into());
+            return Err(away(format!("{}: it answers {}", failed(), said.status)));
         }
-        status => return Err(refused(failed(), status, &said.body, client_id).into()),
+        status => return Err(refused(failed(), status, &said.body, client_id)),
     };
     Ok(Login {
         metadata,
@@ -137,14 +135,14 @@ impl Login {
         loop {
             thread::sleep(wait.pause(clock()).unsigned_abs());
             if let Some(ending) = wait.over(clock()) {
-                return Err(ending.fault(issuer).into());
+                return Err(ending.fault(issuer));
             }
             match wait.heard(hear(ask::post(url, &form))) {
                 Next::Again => {}
                 Next::Done(granted) => {
                     return Ok(granted.tokens(issuer, &self.client_id, None, clock()));
                 }
-                Next::Ended(ending) => return Err(ending.fault(issuer).into()),
+                Next::Ended(ending) => return Err(ending.fault(issuer)),
             }
         }
     }
@@ -242,17 +240,17 @@ impl Wait {
 }
 
 impl Ending {
-    fn fault(self, issuer: &str) -> Fault {
+    fn fault(self, issuer: &str) -> Error {
         let again = "heph auth login";
         let message = |why: String| format!("not logged in at '{issuer}': {why}");
         match self {
-            Ending::Denied => Fault::new(message("the request was denied there".to_owned())),
-            Ending::Expired => Fault::new(message(
+            Ending::Denied => Error::new(message("the request was denied there".to_owned())),
+            Ending::Expired => Error::new(message(
                 "the code has expired before anybody confirmed it".to_owned(),
             ))
-            .hint(again),
-            Ending::Away(why) => away(message(why)).hint(again),
-            Ending::Refused(why) => Fault::new(message(why)),
+            .with_hint(again),
+            Ending::Away(why) => away(message(why)).with_hint(again),
+            Ending::Refused(why) => Error::new(message(why)),
         }
     }
 }
@@ -261,29 +259,32 @@ impl Ending {
 fn read(body: &[u8]) -> Result<Offered> {
     // The words of the parser could quote the code.
     let offered: Offered = serde_json::from_slice(body)
-        .map_err(|_| anyhow::anyhow!("its answer holds no code for a device"))?;
+        .map_err(|_| Error::new("its answer holds no code for a device"))?;
     let addresses = [
         Some(&offered.verification_uri),
         offered.verification_uri_complete.as_ref(),
     ];
     for address in addresses.into_iter().flatten() {
         http::check(address).map_err(|wrong| {
-            anyhow::anyhow!("it wants '{}' to be opened, but {wrong}", quoted(address))
+            Error::new(format!(
+                "it wants '{}' to be opened, but {wrong}",
+                quoted(address)
+            ))
         })?;
     }
     if offered.user_code.is_empty() || offered.user_code.len() > 100 {
-        anyhow::bail!("its answer holds no code that a person could enter");
+        bail!("its answer holds no code that a person could enter");
     }
     Ok(offered)
 }
 
-fn refused(failed: String, status: u16, body: &[u8], client_id: &str) -> Fault {
+fn refused(failed: String, status: u16, body: &[u8], client_id: &str) -> Error {
     let Ok(refusal) = serde_json::from_slice::<Refusal>(body) else {
-        return Fault::new(format!("{failed}: it answers {status}"));
+        return Error::new(format!("{failed}: it answers {status}"));
     };
-    let fault = Fault::new(format!("{failed}: {}", refusal.words()));
+    let fault = Error::new(format!("{failed}: {}", refusal.words()));
     match refusal.error.as_str() {
-        "invalid_client" | "unauthorized_client" => fault.hint(format!(
+        "invalid_client" | "unauthorized_client" => fault.with_hint(format!(
             "is '{client_id}' a public client there, with the grants device_code and refresh_token?"
         )),
         _ => fault,

@@ -1,10 +1,9 @@
 //! Where an issuer's endpoints are (OpenID Connect Discovery 1.0).
 
-use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use super::{ask, no_answer, quoted};
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::http::{self, Get};
 
 /// What heph and hephd use of an issuer's metadata (section 3; RFC 8414; RFC 8628, section 4). Every endpoint is an https
@@ -38,9 +37,9 @@ impl Metadata {
     }
 
     /// Returns the endpoint for tokens.
-    pub(super) fn tokens(&self) -> Result<&str, Fault> {
+    pub(super) fn tokens(&self) -> Result<&str, Error> {
         let missing = || {
-            Fault::new(format!(
+            Error::new(format!(
                 "the issuer '{}' names no token endpoint",
                 self.issuer
             ))
@@ -67,13 +66,11 @@ pub fn discover(issuer: &str) -> Result<Metadata> {
         http::get(&request, &ask::LIMITS).map_err(|failure| no_answer(failed(), &failure))?;
     match answer.status {
         200 => read(issuer, &answer.body).with_context(failed),
-        status @ (429 | 500..) => {
-            Err(super::away(format!("{}: it answers {status}", failed())).into())
-        }
+        status @ (429 | 500..) => Err(super::away(format!("{}: it answers {status}", failed()))),
         status => Err(
-            Fault::new(format!("{}: '{url}' answers {status}", failed()))
-                .hint("compare the address of the issuer with what its own documentation says")
-                .into(),
+            Error::new(format!("{}: '{url}' answers {status}", failed())).with_hint(
+                "compare the address of the issuer with what its own documentation says",
+            ),
         ),
     }
 }
@@ -83,10 +80,10 @@ pub fn discover(issuer: &str) -> Result<Metadata> {
 /// # Errors
 ///
 /// It is no https address, nor an http one on loopback, or has a part that no issuer has.
-fn address(issuer: &str) -> Result<String, Fault> {
+fn address(issuer: &str) -> Result<String, Error> {
     let wrong = |why: String| {
-        Fault::usage(format!("'{}' is no issuer: {why}", quoted(issuer)))
-            .hint("an issuer is an address such as https://id.example.org")
+        Error::usage(format!("'{}' is no issuer: {why}", quoted(issuer)))
+            .with_hint("an issuer is an address such as https://id.example.org")
     };
     http::check(issuer).map_err(wrong)?;
     if issuer.contains(['?', '#']) {
@@ -119,7 +116,10 @@ pub fn read(issuer: &str, body: &[u8]) -> Result<Metadata> {
     ];
     for endpoint in endpoints.into_iter().flatten() {
         let uri = http::check(endpoint).map_err(|wrong| {
-            anyhow::anyhow!("its endpoint '{}' will not do: {wrong}", quoted(endpoint))
+            Error::new(format!(
+                "its endpoint '{}' will not do: {wrong}",
+                quoted(endpoint)
+            ))
         })?;
         if issuer.starts_with("https:") && uri.scheme_str() != Some("https") {
             bail!("its endpoint '{}' is not https", quoted(endpoint));
@@ -230,8 +230,8 @@ mod tests {
             "https://id.example/#x",
             "",
         ] {
-            let error = anyhow::Error::from(address(bad).unwrap_err());
-            assert_eq!(Fault::exit_of(&error), Exit::Usage, "{bad}: {error}");
+            let error = address(bad).unwrap_err();
+            assert_eq!(error.exit(), Exit::Usage, "{bad}: {error}");
         }
     }
 }

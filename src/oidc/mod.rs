@@ -31,7 +31,7 @@ pub use discovery::{Metadata, discover};
 pub use renew::{bearer, renewed};
 pub use tokens::{Tokens, load, path, remove, save};
 
-use crate::error::{Exit, Fault};
+use crate::error::{Error, Kind};
 use crate::os::http::Failure;
 
 /// What is asked for: to know who it is, and a refresh token (OpenID Connect Core 1.0, sections 3.1.2.1 and 11).
@@ -51,16 +51,16 @@ fn quoted(text: &str) -> String {
 }
 
 /// Returns the fault for an issuer that gave no answer: later it may work, or it may not.
-fn no_answer(what: String, failure: &Failure) -> Fault {
+fn no_answer(what: String, failure: &Failure) -> Error {
     match failure {
         Failure::Unreachable(why) => away(format!("{what}: {why}")),
-        Failure::Refused(why) => Fault::new(format!("{what}: {why}")),
+        Failure::Refused(why) => Error::new(format!("{what}: {why}")),
     }
 }
 
 /// Returns the fault for an issuer that is away.
-fn away(message: String) -> Fault {
-    Fault::new(message).exit(Exit::TryLater)
+fn away(message: String) -> Error {
+    Error::new(message).with_kind(Kind::Unreachable)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Proof Key for Code Exchange (RFC 7636): whoever redeems a code shows that it is the one who asked for it.
 
-use anyhow::{Result, anyhow};
+use crate::error::{Error, Result};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
@@ -15,7 +15,8 @@ pub const METHOD: &str = "S256";
 /// The operating system has no randomness to give.
 pub fn verifier() -> Result<String> {
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow!("cannot get random bytes: {error}"))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Error::new(format!("cannot get random bytes: {error}")))?;
     Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }
 

@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::Result;
 use jiff::Timestamp;
 
 use super::answer::{Granted, Heard, Refusal, hear};
 use super::{Tokens, ask, away, discover, quoted, tokens};
-use crate::error::{Exit, Fault};
+use crate::error::{Error, Exit, Result};
 
 /// Returns the bearer to send: that of the tokens at `path`, renewed if it ends within a minute of `now`.
 ///
@@ -24,7 +23,7 @@ pub fn bearer(path: &Path, issuer: &str, client_id: &str, now: Timestamp) -> Res
         tokens.lasting(now).is_some()
     }) {
         // An issuer that is away for a moment costs nothing while the bearer is good.
-        Err(error) if Fault::exit_of(&error) == Exit::TryLater => match stored.valid(now) {
+        Err(error) if error.exit() == Exit::TryLater => match stored.valid(now) {
             Some(bearer) => Ok(bearer.to_owned()),
             None => Err(error),
         },
@@ -64,7 +63,7 @@ fn renew(
         return Ok(stored.bearer().to_owned());
     }
     let Some(refresh) = stored.refresh_token.as_deref() else {
-        return Err(ended(issuer, "it cannot be renewed").into());
+        return Err(ended(issuer, "it cannot be renewed"));
     };
     let metadata = discover(issuer)?;
     let form = [
@@ -87,9 +86,9 @@ fn renew(
             };
             // Asking again with the same token would be no use, and looks like theft.
             tokens::save(path, &ended)?;
-            Err(fault.into())
+            Err(fault)
         }
-        Judgement::Failed(fault) => Err(fault.into()),
+        Judgement::Failed(fault) => Err(fault),
     }
 }
 
@@ -98,9 +97,9 @@ enum Judgement {
     /// Keep the new ones.
     Keep(Granted),
     /// Forget the refresh token.
-    Ended(Fault),
+    Ended(Error),
     /// Leave all as it is.
-    Failed(Fault),
+    Failed(Error),
 }
 
 /// Judges what was heard of a refresh token. Pure.
@@ -112,11 +111,11 @@ fn judge(issuer: &str, heard: Heard) -> Judgement {
             Judgement::Ended(ended(issuer, &refusal.words()))
         }
         Heard::Refused(refusal) => Judgement::Failed(
-            Fault::new(failed(&refusal.words()))
-                .hint("if it stays so, log in again: heph auth login"),
+            Error::new(failed(&refusal.words()))
+                .with_hint("if it stays so, log in again: heph auth login"),
         ),
         Heard::Away(why) => Judgement::Failed(away(failed(&why))),
-        Heard::Nonsense(why) => Judgement::Failed(Fault::new(failed(&why))),
+        Heard::Nonsense(why) => Judgement::Failed(Error::new(failed(&why))),
     }
 }
 
@@ -125,12 +124,12 @@ fn is_end(refusal: &Refusal) -> bool {
     refusal.error == "invalid_grant"
 }
 
-fn ended(issuer: &str, why: &str) -> Fault {
-    Fault::new(format!(
+fn ended(issuer: &str, why: &str) -> Error {
+    Error::new(format!(
         "the login at '{}' has ended: {why}; log in again",
         quoted(issuer)
     ))
-    .hint("heph auth login")
+    .with_hint("heph auth login")
 }
 
 #[cfg(test)]
@@ -196,6 +195,6 @@ mod tests {
                 .ends_with("it cannot be renewed; log in again"),
             "{error}"
         );
-        assert_eq!(Fault::hint_of(&error), Some("heph auth login"));
+        assert_eq!(error.hint(), Some("heph auth login"));
     }
 }

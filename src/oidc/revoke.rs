@@ -1,10 +1,8 @@
 //! Giving tokens back (RFC 7009).
 
-use anyhow::Result;
-
 use super::answer::Refusal;
 use super::{Tokens, ask, discover, no_answer};
-use crate::error::Fault;
+use crate::error::{Error, Result};
 
 /// Has the issuer of `tokens` revoke the refresh token, and with it the login (section 2.1); the access token where there is
 /// no other. Returns whether the issuer has an endpoint for that.
@@ -30,13 +28,13 @@ pub fn revoke(tokens: &Tokens) -> Result<bool> {
     match said.status {
         // Also for a token that is none any more (section 2.2).
         200 | 204 => Ok(true),
-        429 | 500.. => Err(super::away(format!("{failed}: it answers {}", said.status)).into()),
+        429 | 500.. => Err(super::away(format!("{failed}: it answers {}", said.status))),
         status => {
             let why = match serde_json::from_slice::<Refusal>(&said.body) {
                 Ok(refusal) => refusal.words(),
                 Err(_) => format!("it answers {status}"),
             };
-            Err(Fault::new(format!("{failed}: {why}")).into())
+            Err(Error::new(format!("{failed}: {why}")))
         }
     }
 }

@@ -4,12 +4,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::claims;
-use crate::error::{Exit, Fault};
+use crate::error::{Error, Kind, Result, ResultExt};
 use crate::os::files;
 use crate::os::lock::{self, Lock};
 use crate::paths::Paths;
@@ -104,8 +103,8 @@ pub fn load(path: &Path) -> Result<Option<Tokens>> {
         return Ok(None);
     };
     let unusable = || {
-        Fault::new(format!("cannot use the tokens in '{}'", path.display()))
-            .hint("`heph auth logout`, then `heph auth login`")
+        Error::new(format!("cannot use the tokens in '{}'", path.display()))
+            .with_hint("`heph auth logout`, then `heph auth login`")
     };
     #[derive(Deserialize)]
     struct Schema {
@@ -115,15 +114,17 @@ pub fn load(path: &Path) -> Result<Option<Tokens>> {
     let told = |error: serde_json::Error| format!("it is damaged at line {}", error.line());
     let Schema { schema } = serde_json::from_slice(&bytes)
         .map_err(told)
-        .map_err(anyhow::Error::msg)
+        .map_err(Error::new)
         .with_context(unusable)?;
     if schema != SCHEMA {
-        let newer = anyhow::anyhow!("it has schema {schema}, and this heph knows {SCHEMA}");
+        let newer = Error::new(format!(
+            "it has schema {schema}, and this heph knows {SCHEMA}"
+        ));
         return Err(newer.context(unusable()));
     }
     let file: File<Tokens> = serde_json::from_slice(&bytes)
         .map_err(told)
-        .map_err(anyhow::Error::msg)
+        .map_err(Error::new)
         .with_context(unusable)?;
     Ok(Some(file.tokens))
 }
@@ -159,7 +160,7 @@ pub fn remove(path: &Path) -> Result<bool> {
 pub fn lock(path: &Path) -> Result<Lock> {
     let Some(lock) = lock::exclusive(&path.with_extension("lock"), PATIENCE)? else {
         let busy = format!("another process is changing '{}'", path.display());
-        return Err(Fault::new(busy).exit(Exit::TryLater).into());
+        return Err(Error::new(busy).with_kind(Kind::Unreachable));
     };
     Ok(lock)
 }
@@ -171,18 +172,17 @@ pub fn lock(path: &Path) -> Result<Lock> {
 /// Nobody is logged in, or elsewhere; the hint says how to.
 pub(super) fn of(path: &Path, issuer: &str, client_id: &str) -> Result<Tokens> {
     let Some(tokens) = load(path)? else {
-        return Err(Fault::new(format!("nobody is logged in at '{issuer}'"))
-            .hint("heph auth login")
-            .into());
+        return Err(
+            Error::new(format!("nobody is logged in at '{issuer}'")).with_hint("heph auth login")
+        );
     };
     if (tokens.issuer.as_str(), tokens.client_id.as_str()) != (issuer, client_id) {
-        bail!(
-            Fault::new(format!(
+        return Err(
+            Error::new(format!(
                 "the login here is at '{}' as the client '{}', not at '{issuer}' as '{client_id}': log in again",
                 tokens.issuer, tokens.client_id
             ))
-            .hint("heph auth login")
-        );
+            .with_hint("heph auth login"));
     }
     Ok(tokens)
 }
@@ -286,7 +286,7 @@ pub(super) mod tests {
         ] {
             let error = of(&path, issuer, client).unwrap_err();
             assert!(error.to_string().contains("log in again"), "{error}");
-            assert_eq!(Fault::hint_of(&error), Some("heph auth login"));
+            assert_eq!(error.hint(), Some("heph auth login"));
         }
     }
 }

@@ -15,13 +15,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use ureq::http::{HeaderMap, header};
 
 use super::http::{self, Failure, Get, Limits};
 use super::{files, interrupt};
-use crate::error::{Exit, Fault};
+use crate::error::{Error, Kind, Result, ResultExt};
 
 /// How many bytes are read at a time.
 const CHUNK: usize = 64 * 1024;
@@ -146,9 +145,8 @@ fn get(order: &Order, limits: &Limits, watcher: &mut dyn Watcher) -> Result<Down
     let mut length = start;
     while length < total {
         if interrupt::requested() {
-            return Err(Fault::new("interrupted; nothing was changed")
-                .hint("the next run goes on where this one stopped")
-                .into());
+            return Err(Error::new("interrupted; nothing was changed")
+                .with_hint("the next run goes on where this one stopped"));
         }
         let read = match body.read(&mut buffer) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -305,16 +303,15 @@ fn cannot_write(order: &Order) -> String {
     format!("cannot write '{}'", order.partial.display())
 }
 
-fn fault(failure: Failure) -> anyhow::Error {
+fn fault(failure: Failure) -> Error {
     match failure {
-        Failure::Unreachable(why) => Fault::new(why)
-            .exit(Exit::TryLater)
-            .hint("the next run goes on where this one stopped"),
-        Failure::Refused(why) => Fault::new(why).hint(
+        Failure::Unreachable(why) => Error::new(why)
+            .with_kind(Kind::Unreachable)
+            .with_hint("the next run goes on where this one stopped"),
+        Failure::Refused(why) => Error::new(why).with_hint(
             "look at the files of the release on its forge; `delivery = \"cargo\"` in [self-update] builds it instead",
         ),
     }
-    .into()
 }
 
 #[cfg(test)]

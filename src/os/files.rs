@@ -1,11 +1,11 @@
 //! Files, written so that a crash leaves the old content or the new, never a mixture.
 
+use crate::error::{Result, ResultExt, bail};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 /// Mode of state files: only their owner reads them.

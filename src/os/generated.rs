@@ -6,9 +6,7 @@ use std::fs::Metadata;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
-
-use crate::error::Fault;
+use crate::error::{Error, Result};
 use crate::os::files;
 
 /// What every generated file says near its top, before its template version.
@@ -65,7 +63,7 @@ pub fn fill(template: &str, values: &[(&str, Vec<String>)]) -> String {
 ///
 /// It holds control characters, such as newlines, or Unicode noncharacters: systemd drops lines with those (`utf8.c`),
 /// XML 1.0 has no way to write them (section 2.2).
-pub fn check_text(what: &str, text: &str) -> Result<(), Fault> {
+pub fn check_text(what: &str, text: &str) -> Result<(), Error> {
     let unfit = |c: &char| {
         let noncharacter =
             ('\u{fdd0}'..='\u{fdef}').contains(c) || u32::from(*c) & 0xfffe == 0xfffe;
@@ -73,11 +71,11 @@ pub fn check_text(what: &str, text: &str) -> Result<(), Fault> {
     };
     match text.chars().find(unfit) {
         None => Ok(()),
-        Some(c) => Err(Fault::usage(format!(
+        Some(c) => Err(Error::usage(format!(
             "{what} holds the character '{}', which a generated file cannot carry",
             c.escape_unicode()
         ))
-        .hint("newlines, tabs and other control characters are refused")),
+        .with_hint("newlines, tabs and other control characters are refused")),
     }
 }
 
@@ -86,14 +84,14 @@ pub fn check_text(what: &str, text: &str) -> Result<(), Fault> {
 /// # Errors
 ///
 /// It is relative, not UTF-8, or holds what [`check_text`] refuses.
-pub fn check_path<'a>(what: &str, path: &'a Path) -> Result<&'a str, Fault> {
+pub fn check_path<'a>(what: &str, path: &'a Path) -> Result<&'a str, Error> {
     if !path.is_absolute() {
         let message = format!("{what} is the relative path '{}'", path.display());
-        return Err(Fault::usage(message));
+        return Err(Error::usage(message));
     }
     let text = path.to_str().ok_or_else(|| {
-        Fault::usage(format!("{what} is not UTF-8: '{}'", path.display()))
-            .hint("generated files are UTF-8: use another path")
+        Error::usage(format!("{what} is not UTF-8: '{}'", path.display()))
+            .with_hint("generated files are UTF-8: use another path")
     })?;
     check_text(what, text)?;
     Ok(text)
@@ -110,7 +108,7 @@ pub fn read(path: &Path) -> Result<Option<String>> {
     };
     match String::from_utf8(bytes) {
         Ok(text) if template_of(&text).is_some() => Ok(Some(text)),
-        _ => Err(hand_made(path).into()),
+        _ => Err(hand_made(path)),
     }
 }
 
@@ -162,14 +160,13 @@ pub fn remove(path: &Path, force: bool) -> Result<bool> {
     if !force {
         read(path)?;
     }
-    files::remove_file_if_there(path).map_err(|error| {
-        anyhow::Error::from(error).context(format!("cannot remove '{}'", path.display()))
-    })
+    files::remove_file_if_there(path)
+        .map_err(|error| Error::from(error).context(format!("cannot remove '{}'", path.display())))
 }
 
-fn hand_made(path: &Path) -> Fault {
-    Fault::new(format!("'{}' was not made by heph", path.display()))
-        .hint("keep a copy if you need it; `heph self-update enable --force` replaces it, `disable --force` removes it")
+fn hand_made(path: &Path) -> Error {
+    Error::new(format!("'{}' was not made by heph", path.display()))
+        .with_hint("keep a copy if you need it; `heph self-update enable --force` replaces it, `disable --force` removes it")
 }
 
 #[cfg(test)]
@@ -228,7 +225,7 @@ pub(crate) mod tests {
         fs::write(&all[1].path, "mine\n").unwrap();
         let error = write(&all, false).unwrap_err();
         assert!(error.to_string().contains("not made by heph"), "{error}");
-        assert!(Fault::hint_of(&error).unwrap().contains("--force"));
+        assert!(error.hint().unwrap().contains("--force"));
         assert!(!all[0].path.exists());
         assert!(remove(&all[1].path, false).is_err());
 

@@ -1,11 +1,10 @@
 //! What kind of machine this is: its name, its battery, whose home it is used from.
 
+use crate::error::Error;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-
-use crate::error::Fault;
 
 /// Returns a number that is stable for this host and user's home, and differs between hosts.
 ///
@@ -64,16 +63,16 @@ fn supplies_say_battery(class: &Path) -> bool {
 /// # Errors
 ///
 /// This is root in somebody else's home, as under `sudo -E`.
-pub fn check_owner(home: &Path) -> Result<(), Fault> {
+pub fn check_owner(home: &Path) -> Result<(), Error> {
     let somebody_else_s = fs::metadata(home).is_ok_and(|home| home.uid() != 0);
     if !(somebody_else_s && rustix::process::geteuid().is_root()) {
         return Ok(());
     }
-    Err(Fault::new(format!(
+    Err(Error::new(format!(
         "this is root, and '{}' is another user's home: what root makes there, that user could not change",
         home.display()
     ))
-    .hint("run it as that user, without sudo"))
+    .with_hint("run it as that user, without sudo"))
 }
 
 #[cfg(test)]

@@ -3,13 +3,11 @@
 //! An update must not end between two steps that belong together. So the signals only set a flag: steps that may be
 //! given up ask for it, steps that must finish do not.
 
+use crate::error::{Error, Result, ResultExt};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-
-use crate::error::Fault;
 
 static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
@@ -39,7 +37,7 @@ pub fn requested() -> bool {
 /// A signal arrived; the error says that nothing was changed, so call it only where that is true.
 pub fn check() -> Result<()> {
     if requested() {
-        return Err(Fault::new("interrupted; nothing was changed").into());
+        return Err(Error::new("interrupted; nothing was changed"));
     }
     Ok(())
 }

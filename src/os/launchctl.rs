@@ -11,9 +11,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
-
-use crate::error::Fault;
+use crate::error::{Error, Result, bail};
 use crate::os::process::{Output, Run, describe};
 
 /// How long launchd is given to let a job go, and to take one.
@@ -156,11 +154,10 @@ fn launchctl<const N: usize>(arguments: [&str; N]) -> Run {
     Run::new("launchctl").args(arguments)
 }
 
-fn failed(verb: &str, target: &str, output: &Output) -> anyhow::Error {
-    Fault::new(format!(
+fn failed(verb: &str, target: &str, output: &Output) -> Error {
+    Error::new(format!(
         "`launchctl {verb} {target}` {}: {}",
         describe(output.status),
         output.last_lines(12)
     ))
-    .into()
 }

@@ -6,8 +6,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-
+use crate::error::{Result, ResultExt};
 use crate::os::files;
 
 /// A lock that is held until it is dropped or its process ends.

@@ -1,6 +1,6 @@
 //! XML property lists, as far as heph's own need it: writing text, and reading dictionaries back. Pure.
 
-use anyhow::{Context, Result};
+use crate::error::{Result, ResultExt};
 use roxmltree::{Document, Node, ParsingOptions};
 
 /// No property list of heph's nests deeper.

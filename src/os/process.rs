@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::io;
 use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -9,10 +10,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::interrupt;
 
 /// How much of each output stream is kept: its last bytes.
@@ -184,10 +184,8 @@ impl Run {
                 .with_context(|| format!("cannot make the file '{}'", path.display()))?;
             self.command.stdout(file);
         }
-        let mut child = self
-            .command
-            .spawn()
-            .with_context(|| format!("cannot start `{}`", self.shown))?;
+        let mut child =
+            spawn(&mut self.command).with_context(|| format!("cannot start `{}`", self.shown))?;
         if let Some(mut stdin) = child.stdin.take() {
             let input = std::mem::take(&mut self.input);
             // A program that does not read its input is no failure of ours; the thread ends with the pipe.
@@ -237,7 +235,7 @@ impl Run {
             }
             if self.interruptible && interrupt::requested() {
                 end(child);
-                return Err(Fault::new(format!("`{}` was interrupted", self.shown)).into());
+                return Err(Error::new(format!("`{}` was interrupted", self.shown)));
             }
             if Instant::now() >= deadline {
                 end(child);
@@ -305,6 +303,20 @@ fn collect(kept: Option<Kept>, until: Instant) -> Vec<u8> {
             .ok()
     })
     .unwrap_or_default()
+}
+
+/// Starts `command`. A file that was written a moment ago is busy as long as a child of another thread, forked meanwhile,
+/// has it open for writing: for an instant, so it is tried again for up to a second.
+fn spawn(command: &mut Command) -> io::Result<Child> {
+    for _ in 0..100 {
+        match command.spawn() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            result => return result,
+        }
+    }
+    command.spawn()
 }
 
 #[cfg(test)]

@@ -4,8 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
-
+use crate::error::Result;
 use crate::os::process::{Output, Run};
 
 /// Returns a run of `systemctl --user` with `arguments`, with messages in English and times in UTC.

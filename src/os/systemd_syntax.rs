@@ -1,9 +1,8 @@
 //! The syntax of unit files, as far as heph's own need it: systemd.syntax(7), and "COMMAND LINES" in systemd.service(5).
 
-use anyhow::{Context, Result, bail};
-
 /// What systemd starts where the path of a program holds characters that it takes for no program (`string_is_safe` in its
 /// `string-util.c`): a shell that becomes the program, so that the process stays the one that systemd knows.
+use crate::error::{Result, ResultExt, bail};
 const BY_SHELL: [&str; 3] = ["/bin/sh", "-c", r#"exec "$$0" "$$@""#];
 
 /// Returns the value of `ExecStart=` that runs `program`, an absolute path, with `arguments`. None of them may hold control

@@ -8,10 +8,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-
 use super::Tag;
-use crate::error::{Exit, Fault};
+use crate::error::{Error, Kind, Result, ResultExt};
 use crate::os::files;
 use crate::os::process::Run;
 
@@ -92,9 +90,9 @@ impl Bare {
         .interruptible()
         .success()
         .with_context(|| {
-            Fault::new(format!("cannot fetch the tag {}", tag.as_str()))
-                .exit(Exit::TryLater)
-                .hint("try again later; `heph self-update doctor` looks for the cause")
+            Error::new(format!("cannot fetch the tag {}", tag.as_str()))
+                .with_kind(Kind::Unreachable)
+                .with_hint("try again later; `heph self-update doctor` looks for the cause")
         })?;
         Ok(())
     }
@@ -120,8 +118,8 @@ impl Bare {
 
     fn find(folder: &Path) -> Result<Bare> {
         let program = which::which("git").map_err(|_| {
-            Fault::new("cannot find git, which fetches the tags of releases")
-                .hint("install git, or put it on PATH")
+            Error::new("cannot find git, which fetches the tags of releases")
+                .with_hint("install git, or put it on PATH")
         })?;
         let mut variables: Vec<(OsString, OsString)> = NETWORK
             .iter()
@@ -149,11 +147,11 @@ impl Bare {
 }
 
 /// Returns the error for a tag that is not what the remote said it was a moment ago.
-pub(super) fn changed(tag: &Tag) -> Fault {
-    Fault::new(format!(
+pub(super) fn changed(tag: &Tag) -> Error {
+    Error::new(format!(
         "the tag {} changed while heph looked at it",
         tag.as_str()
     ))
-    .exit(Exit::TryLater)
-    .hint("try again later")
+    .with_kind(Kind::Unreachable)
+    .with_hint("try again later")
 }

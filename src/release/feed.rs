@@ -17,9 +17,8 @@ use super::source::{Found, Kind, Question, Repository, Wanted, forgejo, gitlab};
 use super::version::quoted;
 use super::{Release, Tag};
 use crate::config::SelfUpdate;
-use crate::error::{Fault, one_line};
+use crate::error::{Error, Result};
 use crate::os::http::{self, Answer, Failure, Get, Limits};
-use anyhow::Result;
 use jiff::Timestamp;
 use memory::{Key, Memory};
 use verdict::{Verdict, judge};
@@ -58,7 +57,7 @@ pub struct Asked {
     /// As [`Feed::fetch`] returns it.
     pub news: Result<News>,
     /// Why the state file could not be written, if it could not.
-    pub unwritten: Option<anyhow::Error>,
+    pub unwritten: Option<Error>,
 }
 
 /// What is known without asking the network.
@@ -85,7 +84,7 @@ enum Trouble {
     /// Later it may work.
     Later(String, Option<Timestamp>),
     /// It will not.
-    Wrong(anyhow::Error),
+    Wrong(Error),
 }
 
 impl Feed<'_> {
@@ -138,7 +137,7 @@ impl Feed<'_> {
                 Ok(News::Unreachable { reason, retry_at })
             }
             Err(Trouble::Wrong(error)) => {
-                memory.last_error = Some(one_line(&error));
+                memory.last_error = Some(error.one_line());
                 // Perhaps another forge answers there by now: the next run finds out afresh.
                 memory.detected = None;
                 Err(error)
@@ -166,12 +165,12 @@ impl Feed<'_> {
         let prefix = &self.settings.tag_prefix;
         if Tag::try_from(format!("{prefix}1.0.0")).is_err() {
             return Err(
-                Fault::usage(format!("`tag-prefix` = {} will not do", quoted(prefix)))
-                    .hint("use letters, digits and . _ + - / only, as in \"v\" or \"release/\"")
-                    .into(),
+                Error::usage(format!("`tag-prefix` = {} will not do", quoted(prefix))).with_hint(
+                    "use letters, digits and . _ + - / only, as in \"v\" or \"release/\"",
+                ),
             );
         }
-        Ok(Repository::parse(&self.settings.repository)?)
+        Repository::parse(&self.settings.repository)
     }
 
     /// Asks, and puts what was learnt into `memory`.
@@ -197,9 +196,7 @@ impl Feed<'_> {
         };
         let mut question = kind.question(&wanted);
         loop {
-            let url = kind
-                .url(repository, question)
-                .map_err(|fault| Trouble::Wrong(fault.into()))?;
+            let url = kind.url(repository, question).map_err(Trouble::Wrong)?;
             // What is remembered answers the first question only; the list is asked afresh.
             let first = question == kind.question(&wanted);
             let conditional = first && memory.has_validators();
@@ -276,11 +273,7 @@ fn get(
 }
 
 fn of_no_use(url: &str, why: &str) -> Trouble {
-    Trouble::Wrong(
-        Fault::new(format!("the answer of '{url}' is of no use: {why}"))
-            .hint(HINT)
-            .into(),
-    )
+    Trouble::Wrong(Error::new(format!("the answer of '{url}' is of no use: {why}")).with_hint(HINT))
 }
 
 impl Verdict {
@@ -293,11 +286,10 @@ impl Verdict {
             }
             Verdict::Later(why, until) => Err(Trouble::Later(format!("'{url}' {why}"), until)),
             Verdict::Missing(status) => Err(Trouble::Wrong(
-                Fault::new(format!(
+                Error::new(format!(
                     "no release is published at '{url}', or there is no such repository ({status})"
                 ))
-                .hint(format!("publish a release there, or {hint}"))
-                .into(),
+                .with_hint(format!("publish a release there, or {hint}")),
             )),
             Verdict::Wrong(why) => Err(of_no_use(url, &why)),
         }
@@ -328,7 +320,7 @@ mod tests {
                 state: &state,
             };
             let error = feed.fetch(Timestamp::UNIX_EPOCH).unwrap_err();
-            assert_eq!(Fault::exit_of(&error), Exit::Usage, "{error}");
+            assert_eq!(error.exit(), Exit::Usage, "{error}");
             assert!(!state.exists());
         }
     }

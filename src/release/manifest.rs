@@ -6,11 +6,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-
 use super::Tag;
 use super::bare::{self, Bare};
 use super::binstall::{Manifest, Member};
+use crate::error::{Result, ResultExt};
 use crate::os::interrupt;
 
 /// What of the release is fetched.

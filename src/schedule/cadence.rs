@@ -11,7 +11,7 @@ use jiff::Zoned;
 use jiff::civil::Time;
 
 use crate::config::SHORTEST_EVERY;
-use crate::error::Fault;
+use crate::error::Error;
 use crate::interval;
 
 const MINUTE: u64 = 60;
@@ -65,11 +65,11 @@ impl Cadence {
     /// # Errors
     ///
     /// It is shorter than 60 s.
-    pub fn every(interval: Duration) -> Result<Cadence, Fault> {
+    pub fn every(interval: Duration) -> Result<Cadence, Error> {
         if interval < SHORTEST_EVERY {
             let (interval, shortest) = (interval::show(interval), interval::show(SHORTEST_EVERY));
             let message = format!("{interval} is too often: the shortest interval is {shortest}");
-            return Err(Fault::usage(message));
+            return Err(Error::usage(message));
         }
         Ok(Cadence::Every(Duration::from_secs(interval.as_secs())))
     }
@@ -79,7 +79,7 @@ impl Cadence {
     /// # Errors
     ///
     /// It is no interval, or shorter than 60 s.
-    pub fn parse_every(text: &str) -> Result<Cadence, Fault> {
+    pub fn parse_every(text: &str) -> Result<Cadence, Error> {
         Cadence::every(interval::parse(text)?)
     }
 
@@ -88,7 +88,7 @@ impl Cadence {
     /// # Errors
     ///
     /// One of them is no time of day.
-    pub fn parse_at(text: &str) -> Result<Cadence, Fault> {
+    pub fn parse_at(text: &str) -> Result<Cadence, Error> {
         let mut times: Vec<TimeOfDay> = text
             .split(',')
             .map(TimeOfDay::parse)
@@ -103,11 +103,11 @@ impl Cadence {
     /// # Errors
     ///
     /// It is neither.
-    pub fn parse(words: &str) -> Result<Cadence, Fault> {
+    pub fn parse(words: &str) -> Result<Cadence, Error> {
         match words.split_once(' ') {
             Some(("every", interval)) => Cadence::parse_every(interval),
             Some(("at", times)) => Cadence::parse_at(times),
-            _ => Err(Fault::new(format!("'{words}' is no cadence"))),
+            _ => Err(Error::new(format!("'{words}' is no cadence"))),
         }
     }
 
@@ -171,7 +171,7 @@ impl Cadence {
     /// # Errors
     ///
     /// cron cannot express the interval; the hint lists what it can.
-    pub fn cron(&self, number: u64) -> Result<Vec<String>, Fault> {
+    pub fn cron(&self, number: u64) -> Result<Vec<String>, Error> {
         if let Cadence::At(times) = self {
             let fields = |time: &TimeOfDay| format!("{} {} * * *", time.minute, time.hour);
             return Ok(times.iter().map(fields).collect());
@@ -236,7 +236,7 @@ impl fmt::Display for Cadence {
 }
 
 impl TimeOfDay {
-    fn parse(text: &str) -> Result<TimeOfDay, Fault> {
+    fn parse(text: &str) -> Result<TimeOfDay, Error> {
         let number = |text: &str, below: u8| {
             let digits = (1..=2).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
             let number: u8 = text.parse().ok().filter(|_| digits)?;
@@ -253,7 +253,7 @@ impl TimeOfDay {
             })
             .ok_or_else(|| {
                 let message = format!("'{text}' is not a time of day such as 03:30");
-                Fault::usage(message)
+                Error::usage(message)
             })
     }
 
@@ -327,8 +327,8 @@ fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-fn beyond_cron(cadence: &Cadence) -> Fault {
-    Fault::usage(format!("cron cannot run a job {cadence}")).hint(
+fn beyond_cron(cadence: &Cadence) -> Error {
+    Error::usage(format!("cron cannot run a job {cadence}")).with_hint(
         "cron can run it every 1m, 2m, 3m, 4m, 5m, 6m, 10m, 12m, 15m, 20m, 30m, 1h, 2h, 3h, 4h, 6h, 8h, 12h or 1d \
          (--every), or at times of day (--at)",
     )

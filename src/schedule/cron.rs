@@ -9,11 +9,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
-
 use super::cadence::Cadence;
 use super::crontab::{self, Crontab};
 use super::job::{Environment, Job};
+use crate::error::{Result, ResultExt, bail};
 use crate::os::generated::{self, Generated, check_path, fill};
 use crate::paths::Paths;
 

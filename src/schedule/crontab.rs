@@ -6,9 +6,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
-
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::process::{Run, describe};
 
 const BEGIN: &[u8] = b"# BEGIN heph";
@@ -69,11 +67,10 @@ fn find_block(crontab: &[u8]) -> Result<Option<(usize, usize)>> {
     match found[..] {
         [] => Ok(None),
         [(true, start, _), (false, _, end)] => Ok(Some((start, end))),
-        _ => Err(Fault::new(
+        _ => Err(Error::new(
             "the crontab holds a damaged block of heph: '# BEGIN heph' and '# END heph' do not form one pair",
         )
-        .hint("repair or remove the lines with `crontab -e`")
-        .into()),
+        .with_hint("repair or remove the lines with `crontab -e`")),
     }
 }
 
@@ -105,11 +102,10 @@ pub fn check(there: &[u8], wanted: &[u8]) -> Result<()> {
     if there == wanted || !there.windows(3).any(|window| window == b"\\r\n") {
         return Ok(());
     }
-    Err(Fault::new(
+    Err(Error::new(
         "the crontab has lines that end in '\\r', which may stand for a carriage return: heph cannot keep them as they are",
     )
-    .hint("mend the ends of those lines with `crontab -e`")
-    .into())
+    .with_hint("mend the ends of those lines with `crontab -e`"))
 }
 
 /// The `crontab` program.
@@ -126,8 +122,8 @@ impl Crontab {
     /// It is not there.
     pub fn find() -> Result<Crontab> {
         let program = which::which("crontab").map_err(|_| {
-            Fault::new("there is no `crontab` on PATH, so cron cannot run the timer")
-                .hint("install cron, or start `heph self-update apply` by other means")
+            Error::new("there is no `crontab` on PATH, so cron cannot run the timer")
+                .with_hint("install cron, or start `heph self-update apply` by other means")
         })?;
         Ok(Crontab { program })
     }
@@ -223,7 +219,7 @@ mod tests {
         ] {
             let error = with_block(crontab.as_bytes(), &[]).unwrap_err();
             assert!(error.to_string().contains("damaged"), "{crontab}");
-            assert!(Fault::hint_of(&error).unwrap().contains("crontab -e"));
+            assert!(error.hint().unwrap().contains("crontab -e"));
             assert!(without_block(crontab.as_bytes()).is_err(), "{crontab}");
         }
     }

@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
-
 use super::cadence::Cadence;
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::generated::{check_path, check_text};
 
 /// The variables of the enabling shell that the job gets as they are: where cargo and heph find things, and how they
@@ -82,7 +80,7 @@ impl Job {
     ///
     /// Its path is one that generated files cannot carry.
     pub fn program(&self) -> Result<&str> {
-        Ok(check_path("the path of heph", &self.exe)?)
+        check_path("the path of heph", &self.exe)
     }
 
     /// Returns the job of this command line, cadence and environment: the reverse of [`Job::program`] and
@@ -153,8 +151,8 @@ pub fn bake_env(
     let text = |name: &str, value: OsString| -> Result<String> {
         let value = value.into_string().map_err(|value| {
             let shown = value.to_string_lossy().into_owned();
-            Fault::usage(format!("the variable {name} is not UTF-8: '{shown}'"))
-                .hint(format!("unset {name}, or give it another value"))
+            Error::usage(format!("the variable {name} is not UTF-8: '{shown}'"))
+                .with_hint(format!("unset {name}, or give it another value"))
         })?;
         check_text(&format!("the variable {name}"), &value)
             .with_context(|| format!("cannot bake {name} into the job"))?;
@@ -303,7 +301,7 @@ pub(crate) mod tests {
     fn a_value_that_no_file_can_carry_is_wrong_usage_that_names_the_variable() {
         for value in ["a\nb", "a\u{1b}b"] {
             let error = bake(&[("http_proxy", value)]).unwrap_err();
-            assert_eq!(Fault::exit_of(&error).code(), 2);
+            assert_eq!(error.exit().code(), 2);
             assert!(error.to_string().contains("http_proxy"), "{error}");
         }
     }

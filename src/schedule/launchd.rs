@@ -1,10 +1,8 @@
 //! launchd: an agent with an interval or times of day.
 
-use anyhow::{Context, Result, bail};
-
 use super::cadence::{Cadence, TimeOfDay};
 use super::job::{Environment, Job};
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::files;
 use crate::os::generated::{self, Generated, check_path, fill};
 use crate::os::launchctl::Agent;
@@ -127,9 +125,8 @@ fn parse(text: &str) -> Result<Job> {
 /// There is none.
 pub fn check() -> Result<()> {
     which::which("launchctl").map(drop).map_err(|_| {
-        Fault::new("there is no `launchctl` on PATH, so launchd cannot run the timer")
-            .hint("set service-manager in the settings to the one that this system has")
-            .into()
+        Error::new("there is no `launchctl` on PATH, so launchd cannot run the timer")
+            .with_hint("set service-manager in the settings to the one that this system has")
     })
 }
 

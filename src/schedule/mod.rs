@@ -15,12 +15,11 @@ pub mod systemd;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::config::{Config, Mode, ServiceManager};
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt};
 use crate::os::generated::{self, Generated};
 use crate::os::{clock, files, host, systemctl};
 use crate::paths::Paths;
@@ -346,8 +345,8 @@ pub fn disable(paths: &Paths, force: bool) -> Result<Vec<Scheduler>> {
 }
 
 /// The fault of a generated file that cannot be read back.
-fn damaged(path: &Path) -> Fault {
-    Fault::new(format!("cannot tell what '{}' does", path.display())).hint(
+fn damaged(path: &Path) -> Error {
+    Error::new(format!("cannot tell what '{}' does", path.display())).with_hint(
         "`heph self-update disable` removes it; `heph self-update enable --force` writes it afresh",
     )
 }

@@ -1,12 +1,11 @@
 //! systemd: a user timer and the oneshot service that it starts.
 
-use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::cadence::{Cadence, Trigger};
 use super::job::{Environment, Job};
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt, bail};
 use crate::interval;
 use crate::os::generated::{self, Generated, check_path, fill};
 use crate::os::systemd_syntax::{command, escape_specifiers, read_command, settings, split};
@@ -136,7 +135,7 @@ fn parse(service: &str, timer: &str) -> Result<Job> {
 /// None does.
 pub fn check() -> Result<()> {
     systemctl::call(&["show", "--property=Version"]).context(
-        Fault::new("no systemd user manager answers, so it cannot run the timer").hint(
+        Error::new("no systemd user manager answers, so it cannot run the timer").with_hint(
             "log in as this user, not through sudo or su; or use cron: service-manager = \"none\" in the settings",
         ),
     )?;
@@ -156,7 +155,7 @@ pub fn load(changed: bool) -> Result<()> {
         systemctl::call(&["daemon-reload"])?;
     }
     systemctl::call(&["enable", TIMER]).context(
-        Fault::new("systemd does not take the timer").hint(
+        Error::new("systemd does not take the timer").with_hint(
             "compare XDG_CONFIG_HOME here and in `systemctl --user show-environment`: it is where systemd looks for units",
         ),
     )?;

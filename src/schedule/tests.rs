@@ -142,10 +142,7 @@ fn a_file_that_heph_would_not_have_written_is_told_with_a_way_out() {
         let edited = files[0].text.replace("apply", "conquer");
         std::fs::write(&files[0].path, &edited).unwrap();
         let error = scheduler.read(&paths).unwrap_err();
-        assert!(
-            Fault::hint_of(&error).unwrap().contains("--force"),
-            "{error:#}"
-        );
+        assert!(error.hint().unwrap().contains("--force"), "{error:#}");
         std::fs::write(&files[0].path, "mine\n").unwrap();
         let error = scheduler.read(&paths).unwrap_err();
         assert!(error.to_string().contains("not made by heph"), "{error:#}");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::Fault;
+use crate::error::Error;
 use crate::os::generated::check_text;
 
 /// A flag of hephd that can be baked into its service file. The order is that of the baked command line.
@@ -75,11 +75,11 @@ impl Baked {
     /// # Errors
     ///
     /// The value is empty or holds characters that [`check_text`] refuses.
-    pub fn set(&mut self, flag: Flag, value: impl Into<String>) -> Result<(), Fault> {
+    pub fn set(&mut self, flag: Flag, value: impl Into<String>) -> Result<(), Error> {
         let value = value.into();
         if value.is_empty() {
-            return Err(Fault::usage(format!("--{} is empty", flag.name()))
-                .hint(format!("to remove it, pass --unset {}", flag.name())));
+            return Err(Error::usage(format!("--{} is empty", flag.name()))
+                .with_hint(format!("to remove it, pass --unset {}", flag.name())));
         }
         check_text(&format!("--{}", flag.name()), &value)?;
         self.0.insert(flag, value);
@@ -117,7 +117,7 @@ impl Baked {
     /// # Errors
     ///
     /// A value is one that [`Baked::set`] refuses.
-    pub fn from_arguments(arguments: &[String]) -> Result<(Baked, Vec<String>), Fault> {
+    pub fn from_arguments(arguments: &[String]) -> Result<(Baked, Vec<String>), Error> {
         let mut baked = Baked::default();
         let mut foreign = Vec::new();
         let mut arguments = arguments.iter();

@@ -8,12 +8,10 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
-
 use super::definition::Definition;
 use super::{Activity, Manager, NewFiles, Process, log};
 use crate::client::{self, Status};
-use crate::error::Fault;
+use crate::error::{Error, Result};
 use crate::os::files;
 use crate::paths::Paths;
 
@@ -99,12 +97,11 @@ fn refuse_one_by_hand(before: &Process, socket: &Path) -> Result<()> {
         return Ok(());
     }
     match client::status(socket, Duration::from_secs(5)) {
-        Ok(Some(other)) => Err(Fault::new(format!(
+        Ok(Some(other)) => Err(Error::new(format!(
             "hephd runs already, as process {}, and not as a service",
             other.pid
         ))
-        .hint(format!("end it with `kill {}`, then try again", other.pid))
-        .into()),
+        .with_hint(format!("end it with `kill {}`, then try again", other.pid))),
         _ => Ok(()),
     }
 }
@@ -121,7 +118,7 @@ fn wait_for_answer(
         let answer = client::status(socket, limit);
         match judge(manager.process()?, answer, old, socket) {
             Ok(status) => return Ok(status),
-            Err(reason) if left.is_zero() => return Err(anyhow!(reason)),
+            Err(reason) if left.is_zero() => return Err(Error::new(reason)),
             Err(_) => thread::sleep(PAUSE),
         }
     }
@@ -159,7 +156,7 @@ fn judge(
 }
 
 /// Adds the last lines that hephd logged since `mark` to an error.
-fn with_log(error: anyhow::Error, log: &Path, mark: u64) -> anyhow::Error {
+fn with_log(error: Error, log: &Path, mark: u64) -> Error {
     let lines = log::since(log, mark, QUOTED).unwrap_or_default();
     let lines = String::from_utf8_lossy(&lines);
     let mut message = "hephd did not come up".to_owned();
@@ -169,10 +166,11 @@ fn with_log(error: anyhow::Error, log: &Path, mark: u64) -> anyhow::Error {
         message.push_str(&quoted.concat());
     }
     // A remedy that is known already is better than ours.
-    let hint = Fault::hint_of(&error)
+    let hint = error
+        .hint()
         .unwrap_or("see `heph daemon logs` and `heph daemon status`; then `heph daemon restart`")
         .to_owned();
-    error.context(Fault::new(message).hint(hint))
+    error.context(Error::new(message).with_hint(hint))
 }
 
 #[cfg(test)]
@@ -210,7 +208,7 @@ mod tests {
                 "the service is process 8",
             ),
             (run(None), Ok(Some(status(7))), None, "no process"),
-            (run(Some(7)), Err(anyhow!("garbage")), None, "garbage"),
+            (run(Some(7)), Err(Error::new("garbage")), None, "garbage"),
         ] {
             let told = judge(process, answer, old).unwrap_err();
             assert!(told.contains(reason), "{told}");

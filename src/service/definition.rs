@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-
 use super::arguments::Baked;
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::generated::check_path;
 use crate::paths::Paths;
 
@@ -105,14 +103,14 @@ impl Environment {
 
 /// Checks that a unit can carry `socket` at the end of a line, where nothing can quote it: systemd drops white space there,
 /// and a backslash joins the next line to it (systemd.syntax(7)).
-fn check_end(socket: &str) -> Result<(), Fault> {
+fn check_end(socket: &str) -> Result<(), Error> {
     if !socket.ends_with(['\\', ' ']) {
         return Ok(());
     }
-    Err(Fault::usage(format!(
+    Err(Error::usage(format!(
         "HEPH_SOCKET ends in a backslash or a space, which a generated file cannot carry: '{socket}'"
     ))
-    .hint("set it to another path"))
+    .with_hint("set it to another path"))
 }
 
 /// All that a generated service file depends on.
@@ -179,7 +177,7 @@ impl Written {
         let (program, arguments) = command.split_first().context("it names no program")?;
         let program = PathBuf::from(program);
         if !program.is_absolute() {
-            anyhow::bail!("its program '{}' is no absolute path", program.display());
+            bail!("its program '{}' is no absolute path", program.display());
         }
         let (flags, foreign) = Baked::from_arguments(arguments)?;
         let variables = variables

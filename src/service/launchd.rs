@@ -10,10 +10,9 @@ pub mod agent;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-
 use super::definition::{Definition, Written};
 use super::{Activity, Manager, NewFiles, Process};
+use crate::error::{Result, ResultExt};
 use crate::os::files;
 use crate::os::launchctl::Agent;
 use crate::paths::Paths;

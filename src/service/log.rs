@@ -5,8 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-
+use crate::error::{Result, ResultExt};
 use crate::os::files;
 
 /// A log above this many bytes is moved aside when hephd is started.

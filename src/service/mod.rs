@@ -19,10 +19,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
-
 use crate::config::{Config, ServiceManager};
-use crate::error::Fault;
+use crate::error::{Error, Result};
 use crate::os::files;
 use crate::os::generated::template_of;
 use crate::paths::Paths;
@@ -253,19 +251,18 @@ pub fn require(config: &Config, paths: &Paths) -> Result<Box<dyn Manager>> {
     }
     let by_hand = "run `hephd` by hand, or let your init system start it";
     if config.service_manager == ServiceManager::None {
-        return Err(Fault::new(format!(
+        return Err(Error::new(format!(
             "the settings in '{}' say that no service manager is to be used",
             paths.config.display()
         ))
-        .hint(format!("{by_hand}, or set service-manager to \"auto\""))
-        .into());
+        .with_hint(format!("{by_hand}, or set service-manager to \"auto\"")));
     }
     let systemd = systemd::Systemd::new(paths);
-    let fault = Fault::new("there is no service manager here: no systemd user manager answers")
-        .hint(format!("{by_hand}; {}", systemd.remedy()));
+    let fault = Error::new("there is no service manager here: no systemd user manager answers")
+        .with_hint(format!("{by_hand}; {}", systemd.remedy()));
     Err(match systemd.answers() {
         Err(cause) => cause.context(fault),
-        Ok(()) => fault.into(),
+        Ok(()) => fault,
     })
 }
 

@@ -11,11 +11,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-
 use super::definition::{Definition, Written};
 use super::{Activity, Manager, NewFiles, Process};
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt};
 use crate::os::process::{Output, Run};
 use crate::os::{files, systemctl};
 use crate::paths::Paths;
@@ -69,7 +67,8 @@ impl Systemd {
 
     /// Runs `systemctl show`, which fails only where the user manager does not answer, or there is no `systemctl`.
     fn show<const N: usize>(&self, arguments: [&str; N], limit: Duration) -> Result<Output> {
-        let silent = || Fault::new("your systemd user manager does not answer").hint(self.remedy());
+        let silent =
+            || Error::new("your systemd user manager does not answer").with_hint(self.remedy());
         self.systemctl(["show"])
             .args(arguments)
             .limit(limit)
@@ -114,12 +113,11 @@ impl Systemd {
         }
         let loaded = self.properties(UNIT)?;
         if property(&loaded, "LoadState") == "not-found" {
-            return Err(Fault::new(format!(
+            return Err(Error::new(format!(
                 "systemd does not read '{}': its user manager has other folders than this shell",
                 self.file.display()
             ))
-            .hint("compare XDG_CONFIG_HOME here and in `systemctl --user show-environment`")
-            .into());
+            .with_hint("compare XDG_CONFIG_HOME here and in `systemctl --user show-environment`"));
         }
         if property(&loaded, "UnitFileState") != "enabled" {
             self.systemctl(["enable", UNIT]).success()?;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::survey::{Survey, news, survey};
 use super::{Request, World, trust};
-use crate::error::{Exit, Fault, one_line};
+use crate::error::{Error, Exit};
 use crate::release::decide::Decision;
 use crate::release::feed::News;
 
@@ -34,7 +34,7 @@ pub struct Check {
     /// One sentence, where there is something to say.
     pub reason: Option<String>,
     /// The error that ended it.
-    pub error: Option<anyhow::Error>,
+    pub error: Option<Error>,
 }
 
 impl Check {
@@ -44,7 +44,7 @@ impl Check {
             Finding::Available => Exit::Available,
             Finding::UpToDate | Finding::Skipped => Exit::Done,
             Finding::Unreachable => Exit::TryLater,
-            Finding::Failed => self.error.as_ref().map_or(Exit::Failed, Fault::exit_of),
+            Finding::Failed => self.error.as_ref().map_or(Exit::Failed, Error::exit),
         }
     }
 }
@@ -67,14 +67,14 @@ pub fn check(world: World, scheduled: bool) -> Check {
                 Decision::Update(release) => match trust::look(world, release) {
                     Ok(None) => (Finding::Available, None),
                     Ok(Some(error)) => {
-                        let reason = one_line(&error);
+                        let reason = error.one_line();
                         moved = Some(error);
                         (Finding::Failed, Some(reason))
                     }
                     // The feed has answered all the same, and apply asks again.
                     Err(error) => (
                         Finding::Available,
-                        Some(format!("its tag was not looked at: {}", one_line(&error))),
+                        Some(format!("its tag was not looked at: {}", error.one_line())),
                     ),
                 },
                 Decision::UpToDate(reason) => (Finding::UpToDate, reason.clone()),
@@ -106,7 +106,7 @@ pub fn check(world: World, scheduled: bool) -> Check {
             Check {
                 outcome: Finding::Failed,
                 survey,
-                reason: Some(one_line(&error)),
+                reason: Some(error.one_line()),
                 error: Some(error),
             }
         }

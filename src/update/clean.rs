@@ -3,12 +3,10 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::Result;
-
 use super::journal::Journal;
 use super::report::Report;
 use super::{World, store};
-use crate::error::{Fault, one_line};
+use crate::error::{Error, Result};
 use crate::install;
 use crate::install::slots::excess;
 use crate::os::{clock, files};
@@ -36,9 +34,8 @@ pub fn clean(world: World) -> Result<Cleaned> {
     let _held = super::exclusive(world.paths)?;
     if Journal::load(world.paths)?.is_some() {
         return Err(
-            Fault::new("an update was interrupted and must be finished first")
-                .hint("`heph self-update apply`")
-                .into(),
+            Error::new("an update was interrupted and must be finished first")
+                .with_hint("`heph self-update apply`"),
         );
     }
     world.slots().sweep()?;
@@ -52,7 +49,7 @@ pub fn clean(world: World) -> Result<Cleaned> {
 /// The same after an update, which has the lock; trouble is no more than a note.
 pub(super) fn after_update(world: World, report: &mut Report) {
     if let Err(error) = tidy(world) {
-        report.note(format!("cannot clean up: {}", one_line(&error)));
+        report.note(format!("cannot clean up: {}", error.one_line()));
     }
 }
 

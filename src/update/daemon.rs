@@ -4,13 +4,12 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
 use semver::Version;
 
 use super::World;
 use super::health::{Observation, Verdict, judge};
 use crate::client;
-use crate::error::one_line;
+use crate::error::Result;
 use crate::install::links::BinDir;
 use crate::install::slots::Slot;
 use crate::interval;
@@ -149,7 +148,7 @@ fn heph(world: World, slot: &Slot) -> Run {
 /// Watches hephd until it is known to be healthy as `expected`, or not; the error is the sentence that says why.
 pub(super) fn settle(world: World, expected: &Version) -> Result<(), String> {
     let settings = &world.config.self_update;
-    let socket = service::socket(world.config, world.paths).map_err(|error| one_line(&error))?;
+    let socket = service::socket(world.config, world.paths).map_err(|error| error.one_line())?;
     let start = Instant::now();
     let mut observations = Vec::new();
     loop {

@@ -1,11 +1,11 @@
 //! The history: one line for each finished run.
 
-use anyhow::{Context, Result};
 use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::report::{Outcome, Step};
+use crate::error::{Result, ResultExt};
 use crate::install::slots::Delivery;
 use crate::os::files;
 use crate::paths::Paths;

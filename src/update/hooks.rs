@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::config::Hook;
-use crate::error::one_line;
 use crate::os::process::Run;
 
 /// How long a hook may take.
@@ -45,7 +44,7 @@ pub fn run(hook: Option<&Hook>, news: &News, json: &[u8]) -> Option<String> {
         .limit(LIMIT);
     run.success()
         .err()
-        .map(|error| format!("the hook on-{} failed: {}", news.event, one_line(&error)))
+        .map(|error| format!("the hook on-{} failed: {}", news.event, error.one_line()))
 }
 
 #[cfg(test)]

@@ -7,13 +7,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
 use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::history;
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt};
 use crate::os::files;
 use crate::paths::Paths;
 
@@ -127,7 +126,7 @@ impl Journal {
     pub fn load(paths: &Paths) -> Result<Option<Journal>> {
         let path = paths.journal();
         let unusable = || {
-            Fault::new(format!("cannot understand the journal '{}'", path.display())).hint(format!(
+            Error::new(format!("cannot understand the journal '{}'", path.display())).with_hint(format!(
                 "look at it, check with `heph self-update doctor` that the commands work, then remove it: rm '{}'",
                 path.display()
             ))

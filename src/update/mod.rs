@@ -35,16 +35,15 @@ mod trust;
 use std::cell::RefCell;
 use std::time::Instant;
 
-use anyhow::Result;
 use jiff::Timestamp;
 use semver::Version;
 use ulid::Ulid;
 
 use crate::config::{Config, OnBattery};
-use crate::error::{Exit, Fault, one_line};
+use crate::error::{Error, Kind, Result};
 use crate::install::links::BinDir;
 use crate::install::slots::{Slot, Slots};
-use crate::install::{self, Listener, Progress, Unfit};
+use crate::install::{self, Listener, Progress};
 use crate::os::{clock, host, interrupt, lock};
 use crate::paths::Paths;
 use crate::release::decide::{Asked, Decision};
@@ -141,7 +140,7 @@ pub fn apply(world: World, request: &Request) -> Report {
         if let Err(error) = straight_line(world, request, &run, report) {
             report.fail(
                 match interrupt::requested() && matches!(Journal::load(world.paths), Ok(None)) {
-                    true => Fault::new("interrupted; nothing was changed").into(),
+                    true => Error::new("interrupted; nothing was changed"),
                     false => error,
                 },
             );
@@ -260,7 +259,7 @@ fn mend(world: World, report: &mut Report) {
         }
     });
     if let Err(error) = mended {
-        report.note(format!("cannot mend the links: {}", one_line(&error)));
+        report.note(format!("cannot mend the links: {}", error.one_line()));
     }
 }
 
@@ -271,7 +270,7 @@ fn restart_only(world: World, run: &Run, report: &mut Report) -> Result<()> {
     let before = daemon::look(world, &bin_dir)?;
     let slots = world.slots();
     let Some(to) = report.step("adopt", || bin_dir.adopt(settings, &slots))? else {
-        return Err(Fault::new("nothing is installed").into());
+        return Err(Error::new("nothing is installed"));
     };
     let from = match before.running() {
         Some(version) => slots.find(&version)?.map(|slot| Place::of(&slot)),
@@ -327,8 +326,8 @@ fn stage(
             "staged {version} in {:.1} s",
             start.elapsed().as_secs_f64()
         )),
-        Err(error) if Unfit::is_cause_of(error) => {
-            quarantine::put(world.paths, version, &one_line(error), clock::now())?;
+        Err(error) if error.kind() == Kind::Unfit => {
+            quarantine::put(world.paths, version, &error.one_line(), clock::now())?;
             report.note(quarantined(version));
         }
         Err(_) => {}
@@ -369,10 +368,9 @@ fn foretell(decision: Option<Decision>, report: &mut Report) {
 pub fn exclusive(paths: &Paths) -> Result<lock::Lock> {
     host::check_owner(&paths.home)?;
     lock::try_exclusive(&paths.lock())?.ok_or_else(|| {
-        Fault::new(BUSY)
-            .exit(Exit::TryLater)
-            .hint("try again when it is over: `heph self-update status`")
-            .into()
+        Error::new(BUSY)
+            .with_kind(Kind::Unreachable)
+            .with_hint("try again when it is over: `heph self-update status`")
     })
 }
 
@@ -413,7 +411,7 @@ fn record(world: World, run: &Run, report: &mut Report) {
     if let Err(error) = transaction::close(world, &entry) {
         report.note(format!(
             "this run is not in the history: {}",
-            one_line(&error)
+            error.one_line()
         ));
     }
     if report.outcome == Outcome::Updated {

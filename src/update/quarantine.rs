@@ -1,11 +1,10 @@
 //! The quarantine: releases that failed here and are not tried again until cleared or superseded.
 
-use anyhow::{Context, Result};
 use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt};
 use crate::os::files;
 use crate::paths::Paths;
 
@@ -51,11 +50,11 @@ impl Quarantine {
     pub fn load(paths: &Paths) -> Result<Quarantine> {
         let path = paths.quarantine();
         let unusable = || {
-            Fault::new(format!(
+            Error::new(format!(
                 "cannot understand the quarantine '{}'",
                 path.display()
             ))
-            .hint(format!(
+            .with_hint(format!(
                 "correct it, or forget all of it: rm '{}'",
                 path.display()
             ))

@@ -2,13 +2,11 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
-
 use super::history::{self, Action};
 use super::journal::{Journal, Recovery, recovery};
 use super::report::{Outcome, Report};
 use super::{Run, World, record, transaction};
-use crate::error::one_line;
+use crate::error::Result;
 
 /// Finishes or undoes what an interrupted run left, and removes slots that never became complete.
 ///
@@ -69,7 +67,7 @@ fn end(world: World, mut journal: Journal) -> Result<String> {
             journal.attempts += 1;
             if let Err(error) = journal.save(world.paths) {
                 // A full disk must not keep it from being finished or undone.
-                report.note(one_line(&error));
+                report.note(error.one_line());
             }
             transaction::finish(world, journal.clone(), &mut report)?;
             match report.outcome {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Exit, Fault, one_line};
+use crate::error::{Error, Exit};
 use crate::install::slots::Delivery;
 
 /// What became of a run. It starts as failed and earns anything better.
@@ -80,7 +80,7 @@ pub struct Report {
     /// Whether the journal must stay: the next run goes on where this one could not.
     pub unfinished: bool,
     /// The error that ended it, with its hint.
-    pub error: Option<anyhow::Error>,
+    pub error: Option<Error>,
 }
 
 /// The report as `--json` prints it.
@@ -106,12 +106,12 @@ impl Report {
     }
 
     /// Ends the run with an error. An error that asks for a later try (exit 75) means that the forge was out of reach.
-    pub fn fail(&mut self, error: anyhow::Error) {
-        let outcome = match Fault::exit_of(&error) {
+    pub fn fail(&mut self, error: Error) {
+        let outcome = match error.exit() {
             Exit::TryLater => Outcome::Unreachable,
             _ => Outcome::Failed,
         };
-        self.end(outcome, one_line(&error));
+        self.end(outcome, error.one_line());
         self.error = Some(error);
     }
 
@@ -153,7 +153,7 @@ impl Report {
             }
             Outcome::RolledBack => Exit::RolledBack,
             Outcome::Busy | Outcome::Unreachable => Exit::TryLater,
-            Outcome::Failed => self.error.as_ref().map_or(Exit::Failed, Fault::exit_of),
+            Outcome::Failed => self.error.as_ref().map_or(Exit::Failed, Error::exit),
         }
     }
 
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn a_configuration_error_keeps_its_exit_code() {
         let mut report = Report::default();
-        report.fail(Fault::usage("bad setting").into());
+        report.fail(Error::usage("bad setting"));
         assert_eq!(report.exit(), Exit::Usage);
     }
 }

@@ -1,6 +1,5 @@
 //! `rollback`: an instant switch to a slot that is still on disk.
 
-use anyhow::Result;
 use semver::Version;
 
 use super::history::Action;
@@ -8,7 +7,7 @@ use super::journal::{Aim, Place};
 use super::report::{Outcome, Report};
 use super::transaction::{self, Plan};
 use super::{Run, World, daemon, history, record, recover, store, with_lock};
-use crate::error::Fault;
+use crate::error::{Error, Result};
 use crate::install::slots::Slot;
 
 /// Switches to the slot of `to`, or to the one in use before the current one; restarts and verifies hephd.
@@ -31,8 +30,8 @@ fn straight_line(world: World, to: Option<&Version>, run: &Run, report: &mut Rep
     recover::unfinished(world, report)?;
     let slots = world.slots();
     let nothing = || {
-        Fault::new("heph has not updated anything yet, so there is nothing to go back to")
-            .hint("`heph self-update apply --to VERSION` installs a release by name")
+        Error::new("heph has not updated anything yet, so there is nothing to go back to")
+            .with_hint("`heph self-update apply --to VERSION` installs a release by name")
     };
     let current = slots.current()?.ok_or_else(nothing)?;
     report.from = Some(current.manifest.version.clone());
@@ -42,14 +41,14 @@ fn straight_line(world: World, to: Option<&Version>, run: &Run, report: &mut Rep
             .iter()
             .find(|slot| slot.manifest.version == *version)
             .ok_or_else(|| {
-                Fault::new(format!("no slot holds {version}")).hint(format!(
+                Error::new(format!("no slot holds {version}")).with_hint(format!(
                     "`heph self-update apply --to {version}` installs it; on disk: {}",
                     names(&all)
                 ))
             })?,
         None => previous(&all, &current, &history::read(world.paths)?).ok_or_else(|| {
-            Fault::new("no earlier release is on disk")
-                .hint("name one: `heph self-update apply --to VERSION`")
+            Error::new("no earlier release is on disk")
+                .with_hint("name one: `heph self-update apply --to VERSION`")
         })?,
     };
     report.to = Some(target.manifest.version.clone());

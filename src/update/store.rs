@@ -4,13 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::World;
 use super::daemon::Daemon;
 use crate::client;
-use crate::error::{Fault, one_line};
+use crate::error::{Error, Result, ResultExt};
 use crate::install::slots::Slot;
 use crate::os::{clock, files, process::Run};
 use crate::paths::Paths;
@@ -31,10 +30,12 @@ pub(super) fn back_up(world: World, before: &Daemon) -> Result<Option<PathBuf>> 
         file_name_part(&status.version)
     ));
     client::backup(&before.socket, &file, COPYING).with_context(|| {
-        Fault::new("cannot take a backup of the store, so the update was not begun").hint(format!(
-            "is there room in '{}'? `heph backup FILE` shows the trouble",
-            folder.display()
-        ))
+        Error::new("cannot take a backup of the store, so the update was not begun").with_hint(
+            format!(
+                "is there room in '{}'? `heph backup FILE` shows the trouble",
+                folder.display()
+            ),
+        )
     })?;
     Ok(Some(file))
 }
@@ -108,7 +109,7 @@ pub(super) fn make_readable(
         .arg(backup)
         .limit(COPYING)
         .success()
-        .map_err(|error| one_line(&error))?;
+        .map_err(|error| error.one_line())?;
     let restored: Restored = serde_json::from_slice(&output.stdout)
         .map_err(|error| format!("cannot understand what `hephd store restore` says: {error}"))?;
     Ok(Some(format!(

@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
 use semver::Version;
 
 use super::daemon;
 use super::quarantine::Quarantine;
 use super::{Request, World};
 use crate::config::Config;
-use crate::error::one_line;
+use crate::error::Result;
 use crate::os::http::Limits;
 use crate::os::{clock, interrupt};
 use crate::release::Release;
@@ -116,7 +115,7 @@ fn ask(world: World, feed: &Feed) -> Result<News> {
     if let Some(error) = asked.unwritten {
         (world.say)(&format!(
             "the feed cannot be remembered: {}",
-            one_line(&error)
+            error.one_line()
         ));
     }
     asked.news

@@ -3,12 +3,10 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
-
 use super::journal::{self, Aim, Journal, Phase, Place};
 use super::report::{Outcome, Report};
 use super::{Run, World, daemon, history, quarantine, store, trust};
-use crate::error::{Fault, one_line};
+use crate::error::{Error, Result, ResultExt};
 use crate::install::slots::Slot;
 use crate::os::clock;
 
@@ -97,10 +95,9 @@ pub(super) fn finish(world: World, journal: Journal, report: &mut Report) -> Res
 fn finish_or_undo(world: World, journal: Journal, report: &mut Report) -> Result<()> {
     let to = open(world, &journal.to)?;
     match healthy(world, &journal, &to, report) {
-        Err(reason) if journal.restart && daemon::session_is_ending(world) => Err(Fault::new(
+        Err(reason) if journal.restart && daemon::session_is_ending(world) => Err(Error::new(
             format!("the session ended during the update ({reason}); the next run finishes it"),
-        )
-        .into()),
+        )),
         Ok(()) => commit(world, &journal, report),
         Err(reason) => {
             (world.say)(&format!("{} is not healthy: {reason}", journal.to.version));
@@ -119,7 +116,7 @@ fn healthy(
     world
         .bin_dir()
         .and_then(|bin_dir| bin_dir.relink(slot))
-        .map_err(|error| one_line(&error))?;
+        .map_err(|error| error.one_line())?;
     if !journal.restart {
         return Ok(());
     }
@@ -129,7 +126,7 @@ fn healthy(
         .filter(|path| !store::can_read(slot, path))
     {
         // Going back by hand, past a migration of the store.
-        daemon::stop(world, slot).map_err(|error| one_line(&error))?;
+        daemon::stop(world, slot).map_err(|error| error.one_line())?;
         if let Some(sentence) = store::make_readable(world, slot, path, None)? {
             report.note(sentence);
         }
@@ -137,7 +134,7 @@ fn healthy(
     (world.say)(&format!("restarting hephd as {}", slot.manifest.version));
     report
         .step("restart", || daemon::restart(world, slot))
-        .map_err(|error| one_line(&error))?;
+        .map_err(|error| error.one_line())?;
     let settle = world.config.self_update.settle;
     (world.say)(&format!(
         "hephd {} answers; watching it for {settle:?}",
@@ -160,7 +157,7 @@ fn commit(world: World, journal: &Journal, report: &mut Report) -> Result<()> {
     {
         report.note(format!(
             "that {version} is healthy cannot be remembered: {}",
-            one_line(&error)
+            error.one_line()
         ));
     }
     let outcome = match journal.aim {
@@ -192,7 +189,7 @@ pub(super) fn roll_back(
         // A full disk must not keep the old release from coming back; what follows needs no space.
         report.note(format!(
             "going back without a record of it: {}",
-            one_line(&error)
+            error.one_line()
         ));
     }
     let bad = journal.to.clone();
@@ -212,8 +209,8 @@ pub(super) fn roll_back(
     let version = &old.manifest.version;
     (world.say)(&format!("rolling back to {version}"));
     switch(world, &old).with_context(|| {
-        Fault::new(format!("cannot switch back to {version}"))
-            .hint("`heph self-update apply` tries it again")
+        Error::new(format!("cannot switch back to {version}"))
+            .with_hint("`heph self-update apply` tries it again")
     })?;
     world.bin_dir()?.relink(&old)?;
     let back = if journal.restart {
@@ -227,7 +224,7 @@ pub(super) fn roll_back(
             report.note(format!(
                 "cannot remove the slot of {}: {}",
                 bad.version,
-                one_line(&error)
+                error.one_line()
             ));
         }
     }
@@ -249,7 +246,7 @@ pub(super) fn roll_back(
                 "{reason}; {version} is installed again, but it is not healthy either: {also}"
             );
             let hint = "see `heph daemon logs`, then `heph daemon restart`";
-            report.fail(Fault::new(sentence).hint(hint).into());
+            report.fail(Error::new(sentence).with_hint(hint));
         }
     }
     report.took("roll-back", start);
@@ -271,7 +268,7 @@ fn quarantine_bad(world: World, journal: &Journal, reason: &str) -> Result<()> {
 fn revive(world: World, journal: &Journal, old: &Slot, report: &mut Report) -> Result<(), String> {
     if let Some(path) = &journal.store {
         // The new hephd must not write while the old one's store is looked at.
-        daemon::stop(world, old).map_err(|error| one_line(&error))?;
+        daemon::stop(world, old).map_err(|error| error.one_line())?;
         match store::make_readable(world, old, path, journal.backup.as_deref()) {
             Ok(None) => {}
             Ok(Some(sentence)) => report.note(sentence),
@@ -282,7 +279,7 @@ fn revive(world: World, journal: &Journal, old: &Slot, report: &mut Report) -> R
             }
         }
     }
-    daemon::restart(world, old).map_err(|error| one_line(&error))?;
+    daemon::restart(world, old).map_err(|error| error.one_line())?;
     daemon::settle(world, &old.manifest.version)
 }
 
@@ -309,7 +306,7 @@ fn switch(world: World, slot: &Slot) -> Result<()> {
 
 fn open(world: World, place: &Place) -> Result<Slot> {
     world.slots().open(&place.slot)?.with_context(|| {
-        Fault::new(format!("the slot of {} is gone", place.version)).hint(format!(
+        Error::new(format!("the slot of {} is gone", place.version)).with_hint(format!(
             "`heph self-update apply --to {}` installs it again",
             place.version
         ))

@@ -1,11 +1,10 @@
 //! Between decide and stage: the release's tag is looked up, remembered, and proven.
 
-use anyhow::Result;
 use semver::Version;
 
 use super::report::Report;
 use super::{Request, World, exclusive, quarantine};
-use crate::error::Fault;
+use crate::error::{Error, Result};
 use crate::os::{clock, files};
 use crate::release::Release;
 use crate::release::feed::Feed;
@@ -54,7 +53,7 @@ pub(super) fn prove(
         }
         Proof::Refused { reason } => {
             let hint = "ask its owner; `heph self-update trust show` lists whose signature counts";
-            let fault = Fault::new(reason).hint(hint);
+            let fault = Error::new(reason).with_hint(hint);
             return Err(refuse(world, &release.version, reason, fault, report));
         }
     }
@@ -69,7 +68,7 @@ pub(super) fn prove(
 /// # Errors
 ///
 /// The git remote cannot be asked, or what is remembered cannot be read.
-pub(super) fn look(world: World, release: &Release) -> Result<Option<anyhow::Error>> {
+pub(super) fn look(world: World, release: &Release) -> Result<Option<Error>> {
     let (all, here) = advertised(world, release)?;
     let repository = &world.config.self_update.repository;
     let path = world.paths.trust();
@@ -86,7 +85,7 @@ pub(super) fn look(world: World, release: &Release) -> Result<Option<anyhow::Err
                 &mut report,
             )));
         }
-        return Ok(Some(moved_fault(&release.version, &sentence).into()));
+        return Ok(Some(moved_fault(&release.version, &sentence)));
     }
     if held.is_some() {
         memory.see(repository, &all, &here, clock::now());
@@ -114,11 +113,11 @@ fn advertised(world: World, release: &Release) -> Result<(Vec<Advertised>, Adver
     let all = feed.advertised(clock::now())?;
     let here = all.iter().find(|found| found.tag == release.tag).cloned();
     let here = here.ok_or_else(|| {
-        Fault::new(format!(
+        Error::new(format!(
             "the feed names {}, but the repository has no such tag",
             release.tag.as_str()
         ))
-        .hint("ask its owner, or try again when the tag is there")
+        .with_hint("ask its owner, or try again when the tag is there")
     })?;
     Ok((all, here))
 }
@@ -156,18 +155,13 @@ fn examine(world: World, here: &Advertised) -> Result<Proof> {
     }))
 }
 
-fn refuse_moved(
-    world: World,
-    version: &Version,
-    sentence: &str,
-    report: &mut Report,
-) -> anyhow::Error {
+fn refuse_moved(world: World, version: &Version, sentence: &str, report: &mut Report) -> Error {
     let fault = moved_fault(version, sentence);
     refuse(world, version, sentence, fault, report)
 }
 
-fn moved_fault(version: &Version, sentence: &str) -> Fault {
-    Fault::new(sentence).hint(format!(
+fn moved_fault(version: &Version, sentence: &str) -> Error {
+    Error::new(sentence).with_hint(format!(
         "ask its owner why; `heph self-update apply --to {version} --accept-moved-tag` installs it as it is now"
     ))
 }
@@ -177,13 +171,13 @@ fn refuse(
     world: World,
     version: &Version,
     reason: &str,
-    fault: Fault,
+    fault: Error,
     report: &mut Report,
-) -> anyhow::Error {
+) -> Error {
     match quarantine::put(world.paths, version, reason, clock::now()) {
         Ok(()) => {
             report.note(super::quarantined(version));
-            fault.into()
+            fault
         }
         Err(error) => error.context(fault),
     }

@@ -211,7 +211,7 @@ fn imports_are_found_in_all_their_forms() {
     let found = |source| imported(source).into_iter().collect::<Vec<_>>();
     assert_eq!(found("use crate::os::files;"), ["os"]);
     assert_eq!(
-        found("use crate::{\n    os::{files, lock},\n    error::Fault,\n};"),
+        found("use crate::{\n    os::{files, lock},\n    error::Error,\n};"),
         ["error", "os"]
     );
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use heph::error::{Exit, Fault};
+use heph::error::Exit;
 use heph::oidc;
 use heph::os::clock;
 use serde_json::json;
@@ -81,12 +81,12 @@ fn a_refresh_token_that_was_used_already_ends_the_login() {
         "{error:#}"
     );
     assert!(error.to_string().contains("log in again"), "{error:#}");
-    assert_eq!(Fault::hint_of(&error), Some("heph auth login"));
+    assert_eq!(error.hint(), Some("heph auth login"));
 
     // The provider is not asked again with it.
     scene.provider.counts();
     let again = scene.bearer().unwrap_err();
-    assert_eq!(Fault::hint_of(&again), Some("heph auth login"));
+    assert_eq!(again.hint(), Some("heph auth login"));
     assert_eq!(scene.provider.counts(), json!({}));
     assert_eq!(scene.status()["renewable"], false);
     scene
@@ -108,7 +108,7 @@ fn a_provider_that_is_away_costs_nothing_while_the_bearer_is_good() {
     // Once it has ended, there is none, and that is told as something that passes.
     let (file, issuer) = (scene.file(), &scene.provider.issuer);
     let error = oidc::bearer(&file, issuer, CLIENT, before.expires_at).unwrap_err();
-    assert_eq!(Fault::exit_of(&error), Exit::TryLater, "{error:#}");
+    assert_eq!(error.exit(), Exit::TryLater, "{error:#}");
     assert_eq!(scene.tokens(), before, "nothing is lost by trying");
 
     scene.provider.set(json!({ "down": false }));

@@ -58,7 +58,7 @@ impl Scene {
     }
 
     /// Asks for a bearer as hephd does.
-    pub fn bearer(&self) -> anyhow::Result<String> {
+    pub fn bearer(&self) -> heph::error::Result<String> {
         oidc::bearer(
             &self.file(),
             &self.provider.issuer,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use heph::config::{Forge as Kind, SelfUpdate};
-use heph::error::{Exit, Fault};
+use heph::error::Exit;
 use heph::release::feed::{Feed, News};
 use jiff::Timestamp;
 
@@ -128,11 +128,11 @@ fn a_plain_git_remote_is_a_feed() {
     assert_eq!(named("2.0.0-rc.1").unwrap().tag.as_str(), "v2.0.0-rc.1");
     let error = named("1.9.1").unwrap_err();
     assert!(error.to_string().contains("has no tag 'v1.9.1'"), "{error}");
-    let hint = Fault::hint_of(&error).unwrap();
+    let hint = error.hint().unwrap();
     assert!(hint.contains("v1.9.0 and v1.10.0"), "{hint}");
     drop(forge);
     let error = named("1.9.0").unwrap_err();
-    assert_eq!(Fault::exit_of(&error), Exit::TryLater, "{error}");
+    assert_eq!(error.exit(), Exit::TryLater, "{error}");
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use heph::config::{Forge as Kind, SelfUpdate};
-use heph::error::one_line;
 use heph::os::http::Limits;
 use heph::release::feed::{Feed, News, Remembered};
 use jiff::Timestamp;
@@ -47,7 +46,7 @@ impl Machine {
             Ok(News::Latest(Some(release))) => release.version.to_string(),
             Ok(News::Latest(None)) => "none".to_owned(),
             Ok(News::Unreachable { .. }) => "later".to_owned(),
-            Err(error) => one_line(&error),
+            Err(error) => error.one_line(),
         }
     }
 

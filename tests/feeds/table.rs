@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use heph::config::{Forge as Kind, SelfUpdate};
-use heph::error::{Fault, one_line};
 use heph::os::http::Limits;
 use heph::release::feed::{Feed, News};
 use jiff::Timestamp;
@@ -51,7 +50,7 @@ fn run(row: &Row) -> Result<(), String> {
         forge.push(&work);
     }
     let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    let before = feed.fetch(now).map_err(|error| one_line(&error))?;
+    let before = feed.fetch(now).map_err(|error| error.one_line())?;
     let News::Latest(Some(before)) = before else {
         return Err(format!("the good answer led to {before:?}"));
     };
@@ -70,10 +69,10 @@ fn run(row: &Row) -> Result<(), String> {
         Ok(News::Unreachable { reason, .. }) => (Ends::TryLater, reason),
         Ok(News::Latest(latest)) => return Err(format!("it was taken for {latest:?}")),
         Err(error) => {
-            if Fault::exit_of(&error).code() != 1 || Fault::hint_of(&error).is_none() {
+            if error.exit().code() != 1 || error.hint().is_none() {
                 return Err(format!("no exit 1 with a hint: {error:?}"));
             }
-            (Ends::Failed, one_line(&error))
+            (Ends::Failed, error.one_line())
         }
     };
     if ends != row.ends {

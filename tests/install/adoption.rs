@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use heph::error::{Fault, one_line};
+use heph::error::Error;
 use heph::install::links::BinDir;
 use heph::install::slots::{Delivery, Slot};
 use heph::paths::Paths;
@@ -16,7 +16,7 @@ use crate::support::installation::{
 
 const COMMIT: &str = "6aadeef590353fb7f1a81cc72bc59fe6c0e7627d";
 
-fn adopt(home: &Home) -> anyhow::Result<Option<Slot>> {
+fn adopt(home: &Home) -> heph::error::Result<Option<Slot>> {
     home.bin_dir().adopt(&home.settings, &home.slots())
 }
 
@@ -27,7 +27,7 @@ fn installed(home: &Home) -> Option<Version> {
 }
 
 /// Asserts that adopting fails and touches nothing; returns the error.
-fn assert_refused(home: &Home) -> anyhow::Error {
+fn assert_refused(home: &Home) -> Error {
     let before = picture(&home.paths.home);
     let error = adopt(home).unwrap_err();
     assert_eq!(picture(&home.paths.home), before, "nothing was touched");
@@ -188,7 +188,7 @@ fn commands_of_different_releases_are_refused_by_name() {
         text.contains("heph' is 1.1.0") && text.contains("hephd' is 1.0.0"),
         "{text}"
     );
-    assert!(Fault::hint_of(&error).unwrap().contains("cargo install"));
+    assert!(error.hint().unwrap().contains("cargo install"));
     assert_eq!(
         installed(&home),
         Some(Version::new(1, 1, 0)),
@@ -215,7 +215,7 @@ fn a_command_that_does_not_work_is_refused() {
     let home = Home::new();
     home.plain("heph", "1.0.0");
     executable(&home.bin, "hephd", "exit 5");
-    let text = one_line(&assert_refused(&home));
+    let text = assert_refused(&home).one_line();
     assert!(
         text.contains("cannot adopt") && text.contains("exited with 5"),
         "{text}"
@@ -292,7 +292,7 @@ fn a_read_only_bin_dir_is_refused_before_anything_is_copied() {
         error.to_string().contains(home.bin.to_str().unwrap()),
         "{error}"
     );
-    assert!(Fault::hint_of(&error).unwrap().contains("bin-dir"));
+    assert!(error.hint().unwrap().contains("bin-dir"));
     drop(read_only);
     adopt(&home).unwrap();
     home.assert_linked(&["heph"], "1.0.0");
@@ -309,7 +309,7 @@ fn a_full_or_noexec_data_folder_is_refused_with_the_commands_untouched() {
         executable(&home.bin, "heph", &body);
         let data = Mount::memory(&home.paths.data, options);
         let before = picture(&home.bin);
-        let text = one_line(&adopt(&home).unwrap_err());
+        let text = adopt(&home).unwrap_err().one_line();
         assert!(text.contains(words), "{text}");
         assert_eq!(picture(&home.bin), before);
         assert_eq!(home.versions(), [""; 0]);
@@ -338,7 +338,7 @@ fn the_setting_decides_and_a_build_of_one_s_own_is_refused_without_it() {
     let paths: &Paths = &home.paths;
     let error = BinDir::find(&home.settings, paths).unwrap_err();
     assert!(error.to_string().contains("Cargo target folder"), "{error}");
-    assert!(Fault::hint_of(&error).unwrap().contains("bin-dir"));
+    assert!(error.hint().unwrap().contains("bin-dir"));
     let mut settings = home.settings.clone();
     settings.bin_dir = Some(home.bin.clone());
     assert_eq!(BinDir::find(&settings, paths).unwrap().path, home.bin);

@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use heph::error::Fault;
 use heph::install::links::BinDir;
 use semver::Version;
 
@@ -95,7 +94,7 @@ fn links_of_others_stay_and_are_not_overwritten() {
                 error.to_string().contains("hephctl' is in the way"),
                 "{what}: {error}"
             );
-            assert!(Fault::hint_of(&error).is_some());
+            assert!(error.hint().is_some());
         }
         assert_eq!(picture(&home.bin), before, "{what}");
     }
@@ -123,7 +122,7 @@ fn a_read_only_bin_dir_matters_only_where_links_change() {
         error.to_string().contains(home.bin.to_str().unwrap()),
         "{error}"
     );
-    assert!(Fault::hint_of(&error).unwrap().contains("bin-dir"));
+    assert!(error.hint().unwrap().contains("bin-dir"));
     assert!(bin_dir.relink(&more).is_err());
     home.assert_linked(&["heph"], "1.1.0");
 }

@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::PathBuf;
 
-use heph::error::{Exit, Fault, one_line};
+use heph::error::{Error, Exit, Kind};
 use heph::install::slots::{Delivery, Slot};
-use heph::install::{Listener, Progress, Unfit, stage_in, trim_build};
+use heph::install::{Listener, Progress, stage_in, trim_build};
 use heph::release::{Release, Tag};
 use semver::Version;
 
@@ -23,7 +23,7 @@ fn home(repository: &Repository, packages: &[&str]) -> Home {
     home
 }
 
-fn stage(home: &Home, release: &Release, afresh: bool) -> anyhow::Result<Slot> {
+fn stage(home: &Home, release: &Release, afresh: bool) -> heph::error::Result<Slot> {
     stage_in(
         variables(home),
         release,
@@ -36,13 +36,13 @@ fn stage(home: &Home, release: &Release, afresh: bool) -> anyhow::Result<Slot> {
 }
 
 /// Asserts that staging fails, leaves an installation as it was, and says `words`; returns the error.
-fn assert_refused(home: &Home, release: &Release, words: &[&str]) -> anyhow::Error {
+fn assert_refused(home: &Home, release: &Release, words: &[&str]) -> Error {
     let old = home.slot("0.9.0", &["tool"]);
     home.slots().switch(&old).unwrap();
     let before = picture(&home.paths.data);
     let error = stage(home, release, false).unwrap_err();
     assert_eq!(picture(&home.paths.data), before, "nothing was touched");
-    let text = one_line(&error);
+    let text = error.one_line();
     for word in words {
         assert!(text.contains(word), "'{word}' is not in: {text}");
     }
@@ -155,7 +155,7 @@ fn a_release_that_does_not_compile_leaves_nothing_and_is_unfit() {
             log.to_str().unwrap(),
         ],
     );
-    assert!(Unfit::is_cause_of(&error), "{error:?}");
+    assert!(error.kind() == Kind::Unfit, "{error:?}");
     assert!(fs::read_to_string(log).unwrap().contains("error: expected"));
 }
 
@@ -173,7 +173,7 @@ fn on_a_terminal_the_error_points_at_the_output_above() {
         &Listener::new(&Progress::Terminal),
         false,
     );
-    let text = one_line(&error.unwrap_err());
+    let text = error.unwrap_err().one_line();
     assert!(
         text.ends_with("`cargo install` exited with 101; its output is above"),
         "{text}"
@@ -194,7 +194,7 @@ fn a_binary_that_says_another_version_is_refused() {
             "tool' says it is 0.9.9, not 1.0.0",
         ],
     );
-    assert!(Unfit::is_cause_of(&error));
+    assert!(error.kind() == Kind::Unfit);
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn a_binary_that_crashes_or_hangs_is_refused() {
             &release,
             &[&format!("v{version} fails verification"), words],
         );
-        assert!(Unfit::is_cause_of(&error));
+        assert!(error.kind() == Kind::Unfit);
         fs::remove_dir_all(home.paths.versions()).unwrap();
     }
 }
@@ -237,7 +237,7 @@ fn a_tag_or_a_package_that_is_not_there_is_named() {
         ..release.clone()
     };
     let error = assert_refused(&home, &missing, &["cannot build v2.0.0", "has no such tag"]);
-    assert!(!Unfit::is_cause_of(&error));
+    assert!(error.kind() != Kind::Unfit);
 
     home.settings.packages = vec!["nothing".to_owned()];
     let error = assert_refused(
@@ -245,8 +245,8 @@ fn a_tag_or_a_package_that_is_not_there_is_named() {
         &release,
         &["has no such package", "could not find `nothing`"],
     );
-    assert!(Fault::hint_of(&error).unwrap().contains("packages"));
-    assert!(!Unfit::is_cause_of(&error));
+    assert!(error.hint().unwrap().contains("packages"));
+    assert!(error.kind() != Kind::Unfit);
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn a_host_that_cannot_be_reached_is_worth_another_try() {
     // Port 9 is `discard`, which nobody runs.
     home.settings.repository = "http://127.0.0.1:9/tool".to_owned();
     let error = assert_refused(&home, &release, &["a host cannot be reached"]);
-    assert_eq!(Fault::exit_of(&error), Exit::TryLater);
+    assert_eq!(error.exit(), Exit::TryLater);
 }
 
 #[test]
@@ -298,11 +298,7 @@ fn a_missing_cargo_and_a_missing_linker_have_their_hints() {
     };
     let error = stage_with_path();
     assert!(error.to_string().contains("cannot find cargo"), "{error:?}");
-    assert!(
-        Fault::hint_of(&error)
-            .unwrap()
-            .contains("https://rustup.rs")
-    );
+    assert!(error.hint().unwrap().contains("https://rustup.rs"));
 
     for program in ["cargo", "rustc"] {
         let found: PathBuf = which::which(program).unwrap();
@@ -310,11 +306,11 @@ fn a_missing_cargo_and_a_missing_linker_have_their_hints() {
     }
     let error = stage_with_path();
     assert!(
-        one_line(&error).contains("linker `cc` not found"),
+        error.one_line().contains("linker `cc` not found"),
         "{error:?}"
     );
-    assert!(Fault::hint_of(&error).unwrap().contains("build-essential"));
-    assert!(!Unfit::is_cause_of(&error));
+    assert!(error.hint().unwrap().contains("build-essential"));
+    assert!(error.kind() != Kind::Unfit);
 }
 
 #[test]
@@ -330,11 +326,7 @@ fn too_little_room_is_said_before_anything_is_built() {
             text.contains(folder.to_str().unwrap()) && text.contains("MiB are free"),
             "{text}"
         );
-        assert!(
-            Fault::hint_of(&error)
-                .unwrap()
-                .contains("self-update clean")
-        );
+        assert!(error.hint().unwrap().contains("self-update clean"));
         assert_eq!(home.versions(), [""; 0]);
         assert!(!home.paths.build().exists());
     }
@@ -347,10 +339,10 @@ fn a_data_folder_that_forbids_execution_is_found_out_before_the_switch() {
     let home = home(&repository, &["tool"]);
     let _noexec = Mount::memory(&home.paths.data, "size=200m,noexec");
     let error = stage(&home, &release, false).unwrap_err();
-    assert!(one_line(&error).contains("may not be run"), "{error:?}");
-    assert!(Fault::hint_of(&error).unwrap().contains("noexec"));
+    assert!(error.one_line().contains("may not be run"), "{error:?}");
+    assert!(error.hint().unwrap().contains("noexec"));
     assert!(
-        !Unfit::is_cause_of(&error),
+        error.kind() != Kind::Unfit,
         "the machine is to blame, not the release"
     );
     assert_eq!(home.versions(), [""; 0]);

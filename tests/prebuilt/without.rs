@@ -1,9 +1,9 @@
 //! Releases without an archive that would do: the real cargo builds them, if it may.
 
 use heph::config::{Delivery, Require};
-use heph::error::{Fault, one_line};
+use heph::error::Kind;
 use heph::install::slots::{self, Slot};
-use heph::install::{Listener, Unfit, stage_in};
+use heph::install::{Listener, stage_in};
 use heph::release::{Asset, Release};
 use std::cell::RefCell;
 
@@ -63,7 +63,7 @@ impl Shop {
     }
 
     /// Stages the release; returns what was noted as well.
-    fn stage(&self) -> (anyhow::Result<Slot>, Vec<String>) {
+    fn stage(&self) -> (heph::error::Result<Slot>, Vec<String>) {
         let notes = RefCell::new(Vec::new());
         let progress = log(&self.home);
         let listener = Listener {
@@ -109,7 +109,7 @@ fn one_without_files_or_without_proof_is_built() {
     shop.archive("tool", "echo tool 1.0.0");
     shop.home.settings.trust.require = Require::Signature;
     let (staged, notes) = shop.stage();
-    let refused = one_line(&staged.unwrap_err());
+    let refused = staged.unwrap_err().one_line();
     assert!(refused.contains("cannot be built from source"), "{refused}");
     assert!(
         notes[0].contains("lists no key"),
@@ -147,8 +147,8 @@ fn an_archive_that_needs_another_libc_is_set_aside() {
     let mut shop = Shop::new(Delivery::Prebuilt);
     shop.archive("tool", SAID);
     let error = shop.stage().0.unwrap_err();
-    assert!(!Unfit::is_cause_of(&error), "{error:?}");
-    assert!(Fault::hint_of(&error).unwrap().contains("delivery"));
+    assert!(error.kind() != Kind::Unfit, "{error:?}");
+    assert!(error.hint().unwrap().contains("delivery"));
 }
 
 #[test]
@@ -166,8 +166,8 @@ fn an_archive_that_is_bad_is_an_error_and_no_reason_to_build() {
     shop.archive("tool", "echo tool 0.9.0");
     let (staged, notes) = shop.stage();
     let error = staged.unwrap_err();
-    assert!(Unfit::is_cause_of(&error));
-    assert!(one_line(&error).contains("says it is 0.9.0"), "{error:?}");
+    assert!(error.kind() == Kind::Unfit);
+    assert!(error.one_line().contains("says it is 0.9.0"), "{error:?}");
     assert!(notes.is_empty());
     assert!(!shop.home.paths.build().exists());
     assert!(shop.home.versions().is_empty());

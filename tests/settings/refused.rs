@@ -1,7 +1,7 @@
 //! Settings files that are wrong: each is refused with exit code 2, the line, and words that help.
 
 use heph::config::Config;
-use heph::error::{Exit, Fault};
+use heph::error::Exit;
 
 /// A settings file, the line that is wrong, and words that the error must have.
 type Case = (&'static str, usize, &'static [&'static str]);
@@ -342,7 +342,7 @@ fn refusal(bytes: &[u8]) -> String {
         Ok(_) => panic!("taken: {}", String::from_utf8_lossy(bytes)),
         Err(error) => error,
     };
-    assert_eq!(Fault::exit_of(&error), Exit::Usage, "{error:#}");
+    assert_eq!(error.exit(), Exit::Usage, "{error:#}");
     format!("{error:#}").replace(&file.display().to_string(), "FILE")
 }
 

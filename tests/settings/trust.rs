@@ -20,13 +20,13 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
     folder
 }
 
-fn load(folder: &TempDir) -> anyhow::Result<Trust> {
+fn load(folder: &TempDir) -> heph::error::Result<Trust> {
     Ok(Config::load(&folder.path().join("config.toml"))?
         .self_update
         .trust)
 }
 
-fn trust(text: &str) -> anyhow::Result<Trust> {
+fn trust(text: &str) -> heph::error::Result<Trust> {
     load(&folder(&[(
         "config.toml",
         &format!("[self-update.trust]\n{text}\n"),
@@ -131,7 +131,7 @@ fn a_broken_file_of_keys_never_counts_as_none() {
         ("trust/minisign.pub", "untrusted comment: mine\nnonsense\n"),
     ] {
         let error = load(&folder(&[(name, text)])).expect_err(text);
-        assert_eq!(heph::error::Fault::exit_of(&error).code(), 2);
+        assert_eq!(error.exit().code(), 2);
     }
     let unreadable = folder(&[]);
     fs::create_dir(unreadable.path().join("trust/allowed_signers")).unwrap();

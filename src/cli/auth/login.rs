@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
 use jiff::SignedDuration;
 
 use super::{Context, Output};
 use crate::cli::ui::Ui;
 use crate::client::{self, SyncStatus, printable};
-use crate::error::{Exit, Fault};
+use crate::error::{Error, Exit, Result};
 use crate::oidc::device::{self, Shown};
 use crate::oidc::{self, tokens};
 use crate::os::clock;
@@ -85,7 +84,7 @@ fn of_hephd(context: &Context) -> Result<(String, String)> {
     let sync = sync(context);
     match (sync.issuer, sync.client_id) {
         (Some(issuer), Some(client_id)) => Ok((issuer, client_id)),
-        _ => Err(missing(issuer.is_some(), client_id.is_some()).into()),
+        _ => Err(missing(issuer.is_some(), client_id.is_some())),
     }
 }
 
@@ -96,13 +95,13 @@ fn sync(context: &Context) -> SyncStatus {
     status.ok().flatten().unwrap_or_default()
 }
 
-fn missing(issuer: bool, client_id: bool) -> Fault {
+fn missing(issuer: bool, client_id: bool) -> Error {
     let what = match (issuer, client_id) {
         (true, _) => "no client id: hephd has --oidc-issuer, but no --oidc-client-id",
         (_, true) => "no issuer: hephd has --oidc-client-id, but no --oidc-issuer",
         _ => "no issuer: hephd has no --oidc-issuer",
     };
-    Fault::usage(what).hint(
+    Error::usage(what).with_hint(
         "heph auth login --issuer URL --client-id ID, or \
          `heph daemon restart --oidc-issuer URL --oidc-client-id ID`",
     )

@@ -1,10 +1,8 @@
 //! `heph auth logout`: give the login back.
 
-use anyhow::Result;
-
 use super::Context;
 use crate::client::printable;
-use crate::error::{Exit, Fault};
+use crate::error::{Error, Exit, Result};
 use crate::oidc::{self, revoke, tokens};
 
 #[derive(Debug, clap::Args)]
@@ -28,11 +26,11 @@ pub fn run(context: &Context, _: Args) -> Result<Exit> {
     };
     oidc::remove(&path)?;
     let (revoked, tokens) = revoked.map_err(|error| {
-        let fault = Fault::new(format!(
+        let fault = Error::new(format!(
             "removed '{}', but the login goes on at its issuer",
             path.display()
         ));
-        error.context(fault.hint("end it there, in the settings of your account"))
+        error.context(fault.with_hint("end it there, in the settings of your account"))
     })?;
     let issuer = printable(&tokens.issuer);
     context.ui.say(if revoked {

@@ -6,13 +6,12 @@ mod status;
 
 use std::path::PathBuf;
 
-use anyhow::Result;
 use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Context;
-use crate::error::Exit;
+use crate::error::{Exit, Result};
 use crate::oidc::{self, Tokens};
 use crate::paths::Paths;
 use crate::service;

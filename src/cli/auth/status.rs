@@ -1,11 +1,10 @@
 //! `heph auth status`: who is logged in.
 
-use anyhow::Result;
 use jiff::Timestamp;
 
 use super::{Context, Output, local};
 use crate::client::printable;
-use crate::error::Exit;
+use crate::error::{Exit, Result};
 use crate::oidc::{self, Tokens};
 use crate::os::clock;
 

@@ -3,12 +3,10 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
-
 use super::program;
 use crate::cli::Context;
 use crate::cli::self_update::enable_timer;
-use crate::error::{Exit, Fault};
+use crate::error::{Error, Exit, Result};
 use crate::hephd;
 use crate::interval;
 use crate::paths::Paths;
@@ -121,7 +119,7 @@ impl Args {
             if self.unset.contains(&flag) {
                 let name = flag.name();
                 let message = format!("--{name} and --unset {name} contradict each other");
-                return Err(Fault::usage(message).into());
+                return Err(Error::usage(message));
             }
             passed.set(flag, value.as_str())?;
         }
@@ -150,7 +148,7 @@ impl Args {
 }
 
 /// Checks what hephd itself would refuse, and be started again and again for.
-fn check(flags: &Baked) -> Result<(), Fault> {
+fn check(flags: &Baked) -> Result<(), Error> {
     if flags.get(Flag::Mode) == Some("server") {
         return Ok(());
     }
@@ -165,23 +163,24 @@ fn check(flags: &Baked) -> Result<(), Fault> {
 fn refuse_foreign(manager: &dyn Manager, file: &File, paths: &Paths) -> Result<()> {
     let path = manager.file().display();
     let hand_made = |path: &Path| {
-        Fault::new(format!("'{}' was not made by heph", path.display()))
-            .hint("keep it and use your service manager, or overwrite it with --force")
+        Error::new(format!("'{}' was not made by heph", path.display()))
+            .with_hint("keep it and use your service manager, or overwrite it with --force")
     };
     let socket_state = service::socket_state(manager, file, paths)?;
     if let (Some(path), Some(FileState::HandMade)) = (manager.socket_file(), socket_state) {
-        return Err(hand_made(path).into());
+        return Err(hand_made(path));
     }
     match file {
         File::Absent | File::Generated { written: Ok(_), .. } => Ok(()),
-        File::HandMade => Err(hand_made(manager.file()).into()),
+        File::HandMade => Err(hand_made(manager.file())),
         File::Generated {
             written: Err(error),
             ..
-        } => Err(anyhow::anyhow!("{error:#}")).context(
-            Fault::new(format!("cannot read the flags of hephd back from '{path}'"))
-                .hint("mend it, or write it afresh with --force and the flags that it should have"),
-        ),
+        } => Err(error.clone().context(
+            Error::new(format!("cannot read the flags of hephd back from '{path}'")).with_hint(
+                "mend it, or write it afresh with --force and the flags that it should have",
+            ),
+        )),
     }
 }
 

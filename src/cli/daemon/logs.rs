@@ -4,10 +4,8 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-
 use crate::cli::Context;
-use crate::error::Exit;
+use crate::error::{Exit, Result, ResultExt};
 use crate::service::definition::Environment;
 use crate::service::{self, File, log};
 

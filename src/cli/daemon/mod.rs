@@ -7,11 +7,10 @@ mod status;
 mod stop;
 mod uninstall;
 
-use anyhow::Result;
 use clap::Subcommand;
 
 use super::Context;
-use crate::error::Exit;
+use crate::error::{Exit, Result};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

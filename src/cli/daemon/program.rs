@@ -2,10 +2,8 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
-
 use crate::cli::Context;
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt};
 use crate::install::links::BinDir;
 use crate::service::definition::Written;
 
@@ -36,10 +34,9 @@ pub fn find(context: &Context, written: Option<&Written>) -> Result<PathBuf> {
         return Ok(beside);
     }
     let looked = linked.unwrap_or(beside);
-    Err(Fault::new(format!(
+    Err(Error::new(format!(
         "cannot find hephd: there is no '{}'",
         looked.display()
     ))
-    .hint("install it where heph is: `cargo install` puts both there")
-    .into())
+    .with_hint("install it where heph is: `cargo install` puts both there"))
 }

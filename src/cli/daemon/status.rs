@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
 use serde::Serialize;
 
 use crate::cli::Context;
 use crate::client::{self, printable};
-use crate::error::{Exit, one_line};
+use crate::error::{Exit, Result};
 use crate::service::arguments::Flag;
 use crate::service::definition::Environment;
 use crate::service::{self, Activity, File, FileState, Process};
@@ -78,7 +77,7 @@ fn report(context: &Context) -> Result<Report> {
     // A service manager that should be there and is not is what status is for, and no reason to fail.
     let (manager, amiss) = match service::find(config, paths) {
         Ok(manager) => (manager, None),
-        Err(error) => (None, Some(one_line(&error))),
+        Err(error) => (None, Some(error.one_line())),
     };
     let stopped = Process {
         activity: Activity::Stopped,
@@ -110,7 +109,7 @@ fn report(context: &Context) -> Result<Report> {
     };
     let (answer, problem) = match client::status(&socket, limit) {
         Ok(answer) => (answer, None),
-        Err(error) => (None, Some(one_line(&error))),
+        Err(error) => (None, Some(error.one_line())),
     };
     let baked_mode = written.and_then(|written| written.flags.get(Flag::Mode));
     let pid = answer.as_ref().map(|answer| answer.pid).or(process.pid);

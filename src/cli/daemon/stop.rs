@@ -1,9 +1,7 @@
 //! `heph daemon stop`
 
-use anyhow::Result;
-
 use crate::cli::Context;
-use crate::error::Exit;
+use crate::error::{Exit, Result};
 use crate::service;
 
 #[derive(Debug, clap::Args)]

@@ -1,9 +1,7 @@
 //! `heph daemon uninstall`
 
-use anyhow::Result;
-
 use crate::cli::Context;
-use crate::error::{Exit, Fault};
+use crate::error::{Error, Exit, Result};
 use crate::service::{self, File, FileState};
 
 #[derive(Debug, clap::Args)]
@@ -27,9 +25,8 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
         };
         if let Some(foreign) = foreign {
             let message = format!("'{}' was not made by heph", foreign.display());
-            return Err(Fault::new(message)
-                .hint("remove it by hand, or with `heph daemon uninstall --force`")
-                .into());
+            return Err(Error::new(message)
+                .with_hint("remove it by hand, or with `heph daemon uninstall --force`"));
         }
     }
     let removed = manager.uninstall()?;

@@ -1,12 +1,11 @@
 //! `heph self-update apply`: one update, now.
 
-use anyhow::Result;
 use jiff::Timestamp;
 use semver::Version;
 
 use super::told;
 use crate::cli::Context;
-use crate::error::Exit;
+use crate::error::{Exit, Result};
 use crate::os::{clock, interrupt};
 use crate::release::decide::Asked;
 use crate::schedule;

@@ -1,12 +1,11 @@
 //! `heph self-update check`: say whether a newer release exists.
 
-use anyhow::Result;
 use serde_json::json;
 
 use super::told;
 use crate::cli::{Context, ui};
 use crate::config::OnBattery;
-use crate::error::Exit;
+use crate::error::{Exit, Result};
 use crate::os::{files, host};
 use crate::schedule;
 use crate::update::hooks::{self, News};
@@ -138,7 +137,7 @@ fn announce(context: &Context, check: &Check, object: &serde_json::Value) -> Opt
         && let Err(error) =
             files::write_atomic(&announced, release.tag.as_str().as_bytes(), files::PRIVATE)
     {
-        return Some(crate::error::one_line(&error));
+        return Some(error.one_line());
     }
     failure
 }

@@ -1,11 +1,10 @@
 //! `heph self-update clean`: remove what updates left beyond the bounds.
 
-use anyhow::Result;
 use serde_json::json;
 
 use super::told;
 use crate::cli::Context;
-use crate::error::Exit;
+use crate::error::{Exit, Result};
 use crate::update;
 
 #[derive(Debug, clap::Args)]

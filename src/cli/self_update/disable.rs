@@ -1,9 +1,7 @@
 //! `heph self-update disable`: no timer, and no trace of one.
 
-use anyhow::Result;
-
 use crate::cli::Context;
-use crate::error::Exit;
+use crate::error::{Exit, Result};
 use crate::schedule::{self, Scheduler};
 
 #[derive(Debug, clap::Args)]

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
 use jiff::tz::TimeZone;
 
 use crate::cli::Context;
-use crate::error::{Exit, Fault};
+use crate::error::{Error, Exit, Result};
 use crate::install::links::BinDir;
 use crate::os::systemctl;
 use crate::paths::Paths;
@@ -66,11 +65,9 @@ fn enable(
     let exe = bin_dir.path.join("heph");
     if !exe.is_file() {
         return Err(
-            Fault::new(format!("there is no '{}' to run", exe.display()))
-                .hint(
-                    "install heph there, or set `bin-dir` in [self-update] to the folder it is in",
-                )
-                .into(),
+            Error::new(format!("there is no '{}' to run", exe.display())).with_hint(
+                "install heph there, or set `bin-dir` in [self-update] to the folder it is in",
+            ),
         );
     }
     schedule::enable(

@@ -1,10 +1,9 @@
 //! `heph self-update history`: the runs so far.
 
-use anyhow::Result;
 use serde_json::json;
 
 use crate::cli::Context;
-use crate::error::Exit;
+use crate::error::{Exit, Result};
 use crate::install::slots::Delivery;
 use crate::update::history::{self, Action};
 use crate::update::report::Outcome;

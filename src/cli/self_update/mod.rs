@@ -13,14 +13,13 @@ mod status;
 mod told;
 mod trust;
 
-use anyhow::Result;
 use clap::Subcommand;
 use semver::Version;
 
 pub(crate) use enable::enable_timer;
 
 use super::Context;
-use crate::error::Exit;
+use crate::error::{Exit, Result};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -1,12 +1,11 @@
 //! `heph self-update quarantine`: the releases that failed here.
 
-use anyhow::Result;
 use clap::Subcommand;
 use semver::Version;
 use serde_json::json;
 
 use crate::cli::Context;
-use crate::error::{Exit, Fault};
+use crate::error::{Error, Exit, Result};
 use crate::update;
 use crate::update::quarantine::{self, Quarantine};
 
@@ -64,9 +63,8 @@ fn list(context: &Context, json: bool) -> Result<Exit> {
 fn clear(context: &Context, version: &Version) -> Result<Exit> {
     let _lock = update::exclusive(&context.paths)?;
     if !quarantine::release(&context.paths, version)? {
-        return Err(Fault::new(format!("{version} is not in quarantine"))
-            .hint("`heph self-update quarantine list`")
-            .into());
+        return Err(Error::new(format!("{version} is not in quarantine"))
+            .with_hint("`heph self-update quarantine list`"));
     }
     context.ui.say(format!("{version} may be tried again"));
     Ok(Exit::Done)

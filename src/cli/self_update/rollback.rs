@@ -1,11 +1,10 @@
 //! `heph self-update rollback`: go back to a release that is still on disk.
 
-use anyhow::Result;
 use semver::Version;
 
 use super::told;
 use crate::cli::Context;
-use crate::error::Exit;
+use crate::error::{Exit, Result};
 use crate::os::interrupt;
 use crate::update;
 use crate::update::report::Outcome;

@@ -1,13 +1,12 @@
 //! `heph self-update status`: whether updates are on, what runs, and why it is not the latest.
 
-use anyhow::Result;
 use jiff::Timestamp;
 use semver::Version;
 use serde_json::{Value, json};
 
 use super::{size, told};
 use crate::cli::Context;
-use crate::error::{Exit, one_line};
+use crate::error::{Exit, Result};
 use crate::install::slots::Slots;
 use crate::os::{files, lock};
 use crate::paths::Paths;
@@ -96,7 +95,7 @@ fn under_way(paths: &Paths) -> bool {
 fn why(facts: &Facts) -> Option<String> {
     let survey = match &facts.survey {
         Ok(survey) => survey,
-        Err(error) => return Some(one_line(error)),
+        Err(error) => return Some(error.one_line()),
     };
     match &survey.decision {
         Decision::Skipped(reason) => Some(reason.clone()),

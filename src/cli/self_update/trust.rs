@@ -7,7 +7,6 @@ mod change;
 
 use std::path::Path;
 
-use anyhow::Result;
 use clap::Subcommand;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -16,7 +15,7 @@ use crate::cli::Context;
 use crate::config::trust::signers::{self, Entry, Standing};
 use crate::config::trust::{minisign, read};
 use crate::config::{Signers, Trust};
-use crate::error::Exit;
+use crate::error::{Exit, Result};
 use crate::os::clock;
 
 #[derive(Debug, clap::Args)]

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::error::Fault;
+use crate::error::Error;
 use crate::hephd::auth::{self, Expected};
 
 /// How many requests a minute one user may send, unless `--sync-rate` says otherwise. A spoke sends two or three when
@@ -49,29 +49,29 @@ impl Flags<'_> {
     /// # Errors
     ///
     /// Flags are missing, are no good, or contradict each other.
-    pub fn settings(&self) -> Result<Option<Settings>, Fault> {
+    pub fn settings(&self) -> Result<Option<Settings>, Error> {
         if !self.server {
             return self.check_local().map(|()| None);
         }
         if self.hub_url.is_some() {
-            return Err(Fault::usage("a hub (--mode server) syncs with no other hub (--hub-url)")
-                .hint("leave out one of the two; `heph daemon restart --unset hub-url` if it was baked into the service"));
+            return Err(Error::usage("a hub (--mode server) syncs with no other hub (--hub-url)")
+                .with_hint("leave out one of the two; `heph daemon restart --unset hub-url` if it was baked into the service"));
         }
         if self.oidc_client_id.is_some() {
-            return Err(Fault::usage(
+            return Err(Error::usage(
                 "--oidc-client-id is for spokes, which log in; a hub checks tokens",
             )
-            .hint("name what tokens are for with --oidc-audience NAME"));
+            .with_hint("name what tokens are for with --oidc-audience NAME"));
         }
         let address = self.http_addr.ok_or_else(|| {
-            Fault::usage("a hub (--mode server) has no address to listen on")
-                .hint("--http-addr ADDR, such as --http-addr 127.0.0.1:8787")
+            Error::usage("a hub (--mode server) has no address to listen on")
+                .with_hint("--http-addr ADDR, such as --http-addr 127.0.0.1:8787")
         })?;
         let address = parse_address(address)?;
         let expected = self.expected()?;
         check_exposure(address, expected.is_some() || self.insecure_no_auth)?;
         let rate = match (self.sync_rate, &expected) {
-            (Some(0), _) => return Err(Fault::usage("--sync-rate 0 would let nobody sync")),
+            (Some(0), _) => return Err(Error::usage("--sync-rate 0 would let nobody sync")),
             (Some(rate), _) => Some(rate),
             (None, Some(_)) => Some(SYNC_RATE),
             // Without tokens all spokes are one user, and there is nobody to be protected from.
@@ -98,47 +98,47 @@ impl Flags<'_> {
         given.map(|(name, _)| name).collect()
     }
 
-    fn check_local(&self) -> Result<(), Fault> {
+    fn check_local(&self) -> Result<(), Error> {
         let given = [
             ("--insecure-no-auth", self.insecure_no_auth),
             ("--sync-rate", self.sync_rate.is_some()),
         ];
         match given.into_iter().find(|(_, given)| *given) {
             None => Ok(()),
-            Some((name, _)) => Err(Fault::usage(format!("{name} is for a hub"))
-                .hint(format!("leave out {name}, or add --mode server"))),
+            Some((name, _)) => Err(Error::usage(format!("{name} is for a hub"))
+                .with_hint(format!("leave out {name}, or add --mode server"))),
         }
     }
 
-    fn expected(&self) -> Result<Option<Expected>, Fault> {
+    fn expected(&self) -> Result<Option<Expected>, Error> {
         let (issuer, audience) = match (self.oidc_issuer, self.oidc_audience) {
             (None, None) => return Ok(None),
             (Some(issuer), Some(audience)) => (issuer, audience),
             (Some(_), None) => {
-                return Err(Fault::usage(
+                return Err(Error::usage(
                     "with --oidc-issuer alone, a token for anything would do",
                 )
-                .hint("name what tokens have to be for with --oidc-audience NAME"));
+                .with_hint("name what tokens have to be for with --oidc-audience NAME"));
             }
             (None, Some(_)) => {
                 return Err(
-                    Fault::usage("--oidc-audience says nothing without --oidc-issuer")
-                        .hint("name who issues the tokens with --oidc-issuer URL"),
+                    Error::usage("--oidc-audience says nothing without --oidc-issuer")
+                        .with_hint("name who issues the tokens with --oidc-issuer URL"),
                 );
             }
         };
         if self.insecure_no_auth {
             return Err(
-                Fault::usage("--insecure-no-auth and --oidc-issuer contradict each other")
-                    .hint("leave out --insecure-no-auth to have tokens checked"),
+                Error::usage("--insecure-no-auth and --oidc-issuer contradict each other")
+                    .with_hint("leave out --insecure-no-auth to have tokens checked"),
             );
         }
         if audience.is_empty() {
-            return Err(Fault::usage("--oidc-audience is empty"));
+            return Err(Error::usage("--oidc-audience is empty"));
         }
         auth::check_issuer(issuer).map_err(|wrong| {
             let shown = issuer.escape_debug();
-            Fault::usage(format!(
+            Error::usage(format!(
                 "--oidc-issuer '{shown}' cannot be an issuer: {wrong}"
             ))
         })?;
@@ -149,11 +149,11 @@ impl Flags<'_> {
     }
 }
 
-fn parse_address(address: &str) -> Result<SocketAddr, Fault> {
+fn parse_address(address: &str) -> Result<SocketAddr, Error> {
     address.parse().map_err(|_| {
         let shown = address.escape_debug();
-        Fault::usage(format!("--http-addr '{shown}' is no IP address and port"))
-            .hint("names of hosts will not do: 127.0.0.1:8787, [::1]:8787, or 0.0.0.0:8787 for every IPv4 address")
+        Error::usage(format!("--http-addr '{shown}' is no IP address and port"))
+            .with_hint("names of hosts will not do: 127.0.0.1:8787, [::1]:8787, or 0.0.0.0:8787 for every IPv4 address")
     })
 }
 
@@ -162,14 +162,14 @@ fn parse_address(address: &str) -> Result<SocketAddr, Fault> {
 /// # Errors
 ///
 /// `address` is not loopback.
-pub fn check_exposure(address: SocketAddr, guarded: bool) -> Result<(), Fault> {
+pub fn check_exposure(address: SocketAddr, guarded: bool) -> Result<(), Error> {
     if guarded || is_loopback(address.ip()) {
         return Ok(());
     }
-    Err(Fault::usage(format!(
+    Err(Error::usage(format!(
         "on {address} anybody who can connect could read and write every task: no tokens are asked for"
     ))
-    .hint(
+    .with_hint(
         "--oidc-issuer URL --oidc-audience NAME has tokens checked; 127.0.0.1 keeps the hub to this machine; \
          --insecure-no-auth serves everybody",
     ))
@@ -381,7 +381,7 @@ mod tests {
         for (flags, words) in table {
             let fault = flags.settings().unwrap_err();
             assert!(fault.to_string().contains(words), "{flags:?}: {fault}");
-            assert_eq!(crate::error::Fault::exit_of(&fault.into()).code(), 2);
+            assert_eq!(crate::error::Error::exit(&fault).code(), 2);
         }
     }
 

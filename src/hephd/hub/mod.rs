@@ -28,7 +28,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -42,7 +41,7 @@ use super::auth::{Auth, Verifier};
 use super::keeper::Keeper;
 use super::print;
 use super::server::About;
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt};
 pub use flags::{Flags, Settings};
 use metrics::{Gauges, Metrics};
 use problem::Problem;
@@ -130,21 +129,20 @@ pub fn start(
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener> {
-    let cannot = || Fault::new(format!("cannot listen on {address} (--http-addr)"));
+    let cannot = || Error::new(format!("cannot listen on {address} (--http-addr)"));
     let listener = TcpListener::bind(address).map_err(|error| {
-        let fault = match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                cannot().hint("another process listens there: end it, or choose another port")
-            }
-            io::ErrorKind::PermissionDenied => {
-                cannot().hint("ports below 1024 are root's: choose another, behind a proxy")
-            }
-            io::ErrorKind::AddrNotAvailable => cannot().hint(
-                "no network of this machine has this address; 127.0.0.1 and [::1] always exist",
-            ),
-            _ => cannot(),
-        };
-        anyhow::Error::from(error).context(fault)
+        let fault =
+            match error.kind() {
+                io::ErrorKind::AddrInUse => cannot()
+                    .with_hint("another process listens there: end it, or choose another port"),
+                io::ErrorKind::PermissionDenied => cannot()
+                    .with_hint("ports below 1024 are root's: choose another, behind a proxy"),
+                io::ErrorKind::AddrNotAvailable => cannot().with_hint(
+                    "no network of this machine has this address; 127.0.0.1 and [::1] always exist",
+                ),
+                _ => cannot(),
+            };
+        Error::from(error).context(fault)
     })?;
     // Who comes while all connections are taken waits in the kernel, whose queue would be short otherwise.
     rustix::net::listen(&listener, BACKLOG).with_context(|| cannot().to_string())?;
@@ -261,7 +259,7 @@ fn routes(hub: Arc<Hub>) -> Router {
         .route("/metrics", get(metrics_page))
         .fallback(|| async {
             Problem::new(StatusCode::NOT_FOUND, "there is nothing here")
-                .hint("the address of a hub, as --hub-url takes it, has no path of its own")
+                .with_hint("the address of a hub, as --hub-url takes it, has no path of its own")
                 .answer()
         })
         .method_not_allowed_fallback(|| async {

@@ -41,7 +41,8 @@ impl Problem {
     /// Returns one of a body of more than `most` bytes.
     pub fn too_large(most: usize) -> Problem {
         let error = format!("the body has more than {most} bytes, decompressed or as it came");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, error).hint("send fewer operations at once")
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, error)
+            .with_hint("send fewer operations at once")
     }
 
     /// Returns one that passes by itself.
@@ -60,7 +61,7 @@ impl Problem {
             ),
         };
         let problem = Problem::new(StatusCode::UNAUTHORIZED, denied.to_string());
-        let problem = problem.hint("log in again: heph auth login");
+        let problem = problem.with_hint("log in again: heph auth login");
         match HeaderValue::try_from(challenge) {
             Ok(challenge) => problem.header(header::WWW_AUTHENTICATE, challenge),
             Err(_) => problem,
@@ -68,7 +69,7 @@ impl Problem {
     }
 
     /// Adds the step that helps.
-    pub fn hint(mut self, hint: &'static str) -> Problem {
+    pub fn with_hint(mut self, hint: &'static str) -> Problem {
         self.hint = Some(hint);
         self
     }

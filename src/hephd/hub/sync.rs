@@ -153,7 +153,7 @@ fn decode(bytes: &[u8]) -> Result<wire::Request, Problem> {
             "the request has schema {schema}; this hub knows {}",
             wire::SCHEMA
         );
-        return Err(Problem::bad(error).hint("bring hub and spokes to the same release"));
+        return Err(Problem::bad(error).with_hint("bring hub and spokes to the same release"));
     }
     let request: wire::Request = serde_json::from_slice(bytes)
         .map_err(|error| Problem::bad(format!("the body is no request: {error}")))?;

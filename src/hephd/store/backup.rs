@@ -5,12 +5,11 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
 use super::{file, sync};
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::files;
 
 /// Writes what the store holds at one instant to `target`, durably and with mode 0600.
@@ -32,7 +31,7 @@ pub fn write_copy(store: &Path, target: &Path) -> Result<()> {
         bail!("'{}' is not an absolute path", target.display());
     }
     if fs::symlink_metadata(target).is_ok() {
-        return Err(exists(target).into());
+        return Err(exists(target));
     }
     // The process id keeps two hephds with one target apart.
     let mut partial = OsString::from(".");
@@ -58,11 +57,11 @@ pub fn write_copy(store: &Path, target: &Path) -> Result<()> {
 fn rename_unless_there(from: &Path, to: &Path) -> Result<()> {
     match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(()),
-        Err(Errno::EXIST) => Err(exists(to).into()),
+        Err(Errno::EXIST) => Err(exists(to)),
         // File systems that know no such flag, NFS among them.
         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
             if fs::symlink_metadata(to).is_ok() {
-                return Err(exists(to).into());
+                return Err(exists(to));
             }
             Ok(fs::rename(from, to)?)
         }
@@ -70,8 +69,8 @@ fn rename_unless_there(from: &Path, to: &Path) -> Result<()> {
     }
 }
 
-fn exists(target: &Path) -> Fault {
-    Fault::new(format!(
+fn exists(target: &Path) -> Error {
+    Error::new(format!(
         "'{}' exists, and a backup replaces nothing",
         target.display()
     ))

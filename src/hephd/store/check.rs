@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::Result;
 use serde::Serialize;
 
 use super::schema::{self, Found, SCHEMA};
+use crate::error::Result;
 
 /// What `hephd store check` says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -22,11 +22,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
 use rusqlite::Connection;
 use ulid::Generator;
 
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::files;
 use crate::os::lock::{self, Lock};
 pub use backup::write_copy;
@@ -106,8 +105,8 @@ impl Store {
         let from = match schema::look(&path)? {
             Found::Nothing => 0,
             Found::Store(marks) if marks.usable_by(newest) => marks.schema,
-            Found::Store(marks) => return Err(too_new(&path, marks, newest).into()),
-            Found::Unknown(why) => return Err(unknown(&path, &why).into()),
+            Found::Store(marks) => return Err(too_new(&path, marks, newest)),
+            Found::Unknown(why) => return Err(unknown(&path, &why)),
         };
         file::make_private(&path)
             .with_context(|| format!("cannot make the store '{}'", path.display()))?;
@@ -184,30 +183,31 @@ fn resolve(path: &Path) -> Result<PathBuf> {
 
 fn take_lock(path: &Path) -> Result<Lock> {
     lock::try_exclusive(&file::beside(path, ".lock"))?.ok_or_else(|| {
-        Fault::new(format!(
+        Error::new(format!(
             "another hephd has the store '{}' open",
             path.display()
         ))
-        .hint("`heph daemon stop` ends it; HEPH_DB names another store")
-        .into()
+        .with_hint("`heph daemon stop` ends it; HEPH_DB names another store")
     })
 }
 
-fn too_new(path: &Path, marks: Marks, newest: u32) -> Fault {
-    Fault::new(format!(
+fn too_new(path: &Path, marks: Marks, newest: u32) -> Error {
+    Error::new(format!(
         "the store '{}' has schema {}, which a release with schema {} or later can read; \
          this one has schema {newest} and did not touch it",
         path.display(),
         marks.schema,
         marks.oldest_reader,
     ))
-    .hint("install a newer heph, or put a backup in its place: `hephd store restore --backup FILE`")
+    .with_hint(
+        "install a newer heph, or put a backup in its place: `hephd store restore --backup FILE`",
+    )
 }
 
-fn unknown(path: &Path, why: &str) -> Fault {
-    Fault::new(format!(
+fn unknown(path: &Path, why: &str) -> Error {
+    Error::new(format!(
         "'{}' cannot be read as a store of heph ({why}); it was not touched",
         path.display()
     ))
-    .hint("HEPH_DB names another store; `hephd store restore --backup FILE` puts a backup in its place")
+    .with_hint("HEPH_DB names another store; `hephd store restore --backup FILE` puts a backup in its place")
 }

@@ -18,7 +18,6 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
 use jiff::Timestamp;
 use rusqlite::Connection;
 use serde::Serialize;
@@ -26,7 +25,7 @@ use serde::Serialize;
 use super::log;
 use super::schema::{self, Found, SCHEMA, STEPS};
 use super::{file, resolve, sync, take_lock};
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::files;
 
 /// What `hephd store restore` did.
@@ -58,7 +57,7 @@ pub fn restore(path: &Path, backup: &Path, now: Timestamp) -> Result<Restored> {
     let found = schema::look(&path)?;
     let aside = match &found {
         Found::Store(marks) if marks.usable_by(SCHEMA) => {
-            return Err(readable(&path, marks.schema).into());
+            return Err(readable(&path, marks.schema));
         }
         Found::Store(marks) => format!(".newer-schema{}-", marks.schema),
         Found::Unknown(_) | Found::Nothing => ".unreadable-".to_owned(),
@@ -205,7 +204,9 @@ fn put_in_place(
     aside: PathBuf,
     is_there: bool,
 ) -> Result<Option<PathBuf>> {
-    let folder = path.parent().ok_or_else(|| anyhow!("it has no folder"))?;
+    let folder = path
+        .parent()
+        .ok_or_else(|| Error::new("it has no folder"))?;
     let kept = if is_there {
         Some(keep(path, folder, &aside)?)
     } else {
@@ -261,10 +262,10 @@ fn remove_with_companions(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn readable(path: &Path, schema: u32) -> Fault {
-    Fault::new(format!(
+fn readable(path: &Path, schema: u32) -> Error {
+    Error::new(format!(
         "this release can read the store '{}' (schema {schema}); nothing was changed",
         path.display()
     ))
-    .hint("move it away first if the backup is to take its place all the same")
+    .with_hint("move it away first if the backup is to take its place all the same")
 }

@@ -22,10 +22,10 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use anyhow::{Context, Result};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::{file, log};
+use crate::error::{Result, ResultExt};
 
 /// One step from the schema before it.
 #[derive(Clone, Copy, Debug)]

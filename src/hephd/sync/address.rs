@@ -2,7 +2,7 @@
 
 use ureq::http::Uri;
 
-use crate::error::Fault;
+use crate::error::Error;
 use crate::os::http;
 
 /// A hub, as `--hub-url` names it.
@@ -20,11 +20,11 @@ impl Address {
     /// # Errors
     ///
     /// It is wrong usage; the fault says what is wrong.
-    pub fn parse(text: &str, with_token: bool) -> Result<Address, Fault> {
+    pub fn parse(text: &str, with_token: bool) -> Result<Address, Error> {
         let shown = text.escape_debug();
         let bad = |why: &str| {
-            Fault::usage(format!("'{shown}' cannot be the address of a hub: {why}"))
-                .hint("write it like --hub-url=https://heph.example.org")
+            Error::usage(format!("'{shown}' cannot be the address of a hub: {why}"))
+                .with_hint("write it like --hub-url=https://heph.example.org")
         };
         let uri: Uri = text.parse().map_err(|_| bad("it is not a URL"))?;
         let plain = match uri.scheme_str() {
@@ -87,7 +87,7 @@ mod tests {
 
     fn refused(text: &str, with_token: bool) -> String {
         let fault = Address::parse(text, with_token).expect_err(text);
-        assert_eq!(Fault::exit_of(&fault.clone().into()), Exit::Usage);
+        assert_eq!(Error::exit(&fault.clone()), Exit::Usage);
         fault.to_string()
     }
 

@@ -3,15 +3,13 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
-
 use super::address::Address;
 use super::call::{self, Called, Caller};
 use super::trouble::{Kind, Trouble};
 use super::verdict::{self, Asked, Verdict};
 use super::wire::{Answer, Request};
 use super::{Hub, Login};
-use crate::error::{Exit, Fault, one_line};
+use crate::error::{Error, Exit, Result};
 use crate::hephd::print;
 use crate::os::clock;
 
@@ -53,9 +51,9 @@ impl Exchange {
     /// The hub cannot be reached, or does not take the request; or there is no token to send.
     pub fn send(&mut self, request: &Request) -> Result<Answer, Trouble> {
         let body = serde_json::to_vec(request)
-            .map_err(anyhow::Error::from)
+            .map_err(Error::from)
             .and_then(|json| Ok(call::compressed(&json)?))
-            .map_err(|error| Trouble::new(Kind::Wrong, one_line(&error)))?;
+            .map_err(|error| Trouble::new(Kind::Wrong, error.one_line()))?;
         let token = self.token(None)?;
         match self.repeat(&body, token.as_deref()) {
             Err(trouble) if trouble.kind == Kind::Login && token.is_some() => {
@@ -128,14 +126,14 @@ impl Exchange {
         let Some(login) = &self.login else {
             return Ok(None);
         };
-        let trouble = |error: anyhow::Error| {
-            let kind = match Fault::exit_of(&error) {
+        let trouble = |error: Error| {
+            let kind = match error.exit() {
                 Exit::TryLater => Kind::Unreachable,
                 _ => Kind::Login,
             };
-            let trouble = Trouble::new(kind, one_line(&error));
-            match Fault::hint_of(&error) {
-                Some(hint) => trouble.hint(hint),
+            let trouble = Trouble::new(kind, error.one_line());
+            match error.hint() {
+                Some(hint) => trouble.with_hint(hint),
                 None => trouble,
             }
         };

@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
-
+use crate::error::Result;
 use crate::oidc;
 use crate::os::clock;
 

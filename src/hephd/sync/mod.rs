@@ -36,7 +36,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -45,7 +44,7 @@ use super::keeper::Keeper;
 use super::rpc;
 use super::store::{Refusal, Store};
 use crate::client::wire::{SyncStatus, code};
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt};
 use crate::os::clock;
 use address::Address;
 use login::Login;
@@ -82,7 +81,7 @@ pub fn check_spoke(
     hub_url: Option<&str>,
     issuer: Option<&str>,
     client_id: Option<&str>,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     let flags = Flags {
         hub_url,
         issuer,
@@ -97,7 +96,7 @@ impl Hub {
     /// # Errors
     ///
     /// The address cannot be that of a hub, or only one of the two flags of a login is given.
-    pub fn from_flags(flags: Flags, tokens: PathBuf) -> Result<Option<Hub>, Fault> {
+    pub fn from_flags(flags: Flags, tokens: PathBuf) -> Result<Option<Hub>, Error> {
         let Some(url) = flags.hub_url else {
             return Ok(None);
         };
@@ -116,8 +115,8 @@ impl Hub {
     }
 }
 
-fn half_a_login(given: &str, missing: &str) -> Fault {
-    Fault::usage(format!("{given} is of no use without {missing}")).hint(format!(
+fn half_a_login(given: &str, missing: &str) -> Error {
+    Error::usage(format!("{given} is of no use without {missing}")).with_hint(format!(
         "pass {missing} as well; the provider's administrator knows its value"
     ))
 }
@@ -245,7 +244,7 @@ impl Handle {
     pub async fn now(&self) -> Result<Done, rpc::Failure> {
         let Some(shared) = &self.0 else {
             let failure = rpc::Failure::new(code::NO_HUB, "hephd syncs with no hub");
-            return Err(failure.hint("`heph daemon restart --hub-url URL` names one"));
+            return Err(failure.with_hint("`heph daemon restart --hub-url URL` names one"));
         };
         let mut changed = shared.changed.subscribe();
         let (first, wanted) = {
@@ -276,7 +275,7 @@ impl Handle {
             Err(_) => {
                 let words = format!("the sync is still under way after {PATIENCE:?}");
                 let failure = rpc::Failure::new(code::HUB_AWAY, words);
-                Err(failure.hint("`heph sync status` tells when it is done"))
+                Err(failure.with_hint("`heph sync status` tells when it is done"))
             }
         }
     }
@@ -289,7 +288,7 @@ fn failure(trouble: Trouble) -> rpc::Failure {
     };
     let failure = rpc::Failure::new(code, trouble.words);
     match trouble.hint {
-        Some(hint) => failure.hint(hint),
+        Some(hint) => failure.with_hint(hint),
         None => failure,
     }
 }

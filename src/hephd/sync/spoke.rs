@@ -145,7 +145,7 @@ impl Spoke {
 
     fn confused(&self, does: &str) -> Trouble {
         let words = format!("the hub '{}' {does}", self.exchange.address().text());
-        Trouble::new(Kind::Wrong, words).hint("look at its log")
+        Trouble::new(Kind::Wrong, words).with_hint("look at its log")
     }
 
     fn tell_of_reset(&self) {

@@ -42,7 +42,7 @@ impl Trouble {
     }
 
     /// Adds what helps.
-    pub fn hint(mut self, hint: impl Into<String>) -> Trouble {
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Trouble {
         self.hint = Some(hint.into());
         self
     }

@@ -91,7 +91,7 @@ fn read(head: &Head, body: &[u8], asked: &Asked) -> Verdict {
                 asked.hub
             );
             let hint = "bring the older of the two up to date: `heph self-update apply`";
-            return Verdict::Trouble(Trouble::new(Kind::Wrong, words).hint(hint));
+            return Verdict::Trouble(Trouble::new(Kind::Wrong, words).with_hint(hint));
         }
         Err(error) if error.classify() == Category::Eof => return Verdict::CutOff,
         Err(_) => return Verdict::Trouble(no_hub(head, asked)),
@@ -116,7 +116,7 @@ fn refused(head: &Head, body: &[u8], asked: &Asked) -> Trouble {
     let trouble = |kind, words: String| {
         let trouble = Trouble::new(kind, format!("{words}{because}"));
         match &said.hint {
-            Some(hint) => trouble.hint(hint),
+            Some(hint) => trouble.with_hint(hint),
             None => trouble,
         }
     };
@@ -126,15 +126,16 @@ fn refused(head: &Head, body: &[u8], asked: &Asked) -> Trouble {
             let words = format!(
                 "'{hub}' redirects to '{target}', and redirects are not followed: tasks and tokens go nowhere else"
             );
-            Trouble::new(Kind::Wrong, words)
-                .hint("`heph daemon restart --hub-url URL`, with the address of the hub itself")
+            Trouble::new(Kind::Wrong, words).with_hint(
+                "`heph daemon restart --hub-url URL`, with the address of the hub itself",
+            )
         }
         401 if asked.with_token => trouble(
             Kind::Login,
             format!("the hub '{hub}' does not take the login"),
         )
-        .hint("log in: `heph auth login`"),
-        401 => trouble(Kind::Login, format!("the hub '{hub}' wants a login")).hint(
+        .with_hint("log in: `heph auth login`"),
+        401 => trouble(Kind::Login, format!("the hub '{hub}' wants a login")).with_hint(
             "`heph daemon restart --oidc-issuer URL --oidc-client-id ID`, then `heph auth login`",
         ),
         403 => trouble(Kind::Wrong, format!("the hub '{hub}' does not allow it")),
@@ -147,7 +148,7 @@ fn refused(head: &Head, body: &[u8], asked: &Asked) -> Trouble {
             Kind::TooLarge,
             format!("the hub '{hub}', or a proxy before it, takes no request of this size"),
         )
-        .hint("let the proxy take 4 MiB (nginx: client_max_body_size 4m)"),
+        .with_hint("let the proxy take 4 MiB (nginx: client_max_body_size 4m)"),
         415 => trouble(
             Kind::Wrong,
             format!("the hub '{hub}', or a proxy before it, does not understand gzip or JSON"),
@@ -184,7 +185,7 @@ fn no_hub(head: &Head, asked: &Asked) -> Trouble {
         asked.hub
     );
     Trouble::new(Kind::Wrong, words)
-        .hint("`heph daemon restart --hub-url URL`, with the address of the hub")
+        .with_hint("`heph daemon restart --hub-url URL`, with the address of the hub")
 }
 
 fn is_json(head: &Head) -> bool {

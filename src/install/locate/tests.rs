@@ -121,7 +121,7 @@ fn what_others_update_is_refused_unless_the_setting_names_another_folder() {
     ] {
         let error = choose(&clues).unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
-        assert!(Fault::hint_of(&error.into()).unwrap().contains("bin-dir"));
+        assert!(error.hint().unwrap().contains("bin-dir"));
         let setting = Clues {
             setting: path("/home/me/bin"),
             ..clues

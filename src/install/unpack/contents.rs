@@ -6,10 +6,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-
 use super::{MOST_BYTES, MOST_ENTRIES, Trouble};
-use crate::error::Fault;
+use crate::error::{Error, ResultExt};
 use crate::install::slots::is_command_name;
 use crate::os::{files, interrupt};
 use crate::release::version::quoted;
@@ -222,22 +220,21 @@ fn command<'p>(parts: &[&'p str], mode: u32, package: &str) -> Option<&'p str> {
 }
 
 /// Fails where the disk has no room for `size` bytes more.
-fn room(folder: &Path, size: u64) -> anyhow::Result<()> {
+fn room(folder: &Path, size: u64) -> crate::error::Result<()> {
     let free = files::free_space(folder)?;
     if free >= size.saturating_add(SPARE) {
         return Ok(());
     }
-    Err(Fault::new(format!(
+    Err(Error::new(format!(
         "cannot unpack the release below '{}': {} MiB are free, {} MiB are needed",
         folder.display(),
         free >> 20,
         (size.saturating_add(SPARE)) >> 20
     ))
-    .hint("make room; `heph self-update clean` removes old releases and the build folder")
-    .into())
+    .with_hint("make room; `heph self-update clean` removes old releases and the build folder"))
 }
 
-fn create(path: &PathBuf) -> anyhow::Result<File> {
+fn create(path: &PathBuf) -> crate::error::Result<File> {
     OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -16,8 +16,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use anyhow::Error;
-
+use crate::error::Error;
 use crate::release::asset::Format;
 use contents::Contents;
 

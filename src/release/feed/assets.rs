@@ -1,13 +1,12 @@
 //! The files of a release that a person named: git knows the tag, and only the forge knows the files.
 
-use anyhow::Result;
 use jiff::Timestamp;
 
 use super::memory::{Key, Memory};
 use super::verdict::Verdict;
 use super::{Feed, HINT, Trouble, get, of_no_use, probe};
 use crate::config::Delivery;
-use crate::error::{Exit, Fault};
+use crate::error::{Error, Result};
 use crate::os::http::Limits;
 use crate::release::Release;
 use crate::release::source::{Kind, Repository};
@@ -57,7 +56,7 @@ impl Feed<'_> {
         });
         match found {
             Ok(assets) => Ok(Release { assets, ..release }),
-            Err(Trouble::Later(reason, _)) => Err(Fault::new(reason).exit(Exit::TryLater).into()),
+            Err(Trouble::Later(reason, _)) => Err(Error::unreachable(reason)),
             Err(Trouble::Wrong(error)) => Err(error),
         }
     }

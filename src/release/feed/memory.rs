@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::verdict::LONGEST_WAIT;
 use crate::config::{Forge, SelfUpdate};
+use crate::error::{Result, ResultExt};
 use crate::os::files;
 use crate::os::http::Answer;
 use crate::release::Release;

@@ -1,11 +1,10 @@
 //! The tags that the git remote advertises: one request, by the side of the feed.
 
-use anyhow::Result;
 use jiff::Timestamp;
 use semver::Version;
 
 use super::{Feed, HINT, Trouble, get, of_no_use};
-use crate::error::{Exit, Fault};
+use crate::error::{Error, Result};
 use crate::os::http::Limits;
 use crate::release::source::git::Advertised;
 use crate::release::source::{Kind, Repository, git};
@@ -34,12 +33,12 @@ impl Feed<'_> {
         let prefix = &self.settings.tag_prefix;
         let found = ask(&repository, now, |body| git::named(body, prefix, version))?;
         found.map_err(|near| {
-            Fault::new(format!(
+            Error::new(format!(
                 "{} has no tag '{}'",
                 repository.url,
                 Tag::of(prefix, version).as_str()
             ))
-            .hint(match near.as_slice() {
+            .with_hint(match near.as_slice() {
                 [] => format!("it has no tag that is '{prefix}' and a version; {HINT}"),
                 near => format!(
                     "the nearest are {}",
@@ -49,7 +48,6 @@ impl Feed<'_> {
                         .join(" and ")
                 ),
             })
-            .into()
         })
     }
 
@@ -76,10 +74,8 @@ fn ask<T>(
         .and_then(|(answer, verdict)| verdict.usable(&url, HINT).map(|()| answer))
         .and_then(|answer| read(&answer.body).map_err(|wrong| of_no_use(&url, &wrong)));
     found.map_err(|trouble| match trouble {
-        Trouble::Later(reason, _) => Fault::new(reason)
-            .exit(Exit::TryLater)
-            .hint("try again later; `heph self-update doctor` looks for the cause")
-            .into(),
+        Trouble::Later(reason, _) => Error::unreachable(reason)
+            .with_hint("try again later; `heph self-update doctor` looks for the cause"),
         Trouble::Wrong(error) => error,
     })
 }

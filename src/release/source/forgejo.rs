@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{Entry, LISTED, Question, Repository, assets};
-use crate::error::Fault;
+use crate::error::Error;
 
 /// A release as Forgejo, Gitea and GitHub write it.
 #[derive(Debug, Deserialize)]
@@ -43,7 +43,7 @@ impl From<Published> for Entry {
     }
 }
 
-pub(super) fn url(repository: &Repository, question: Question) -> Result<String, Fault> {
+pub(super) fn url(repository: &Repository, question: Question) -> Result<String, Error> {
     let (forge, owner, name) = repository.owner_and_name()?;
     let rest = match question {
         Question::Latest => "/latest".to_owned(),

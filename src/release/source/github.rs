@@ -2,9 +2,9 @@
 //! `/api/v3` (docs.github.com/rest/releases).
 
 use super::{LISTED, Question, Repository};
-use crate::error::Fault;
+use crate::error::Error;
 
-pub(super) fn url(repository: &Repository, question: Question) -> Result<String, Fault> {
+pub(super) fn url(repository: &Repository, question: Question) -> Result<String, Error> {
     let (forge, owner, name) = repository.owner_and_name()?;
     let api = match repository.host.as_str() {
         "github.com" | "www.github.com" => "https://api.github.com".to_owned(),

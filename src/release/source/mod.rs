@@ -14,7 +14,7 @@ use super::asset::{self, Asset};
 use super::version::quoted;
 use super::{Release, Tag, decide};
 use crate::config::Forge;
-use crate::error::Fault;
+use crate::error::Error;
 use crate::os::http;
 
 /// How many releases a list asks for: enough to find a pinned one, few enough for the limit on an answer.
@@ -121,7 +121,7 @@ impl Kind {
     /// # Errors
     ///
     /// The repository's address has no owner and name, which this forge needs.
-    pub fn url(self, repository: &Repository, question: Question) -> Result<String, Fault> {
+    pub fn url(self, repository: &Repository, question: Question) -> Result<String, Error> {
         match self {
             Kind::Forgejo => forgejo::url(repository, question),
             Kind::Github => github::url(repository, question),
@@ -199,10 +199,10 @@ impl Repository {
     /// # Errors
     ///
     /// It is not an https address of a repository (plain http is accepted on loopback only).
-    pub fn parse(url: &str) -> Result<Repository, Fault> {
+    pub fn parse(url: &str) -> Result<Repository, Error> {
         let wrong = |why: &str| {
-            Fault::usage(format!("`repository` = {} will not do: {why}", quoted(url)))
-                .hint("write it like \"https://forge.example/owner/name\"")
+            Error::usage(format!("`repository` = {} will not do: {why}", quoted(url)))
+                .with_hint("write it like \"https://forge.example/owner/name\"")
         };
         let uri = http::check(url).map_err(|why| wrong(&why))?;
         if url.contains(['?', '#']) {
@@ -224,18 +224,20 @@ impl Repository {
     }
 
     /// Returns the address of the forge, `owner` and `name`: the last two parts of the path. A forge may live below a path.
-    fn owner_and_name(&self) -> Result<(String, &str, &str), Fault> {
+    fn owner_and_name(&self) -> Result<(String, &str, &str), Error> {
         let mut parts = self.path.rsplitn(3, '/');
         match (parts.next(), parts.next(), parts.next()) {
             (Some(name), Some(owner), below) => {
                 let below = below.map_or(String::new(), |below| format!("/{below}"));
                 Ok((format!("{}{below}", self.root), owner, name))
             }
-            _ => Err(Fault::usage(format!(
+            _ => Err(Error::usage(format!(
                 "`repository` = {} will not do: it has no owner and name",
                 quoted(&self.url)
             ))
-            .hint("write it like \"https://forge.example/owner/name\", or set `forge = \"git\"`")),
+            .with_hint(
+                "write it like \"https://forge.example/owner/name\", or set `forge = \"git\"`",
+            )),
         }
     }
 }

@@ -88,8 +88,8 @@ fn an_address_that_is_no_repository_is_wrong_configuration() {
         "--config=x",
         "",
     ] {
-        let fault = anyhow::Error::from(Repository::parse(url).expect_err(url));
-        assert_eq!(Fault::exit_of(&fault).code(), 2, "{url}");
+        let fault = Repository::parse(url).expect_err(url);
+        assert_eq!(fault.exit().code(), 2, "{url}");
     }
 }
 

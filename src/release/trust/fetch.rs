@@ -3,8 +3,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
-
+use crate::error::{Result, ResultExt};
 use crate::os::process::Output;
 use crate::release::bare::{self, Bare};
 use crate::release::source::git::Advertised;

@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
 use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::config::SelfUpdate;
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt};
 use crate::os::files;
 use crate::release::source::git::Advertised;
 
@@ -75,11 +74,11 @@ impl Memory {
             return Ok(Memory::default());
         };
         serde_json::from_slice(&bytes).with_context(|| {
-            Fault::new(format!(
+            Error::new(format!(
                 "cannot understand what is remembered of releases, '{}'",
                 path.display()
             ))
-            .hint(format!(
+            .with_hint(format!(
                 "correct it, or forget all of it: rm '{}'",
                 path.display()
             ))
@@ -251,10 +250,7 @@ mod tests {
         for garbage in ["", "{}", "null", "{\"schema\":1"] {
             std::fs::write(&path, garbage).unwrap();
             let error = Memory::load(&path).unwrap_err();
-            assert!(
-                Fault::hint_of(&error).unwrap().contains("rm '"),
-                "{garbage}"
-            );
+            assert!(error.hint().unwrap().contains("rm '"), "{garbage}");
         }
     }
 }

@@ -5,12 +5,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-
 use super::tag::{Signature, TagObject};
 use crate::config::trust::{read, signers};
 use crate::config::{Signers, Trust};
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt};
 use crate::os::files;
 use crate::os::process::{Output, Run};
 
@@ -169,9 +167,8 @@ fn openpgp_status(said: &str) -> Result<String, String> {
 
 fn program(name: &str, package: &str) -> Result<PathBuf> {
     which::which(name).map_err(|_| {
-        Fault::new(format!("cannot find {name}, which verifies signed tags"))
-            .hint(format!("install {package}, or put {name} on PATH"))
-            .into()
+        Error::new(format!("cannot find {name}, which verifies signed tags"))
+            .with_hint(format!("install {package}, or put {name} on PATH"))
     })
 }
 
@@ -198,17 +195,16 @@ fn readable(file: &Path, key: &str) -> Result<()> {
     } else {
         files::read_if_there(file, crate::config::trust::LARGEST_FILE)
             .map(|found| found.is_some())
-            .with_context(|| Fault::usage("cannot use a file of trusted keys"))
+            .with_context(|| Error::usage("cannot use a file of trusted keys"))
     };
     if found? {
         return Ok(());
     }
-    Err(Fault::usage(format!(
+    Err(Error::usage(format!(
         "there is no file '{}', which `{key}` names",
         file.display()
     ))
-    .hint("`heph self-update trust show` lists the keys")
-    .into())
+    .with_hint("`heph self-update trust show` lists the keys"))
 }
 
 fn last_line(output: &Output) -> String {

@@ -38,22 +38,14 @@ fn intervals_and_times_of_day_are_read_and_shown() {
 fn what_is_too_often_or_no_time_of_day_is_wrong_usage() {
     for text in ["0s", "1s", "59s", "6", "", "-1h"] {
         let error = Cadence::parse_every(text).unwrap_err();
-        assert_eq!(
-            crate::error::Fault::exit_of(&error.into()).code(),
-            2,
-            "{text}"
-        );
+        assert_eq!(crate::error::Error::exit(&error).code(), 2, "{text}");
     }
     for text in [
         "", ",", "24:00", "03:60", "3", "03:3", "03:030", "+3:30", "03:30,", "03.30", "٣:30",
         "03:30:00",
     ] {
         let error = Cadence::parse_at(text).unwrap_err();
-        assert_eq!(
-            crate::error::Fault::exit_of(&error.into()).code(),
-            2,
-            "{text}"
-        );
+        assert_eq!(crate::error::Error::exit(&error).code(), 2, "{text}");
     }
 }
 
@@ -128,9 +120,9 @@ fn cron_is_told_a_minute_that_is_fixed_for_the_machine() {
 #[test]
 fn an_interval_beyond_cron_is_an_error_that_lists_what_is_not() {
     for interval in ["90s", "7m", "45m", "90m", "5h", "7h", "2d"] {
-        let error = anyhow::Error::from(every(interval).cron(0).unwrap_err());
-        assert_eq!(crate::error::Fault::exit_of(&error).code(), 2);
-        let hint = crate::error::Fault::hint_of(&error).unwrap();
+        let error = every(interval).cron(0).unwrap_err();
+        assert_eq!(error.exit().code(), 2);
+        let hint = error.hint().unwrap();
         let listed = hint
             .split([' ', ','])
             .filter(|word| interval::parse(word).is_ok());

@@ -1,7 +1,6 @@
 //! `org.hephaestus.hephd.plist`, written from its template and read back. Pure.
 
-use anyhow::{Context, Result};
-
+use crate::error::{Result, ResultExt};
 use crate::os::generated::fill;
 use crate::os::plist::{self, Value, escape};
 use crate::service::definition::{Definition, Written};

@@ -2,8 +2,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Result, bail, ensure};
-
+use crate::error::{Result, bail, ensure};
 use crate::os::generated::fill;
 use crate::os::systemd_syntax::{escape_specifiers, settings, unescape_specifiers};
 use crate::service::arguments::Flag;

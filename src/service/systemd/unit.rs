@@ -1,7 +1,6 @@
 //! `heph.service`, written from its template and read back. Pure.
 
-use anyhow::{Context, Result, ensure};
-
+use crate::error::{Result, ResultExt, ensure};
 use crate::os::generated::fill;
 use crate::os::systemd_syntax::{
     command, escape_specifiers, read_command, settings, split, unescape_specifiers, word,

@@ -1,6 +1,6 @@
 //! What is missing, not enough, or bad.
 
-use heph::error::{Exit, Fault, one_line};
+use heph::error::Exit;
 use heph::release::Tag;
 use heph::release::manifest::Manifests;
 
@@ -141,8 +141,8 @@ fn a_tag_that_leads_elsewhere_by_now_is_for_another_time() {
     let folder = shop.home.path.join("look");
     let url = shop.forge.repository();
     let error = Manifests::fetch(&url, &tag, &"1".repeat(40), &folder).unwrap_err();
-    assert_eq!(Fault::exit_of(&error), Exit::TryLater);
-    assert!(one_line(&error).contains("v1.0.0 changed"), "{error:?}");
+    assert_eq!(error.exit(), Exit::TryLater);
+    assert!(error.one_line().contains("v1.0.0 changed"), "{error:?}");
 }
 
 #[test]

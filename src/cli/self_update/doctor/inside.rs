@@ -5,14 +5,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use super::row::Row;
 use super::rows::{self, Trial};
 use super::trust;
 use crate::cli::Context;
-use crate::error::{Fault, one_line};
+use crate::error::{Error, Result, ResultExt};
 use crate::install::Progress;
 use crate::install::alias::Alias;
 use crate::install::cargo::Cargo;
@@ -97,8 +96,8 @@ fn look(context: &Context) -> Vec<Row> {
     let mut rows = builds(paths);
     rows.push(temporary());
     rows.push(rows::space(
-        files::free_space(&paths.build()).map_err(|error| one_line(&error)),
-        files::free_space(&paths.versions()).map_err(|error| one_line(&error)),
+        files::free_space(&paths.build()).map_err(|error| error.one_line()),
+        files::free_space(&paths.versions()).map_err(|error| error.one_line()),
     ));
     let (forge, latest) = forge(context);
     rows.push(forge);
@@ -111,7 +110,7 @@ fn look(context: &Context) -> Vec<Row> {
 /// Returns the rows about cargo and about what it builds.
 fn builds(paths: &Paths) -> Vec<Row> {
     let cargo = Cargo::find(std::env::vars_os().collect(), &paths.home);
-    let found = cargo.as_ref().map_err(one_line).and_then(|cargo| {
+    let found = cargo.as_ref().map_err(Error::one_line).and_then(|cargo| {
         let output = cargo
             .run(
                 &paths.home,
@@ -122,13 +121,13 @@ fn builds(paths: &Paths) -> Vec<Row> {
             .arg("--version")
             .limit(VERSION_LIMIT)
             .success()
-            .map_err(|error| one_line(&error))?;
+            .map_err(|error| error.one_line())?;
         Ok((cargo.program().to_owned(), output.text().trim().to_owned()))
     });
     let tried = match (&cargo, &found) {
         (Ok(cargo), Ok(_)) => match Folder::make(&paths.build().join(".doctor")) {
             Ok(folder) => build(cargo, &folder.0),
-            Err(error) => Trial::Failed(one_line(&error)),
+            Err(error) => Trial::Failed(error.one_line()),
         },
         _ => Trial::NotTried,
     };
@@ -150,7 +149,7 @@ fn build(cargo: &Cargo, folder: &Path) -> Trial {
     };
     let build = match write().and_then(|()| Alias::of(folder)) {
         Ok(build) => build,
-        Err(error) => return Trial::Failed(one_line(&error)),
+        Err(error) => return Trial::Failed(error.one_line()),
     };
     let run = cargo
         .run(folder, folder, build.path(), &Progress::Log(PathBuf::new()))
@@ -159,7 +158,7 @@ fn build(cargo: &Cargo, folder: &Path) -> Trial {
     match run.output() {
         Ok(output) if output.status.success() => Trial::Worked,
         Ok(output) => Trial::Failed(output.last_lines(TOLD)),
-        Err(error) => Trial::Failed(one_line(&error)),
+        Err(error) => Trial::Failed(error.one_line()),
     }
 }
 
@@ -178,7 +177,7 @@ fn temporary() -> Row {
     let started = Run::new(&program)
         .success()
         .map(drop)
-        .map_err(|error| one_line(&error));
+        .map_err(|error| error.one_line());
     if written.is_ok() {
         drop(fs::remove_file(&program));
     }
@@ -227,7 +226,7 @@ fn git(context: &Context, latest: Option<Release>) -> Result<String, (String, Op
         let named = feed.tagged(&latest.version, clock::now()).map_err(told)?;
         return Ok(format!("'{url}' has the tag {}", named.tag.as_str()));
     }
-    let repository = Repository::parse(url).map_err(|fault| told(fault.into()))?;
+    let repository = Repository::parse(url).map_err(told)?;
     let request = Get {
         url: &git::url(&repository),
         accept: "*/*",
@@ -257,15 +256,15 @@ fn links(context: &Context) -> Row {
         }
         // Nothing was updated yet: the first update makes the links, from the files that are there.
         Ok(None) => Vec::new(),
-        Err(error) => vec![one_line(&error)],
+        Err(error) => vec![error.one_line()],
     };
     rows::links(Ok(&bin_dir.path), &problems, obstructed)
 }
 
 /// Returns what `error` says, and the remedy it carries.
-fn told(error: anyhow::Error) -> (String, Option<String>) {
-    let hint = Fault::hint_of(&error).map(str::to_owned);
-    (one_line(&error), hint)
+fn told(error: Error) -> (String, Option<String>) {
+    let hint = error.hint().map(str::to_owned);
+    (error.one_line(), hint)
 }
 
 /// A folder that is gone with its owner, with those of its parents that it had to make.

@@ -9,10 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
-
 use super::inside::{self, Findings};
-use crate::error::Fault;
+use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::process::{Run, describe};
 use crate::os::{files, interrupt, systemctl, systemd_syntax};
 use crate::paths::Paths;
@@ -132,8 +130,8 @@ struct Unit<'a> {
 impl<'a> Unit<'a> {
     fn load(name: &'a str, text: &str) -> Result<Unit<'a>> {
         let folder = systemctl::runtime_folder().ok_or_else(|| {
-            Fault::new("cannot tell where systemd's runtime folder is")
-                .hint("log in once, or set XDG_RUNTIME_DIR")
+            Error::new("cannot tell where systemd's runtime folder is")
+                .with_hint("log in once, or set XDG_RUNTIME_DIR")
         })?;
         let file = Gone(folder.join("systemd/user").join(name));
         files::write_atomic(&file.0, text.as_bytes(), files::PRIVATE)?;

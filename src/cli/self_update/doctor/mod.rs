@@ -14,11 +14,10 @@ mod trust;
 
 use std::path::PathBuf;
 
-use anyhow::Result;
 use serde::Serialize;
 
 use crate::cli::Context;
-use crate::error::Exit;
+use crate::error::{Exit, Result};
 use row::{Row, Status};
 
 #[derive(Debug, clap::Args)]

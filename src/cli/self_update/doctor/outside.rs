@@ -4,15 +4,13 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
-
 use super::inside::{Findings, Folders};
 use super::job::{self, Start};
 use super::row::Row;
 use super::rows;
 use crate::cli::Context;
 use crate::cli::self_update::enable;
-use crate::error::{Fault, one_line};
+use crate::error::Result;
 use crate::install::links::BinDir;
 use crate::install::verify;
 use crate::os::launchctl::Agent;
@@ -46,16 +44,16 @@ pub fn look(context: &Context) -> Vec<Row> {
             job
         }
         Err(error) => {
-            rows.push(rows::timer(Err(one_line(&error))));
+            rows.push(rows::timer(Err(error.one_line())));
             None
         }
     };
     if let Some((scheduler, job)) = &job {
         rows.push(match schedule::stale(*scheduler, job, paths) {
             Ok(stale) => rows::generated(&stale),
-            Err(error) => rows::generated(&[one_line(&error)]),
+            Err(error) => rows::generated(&[error.one_line()]),
         });
-        let says = verify::says(&job.exe).map_err(|error| one_line(&error));
+        let says = verify::says(&job.exe).map_err(|error| error.one_line());
         rows.push(rows::program(&job.exe, says));
     }
     let scheduler = job
@@ -68,7 +66,7 @@ pub fn look(context: &Context) -> Vec<Row> {
             rows.extend(folders(&findings.folders, &Folders::of(paths)));
             rows.extend(findings.rows);
         }
-        Err(error) => rows.push(rows::environment(place(scheduler), Err(one_line(&error)))),
+        Err(error) => rows.push(rows::environment(place(scheduler), Err(error.one_line()))),
     }
     match scheduler {
         Scheduler::Systemd => rows.push(rows::lingering(systemctl::lingers())),
@@ -80,12 +78,12 @@ pub fn look(context: &Context) -> Vec<Row> {
         Ok(quarantine) => rows::quarantine(&quarantine.versions()),
         Err(error) => Row::problem(
             "quarantine",
-            one_line(&error),
+            error.one_line(),
             "move that file away; what it forbids may be tried again then",
         ),
     });
     rows.push(journal(paths));
-    let state = service::state(config, paths).map_err(|error| one_line(&error));
+    let state = service::state(config, paths).map_err(|error| error.one_line());
     let program = state
         .as_ref()
         .ok()
@@ -111,8 +109,8 @@ fn journal(paths: &Paths) -> Row {
         ),
         Err(error) => Row::problem(
             "journal",
-            one_line(&error),
-            Fault::hint_of(&error).unwrap_or("`heph self-update apply`"),
+            error.one_line(),
+            error.hint().unwrap_or("`heph self-update apply`"),
         ),
     }
 }
@@ -139,12 +137,12 @@ fn timer(context: &Context, job: Option<&(Scheduler, Job)>) -> Result<Option<Str
     }
     if *scheduler == Scheduler::Launchd {
         let agent = Agent::new(launchd::LABEL, &context.paths.launch_agents);
-        if agent.loaded().map_err(|error| one_line(&error))?.is_none() {
+        if agent.loaded().map_err(|error| error.one_line())?.is_none() {
             return Err("its file is there, but launchd does not know it".to_owned());
         }
     }
     let state =
-        schedule::state(&context.config, &context.paths).map_err(|error| one_line(&error))?;
+        schedule::state(&context.config, &context.paths).map_err(|error| error.one_line())?;
     let next = state
         .and_then(|state| state.next)
         .map(|next| format!("; the next run is at {next}"))

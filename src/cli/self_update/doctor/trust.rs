@@ -10,7 +10,6 @@ use crate::cli::Context;
 use crate::config::trust::signers::{self, Entry, Standing};
 use crate::config::trust::{LARGEST_FILE, read};
 use crate::config::{Require, Signers, Trust};
-use crate::error::one_line;
 use crate::install::slots::Slots;
 use crate::os::{clock, files};
 use crate::release::feed::Feed;
@@ -65,13 +64,13 @@ fn found(trust: &Trust) -> Found {
             None => Ok(Vec::new()),
             Some(Signers::Inline(all)) => Ok(all.iter().map(|line| signers::line(line)).collect()),
             Some(Signers::File(file)) => read(file)
-                .map_err(|error| one_line(&error))
+                .map_err(|error| error.one_line())
                 .and_then(|text| there(text.is_some(), file).map(|()| text.unwrap_or_default()))
                 .map(|text| lines(&text).collect()),
         },
         keyring: trust.tag_openpgp_keyring.as_ref().map_or(Ok(()), |file| {
             files::read_if_there(file, LARGEST_FILE)
-                .map_err(|error| one_line(&error))
+                .map_err(|error| error.one_line())
                 .and_then(|bytes| there(bytes.is_some(), file))
         }),
         missing: needed

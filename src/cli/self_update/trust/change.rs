@@ -2,14 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
-
 use super::{listed, number, told};
 use crate::cli::Context;
 use crate::config::trust::signers::{self, Entry};
 use crate::config::trust::{self, minisign, read};
 use crate::config::{Require, Signers, Trust};
-use crate::error::{Exit, Fault};
+use crate::error::{Error, Exit, Result};
 use crate::os::files;
 use crate::update::quarantine::Quarantine;
 
@@ -110,9 +108,8 @@ pub fn remove(context: &Context, named: &str) -> Result<Exit> {
         }
     }
     if removed.is_empty() {
-        return Err(Fault::new(format!("no listed key is '{named}'"))
-            .hint("`heph self-update trust show` lists the keys")
-            .into());
+        return Err(Error::new(format!("no listed key is '{named}'"))
+            .with_hint("`heph self-update trust show` lists the keys"));
     }
     for key in removed {
         context.ui.say(format!("removed {key}"));
@@ -168,12 +165,11 @@ impl Files<'_> {
     }
 }
 
-fn by_hand(key: &str) -> anyhow::Error {
-    Fault::usage(format!(
+fn by_hand(key: &str) -> Error {
+    Error::usage(format!(
         "the settings file lists the keys itself, in `{key}`"
     ))
-    .hint("edit them there, or remove that line and add the keys again")
-    .into()
+    .with_hint("edit them there, or remove that line and add the keys again")
 }
 
 /// Reads keys from what was given as an argument.
@@ -200,24 +196,22 @@ fn keys_in(text: &str) -> Result<Keys, String> {
 fn from_file(file: &Path) -> Result<Keys> {
     let file = std::path::absolute(file)?;
     let Some(text) = read(&file)? else {
-        return Err(Fault::usage(format!(
+        return Err(Error::usage(format!(
             "'{}' is neither a public key nor a file",
             file.display()
         ))
-        .hint("give a line such as \"ssh-ed25519 AAAA… name\", a minisign key \"RW…\", or the file that holds it")
-        .into());
+        .with_hint("give a line such as \"ssh-ed25519 AAAA… name\", a minisign key \"RW…\", or the file that holds it"));
     };
     if text.contains("PRIVATE KEY") || text.contains("secret key") {
         return Err(
-            Fault::usage(format!("'{}' is a private key", file.display()))
-                .hint("give the public one, which often ends in .pub")
-                .into(),
+            Error::usage(format!("'{}' is a private key", file.display()))
+                .with_hint("give the public one, which often ends in .pub"),
         );
     }
     keys_in(&text).map_err(|why| {
-        Fault::usage(format!("'{}' {why}", file.display()))
-            .hint("give SSH or minisign public keys; an OpenPGP keyring is set as `tag-openpgp-keyring`")
-            .into()
+        Error::usage(format!("'{}' {why}", file.display())).with_hint(
+            "give SSH or minisign public keys; an OpenPGP keyring is set as `tag-openpgp-keyring`",
+        )
     })
 }
 

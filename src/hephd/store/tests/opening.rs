@@ -10,7 +10,7 @@ fn mode(path: &Path) -> u32 {
 
 fn refusal(home: &Home) -> String {
     let error = Store::open(&home.store, |_, _| {}).unwrap_err();
-    assert!(Fault::hint_of(&error).is_some(), "{error:#}");
+    assert!(error.hint().is_some(), "{error:#}");
     error.to_string()
 }
 

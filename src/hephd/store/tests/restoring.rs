@@ -2,6 +2,7 @@
 
 use super::opening::newer_and_killed;
 use super::*;
+use crate::error::Error;
 
 /// A store with a backup of it, as they are when an update begins.
 fn updated() -> (Home, PathBuf, Vec<Task>) {
@@ -194,7 +195,7 @@ fn two_restores_in_one_second_keep_both_files() {
 #[test]
 fn a_restore_that_is_refused_changes_nothing() {
     let (home, backup, _) = updated();
-    let words = |error: anyhow::Error| format!("{error:#}");
+    let words = |error: Error| format!("{error:#}");
     let before = home.files();
     let error = restore(&home.store, &backup, at(0)).unwrap_err();
     assert!(words(error).contains("this release can read the store"));
