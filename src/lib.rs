@@ -14,7 +14,7 @@
 //! | [`service`] | hephd as a service of the operating system |
 //! | [`hephd`] | the daemon: socket, store |
 //! | [`client`] | the thin client of hephd's socket |
-//! | [`oidc`] | logging in at an OpenID provider, and staying logged in |
+//! | [`login`] | logging in at an OpenID provider, and staying logged in |
 //! | [`os`] | the edges: process, http, files, lock, clock |
 //!
 //! # The dependency rule
@@ -30,7 +30,7 @@ pub mod error;
 pub mod hephd;
 pub mod install;
 pub mod interval;
-pub mod oidc;
+pub mod login;
 pub mod os;
 pub mod paths;
 pub mod release;

@@ -6,7 +6,7 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use super::{hub, print, store, sync};
 use crate::error::{Error, Exit, Result};
-use crate::oidc;
+use crate::login;
 use crate::os::clock;
 use crate::paths::Paths;
 
@@ -92,7 +92,7 @@ enum StoreCommand {
 /// It could not start, or ended for want of its store; or the store cannot be read or restored.
 pub fn run(hephd: Hephd) -> Result<Exit> {
     let paths = Paths::from_env(None)?;
-    let tokens = oidc::path(&paths);
+    let tokens = login::path(&paths);
     let store = match hephd.db {
         Some(path) => std::path::absolute(path)?,
         None => paths.store,

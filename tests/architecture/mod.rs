@@ -19,10 +19,10 @@ const RULES: [(&str, Rule); 12] = [
     ("config", Rule::Only(&["error", "interval", "os", "paths"])),
     ("os", Rule::Only(&["error"])),
     ("client", Rule::Only(&["error"])),
-    ("oidc", Rule::Only(&["error", "os", "paths"])),
+    ("login", Rule::Only(&["error", "os", "paths"])),
     (
         "hephd",
-        Rule::Only(&["client", "error", "oidc", "os", "paths"]),
+        Rule::Only(&["client", "error", "login", "os", "paths"]),
     ),
     (
         "release",

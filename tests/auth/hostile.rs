@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use heph::oidc;
+use heph::login;
 use heph::os::clock;
 use serde_json::json;
 
@@ -295,7 +295,7 @@ fn a_login_without_a_refresh_token_says_when_it_ends() {
         .says("it cannot be renewed");
     let file = home.data().join("tokens.json");
     assert_eq!(
-        oidc::bearer(&file, &fake.issuer, "heph", clock::now()).unwrap(),
+        login::bearer(&file, &fake.issuer, "heph", clock::now()).unwrap(),
         "opaque"
     );
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use heph::oidc::{claims, pkce};
+use heph::login::{claims, pkce};
 use heph::service::arguments::{Baked, Flag};
 use heph::service::definition::{Definition, Environment};
 use heph::service::systemd::unit;

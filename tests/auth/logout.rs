@@ -1,6 +1,6 @@
 //! `heph auth logout`.
 
-use heph::oidc;
+use heph::login;
 use serde_json::json;
 
 use super::scene::Scene;
@@ -27,8 +27,8 @@ fn logging_out_revokes_the_refresh_token_and_removes_the_file() {
         .says("nobody was logged in");
 
     // A copy of the file buys nothing any more.
-    oidc::save(&scene.file(), &tokens).unwrap();
-    let error = oidc::bearer(&scene.file(), issuer, "heph", tokens.expires_at).unwrap_err();
+    login::save(&scene.file(), &tokens).unwrap();
+    let error = login::bearer(&scene.file(), issuer, "heph", tokens.expires_at).unwrap_err();
     assert!(error.to_string().contains("invalid_grant"), "{error:#}");
 }
 

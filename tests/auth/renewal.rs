@@ -3,7 +3,7 @@
 use std::thread;
 
 use heph::error::Exit;
-use heph::oidc;
+use heph::login;
 use heph::os::clock;
 use serde_json::json;
 
@@ -53,7 +53,7 @@ fn a_bearer_that_the_hub_refused_is_renewed_once_for_all() {
     let refused = scene.bearer().unwrap();
     let renew = || {
         let (file, issuer) = (scene.file(), &scene.provider.issuer);
-        oidc::renewed(&file, issuer, CLIENT, &refused, clock::now()).unwrap()
+        login::renewed(&file, issuer, CLIENT, &refused, clock::now()).unwrap()
     };
     // Several processes that got the same refusal: a refresh token used twice would end the login.
     let renewed: Vec<String> = thread::scope(|scope| {
@@ -74,7 +74,7 @@ fn a_refresh_token_that_was_used_already_ends_the_login() {
     let stolen = scene.tokens();
     scene.bearer().unwrap();
     // Somebody else's copy of the file from before.
-    oidc::save(&scene.file(), &stolen).unwrap();
+    login::save(&scene.file(), &stolen).unwrap();
     let error = scene.bearer().unwrap_err();
     assert!(
         error.to_string().contains("has ended: invalid_grant"),
@@ -107,7 +107,7 @@ fn a_provider_that_is_away_costs_nothing_while_the_bearer_is_good() {
 
     // Once it has ended, there is none, and that is told as something that passes.
     let (file, issuer) = (scene.file(), &scene.provider.issuer);
-    let error = oidc::bearer(&file, issuer, CLIENT, before.expires_at).unwrap_err();
+    let error = login::bearer(&file, issuer, CLIENT, before.expires_at).unwrap_err();
     assert_eq!(error.exit(), Exit::TryLater, "{error:#}");
     assert_eq!(scene.tokens(), before, "nothing is lost by trying");
 

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 
-use heph::oidc::{self, Tokens};
+use heph::login::{self, Tokens};
 use serde_json::Value;
 
 use crate::support::home::{Ended, Home, run};
@@ -54,12 +54,12 @@ impl Scene {
     }
 
     pub fn tokens(&self) -> Tokens {
-        oidc::load(&self.file()).unwrap().expect("logged in")
+        login::load(&self.file()).unwrap().expect("logged in")
     }
 
     /// Asks for a bearer as hephd does.
     pub fn bearer(&self) -> heph::error::Result<String> {
-        oidc::bearer(
+        login::bearer(
             &self.file(),
             &self.provider.issuer,
             CLIENT,

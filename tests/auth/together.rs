@@ -1,6 +1,6 @@
 //! From the device flow to the tasks: provider, hub and spokes, all real.
 
-use heph::oidc;
+use heph::login;
 use serde_json::json;
 
 use super::machines::{Hub, Spoke, titles};
@@ -122,9 +122,9 @@ fn a_login_that_has_ended_is_told_and_another_one_catches_up() {
     spoke.sync();
     // A refresh token that was used already, and an access token that ended long ago.
     std::fs::write(&file, before).unwrap();
-    let mut old = oidc::load(&file).unwrap().unwrap();
+    let mut old = login::load(&file).unwrap().unwrap();
     old.expires_at = "2026-01-01T00:00:00Z".parse().unwrap();
-    oidc::save(&file, &old).unwrap();
+    login::save(&file, &old).unwrap();
     spoke.add("not yet sent");
     spoke
         .heph(&["sync", "now"])

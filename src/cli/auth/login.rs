@@ -8,8 +8,8 @@ use super::{Context, Output};
 use crate::cli::ui::Ui;
 use crate::client::{self, SyncStatus, printable};
 use crate::error::{Error, Exit, Result};
-use crate::oidc::device::{self, Shown};
-use crate::oidc::{self, tokens};
+use crate::login::device::{self, Shown};
+use crate::login::{self, tokens};
 use crate::os::clock;
 use crate::service;
 use crate::service::arguments::{Baked, Flag};
@@ -36,7 +36,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
         (Some(issuer), Some(client_id)) => (issuer, client_id),
         _ => of_hephd(context)?,
     };
-    let metadata = oidc::discover(&issuer)?;
+    let metadata = login::discover(&issuer)?;
     let login = device::begin(metadata, &client_id)?;
     let told = instructions(&issuer, &login.shown, login.lasts);
     tell(&context.ui, args.json, &told);
@@ -44,7 +44,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     let tokens = login.wait(clock::now)?;
     {
         let _lock = tokens::lock(&path)?;
-        oidc::save(&path, &tokens)?;
+        login::save(&path, &tokens)?;
     }
     if args.json {
         context.ui.json(&Output::of(Some(&tokens), clock::now()));

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::client::printable;
 use crate::error::{Error, Exit, Result};
-use crate::oidc::{self, revoke, tokens};
+use crate::login::{self, revoke, tokens};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {}
@@ -16,7 +16,7 @@ pub fn run(context: &Context, _: Args) -> Result<Exit> {
     }
     // hephd may be renewing them: what is revoked has to be what it leaves.
     let _lock = tokens::lock(&path)?;
-    let revoked = match oidc::load(&path) {
+    let revoked = match login::load(&path) {
         Ok(Some(tokens)) => revoke::revoke(&tokens).map(|revoked| (revoked, tokens)),
         Ok(None) => {
             context.ui.say("nobody was logged in");
@@ -24,7 +24,7 @@ pub fn run(context: &Context, _: Args) -> Result<Exit> {
         }
         Err(unusable) => Err(unusable),
     };
-    oidc::remove(&path)?;
+    login::remove(&path)?;
     let (revoked, tokens) = revoked.map_err(|error| {
         let fault = Error::new(format!(
             "removed '{}', but the login goes on at its issuer",

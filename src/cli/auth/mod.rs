@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::Context;
 use crate::error::{Exit, Result};
-use crate::oidc::{self, Tokens};
+use crate::login::Tokens;
 use crate::paths::Paths;
 use crate::service;
 
@@ -47,7 +47,7 @@ fn tokens(context: &Context) -> Result<PathBuf> {
         Some(written) => written.environment.data(&context.paths),
         None => context.paths.data.clone(),
     };
-    Ok(oidc::path(&Paths {
+    Ok(crate::login::path(&Paths {
         data,
         ..context.paths.clone()
     }))

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{Context, Output, local};
 use crate::client::printable;
 use crate::error::{Exit, Result};
-use crate::oidc::{self, Tokens};
+use crate::login::{self, Tokens};
 use crate::os::clock;
 
 #[derive(Debug, clap::Args)]
@@ -16,7 +16,7 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
-    let tokens = oidc::load(&super::tokens(context)?)?;
+    let tokens = login::load(&super::tokens(context)?)?;
     let now = clock::now();
     if args.json {
         context.ui.json(&Output::of(tokens.as_ref(), now));

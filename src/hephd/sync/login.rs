@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::error::Result;
-use crate::oidc;
+use crate::login;
 use crate::os::clock;
 
 /// Where the tokens of a spoke come from.
@@ -26,8 +26,8 @@ impl Login {
     pub fn token(&self, refused: Option<&str>) -> Result<String> {
         let (file, issuer, client_id) = (&self.tokens, &self.issuer, &self.client_id);
         match refused {
-            None => oidc::bearer(file, issuer, client_id, clock::now()),
-            Some(refused) => oidc::renewed(file, issuer, client_id, refused, clock::now()),
+            None => login::bearer(file, issuer, client_id, clock::now()),
+            Some(refused) => login::renewed(file, issuer, client_id, refused, clock::now()),
         }
     }
 }
