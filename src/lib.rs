@@ -10,8 +10,7 @@
 //! | [`release`] | what is out there: versions, feeds, the decision |
 //! | [`install`] | how a release becomes files: deliveries, slots, links |
 //! | [`update`] | one update from lock to record |
-//! | [`schedule`] | the timer: cadence, systemd, launchd, cron |
-//! | [`service`] | hephd as a service of the operating system |
+//! | [`platform`] | systemd, launchd and cron; hephd as a service, the timer |
 //! | [`hephd`] | the daemon: socket, store |
 //! | [`client`] | the thin client of hephd's socket |
 //! | [`login`] | logging in at an OpenID provider, and staying logged in |
@@ -19,7 +18,7 @@
 //!
 //! # The dependency rule
 //!
-//! `bin → cli → update → {release, install, service} → os`, and `schedule → os`. `hephd` and `client` stand apart:
+//! `bin → cli → update → {release, install, platform} → os`. `hephd` and `client` stand apart:
 //! nothing in `hephd` knows that updates exist, and `tests/architecture` holds it. Decisions are pure functions,
 //! without clock, file, network or process; effects live in `os` and in one thin file for each external tool.
 
@@ -33,7 +32,6 @@ pub mod interval;
 pub mod login;
 pub mod os;
 pub mod paths;
+pub mod platform;
 pub mod release;
-pub mod schedule;
-pub mod service;
 pub mod update;

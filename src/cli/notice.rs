@@ -9,11 +9,11 @@ use semver::Version;
 
 use super::{Context, VERSION};
 use crate::os::clock;
+use crate::platform::schedule;
 use crate::release::Release;
 use crate::release::decide::{Asked, Decision, Policy, Situation, decide};
 use crate::release::feed::Feed;
 use crate::release::trust::memory::Memory;
-use crate::schedule;
 use crate::update::quarantine::Quarantine;
 
 /// How many intervals may pass without a check that succeeded.

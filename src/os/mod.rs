@@ -5,13 +5,8 @@
 pub mod clock;
 pub mod download;
 pub mod files;
-pub mod generated;
 pub mod host;
 pub mod http;
 pub mod interrupt;
-pub mod launchctl;
 pub mod lock;
-pub mod plist;
 pub mod process;
-pub mod systemctl;
-pub mod systemd_syntax;

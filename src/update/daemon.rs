@@ -13,10 +13,11 @@ use crate::error::Result;
 use crate::install::links::BinDir;
 use crate::install::slots::Slot;
 use crate::interval;
+use crate::os::interrupt;
 use crate::os::process::Run;
-use crate::os::{interrupt, systemctl};
+use crate::platform::service;
+use crate::platform::systemd::systemctl;
 use crate::release::version;
-use crate::service;
 
 /// The daemon's command.
 const HEPHD: &str = "hephd";

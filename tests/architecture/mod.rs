@@ -12,7 +12,7 @@ enum Rule {
     Not(&'static [&'static str]),
 }
 
-const RULES: [(&str, Rule); 12] = [
+const RULES: [(&str, Rule); 11] = [
     ("error", Rule::Only(&[])),
     ("interval", Rule::Only(&["error"])),
     ("paths", Rule::Only(&["error", "os"])),
@@ -26,14 +26,16 @@ const RULES: [(&str, Rule); 12] = [
     ),
     (
         "release",
-        Rule::Not(&["install", "update", "schedule", "service", "cli", "hephd"]),
+        Rule::Not(&["install", "update", "platform", "cli", "hephd"]),
     ),
     (
         "install",
-        Rule::Not(&["update", "schedule", "service", "cli", "hephd"]),
+        Rule::Not(&["update", "platform", "cli", "hephd"]),
     ),
-    ("service", Rule::Not(&["update", "cli", "hephd"])),
-    ("schedule", Rule::Not(&["update", "cli", "hephd"])),
+    (
+        "platform",
+        Rule::Only(&["client", "config", "error", "interval", "os", "paths"]),
+    ),
 ];
 
 /// Crates that only the update side needs; hephd has no business with them.

@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use heph::login::{claims, pkce};
-use heph::service::arguments::{Baked, Flag};
-use heph::service::definition::{Definition, Environment};
-use heph::service::systemd::unit;
+use heph::platform::service::arguments::{Baked, Flag};
+use heph::platform::service::definition::{Definition, Environment};
+use heph::platform::service::systemd::unit;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 

@@ -6,9 +6,9 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use heph::paths::Paths;
-use heph::schedule::cadence::{Cadence, Trigger};
-use heph::schedule::job::Job;
-use heph::schedule::systemd;
+use heph::platform::schedule::cadence::{Cadence, Trigger};
+use heph::platform::schedule::job::Job;
+use heph::platform::schedule::systemd;
 
 use super::SHELL;
 use super::script;

@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use heph::service::arguments::{Baked, Flag};
-use heph::service::definition::{Definition, Environment};
-use heph::service::systemd::{socket, unit};
+use heph::platform::service::arguments::{Baked, Flag};
+use heph::platform::service::definition::{Definition, Environment};
+use heph::platform::service::systemd::{socket, unit};
 
 use super::eventually;
 use crate::support::home::ODD_NAME;

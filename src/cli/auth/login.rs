@@ -11,8 +11,8 @@ use crate::error::{Error, Exit, Result};
 use crate::login::device::{self, Shown};
 use crate::login::{self, tokens};
 use crate::os::clock;
-use crate::service;
-use crate::service::arguments::{Baked, Flag};
+use crate::platform::service;
+use crate::platform::service::arguments::{Baked, Flag};
 
 /// How long hephd is waited for: it is asked for what is only convenient.
 const SOON: Duration = Duration::from_secs(5);

@@ -14,7 +14,7 @@ use super::Context;
 use crate::error::{Exit, Result};
 use crate::login::Tokens;
 use crate::paths::Paths;
-use crate::service;
+use crate::platform::service;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -10,10 +10,10 @@ use crate::error::{Error, Exit, Result};
 use crate::hephd;
 use crate::interval;
 use crate::paths::Paths;
-use crate::service::arguments::{Baked, Flag};
-use crate::service::bring_up::{Up, bring_up};
-use crate::service::definition::{Definition, Environment};
-use crate::service::{self, File, FileState, Manager};
+use crate::platform::service::arguments::{Baked, Flag};
+use crate::platform::service::bring_up::{Up, bring_up};
+use crate::platform::service::definition::{Definition, Environment};
+use crate::platform::service::{self, File, FileState, Manager};
 
 /// The shortest interval of the timer, in seconds.
 const SHORTEST: u64 = crate::config::SHORTEST_EVERY.as_secs();

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::cli::Context;
 use crate::error::{Exit, Result, ResultExt};
-use crate::service::definition::Environment;
-use crate::service::{self, File, log};
+use crate::platform::service::definition::Environment;
+use crate::platform::service::{self, File, log};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

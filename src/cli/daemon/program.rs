@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::cli::Context;
 use crate::error::{Error, Result, ResultExt};
 use crate::install::links::BinDir;
-use crate::service::definition::Written;
+use crate::platform::service::definition::Written;
 
 /// Returns the path of hephd that a service file is to name: the one it names already while that exists, else the one
 /// in bin-dir, else, for a heph that is no installation, the one beside it. Never one into a slot.

@@ -9,9 +9,9 @@ use serde::Serialize;
 use crate::cli::Context;
 use crate::client::{self, printable};
 use crate::error::{Exit, Result};
-use crate::service::arguments::Flag;
-use crate::service::definition::Environment;
-use crate::service::{self, Activity, File, FileState, Process};
+use crate::platform::service::arguments::Flag;
+use crate::platform::service::definition::Environment;
+use crate::platform::service::{self, Activity, File, FileState, Process};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -2,7 +2,7 @@
 
 use crate::cli::Context;
 use crate::error::{Exit, Result};
-use crate::service;
+use crate::platform::service;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {}

@@ -2,7 +2,7 @@
 
 use crate::cli::Context;
 use crate::error::{Error, Exit, Result};
-use crate::service::{self, File, FileState};
+use crate::platform::service::{self, File, FileState};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

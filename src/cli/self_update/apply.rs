@@ -7,8 +7,8 @@ use super::told;
 use crate::cli::Context;
 use crate::error::{Exit, Result};
 use crate::os::{clock, interrupt};
+use crate::platform::schedule;
 use crate::release::decide::Asked;
-use crate::schedule;
 use crate::update::{self, Request, history};
 
 #[derive(Debug, clap::Args)]

@@ -7,7 +7,7 @@ use crate::cli::{Context, ui};
 use crate::config::OnBattery;
 use crate::error::{Exit, Result};
 use crate::os::{files, host};
-use crate::schedule;
+use crate::platform::schedule;
 use crate::update::hooks::{self, News};
 use crate::update::{self, Check, Finding};
 

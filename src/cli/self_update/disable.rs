@@ -2,7 +2,7 @@
 
 use crate::cli::Context;
 use crate::error::{Exit, Result};
-use crate::schedule::{self, Scheduler};
+use crate::platform::schedule::{self, Scheduler};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -8,11 +8,11 @@ use jiff::tz::TimeZone;
 use crate::cli::Context;
 use crate::error::{Error, Exit, Result};
 use crate::install::links::BinDir;
-use crate::os::systemctl;
 use crate::paths::Paths;
-use crate::schedule::cadence::Cadence;
-use crate::schedule::job::{Environment, bake_env};
-use crate::schedule::{self, Enabled, Request, Scheduler};
+use crate::platform::schedule::cadence::Cadence;
+use crate::platform::schedule::job::{Environment, bake_env};
+use crate::platform::schedule::{self, Enabled, Request, Scheduler};
+use crate::platform::systemd::systemctl;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -12,8 +12,9 @@ use std::time::Duration;
 use super::inside::{self, Findings};
 use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::process::{Run, describe};
-use crate::os::{files, interrupt, systemctl, systemd_syntax};
+use crate::os::{files, interrupt};
 use crate::paths::Paths;
+use crate::platform::systemd::{syntax, systemctl};
 
 /// How long a look may take: a small build, and requests that time out.
 const LIMIT: Duration = Duration::from_secs(5 * 60);
@@ -97,15 +98,15 @@ fn unit_text(texts: &[String], program: &str, arguments: &[String], log: &str) -
     );
     for (key, value) in texts
         .iter()
-        .flat_map(|text| systemd_syntax::settings(text, "Service"))
+        .flat_map(|text| syntax::settings(text, "Service"))
         .filter(|(key, _)| !replaced(key))
     {
         unit.push_str(&format!("{key}={value}\n"));
     }
     unit.push_str(&format!(
         "Type=oneshot\nExecStart={}\nStandardOutput=null\nStandardError=append:{}\nTimeoutStartSec={}s\n",
-        systemd_syntax::command(program, arguments),
-        systemd_syntax::escape_specifiers(log),
+        syntax::command(program, arguments),
+        syntax::escape_specifiers(log),
         LIMIT.as_secs()
     ));
     unit

@@ -13,12 +13,12 @@ use crate::cli::self_update::enable;
 use crate::error::Result;
 use crate::install::links::BinDir;
 use crate::install::verify;
-use crate::os::launchctl::Agent;
-use crate::os::{systemctl, systemd_syntax};
 use crate::paths::Paths;
-use crate::schedule::job::{Environment, Job};
-use crate::schedule::{self, Scheduler, launchd};
-use crate::service;
+use crate::platform::launchd::launchctl::Agent;
+use crate::platform::schedule::job::{Environment, Job};
+use crate::platform::schedule::{self, Scheduler, launchd};
+use crate::platform::service;
+use crate::platform::systemd::{syntax, systemctl};
 use crate::update::journal::Journal;
 use crate::update::quarantine::Quarantine;
 
@@ -182,7 +182,7 @@ fn inside(scheduler: Scheduler, job: Option<&Job>, paths: &Paths) -> Result<Find
 fn unit_of(env: &Environment) -> String {
     let mut unit = String::from("[Service]\n");
     for (name, value) in env {
-        let word = systemd_syntax::word(&format!("{name}={value}"));
+        let word = syntax::word(&format!("{name}={value}"));
         unit.push_str(&format!("Environment={word}\n"));
     }
     unit

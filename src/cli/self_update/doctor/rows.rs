@@ -7,8 +7,8 @@ use semver::Version;
 use super::row::Row;
 use crate::config::Forge;
 use crate::install::trouble::{self, Trouble};
+use crate::platform::service;
 use crate::release::feed::News;
-use crate::service;
 
 /// Less than this much room for builds stops them, in bytes. A build of heph takes about 400 MiB.
 const BUILD_NEEDS: u64 = 1 << 30;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::Error;
-use crate::os::generated::check_text;
+use crate::platform::generated::check_text;
 
 /// A flag of hephd that can be baked into its service file. The order is that of the baked command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -149,7 +149,7 @@ impl Baked {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::os::generated::tests::any_text;
+    use crate::platform::generated::tests::any_text;
     use proptest::prelude::*;
 
     pub(crate) fn any_baked() -> impl Strategy<Value = Baked> {

@@ -22,8 +22,8 @@ use std::time::Duration;
 use crate::config::{Config, ServiceManager};
 use crate::error::{Error, Result};
 use crate::os::files;
-use crate::os::generated::template_of;
 use crate::paths::Paths;
+use crate::platform::generated::template_of;
 use definition::{Definition, Environment, Written};
 
 /// How much of a service file is read.

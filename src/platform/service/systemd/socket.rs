@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 
 use crate::error::{Result, bail, ensure};
-use crate::os::generated::fill;
-use crate::os::systemd_syntax::{escape_specifiers, settings, unescape_specifiers};
-use crate::service::arguments::Flag;
-use crate::service::definition::Definition;
+use crate::platform::generated::fill;
+use crate::platform::service::arguments::Flag;
+use crate::platform::service::definition::Definition;
+use crate::platform::systemd::syntax::{escape_specifiers, settings, unescape_specifiers};
 
-const TEMPLATE: &str = include_str!("../../../templates/heph.socket");
+const TEMPLATE: &str = include_str!("../../../../templates/heph.socket");
 
 /// Where hephd listens unless it is told otherwise; `%t` is the runtime folder (systemd.unit(5)).
 const USUAL: &str = "%t/heph/hephd.sock";
@@ -103,10 +103,10 @@ pub fn parse(unit: &str) -> Result<Listening> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::generated::tests::any_text;
-    use crate::service::arguments::Baked;
-    use crate::service::definition::Environment;
-    use crate::service::definition::tests::environment;
+    use crate::platform::generated::tests::any_text;
+    use crate::platform::service::arguments::Baked;
+    use crate::platform::service::definition::Environment;
+    use crate::platform::service::definition::tests::environment;
     use proptest::prelude::*;
     use std::net::{IpAddr, SocketAddrV6};
 

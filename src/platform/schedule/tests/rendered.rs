@@ -1,7 +1,7 @@
 //! Whole generated files.
 
 use super::*;
-use crate::schedule::job::tests::odd;
+use crate::platform::schedule::job::tests::odd;
 
 const ODD_HOME: &str = "/home/jo's 100% \"$é\" \\ & <co>";
 

@@ -10,13 +10,13 @@
 use std::path::PathBuf;
 
 use super::cadence::Cadence;
-use super::crontab::{self, Crontab};
 use super::job::{Environment, Job};
 use crate::error::{Result, ResultExt, bail};
-use crate::os::generated::{self, Generated, check_path, fill};
 use crate::paths::Paths;
+use crate::platform::cron::{self as crontab, Crontab};
+use crate::platform::generated::{self, Generated, check_path, fill};
 
-const TEMPLATE: &str = include_str!("../../templates/self-update-job.sh");
+const TEMPLATE: &str = include_str!("../../../templates/self-update-job.sh");
 const CADENCE: &str = "# Cadence: ";
 /// What stands before the variables.
 const COMMAND: [&str; 4] = ["set", "--", "env", "-i"];

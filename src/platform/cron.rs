@@ -176,7 +176,7 @@ impl Crontab {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::generated::tests::any_text;
+    use crate::platform::generated::tests::any_text;
     use proptest::prelude::*;
 
     fn lines(lines: &[&str]) -> Vec<String> {

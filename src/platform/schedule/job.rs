@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::cadence::Cadence;
 use crate::error::{Error, Result, ResultExt, bail};
-use crate::os::generated::{check_path, check_text};
+use crate::platform::generated::{check_path, check_text};
 
 /// The variables of the enabling shell that the job gets as they are: where cargo and heph find things, and how they
 /// reach the network. What a scheduler sets instead is next to nothing.
@@ -188,8 +188,8 @@ fn job_path(path: &str, cargo: &str) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::os::generated::tests::any_text;
-    use crate::schedule::cadence::tests::any_cadence;
+    use crate::platform::generated::tests::any_text;
+    use crate::platform::schedule::cadence::tests::any_cadence;
     use proptest::prelude::*;
 
     pub(crate) fn any_job() -> impl Strategy<Value = Job> {

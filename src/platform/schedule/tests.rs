@@ -3,7 +3,7 @@
 mod rendered;
 
 use super::*;
-use crate::schedule::job::tests::{any_job, plain};
+use crate::platform::schedule::job::tests::{any_job, plain};
 use proptest::prelude::*;
 
 fn paths_of(home: &str) -> Paths {

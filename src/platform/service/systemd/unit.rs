@@ -1,13 +1,13 @@
 //! `heph.service`, written from its template and read back. Pure.
 
 use crate::error::{Result, ResultExt, ensure};
-use crate::os::generated::fill;
-use crate::os::systemd_syntax::{
+use crate::platform::generated::fill;
+use crate::platform::service::definition::{Definition, Written};
+use crate::platform::systemd::syntax::{
     command, escape_specifiers, read_command, settings, split, unescape_specifiers, word,
 };
-use crate::service::definition::{Definition, Written};
 
-const TEMPLATE: &str = include_str!("../../../templates/heph.service");
+const TEMPLATE: &str = include_str!("../../../../templates/heph.service");
 
 /// Returns the unit of `definition`.
 pub fn render(definition: &Definition) -> String {
@@ -69,10 +69,10 @@ pub fn parse(unit: &str) -> Result<Written> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::generated::template_of;
-    use crate::service::arguments::{Baked, Flag};
-    use crate::service::definition::Environment;
-    use crate::service::definition::tests::{any_definition, environment, paths};
+    use crate::platform::generated::template_of;
+    use crate::platform::service::arguments::{Baked, Flag};
+    use crate::platform::service::definition::Environment;
+    use crate::platform::service::definition::tests::{any_definition, environment, paths};
     use proptest::prelude::*;
 
     fn definition(home: &str, flags: &[(Flag, &str)], environment: Environment) -> Definition {

@@ -109,7 +109,7 @@ fn text_of(node: Node) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::generated::tests::any_text;
+    use crate::platform::generated::tests::any_text;
     use proptest::prelude::*;
 
     #[test]

@@ -7,7 +7,7 @@
 
 pub mod cadence;
 mod cron;
-mod crontab;
+
 pub mod job;
 pub mod launchd;
 pub mod systemd;
@@ -20,9 +20,10 @@ use jiff::tz::TimeZone;
 
 use crate::config::{Config, Mode, ServiceManager};
 use crate::error::{Error, Result, ResultExt};
-use crate::os::generated::{self, Generated};
-use crate::os::{clock, files, host, systemctl};
+use crate::os::{clock, files, host};
 use crate::paths::Paths;
+use crate::platform::generated::{self, Generated};
+use crate::platform::systemd::systemctl;
 use cadence::Cadence;
 use job::{Environment, Job};
 

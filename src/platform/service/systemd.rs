@@ -14,9 +14,10 @@ use std::time::Duration;
 use super::definition::{Definition, Written};
 use super::{Activity, Manager, NewFiles, Process};
 use crate::error::{Error, Result, ResultExt};
+use crate::os::files;
 use crate::os::process::{Output, Run};
-use crate::os::{files, systemctl};
 use crate::paths::Paths;
+use crate::platform::systemd::systemctl;
 
 const UNIT: &str = "heph.service";
 const SOCKET: &str = "heph.socket";
@@ -266,13 +267,13 @@ impl Manager for Systemd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::generated::template_of;
+    use crate::platform::generated::template_of;
 
     #[test]
     fn both_templates_say_their_version() {
         for template in [
-            include_str!("../../templates/heph.service"),
-            include_str!("../../templates/heph.socket"),
+            include_str!("../../../templates/heph.service"),
+            include_str!("../../../templates/heph.socket"),
         ] {
             assert_eq!(template_of(template), Some(TEMPLATE));
         }

@@ -14,8 +14,8 @@ use super::definition::{Definition, Written};
 use super::{Activity, Manager, NewFiles, Process};
 use crate::error::{Result, ResultExt};
 use crate::os::files;
-use crate::os::launchctl::Agent;
 use crate::paths::Paths;
+use crate::platform::launchd::launchctl::Agent;
 
 const LABEL: &str = "org.hephaestus.hephd";
 /// The version of the template.
@@ -136,11 +136,11 @@ impl Manager for Launchd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::generated::template_of;
+    use crate::platform::generated::template_of;
 
     #[test]
     fn the_template_says_its_version() {
-        let template = include_str!("../../templates/org.hephaestus.hephd.plist");
+        let template = include_str!("../../../templates/org.hephaestus.hephd.plist");
         assert_eq!(template_of(template), Some(TEMPLATE));
     }
 

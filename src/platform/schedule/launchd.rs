@@ -4,15 +4,15 @@ use super::cadence::{Cadence, TimeOfDay};
 use super::job::{Environment, Job};
 use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::files;
-use crate::os::generated::{self, Generated, check_path, fill};
-use crate::os::launchctl::Agent;
-use crate::os::plist::{self, Value, escape};
 use crate::paths::Paths;
+use crate::platform::generated::{self, Generated, check_path, fill};
+use crate::platform::launchd::launchctl::Agent;
+use crate::platform::launchd::plist::{self, Value, escape};
 
 /// The name of the agent.
 pub const LABEL: &str = "org.hephaestus.self-update";
 
-const TEMPLATE: &str = include_str!("../../templates/org.hephaestus.self-update.plist");
+const TEMPLATE: &str = include_str!("../../../templates/org.hephaestus.self-update.plist");
 
 fn agent(paths: &Paths) -> Agent {
     Agent::new(LABEL, &paths.launch_agents)

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::arguments::Baked;
 use crate::error::{Error, Result, ResultExt, bail};
-use crate::os::generated::check_path;
 use crate::paths::Paths;
+use crate::platform::generated::check_path;
 
 /// The variables that tell hephd where things are, also the certificates that it trusts as a spoke. `XDG_RUNTIME_DIR` is
 /// not one: the service manager gives its own.
@@ -214,8 +214,8 @@ impl Written {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::os::generated::tests::any_text;
-    use crate::service::arguments::tests::any_baked;
+    use crate::platform::generated::tests::any_text;
+    use crate::platform::service::arguments::tests::any_baked;
     use proptest::prelude::*;
 
     pub(crate) fn any_definition() -> impl Strategy<Value = Definition> {

@@ -1,11 +1,11 @@
 //! `org.hephaestus.hephd.plist`, written from its template and read back. Pure.
 
 use crate::error::{Result, ResultExt};
-use crate::os::generated::fill;
-use crate::os::plist::{self, Value, escape};
-use crate::service::definition::{Definition, Written};
+use crate::platform::generated::fill;
+use crate::platform::launchd::plist::{self, Value, escape};
+use crate::platform::service::definition::{Definition, Written};
 
-const TEMPLATE: &str = include_str!("../../../templates/org.hephaestus.hephd.plist");
+const TEMPLATE: &str = include_str!("../../../../templates/org.hephaestus.hephd.plist");
 
 /// Returns the property list of `definition`.
 pub fn render(definition: &Definition) -> String {
@@ -56,10 +56,10 @@ fn text_of(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::generated::template_of;
-    use crate::service::arguments::{Baked, Flag};
-    use crate::service::definition::Environment;
-    use crate::service::definition::tests::{any_definition, environment, paths};
+    use crate::platform::generated::template_of;
+    use crate::platform::service::arguments::{Baked, Flag};
+    use crate::platform::service::definition::Environment;
+    use crate::platform::service::definition::tests::{any_definition, environment, paths};
     use proptest::prelude::*;
 
     fn definition(home: &str, flags: &[(Flag, &str)], environment: Environment) -> Definition {

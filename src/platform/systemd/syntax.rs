@@ -244,7 +244,7 @@ pub fn settings(unit: &str, wanted: &str) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::generated::tests::any_text;
+    use crate::platform::generated::tests::any_text;
     use proptest::prelude::*;
 
     #[test]

@@ -7,19 +7,20 @@ use super::cadence::{Cadence, Trigger};
 use super::job::{Environment, Job};
 use crate::error::{Error, Result, ResultExt, bail};
 use crate::interval;
-use crate::os::generated::{self, Generated, check_path, fill};
-use crate::os::systemd_syntax::{command, escape_specifiers, read_command, settings, split};
-use crate::os::systemd_syntax::{unescape_specifiers, word};
-use crate::os::{files, systemctl};
+use crate::os::files;
 use crate::paths::Paths;
+use crate::platform::generated::{self, Generated, check_path, fill};
+use crate::platform::systemd::syntax::{command, escape_specifiers, read_command, settings, split};
+use crate::platform::systemd::syntax::{unescape_specifiers, word};
+use crate::platform::systemd::systemctl;
 
 /// The unit of the job.
 pub const SERVICE: &str = "heph-self-update.service";
 /// The unit that starts it.
 pub const TIMER: &str = "heph-self-update.timer";
 
-const SERVICE_TEMPLATE: &str = include_str!("../../templates/heph-self-update.service");
-const TIMER_TEMPLATE: &str = include_str!("../../templates/heph-self-update.timer");
+const SERVICE_TEMPLATE: &str = include_str!("../../../templates/heph-self-update.service");
+const TIMER_TEMPLATE: &str = include_str!("../../../templates/heph-self-update.timer");
 const CADENCE: &str = "# Cadence: ";
 
 /// Returns the units of `job`.
