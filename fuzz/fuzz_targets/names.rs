@@ -3,7 +3,7 @@
 
 use heph::config::Trust;
 use heph::release::asset::{self, Asset};
-use heph::release::trust::archive::{Fetched, Wanted, expect};
+use heph::release::trust::archive::{ProofTexts, ProofAssets, expect};
 use libfuzzer_sys::fuzz_target;
 use semver::Version;
 
@@ -28,12 +28,12 @@ fuzz_target!(|text: &str| {
         "https://f.example/a".to_owned(),
         None,
     );
-    let wanted = Wanted {
+    let wanted = ProofAssets {
         checksums: list.as_ref(),
         checksums_signature: list.as_ref(),
         signature: None,
     };
-    let fetched = Fetched {
+    let fetched = ProofTexts {
         checksums: Some(text.to_owned()),
         checksums_signature: Some(text.to_owned()),
         signature: None,

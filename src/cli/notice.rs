@@ -13,7 +13,7 @@ use crate::platform::schedule;
 use crate::release::Release;
 use crate::release::decide::{Asked, Decision, Policy, Situation, decide};
 use crate::release::feed::Feed;
-use crate::release::trust::memory::Memory;
+use crate::release::trust::seen_tags::SeenTags;
 use crate::update::quarantine::Quarantine;
 
 /// How many intervals may pass without a check that succeeded.
@@ -77,7 +77,7 @@ pub fn print(context: &Context) {
         quarantine: Quarantine::load(&context.paths)
             .map(|quarantine| quarantine.versions())
             .unwrap_or_default(),
-        healthy: Memory::load(&context.paths.trust())
+        healthy: SeenTags::load(&context.paths.trust())
             .ok()
             .and_then(|memory| memory.healthy(settings).cloned()),
         timer: timer(context),

@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 
 use semver::Version;
 
-use super::links::{BinDir, Standing, foreign};
-use super::slots::{Binary, Delivery, Manifest, Slot, Slots};
+use super::links::{BinDir, BinEntry, foreign};
+use super::slots::{Binary, Delivery, Slot, SlotManifest, Slots};
 use super::{Staged, copy_executable, verify};
 use crate::config::SelfUpdate;
 use crate::error::{Error, Result, ResultExt};
@@ -31,11 +31,11 @@ struct Command {
     version: Version,
     binary: Binary,
     /// What tells a file from one that took its place; `None` for a link.
-    file: Option<Identity>,
+    file: Option<FileIdentity>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Identity {
+struct FileIdentity {
     device: u64,
     inode: u64,
     size: u64,
@@ -57,14 +57,14 @@ impl BinDir {
         let mut names = Vec::new();
         for name in self.names(settings, current.as_ref()) {
             match self.standing(&name)? {
-                Standing::Absent => {}
-                Standing::Foreign => return Err(foreign(&self.path.join(&name))),
+                BinEntry::Absent => {}
+                BinEntry::Foreign => return Err(foreign(&self.path.join(&name))),
                 standing => names.push((name, standing)),
             }
         }
         if names
             .iter()
-            .all(|(_, standing)| *standing != Standing::Plain)
+            .all(|(_, standing)| *standing != BinEntry::Plain)
         {
             if let Some(slot) = current.as_ref().filter(|_| !names.is_empty()) {
                 self.relink(slot)?;
@@ -96,10 +96,10 @@ impl BinDir {
         Ok(Some(slot))
     }
 
-    fn command(&self, name: &str, standing: &Standing) -> Result<Command> {
+    fn command(&self, name: &str, standing: &BinEntry) -> Result<Command> {
         let path = self.path.join(name);
         let file = match standing {
-            Standing::Plain => Some(identity(&path)?),
+            BinEntry::Plain => Some(identity(&path)?),
             _ => None,
         };
         Ok(Command {
@@ -141,7 +141,7 @@ impl BinDir {
             .iter()
             .find(|installed| installed.version == *version)
             .and_then(|installed| installed.commit().map(str::to_owned));
-        let manifest = Manifest {
+        let manifest = SlotManifest {
             schema: 1,
             version: version.clone(),
             tag: None,
@@ -227,10 +227,10 @@ fn changed(path: &Path) -> Error {
     )
 }
 
-fn identity(path: &Path) -> Result<Identity> {
+fn identity(path: &Path) -> Result<FileIdentity> {
     let file = fs::symlink_metadata(path)
         .with_context(|| format!("cannot look at '{}'", path.display()))?;
-    Ok(Identity {
+    Ok(FileIdentity {
         device: file.dev(),
         inode: file.ino(),
         size: file.size(),

@@ -12,12 +12,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::alias::Alias;
-use super::kept::{self, Sources};
-use super::record::{self, At};
+use super::build_cache::{self, Sources};
+use super::build_failure::{self, BuildFailure};
+use super::cargo_record::{self, GitRef};
+use super::percent_free_path::PercentFreePath;
 use super::slots::is_command_name;
 use super::toolchain::{self, Variables};
-use super::trouble::{self, Trouble};
 use super::{Progress, copy_executable};
 use crate::error::{Error, Kind, Result, ResultExt, ensure};
 use crate::os::files;
@@ -40,7 +40,7 @@ pub struct Cargo {
 
 /// What is to be built.
 #[derive(Clone, Copy, Debug)]
-pub struct Order<'a> {
+pub struct BuildOrder<'a> {
     /// The repository.
     pub url: &'a str,
     /// The tag.
@@ -57,13 +57,13 @@ pub struct Order<'a> {
     pub build: &'a Path,
 }
 
-impl Order<'_> {
+impl BuildOrder<'_> {
     /// Returns what cargo is asked for, as its record will tell it.
-    fn at(&self) -> At<'_> {
+    fn at(&self) -> GitRef<'_> {
         if self.by_commit {
-            At::Commit(self.commit)
+            GitRef::Commit(self.commit)
         } else {
-            At::Tag(self.tag.as_str())
+            GitRef::Tag(self.tag.as_str())
         }
     }
 }
@@ -110,34 +110,34 @@ impl Cargo {
     ///
     /// The build failed, took longer than two hours or was interrupted, or what it left is not what was ordered. A
     /// failed build says what trouble it is in.
-    pub fn install(&self, order: &Order, progress: &Progress) -> Result<Built> {
+    pub fn install(&self, order: &BuildOrder, progress: &Progress) -> Result<Built> {
         let sources = self.build(order, progress)?;
         if !sources.fresh.is_empty() {
-            // A build that was killed left them; see `kept`.
-            kept::forget(order.build, &sources.packages)?;
+            // A build that was killed left them; see `build_cache`.
+            build_cache::forget(order.build, &sources.packages)?;
             if !self.build_again(order, progress)?.fresh.is_empty() {
                 // This cargo keeps them where heph does not find them.
                 files::remove_tree_if_there(order.build)?;
                 self.build_again(order, progress)?;
             }
         }
-        kept::forget(order.build, &sources.packages)?;
+        build_cache::forget(order.build, &sources.packages)?;
         inspect(order)
     }
 
     /// Builds once more, from an empty root.
-    fn build_again(&self, order: &Order, progress: &Progress) -> Result<Sources> {
+    fn build_again(&self, order: &BuildOrder, progress: &Progress) -> Result<Sources> {
         files::remove_tree_if_there(order.root)?;
         files::create_private_dir(order.root)?;
         self.build(order, progress)
     }
 
     /// Builds and installs, and returns what the build was made of.
-    fn build(&self, order: &Order, progress: &Progress) -> Result<Sources> {
+    fn build(&self, order: &BuildOrder, progress: &Progress) -> Result<Sources> {
         files::create_private_dir(order.build)?;
         let arguments = arguments(order)?;
-        let build = Alias::of(order.build)?;
-        let messages = kept::messages(order.build);
+        let build = PercentFreePath::of(order.build)?;
+        let messages = build_cache::messages(order.build);
         let run = self
             .run(order.build, &order.root.join("bin"), build.path(), progress)
             .args(arguments)
@@ -159,12 +159,12 @@ impl Cargo {
         if !output.status.success() {
             return Err(failure(order, progress, &describe(output.status)));
         }
-        kept::sources(&messages)
+        build_cache::sources(&messages)
     }
 }
 
 /// Returns the arguments of cargo. No word from elsewhere stands where an option could.
-fn arguments(order: &Order) -> Result<Vec<OsString>> {
+fn arguments(order: &BuildOrder) -> Result<Vec<OsString>> {
     let valued = |option: &str, value: &OsStr| {
         let mut argument = OsString::from(option);
         argument.push(value);
@@ -209,11 +209,11 @@ fn is_package_name(name: &str) -> bool {
 }
 
 /// Returns the error for a build that ended badly.
-fn failure(order: &Order, progress: &Progress, how: &str) -> Error {
+fn failure(order: &BuildOrder, progress: &Progress, how: &str) -> Error {
     let tag = order.tag.as_str();
-    let (trouble, said) = match progress {
+    let (problem, said) = match progress {
         Progress::Terminal => (
-            Trouble::Unknown,
+            BuildFailure::Unknown,
             format!("`cargo install` {how}; its output is above"),
         ),
         Progress::Log(log) => {
@@ -221,7 +221,7 @@ fn failure(order: &Order, progress: &Progress, how: &str) -> Error {
             let lines: Vec<&str> = text.trim_end().lines().collect();
             let last = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
             (
-                trouble::read(&text),
+                build_failure::recognize(&text),
                 format!(
                     "`cargo install` {how}; its whole output is in '{}' and ends:\n{last}",
                     log.display()
@@ -229,11 +229,11 @@ fn failure(order: &Order, progress: &Progress, how: &str) -> Error {
             )
         }
     };
-    let error = match trouble {
-        Trouble::Release => Error::new(said).with_kind(Kind::Unfit),
+    let error = match problem {
+        BuildFailure::Release => Error::new(said).with_kind(Kind::Unfit),
         _ => Error::new(said),
     };
-    error.context(trouble.fault(tag, order.url))
+    error.context(problem.error(tag, order.url))
 }
 
 /// Returns the end of the file `log`.
@@ -247,9 +247,9 @@ fn tail(log: &Path) -> std::io::Result<String> {
 }
 
 /// Reads what cargo left in the root, checks it, and makes it the root's own.
-fn inspect(order: &Order) -> Result<Built> {
+fn inspect(order: &BuildOrder) -> Result<Built> {
     let (root, tag) = (order.root, order.tag.as_str());
-    let installed = record::read(root)?;
+    let installed = cargo_record::read(root)?;
     let mut commits = BTreeSet::new();
     let mut binaries = BTreeSet::new();
     for package in order.packages {
@@ -300,7 +300,7 @@ fn inspect(order: &Order) -> Result<Built> {
         fs::rename(&copy, &path).with_context(|| format!("cannot replace '{}'", path.display()))?;
     }
     // The slot has a record of its own; cargo's would only invite `cargo uninstall --root`.
-    for file in record::FILES {
+    for file in cargo_record::FILES {
         files::remove_file_if_there(&root.join(file))
             .with_context(|| format!("cannot remove '{}'", root.join(file).display()))?;
     }
@@ -315,8 +315,8 @@ mod tests {
     use super::*;
     use semver::Version;
 
-    fn order<'a>(url: &'a str, tag: &'a Tag, packages: &'a [String]) -> Order<'a> {
-        Order {
+    fn order<'a>(url: &'a str, tag: &'a Tag, packages: &'a [String]) -> BuildOrder<'a> {
+        BuildOrder {
             url,
             tag,
             commit: "6aadeef590353fb7f1a81cc72bc59fe6c0e7627d",
@@ -346,7 +346,7 @@ mod tests {
                 "größe_2"
             ]
         );
-        let by_commit = Order {
+        let by_commit = BuildOrder {
             by_commit: true,
             ..order("https://x", &tag, &packages)
         };

@@ -1,10 +1,10 @@
 //! The choice of a delivery, and what both come to: verified binaries in a folder.
 
+use super::binstall_archives::{self, PublishedArchive};
 use super::cargo::{self, Cargo};
 use super::links::BinDir;
 use super::slots::{self, Binary, Slots};
 use super::toolchain::Variables;
-use super::unlisted::{self, Found};
 use super::{BUILD_SPACE, Listener, SLOT_SPACE, Staged, enough_space, prebuilt, verify};
 use crate::config::{Delivery, SelfUpdate};
 use crate::error::{Error, Kind, Result};
@@ -15,7 +15,7 @@ use crate::release::trust::Origin;
 use crate::release::{Release, asset};
 
 /// A release, and where it is to go.
-pub(super) struct Order<'a> {
+pub(super) struct DeliveryOrder<'a> {
     pub release: &'a Release,
     pub origin: &'a Origin,
     pub settings: &'a SelfUpdate,
@@ -30,12 +30,12 @@ pub(super) struct Delivered {
     pub signed_by: Option<String>,
 }
 
-impl Order<'_> {
+impl DeliveryOrder<'_> {
     /// Brings the release by the delivery that the settings ask for. Where they leave the choice, an archive is taken if
     /// there is one for this machine, enough vouches for it, and it has what is installed; but one that turns out bad is
     /// an error, never a reason to build.
     pub fn deliver(&self, variables: Variables, listener: &Listener) -> Result<Delivered> {
-        let Order {
+        let DeliveryOrder {
             release, settings, ..
         } = self;
         let wish = settings.delivery;
@@ -73,8 +73,8 @@ impl Order<'_> {
 
     /// Looks for archives that nobody lists; `None` where the forge is one that lists files. What cannot be looked for now
     /// is as good as missing where cargo can build instead: that it is there at all is a guess.
-    fn unlisted(&self) -> Result<Option<Result<Vec<Found<'_>>, String>>> {
-        let Order {
+    fn unlisted(&self) -> Result<Option<Result<Vec<PublishedArchive<'_>>, String>>> {
+        let DeliveryOrder {
             release,
             origin,
             settings,
@@ -89,7 +89,7 @@ impl Order<'_> {
             return Ok(None);
         }
         let targets = asset::targets();
-        match unlisted::find(release, origin, settings, paths, &targets) {
+        match binstall_archives::find(release, origin, settings, paths, &targets) {
             Ok(found) => Ok(Some(found)),
             Err(error) if settings.delivery == Delivery::Prebuilt => Err(error),
             Err(error) => {
@@ -100,7 +100,7 @@ impl Order<'_> {
     }
 
     fn by_cargo(&self, variables: Variables, listener: &Listener) -> Result<Delivered> {
-        let Order {
+        let DeliveryOrder {
             release,
             origin,
             settings,
@@ -119,7 +119,7 @@ impl Order<'_> {
         enough_space(&paths.build(), BUILD_SPACE, "build a release")?;
         enough_space(&paths.versions(), SLOT_SPACE, "keep a release")?;
         let built = cargo.install(
-            &cargo::Order {
+            &cargo::BuildOrder {
                 url: &settings.repository,
                 tag: &release.tag,
                 commit: &origin.commit,
@@ -143,10 +143,10 @@ impl Order<'_> {
     /// The inner error is a sentence: the archive is genuine, but not for this machine.
     fn by_archive(
         &self,
-        plans: &[prebuilt::Plan],
+        plans: &[prebuilt::ArchivePlan],
         listener: &Listener,
     ) -> Result<Result<Delivered, String>> {
-        let Order {
+        let DeliveryOrder {
             release,
             settings,
             paths,

@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Access;
 use semver::Version;
 
-use super::identity::{self, Identity};
-use super::record::{self, Installed};
+use super::cargo_record::{self, InstalledPackage};
+use super::installation::{self, Installation};
 use super::slots::{Slot, Slots, is_command_name};
 use super::verify;
 use crate::config::SelfUpdate;
@@ -38,7 +38,7 @@ pub struct BinDir {
 
 /// What stands in bin-dir under the name of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum BinEntry {
     /// Nothing.
     Absent,
     /// The link to `current/bin/<name>`.
@@ -60,7 +60,7 @@ impl BinDir {
     /// The running `heph` belongs to the system's package manager or sits in a Cargo target folder, so heph must not
     /// replace it (only where the setting names no other folder).
     pub fn find(settings: &SelfUpdate, paths: &Paths) -> Result<BinDir> {
-        super::locate::bin_dir(&super::locate::Process::this(), settings, paths)
+        super::locate::bin_dir(&super::locate::Invocation::this(), settings, paths)
     }
 
     /// Returns the bin-dir `path` of an installation that has its data below `paths`.
@@ -69,7 +69,7 @@ impl BinDir {
             path,
             current: paths.current(),
             packages: Vec::new(),
-            record: identity::record_of(paths),
+            record: installation::record_of(paths),
         }
     }
 
@@ -80,12 +80,12 @@ impl BinDir {
     pub fn installed(&self, settings: &SelfUpdate, slots: &Slots) -> Result<Option<Version>> {
         let current = slots.current();
         let names = self.names(settings, current.as_ref().ok().and_then(Option::as_ref));
-        let there: Vec<(&String, Standing)> = names
+        let there: Vec<(&String, BinEntry)> = names
             .iter()
             .map(|name| Ok((name, self.standing(name)?)))
             .collect::<Result<Vec<_>>>()?
             .into_iter()
-            .filter(|(_, standing)| *standing != Standing::Absent)
+            .filter(|(_, standing)| *standing != BinEntry::Absent)
             .collect();
         let main = settings
             .packages
@@ -97,8 +97,8 @@ impl BinDir {
         };
         let path = self.path.join(name);
         match standing {
-            Standing::Foreign => Err(foreign(&path)),
-            Standing::Linked => match current {
+            BinEntry::Foreign => Err(foreign(&path)),
+            BinEntry::Linked => match current {
                 Ok(slot) => Ok(slot
                     .filter(|slot| slot.has(name))
                     .map(|slot| slot.manifest.version)),
@@ -106,8 +106,8 @@ impl BinDir {
                 Err(error) => verify::says(&path).map(Some).map_err(|_| error),
             },
             // A link into a slot that is gone is no installation.
-            Standing::Astray if !path.exists() => Ok(None),
-            Standing::Absent | Standing::Astray | Standing::Plain => verify::says(&path).map(Some),
+            BinEntry::Astray if !path.exists() => Ok(None),
+            BinEntry::Absent | BinEntry::Astray | BinEntry::Plain => verify::says(&path).map(Some),
         }
     }
 
@@ -156,17 +156,17 @@ impl BinDir {
             let path = self.path.join(&binary.name);
             let shown = path.display();
             match self.standing(&binary.name) {
-                Ok(Standing::Linked) if path.exists() => {}
-                Ok(Standing::Linked) => problems.push(format!("'{shown}' points at nothing")),
-                Ok(Standing::Absent) => problems.push(format!("'{shown}' is missing")),
-                Ok(Standing::Astray) => problems.push(format!(
+                Ok(BinEntry::Linked) if path.exists() => {}
+                Ok(BinEntry::Linked) => problems.push(format!("'{shown}' points at nothing")),
+                Ok(BinEntry::Absent) => problems.push(format!("'{shown}' is missing")),
+                Ok(BinEntry::Astray) => problems.push(format!(
                     "'{shown}' does not follow '{}'",
                     self.current.display()
                 )),
-                Ok(Standing::Plain) => problems.push(format!(
+                Ok(BinEntry::Plain) => problems.push(format!(
                     "'{shown}' is a file, not a link: the next `heph self-update apply` adopts it"
                 )),
-                Ok(Standing::Foreign) => {
+                Ok(BinEntry::Foreign) => {
                     problems.push(format!("'{shown}' was not put there by heph"));
                 }
                 Err(error) => problems.push(error.one_line()),
@@ -187,7 +187,7 @@ impl BinDir {
 
     /// Returns whether something that heph did not put there has the name of one of `slot`'s commands.
     pub fn is_obstructed(&self, slot: &Slot) -> bool {
-        let foreign = |name: &str| !matches!(self.standing(name), Ok(standing) if standing != Standing::Foreign);
+        let foreign = |name: &str| !matches!(self.standing(name), Ok(standing) if standing != BinEntry::Foreign);
         slot.manifest
             .binaries
             .iter()
@@ -219,9 +219,9 @@ impl BinDir {
         let mut missing = Vec::new();
         for binary in &slot.manifest.binaries {
             match self.standing(&binary.name)? {
-                Standing::Linked => {}
-                Standing::Absent | Standing::Astray => missing.push(binary.name.as_str()),
-                Standing::Plain | Standing::Foreign => {
+                BinEntry::Linked => {}
+                BinEntry::Absent | BinEntry::Astray => missing.push(binary.name.as_str()),
+                BinEntry::Plain | BinEntry::Foreign => {
                     return Err(foreign(&self.path.join(&binary.name)));
                 }
             }
@@ -242,7 +242,7 @@ impl BinDir {
             if let Ok(name) = entry.file_name().into_string()
                 && entry.file_type().with_context(cannot)?.is_symlink()
                 && !slot.has(&name)
-                && self.standing(&name)? == Standing::Linked
+                && self.standing(&name)? == BinEntry::Linked
             {
                 stale.push(name);
             }
@@ -252,7 +252,7 @@ impl BinDir {
     }
 
     /// Returns what stands under `name`.
-    pub(super) fn standing(&self, name: &str) -> Result<Standing> {
+    pub(super) fn standing(&self, name: &str) -> Result<BinEntry> {
         let path = self.path.join(name);
         let kind = match fs::symlink_metadata(&path) {
             Ok(metadata) => metadata.file_type(),
@@ -262,23 +262,23 @@ impl BinDir {
                     io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
                 ) =>
             {
-                return Ok(Standing::Absent);
+                return Ok(BinEntry::Absent);
             }
             Err(error) => {
                 return Err(error).with_context(|| format!("cannot look at '{}'", path.display()));
             }
         };
         if kind.is_file() {
-            return Ok(Standing::Plain);
+            return Ok(BinEntry::Plain);
         }
         if !kind.is_symlink() {
-            return Ok(Standing::Foreign);
+            return Ok(BinEntry::Foreign);
         }
         let target = fs::read_link(&path)
             .with_context(|| format!("cannot read the link '{}'", path.display()))?;
         let target = self.path.join(target);
         if target == self.target(name) {
-            return Ok(Standing::Linked);
+            return Ok(BinEntry::Linked);
         }
         let data = self.current.parent().unwrap_or(&self.current);
         // The data folder may be spelled in more than one way, as where /home is a link.
@@ -288,11 +288,11 @@ impl BinDir {
                 bin.ends_with("current/bin") && bin.ancestors().nth(2).is_some_and(in_data)
             });
         Ok(if same {
-            Standing::Linked
+            BinEntry::Linked
         } else if target.ancestors().skip(1).any(in_data) {
-            Standing::Astray
+            BinEntry::Astray
         } else {
-            Standing::Foreign
+            BinEntry::Foreign
         })
     }
 
@@ -329,19 +329,19 @@ impl BinDir {
     /// Returns the commands of the packages that are there, sorted.
     pub(super) fn commands(&self, settings: &SelfUpdate, current: Option<&Slot>) -> Vec<String> {
         let mut names = self.names(settings, current);
-        names.retain(|name| matches!(self.standing(name), Ok(Standing::Plain | Standing::Linked)));
+        names.retain(|name| matches!(self.standing(name), Ok(BinEntry::Plain | BinEntry::Linked)));
         names
     }
 
     /// Returns what cargo recorded of the packages beside bin-dir, which it does where bin-dir is `<root>/bin`.
-    pub(super) fn recorded(&self, settings: &SelfUpdate) -> Vec<Installed> {
+    pub(super) fn recorded(&self, settings: &SelfUpdate) -> Vec<InstalledPackage> {
         let root = self
             .path
             .parent()
             .filter(|_| self.path.file_name().is_some_and(|name| name == "bin"));
         // A record that cannot be read is cargo's trouble; the commands are still there under their usual names.
         let mut recorded = root
-            .and_then(|root| record::read(root).ok())
+            .and_then(|root| cargo_record::read(root).ok())
             .unwrap_or_default();
         recorded.retain(|installed| settings.packages.contains(&installed.package));
         recorded
@@ -368,7 +368,7 @@ impl BinDir {
 
     /// Remembers what is installed here, for runs that cannot tell bin-dir from how they were started.
     pub(super) fn remember(&self) -> Result<()> {
-        Identity::new(&self.path, &self.packages).write(&self.record)
+        Installation::new(&self.path, &self.packages).write(&self.record)
     }
 }
 

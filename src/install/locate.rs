@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::identity::{Identity, record_of};
-use super::links::{BinDir, Standing};
+use super::installation::{Installation, record_of};
+use super::links::{BinDir, BinEntry};
 use super::slots::Slots;
 use crate::config::SelfUpdate;
 use crate::error::{Error, Result};
@@ -37,7 +37,7 @@ const MANAGED: &[&str] = &[
 
 /// What this process knows of how it was started.
 #[derive(Clone, Debug, Default)]
-pub struct Process {
+pub struct Invocation {
     /// The running executable.
     pub executable: Option<PathBuf>,
     /// Its name as the caller spelled it.
@@ -50,15 +50,15 @@ pub struct Process {
     pub cargo_home: Option<PathBuf>,
 }
 
-impl Process {
+impl Invocation {
     /// Returns what this process knows.
-    pub fn this() -> Process {
+    pub fn this() -> Invocation {
         let folder = |name| {
             std::env::var_os(name)
                 .map(PathBuf::from)
                 .filter(|path| path.is_absolute())
         };
-        Process {
+        Invocation {
             executable: std::env::current_exe().ok(),
             called: std::env::args_os().next(),
             path: std::env::var_os("PATH"),
@@ -88,7 +88,7 @@ struct Clues {
 }
 
 /// Finds bin-dir for `process`.
-pub fn bin_dir(process: &Process, settings: &SelfUpdate, paths: &Paths) -> Result<BinDir> {
+pub fn bin_dir(process: &Invocation, settings: &SelfUpdate, paths: &Paths) -> Result<BinDir> {
     let clues = gather(process, settings, paths);
     let folder = choose(&clues)?;
     if fs::canonicalize(&folder).is_ok_and(|folder| folder.starts_with(&clues.versions)) {
@@ -99,7 +99,8 @@ pub fn bin_dir(process: &Process, settings: &SelfUpdate, paths: &Paths) -> Resul
         ))
         .with_hint("set `bin-dir` in [self-update] to a folder on PATH, such as ~/.cargo/bin"));
     }
-    if let Some(there) = Identity::read(&record_of(paths)).filter(|_| paths.current().is_symlink())
+    if let Some(there) =
+        Installation::read(&record_of(paths)).filter(|_| paths.current().is_symlink())
     {
         there.admits(&settings.packages, paths)?;
     }
@@ -152,7 +153,7 @@ fn choose(clues: &Clues) -> Result<PathBuf, Error> {
     managed(folder).map_or_else(|| Ok(folder.to_owned()), Err)
 }
 
-fn gather(process: &Process, settings: &SelfUpdate, paths: &Paths) -> Clues {
+fn gather(process: &Invocation, settings: &SelfUpdate, paths: &Paths) -> Clues {
     let running = process
         .executable
         .as_ref()
@@ -198,13 +199,13 @@ fn gather(process: &Process, settings: &SelfUpdate, paths: &Paths) -> Clues {
 
 /// Returns the folder remembered from an adoption, unless none of the commands is in it any more.
 fn adopted(settings: &SelfUpdate, paths: &Paths) -> Option<PathBuf> {
-    let bin_dir = BinDir::at(Identity::read(&record_of(paths))?.bin_dir, paths);
+    let bin_dir = BinDir::at(Installation::read(&record_of(paths))?.bin_dir, paths);
     let current = Slots::new(paths).current().ok().flatten();
     let names = bin_dir.names(settings, current.as_ref());
     let has = |name: &String| {
         bin_dir
             .standing(name)
-            .is_ok_and(|standing| !matches!(standing, Standing::Absent | Standing::Foreign))
+            .is_ok_and(|standing| !matches!(standing, BinEntry::Absent | BinEntry::Foreign))
     };
     names.iter().any(has).then_some(bin_dir.path)
 }
@@ -215,13 +216,13 @@ fn home_of(mut path: PathBuf, versions: &Path, paths: &Paths) -> Option<PathBuf>
         let folder = path.parent()?.to_owned();
         let name = path.file_name()?.to_str()?;
         match BinDir::at(folder.clone(), paths).standing(name).ok()? {
-            Standing::Linked | Standing::Astray => return Some(folder),
+            BinEntry::Linked | BinEntry::Astray => return Some(folder),
             // The file of a slot itself, called by its path: that tells nothing about bin-dir.
-            Standing::Plain if fs::canonicalize(&folder).ok()?.starts_with(versions) => {
+            BinEntry::Plain if fs::canonicalize(&folder).ok()?.starts_with(versions) => {
                 return None;
             }
-            Standing::Plain => return Some(folder),
-            Standing::Absent | Standing::Foreign => {}
+            BinEntry::Plain => return Some(folder),
+            BinEntry::Absent | BinEntry::Foreign => {}
         }
         // The folder without its links and `..`, the name as it is: only the last link is to be looked at.
         let next = folder.join(fs::read_link(&path).ok()?);

@@ -9,17 +9,17 @@ pub mod unpack;
 pub mod verify;
 
 mod adopt;
-pub(crate) mod alias;
+mod binstall_archives;
+mod build_cache;
+pub(crate) mod build_failure;
+mod cargo_record;
 mod deliver;
-mod identity;
-mod kept;
+mod installation;
 mod locate;
-mod manifest;
+pub(crate) mod percent_free_path;
 mod prebuilt;
-mod record;
+mod slot_manifest;
 mod toolchain;
-pub(crate) mod trouble;
-mod unlisted;
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -32,7 +32,7 @@ use crate::os::{clock, files, interrupt};
 use crate::paths::Paths;
 use crate::release::Release;
 use crate::release::trust::Origin;
-use slots::{Binary, Delivery, Manifest, Slot, Slots};
+use slots::{Binary, Delivery, Slot, SlotManifest, Slots};
 pub use toolchain::Variables;
 
 /// How many bytes must be free where the build folder is before a build starts. A release build of heph from nothing
@@ -113,7 +113,7 @@ pub fn stage_in(
         return Ok(slot);
     }
     let staged = Staged::new(slots.unused(&release.version)?)?;
-    let order = deliver::Order {
+    let order = deliver::DeliveryOrder {
         release,
         origin,
         settings,
@@ -129,7 +129,7 @@ pub fn stage_in(
             release.tag.as_str()
         )));
     }
-    let manifest = Manifest {
+    let manifest = SlotManifest {
         schema: 1,
         version: release.version.clone(),
         tag: Some(release.tag.as_str().to_owned()),
@@ -164,7 +164,7 @@ fn reusable(
     {
         return Ok(None);
     }
-    let Manifest {
+    let SlotManifest {
         commit,
         signed_by,
         delivery,
@@ -195,7 +195,7 @@ fn reusable(
     Ok(None)
 }
 
-fn names(manifest: &Manifest) -> impl Iterator<Item = &str> {
+fn names(manifest: &SlotManifest) -> impl Iterator<Item = &str> {
     manifest.binaries.iter().map(|binary| binary.name.as_str())
 }
 
@@ -216,7 +216,7 @@ fn enough_space(folder: &Path, needed: u64, what: &str) -> Result<()> {
 
 /// Removes the build folder if it has more than `limit` bytes, and returns how many were freed.
 pub fn trim_build(paths: &Paths, limit: u64) -> Result<u64> {
-    kept::trim(&paths.build(), limit)
+    build_cache::trim(&paths.build(), limit)
 }
 
 /// A folder that is going to be a slot, and is removed unless it becomes one.

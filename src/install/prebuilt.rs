@@ -21,7 +21,7 @@ use crate::os::http::{self, Answer, Failure, Get, Limits};
 use crate::os::{files, interrupt};
 use crate::paths::Paths;
 use crate::release::asset::{self, Asset, Offer};
-use crate::release::trust::archive::{self, Expected, Fetched, Proof, Wanted};
+use crate::release::trust::archive::{self, ArchiveProof, Expected, ProofAssets, ProofTexts};
 use crate::release::{Release, Tag};
 
 /// The largest archive, in bytes.
@@ -35,20 +35,20 @@ const TELLING: Duration = Duration::from_millis(100);
 
 /// An archive to install, and what vouches for it.
 #[derive(Debug)]
-pub(super) struct Plan<'a> {
+pub(super) struct ArchivePlan<'a> {
     /// Of which package it is.
     pub package: &'a str,
     /// The archive, and what is beside it.
     pub offer: Offer<'a>,
     /// What of that vouches for it.
-    pub wanted: Wanted<'a>,
+    pub wanted: ProofAssets<'a>,
     /// That, where it has been fetched already.
-    pub fetched: Option<Fetched>,
+    pub fetched: Option<ProofTexts>,
 }
 
 /// What was installed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Installed {
+pub(super) struct InstalledArchives {
     /// The names of the binaries, sorted.
     pub binaries: Vec<String>,
     /// The minisign keys that signed it, where a signature was verified.
@@ -64,7 +64,7 @@ pub(super) fn plan<'a>(
     release: &'a Release,
     settings: &'a SelfUpdate,
     targets: &[String],
-) -> Result<Vec<Plan<'a>>, String> {
+) -> Result<Vec<ArchivePlan<'a>>, String> {
     let tag = release.tag.as_str();
     if release.assets.is_empty() {
         return Err(format!("{tag} offers no files for download"));
@@ -79,7 +79,7 @@ pub(super) fn plan<'a>(
                     format!("{tag} has no archive of '{package}' for {machine}")
                 })?;
             let wanted = archive::wanted(&offer, &settings.trust)?;
-            Ok(Plan {
+            Ok(ArchivePlan {
                 package,
                 offer,
                 wanted,
@@ -96,19 +96,19 @@ pub(super) fn plan<'a>(
 /// Something could not be fetched (exit 75 where later may be better), or is not what its owner published, in which case
 /// it is of [`Kind::Unfit`].
 pub(super) fn install(
-    plans: &[Plan],
+    plans: &[ArchivePlan],
     tag: &Tag,
     settings: &SelfUpdate,
     paths: &Paths,
     bin: &Path,
     listener: &Listener,
-) -> Result<Installed> {
+) -> Result<InstalledArchives> {
     files::create_private_dir(bin)?;
     files::create_private_dir(&paths.downloads())?;
-    let mut installed = Installed::default();
+    let mut installed = InstalledArchives::default();
     let mut keys = Vec::new();
     for plan in plans {
-        let Plan { offer, package, .. } = plan;
+        let ArchivePlan { offer, package, .. } = plan;
         let name = &offer.archive.name;
         let fetched = plan.fetch()?;
         let expected = archive::expect(name, &plan.wanted, &fetched, &settings.trust)
@@ -116,7 +116,7 @@ pub(super) fn install(
         let partial = paths.downloads().join(format!("{name}.partial"));
         forget_others(&partial)?;
         let (file, proof) = genuine(offer.archive, &expected, &partial, paths, tag, listener)?;
-        if let Proof::Signature { key } = proof
+        if let ArchiveProof::Signature { key } = proof
             && !keys.contains(&key)
         {
             keys.push(key);
@@ -136,13 +136,13 @@ pub(super) fn install(
     Ok(installed)
 }
 
-impl Plan<'_> {
-    fn fetch(&self) -> Result<Fetched> {
+impl ArchivePlan<'_> {
+    fn fetch(&self) -> Result<ProofTexts> {
         if let Some(fetched) = &self.fetched {
             return Ok(fetched.clone());
         }
         let text = |asset: Option<&Asset>| asset.map(fetch).transpose();
-        Ok(Fetched {
+        Ok(ProofTexts {
             checksums: text(self.wanted.checksums)?,
             checksums_signature: text(self.wanted.checksums_signature)?,
             signature: text(self.wanted.signature)?,
@@ -194,7 +194,7 @@ fn genuine(
     paths: &Paths,
     tag: &Tag,
     listener: &Listener,
-) -> Result<(File, Proof)> {
+) -> Result<(File, ArchiveProof)> {
     let order = download::Order {
         url: &asset.url,
         partial,

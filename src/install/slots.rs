@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use semver::Version;
 
-pub use super::manifest::{Binary, Delivery, Manifest, is_command_name};
+pub use super::slot_manifest::{Binary, Delivery, SlotManifest, is_command_name};
 use crate::error::{Error, Result, ResultExt, bail, ensure};
 use crate::os::files;
 use crate::paths::Paths;
@@ -30,7 +30,7 @@ pub struct Slot {
     /// The folder.
     pub path: PathBuf,
     /// Its `release.json`.
-    pub manifest: Manifest,
+    pub manifest: SlotManifest,
 }
 
 impl Slot {
@@ -102,8 +102,8 @@ impl Slots {
     /// Returns the complete slot called `name`.
     pub fn open(&self, name: &str) -> Result<Option<Slot>> {
         Ok(match self.look(name)? {
-            Found::Slot(slot) => Some(slot),
-            Found::Incomplete(_) | Found::Foreign(_) => None,
+            FolderState::Slot(slot) => Some(slot),
+            FolderState::Incomplete(_) | FolderState::Foreign(_) => None,
         })
     }
 
@@ -125,8 +125,10 @@ impl Slots {
             return Ok(None);
         };
         match self.look(&name)? {
-            Found::Slot(slot) => Ok(Some(slot)),
-            Found::Incomplete(why) | Found::Foreign(why) => Err(self.broken(&name, &why)),
+            FolderState::Slot(slot) => Ok(Some(slot)),
+            FolderState::Incomplete(why) | FolderState::Foreign(why) => {
+                Err(self.broken(&name, &why))
+            }
         }
     }
 
@@ -160,7 +162,7 @@ impl Slots {
     /// # Errors
     ///
     /// The folder is not one of [`Slots::unused`] for this version, lacks a binary, or cannot be synced.
-    pub fn seal(&self, folder: &Path, manifest: Manifest) -> Result<Slot> {
+    pub fn seal(&self, folder: &Path, manifest: SlotManifest) -> Result<Slot> {
         let name = folder
             .file_name()
             .and_then(|name| name.to_str())
@@ -194,7 +196,7 @@ impl Slots {
     ///
     /// It is not a complete slot (any more), or the link cannot be replaced; `current` is then what it was.
     pub fn switch(&self, slot: &Slot) -> Result<()> {
-        if let Found::Incomplete(why) | Found::Foreign(why) = self.look(&slot.name)? {
+        if let FolderState::Incomplete(why) | FolderState::Foreign(why) = self.look(&slot.name)? {
             bail!("cannot switch to '{}': {why}", slot.path.display());
         }
         if self.current.is_dir() && !self.current.is_symlink() {
@@ -227,7 +229,7 @@ impl Slots {
             if current.as_ref() == Some(&name) {
                 continue;
             }
-            if let Found::Incomplete(_) = self.look(&name)? {
+            if let FolderState::Incomplete(_) = self.look(&name)? {
                 files::remove_tree_if_there(&self.versions.join(&name))?;
                 swept.push(name);
             }
@@ -289,16 +291,16 @@ impl Slots {
     }
 
     /// Looks at the folder called `name`.
-    fn look(&self, name: &str) -> Result<Found> {
+    fn look(&self, name: &str) -> Result<FolderState> {
         let path = self.versions.join(name);
         if parse_name(name).is_none() {
-            return Ok(Found::Foreign("its name is not a version".to_owned()));
+            return Ok(FolderState::Foreign("its name is not a version".to_owned()));
         }
         match fs::symlink_metadata(&path) {
             Ok(folder) if folder.is_dir() => {}
-            Ok(_) => return Ok(Found::Foreign("it is no folder".to_owned())),
+            Ok(_) => return Ok(FolderState::Foreign("it is no folder".to_owned())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Found::Incomplete("it is not there".to_owned()));
+                return Ok(FolderState::Incomplete("it is not there".to_owned()));
             }
             Err(error) => {
                 return Err(error).with_context(|| format!("cannot look at '{}'", path.display()));
@@ -306,16 +308,18 @@ impl Slots {
         }
         let text = match files::read_if_there(&path.join(MANIFEST), MANIFEST_LIMIT) {
             Ok(Some(text)) => text,
-            Ok(None) => return Ok(Found::Incomplete(format!("it has no {MANIFEST}"))),
+            Ok(None) => return Ok(FolderState::Incomplete(format!("it has no {MANIFEST}"))),
             // Another user's file, perhaps.
-            Err(error) => return Ok(Found::Foreign(error.one_line())),
+            Err(error) => return Ok(FolderState::Foreign(error.one_line())),
         };
-        let manifest = match Manifest::read(&text) {
+        let manifest = match SlotManifest::read(&text) {
             Ok(Some(manifest)) => manifest,
             Ok(None) => {
-                return Ok(Found::Foreign(format!("its {MANIFEST} is of a newer heph")));
+                return Ok(FolderState::Foreign(format!(
+                    "its {MANIFEST} is of a newer heph"
+                )));
             }
-            Err(why) => return Ok(Found::Incomplete(why)),
+            Err(why) => return Ok(FolderState::Incomplete(why)),
         };
         let slot = Slot {
             name: name.to_owned(),
@@ -323,8 +327,8 @@ impl Slots {
             manifest,
         };
         Ok(match complete(&slot) {
-            Ok(()) => Found::Slot(slot),
-            Err(why) => Found::Incomplete(why),
+            Ok(()) => FolderState::Slot(slot),
+            Err(why) => FolderState::Incomplete(why),
         })
     }
 }
@@ -339,7 +343,7 @@ fn no_link(current: &Path) -> Error {
 }
 
 /// What a folder below `versions/` is.
-enum Found {
+enum FolderState {
     Slot(Slot),
     /// Not, or not any more, a slot, for this reason.
     Incomplete(String),

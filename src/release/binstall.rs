@@ -64,7 +64,7 @@ pub struct Candidate {
 
 /// A Cargo.toml.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Manifest {
+pub struct CargoToml {
     root: Table,
 }
 
@@ -82,32 +82,32 @@ pub enum Member {
 #[serde(rename_all = "kebab-case")]
 struct Binstall {
     #[serde(flatten)]
-    always: Choice,
+    always: ArchiveTemplate,
     #[serde(default)]
     disabled_strategies: Vec<String>,
     #[serde(default)]
-    overrides: BTreeMap<String, Choice>,
+    overrides: BTreeMap<String, ArchiveTemplate>,
 }
 
 /// What can be chosen for one target, or for all.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct Choice {
+struct ArchiveTemplate {
     pkg_url: Option<String>,
     pkg_fmt: Option<String>,
 }
 
-impl Manifest {
+impl CargoToml {
     /// Reads a Cargo.toml.
     ///
     /// # Errors
     ///
     /// It is no TOML: a sentence.
-    pub fn parse(text: &str) -> Result<Manifest, String> {
+    pub fn parse(text: &str) -> Result<CargoToml, String> {
         let root = text
             .parse()
             .map_err(|error: toml::de::Error| format!("it is no TOML: {}", error.message()))?;
-        Ok(Manifest { root })
+        Ok(CargoToml { root })
     }
 
     /// Returns whether it is that of `package`.
@@ -134,7 +134,7 @@ impl Manifest {
     /// The table is not honoured: a sentence says why.
     pub fn archives(
         &self,
-        workspace: Option<&Manifest>,
+        workspace: Option<&CargoToml>,
         facts: &Facts,
     ) -> Result<Vec<Candidate>, String> {
         let Some(table) = self.at(&["package", "metadata", "binstall"]) else {
@@ -173,7 +173,7 @@ impl Manifest {
     }
 
     /// Returns its `repository`, its own or the one of its workspace.
-    fn repository<'a>(&'a self, workspace: Option<&'a Manifest>) -> Option<&'a str> {
+    fn repository<'a>(&'a self, workspace: Option<&'a CargoToml>) -> Option<&'a str> {
         match self.at(&["package", "repository"])? {
             Value::String(own) => Some(own),
             Value::Table(_) => workspace
@@ -213,7 +213,7 @@ fn member_of(entry: &str) -> Option<Member> {
 
 impl Binstall {
     /// Returns what holds for `target`: what its override says, and what is said for all where that says nothing.
-    fn choice(&self, target: &str) -> Result<Choice, String> {
+    fn choice(&self, target: &str) -> Result<ArchiveTemplate, String> {
         let own = self.overrides.get(target).cloned().unwrap_or_default();
         let decided = own.pkg_url.is_some() && own.pkg_fmt.is_some();
         let condition = self.overrides.iter().find(|(key, choice)| {
@@ -228,14 +228,14 @@ impl Binstall {
                 quoted(key)
             ));
         }
-        Ok(Choice {
+        Ok(ArchiveTemplate {
             pkg_url: own.pkg_url.or_else(|| self.always.pkg_url.clone()),
             pkg_fmt: own.pkg_fmt.or_else(|| self.always.pkg_fmt.clone()),
         })
     }
 }
 
-impl Choice {
+impl ArchiveTemplate {
     /// Returns the archives that it leads to; none where it has no template.
     fn archives(&self, known: &Known) -> Result<Vec<Candidate>, String> {
         let Some(text) = &self.pkg_url else {

@@ -3,25 +3,25 @@
 //! A request goes out only when the forge has not asked to be left alone. What comes back is one of three things. An
 //! answer: [`News::Latest`]. No answer, or one that says "later" (no connection, no trust, no time, 429, a rate limit,
 //! 5xx): [`News::Unreachable`], and the next run tries again. Or an answer that is of no use (a page of HTML, a hostile
-//! tag, 404): an error, for a person has to look. Whichever it is, the memory keeps when and why; the newest release that
+//! tag, 404): an error, for a person has to look. Whichever it is, the cache keeps when and why; the newest release that
 //! was ever seen stays until a good answer replaces it.
 
 mod assets;
-mod memory;
+mod feed_cache;
+mod response;
 mod tags;
-mod verdict;
 
 use std::path::Path;
 
-use super::source::{Found, Kind, Question, Repository, Wanted, forgejo, gitlab};
+use super::source::{FeedAnswer, ForgeKind, Question, ReleaseFilter, Repository, forgejo, gitlab};
 use super::version::quoted;
 use super::{Release, Tag};
 use crate::config::SelfUpdate;
 use crate::error::{Error, Result};
 use crate::os::http::{self, Answer, Failure, Get, Limits};
+use feed_cache::{FeedCache, FeedKey};
 use jiff::Timestamp;
-use memory::{Key, Memory};
-use verdict::{Verdict, judge};
+use response::{ResponseClass, classify};
 
 /// What helps when an answer is of no use.
 const HINT: &str =
@@ -53,7 +53,7 @@ pub enum News {
 
 /// What came of asking, and what came of remembering it.
 #[derive(Debug)]
-pub struct Asked {
+pub struct FeedCheck {
     /// As [`Feed::fetch`] returns it.
     pub news: Result<News>,
     /// Why the state file could not be written, if it could not.
@@ -91,7 +91,7 @@ impl Feed<'_> {
     /// Asks the forge for its newest release: one request (plus one probe the first time with `forge = "auto"`, plus one
     /// for the list where the forge's latest turns out to be a pre-release).
     ///
-    /// A state file that cannot be written does not spoil the answer: all that is lost is memory, and the next request is
+    /// A state file that cannot be written does not spoil the answer: all that is lost is cache, and the next request is
     /// unconditional. [`Feed::ask`] tells of it.
     ///
     /// # Errors
@@ -102,20 +102,20 @@ impl Feed<'_> {
     }
 
     /// Like [`Feed::fetch`], within other limits, and tells whether the answer could be remembered.
-    pub fn ask(&self, now: Timestamp, limits: &Limits) -> Asked {
+    pub fn ask(&self, now: Timestamp, limits: &Limits) -> FeedCheck {
         let repository = match self.repository() {
             Ok(repository) => repository,
             Err(news) => {
-                return Asked {
+                return FeedCheck {
                     news: Err(news),
                     unwritten: None,
                 };
             }
         };
-        let mut memory = Memory::load(self.state, &Key::of(self.settings), now);
-        if let Some(until) = memory.not_before.filter(|until| *until > now) {
+        let mut cache = FeedCache::load(self.state, &FeedKey::of(self.settings), now);
+        if let Some(until) = cache.not_before.filter(|until| *until > now) {
             let reason = format!("{} asked to be left alone until {until}", repository.host);
-            return Asked {
+            return FeedCheck {
                 news: Ok(News::Unreachable {
                     reason,
                     retry_at: Some(until),
@@ -123,40 +123,40 @@ impl Feed<'_> {
                 unwritten: None,
             };
         }
-        memory.last_attempt = Some(now);
-        memory.not_before = None;
-        let news = match self.request(&repository, &mut memory, now, limits) {
+        cache.last_attempt = Some(now);
+        cache.not_before = None;
+        let news = match self.request(&repository, &mut cache, now, limits) {
             Ok(()) => {
-                memory.last_success = Some(now);
-                memory.last_error = None;
-                Ok(News::Latest(memory.latest.clone()))
+                cache.last_success = Some(now);
+                cache.last_error = None;
+                Ok(News::Latest(cache.latest.clone()))
             }
             Err(Trouble::Later(reason, retry_at)) => {
-                memory.last_error = Some(reason.clone());
-                memory.not_before = memory.not_before.max(retry_at);
+                cache.last_error = Some(reason.clone());
+                cache.not_before = cache.not_before.max(retry_at);
                 Ok(News::Unreachable { reason, retry_at })
             }
             Err(Trouble::Wrong(error)) => {
-                memory.last_error = Some(error.one_line());
+                cache.last_error = Some(error.one_line());
                 // Perhaps another forge answers there by now: the next run finds out afresh.
-                memory.detected = None;
+                cache.detected = None;
                 Err(error)
             }
         };
-        let unwritten = memory.save(self.state).err();
-        Asked { news, unwritten }
+        let unwritten = cache.save(self.state).err();
+        FeedCheck { news, unwritten }
     }
 
     /// Returns what is remembered, without any request. A file that cannot be read as such is as good as none.
     pub fn remembered(&self) -> Remembered {
-        let memory = Memory::load(self.state, &Key::of(self.settings), Timestamp::MAX);
+        let cache = FeedCache::load(self.state, &FeedKey::of(self.settings), Timestamp::MAX);
         Remembered {
-            latest: memory.latest.clone(),
-            highest: memory.highest.clone(),
-            last_success: memory.last_success,
-            last_attempt: memory.last_attempt,
-            last_error: memory.last_error.clone(),
-            withdrawn: memory.withdrawn(),
+            latest: cache.latest.clone(),
+            highest: cache.highest.clone(),
+            last_success: cache.last_success,
+            last_attempt: cache.last_attempt,
+            last_error: cache.last_error.clone(),
+            withdrawn: cache.withdrawn(),
         }
     }
 
@@ -173,15 +173,15 @@ impl Feed<'_> {
         Repository::parse(&self.settings.repository)
     }
 
-    /// Asks, and puts what was learnt into `memory`.
+    /// Asks, and puts what was learnt into `cache`.
     fn request(
         &self,
         repository: &Repository,
-        memory: &mut Memory,
+        cache: &mut FeedCache,
         now: Timestamp,
         limits: &Limits,
     ) -> Result<(), Trouble> {
-        let wanted = Wanted {
+        let wanted = ReleaseFilter {
             prefix: &self.settings.tag_prefix,
             prereleases: self.settings.prereleases,
             pin: self.settings.pin.as_ref(),
@@ -190,7 +190,7 @@ impl Feed<'_> {
                     .unwrap_or(Timestamp::MIN)
             }),
         };
-        let kind = match Kind::known(self.settings.forge, repository).or(memory.detected) {
+        let kind = match ForgeKind::known(self.settings.forge, repository).or(cache.detected) {
             Some(kind) => kind,
             None => probe(repository, now, limits)?,
         };
@@ -199,73 +199,73 @@ impl Feed<'_> {
             let url = kind.url(repository, question).map_err(Trouble::Wrong)?;
             // What is remembered answers the first question only; the list is asked afresh.
             let first = question == kind.question(&wanted);
-            let conditional = first && memory.has_validators();
-            let (answer, verdict) = get(&url, kind, conditional.then_some(&*memory), now, limits)?;
-            memory.not_before = verdict::used_up(|name| answer.header(name), now);
-            if conditional && verdict == Verdict::NotModified {
+            let conditional = first && cache.has_validators();
+            let (answer, class) = get(&url, kind, conditional.then_some(&*cache), now, limits)?;
+            cache.not_before = response::used_up(|name| answer.header(name), now);
+            if conditional && class == ResponseClass::NotModified {
                 return Ok(());
             }
-            verdict.usable(&url, HINT)?;
+            class.usable(&url, HINT)?;
             let found = kind
                 .parse(question, &answer.body, &wanted)
                 .map_err(|wrong| of_no_use(&url, &wrong))?;
             match found {
-                Found::Newest(choice) => {
+                FeedAnswer::Releases(choice) => {
                     let confirmable = first && choice.lasting;
-                    memory.remember(kind, *choice, confirmable.then_some(&answer));
+                    cache.remember(kind, *choice, confirmable.then_some(&answer));
                     return Ok(());
                 }
-                Found::AskForList => question = Question::List,
+                FeedAnswer::NeedsList => question = Question::List,
             }
         }
     }
 }
 
 /// Finds out what kind of forge answers, with one request.
-fn probe(repository: &Repository, now: Timestamp, limits: &Limits) -> Result<Kind, Trouble> {
+fn probe(repository: &Repository, now: Timestamp, limits: &Limits) -> Result<ForgeKind, Trouble> {
     let Some(url) = forgejo::version_url(repository) else {
-        return Ok(Kind::Git);
+        return Ok(ForgeKind::Git);
     };
     let request = Get {
         url: &url,
-        accept: Kind::Forgejo.accept(),
+        accept: ForgeKind::Forgejo.accept(),
         ..Get::default()
     };
     match http::get(&request, limits) {
-        Ok(answer) => match judge(&answer, now) {
-            Verdict::Later(why, until) => {
+        Ok(answer) => match classify(&answer, now) {
+            ResponseClass::Later(why, until) => {
                 Err(Trouble::Later(format!("{} {why}", repository.host), until))
             }
-            _ => Ok(Kind::from_probe(
+            _ => Ok(ForgeKind::from_probe(
                 &answer.body,
                 answer.header(gitlab::HEADER).is_some(),
             )),
         },
         Err(Failure::Unreachable(reason)) => Err(Trouble::Later(reason, None)),
         // Whatever that was, it is no API.
-        Err(Failure::Refused(_)) => Ok(Kind::Git),
+        Err(Failure::Refused(_)) => Ok(ForgeKind::Git),
     }
 }
 
 /// Sends one request and judges the status of its answer.
 fn get(
     url: &str,
-    kind: Kind,
-    remembered: Option<&Memory>,
+    kind: ForgeKind,
+    remembered: Option<&FeedCache>,
     now: Timestamp,
     limits: &Limits,
-) -> Result<(Answer, Verdict), Trouble> {
+) -> Result<(Answer, ResponseClass), Trouble> {
     let request = Get {
         url,
         accept: kind.accept(),
-        etag: remembered.and_then(|memory| memory.etag.as_deref()),
-        last_modified: remembered.and_then(|memory| memory.last_modified.as_deref()),
+        etag: remembered.and_then(|cache| cache.etag.as_deref()),
+        last_modified: remembered.and_then(|cache| cache.last_modified.as_deref()),
         ..Get::default()
     };
     match http::get(&request, limits) {
         Ok(answer) => {
-            let verdict = judge(&answer, now);
-            Ok((answer, verdict))
+            let class = classify(&answer, now);
+            Ok((answer, class))
         }
         Err(Failure::Unreachable(reason)) => Err(Trouble::Later(reason, None)),
         Err(Failure::Refused(why)) => Err(of_no_use(url, &why)),
@@ -276,22 +276,24 @@ fn of_no_use(url: &str, why: &str) -> Trouble {
     Trouble::Wrong(Error::new(format!("the answer of '{url}' is of no use: {why}")).with_hint(HINT))
 }
 
-impl Verdict {
+impl ResponseClass {
     /// Goes on where the answer has a body to read.
     fn usable(self, url: &str, hint: &str) -> Result<(), Trouble> {
         match self {
-            Verdict::Body => Ok(()),
-            Verdict::NotModified => {
+            ResponseClass::Body => Ok(()),
+            ResponseClass::NotModified => {
                 Err(of_no_use(url, "it says 304, but nothing was known before"))
             }
-            Verdict::Later(why, until) => Err(Trouble::Later(format!("'{url}' {why}"), until)),
-            Verdict::Missing(status) => Err(Trouble::Wrong(
+            ResponseClass::Later(why, until) => {
+                Err(Trouble::Later(format!("'{url}' {why}"), until))
+            }
+            ResponseClass::Missing(status) => Err(Trouble::Wrong(
                 Error::new(format!(
                     "no release is published at '{url}', or there is no such repository ({status})"
                 ))
                 .with_hint(format!("publish a release there, or {hint}")),
             )),
-            Verdict::Wrong(why) => Err(of_no_use(url, &why)),
+            ResponseClass::Wrong(why) => Err(of_no_use(url, &why)),
         }
     }
 }

@@ -3,11 +3,11 @@
 //! Architecture invariant: nothing here installs, switches or restarts anything.
 
 pub mod asset;
-pub mod bare;
+pub mod bare_git;
 pub mod binstall;
+pub mod cargo_toml;
 pub mod decide;
 pub mod feed;
-pub mod manifest;
 pub mod source;
 pub mod trust;
 pub mod version;

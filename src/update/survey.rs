@@ -14,7 +14,7 @@ use crate::os::{clock, interrupt};
 use crate::release::Release;
 use crate::release::decide::{Asked, Decision, Policy, Situation, decide};
 use crate::release::feed::{Feed, News};
-use crate::release::trust::memory::Memory;
+use crate::release::trust::seen_tags::SeenTags;
 
 /// How long a scheduled run waits before it asks an unreachable forge again: after waking up, the network comes late.
 const RETRIES: [Duration; 3] = [
@@ -45,7 +45,7 @@ pub fn survey(world: World, latest: Option<Release>, asked: &Asked) -> Result<Su
     // here, is asked about others only.
     let ours = running.is_none() || running == installed || daemon::is_managed(world, &bin_dir)?;
     let quarantine = Quarantine::load(world.paths)?.versions();
-    let memory = Memory::load(&world.paths.trust())?;
+    let memory = SeenTags::load(&world.paths.trust())?;
     let decision = decide(&Situation {
         installed: installed.as_ref(),
         running: running.as_ref().filter(|_| ours),

@@ -9,7 +9,7 @@ use crate::os::{clock, files};
 use crate::release::Release;
 use crate::release::feed::Feed;
 use crate::release::source::git::Advertised;
-use crate::release::trust::memory::Memory;
+use crate::release::trust::seen_tags::SeenTags;
 use crate::release::trust::{Evidence, Origin, Proof, fetch, judge, moved, needs_object, tag};
 use crate::release::trust::{tag::TagObject, verify};
 
@@ -26,7 +26,7 @@ pub(super) fn prove(
 ) -> Result<Origin> {
     let (all, here) = advertised(world, release)?;
     let repository = &world.config.self_update.repository;
-    let mut memory = Memory::load(&world.paths.trust())?;
+    let mut memory = SeenTags::load(&world.paths.trust())?;
     let seen = memory.seen(repository, here.tag.as_str());
     if let Some(sentence) = moved(&here, seen) {
         if !request.accept_moved_tag {
@@ -74,7 +74,7 @@ pub(super) fn look(world: World, release: &Release) -> Result<Option<Error>> {
     let path = world.paths.trust();
     // Another run that is under way does the remembering itself.
     let held = exclusive(world.paths).ok();
-    let mut memory = Memory::load(&path)?;
+    let mut memory = SeenTags::load(&path)?;
     if let Some(sentence) = moved(&here, memory.seen(repository, here.tag.as_str())) {
         if held.is_some() {
             let mut report = Report::default();
@@ -97,7 +97,7 @@ pub(super) fn look(world: World, release: &Release) -> Result<Option<Error>> {
 /// Remembers that `version` was healthy here.
 pub(super) fn was_healthy(world: World, version: &Version) -> Result<()> {
     let path = world.paths.trust();
-    let mut memory = Memory::load(&path)?;
+    let mut memory = SeenTags::load(&path)?;
     if memory.was_healthy(&world.config.self_update, version, clock::now()) {
         memory.save(&path)?;
     }
@@ -140,7 +140,7 @@ fn examine(world: World, here: &Advertised) -> Result<Proof> {
             .map_err(Clone::clone)
             .and_then(|content| tag::parse(content))
     });
-    let verdict = match &object {
+    let check = match &object {
         Some(Ok(object)) => verify::verify(object, trust, &folder)?,
         Some(Err(_)) | None => None,
     };
@@ -151,7 +151,7 @@ fn examine(world: World, here: &Advertised) -> Result<Proof> {
         object: object
             .as_ref()
             .map(|object| object.as_ref().map_err(Clone::clone)),
-        verdict,
+        check,
     }))
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use heph::install::links::BinDir;
-use heph::install::slots::{Binary, Delivery, Manifest, Slot, Slots};
+use heph::install::slots::{Binary, Delivery, Slot, SlotManifest, Slots};
 use heph::paths::Paths;
 use semver::Version;
 
@@ -81,7 +81,7 @@ pub fn slot(slots: &Slots, version: &str, names: &[String], put: impl Fn(&str, &
             Binary::of(name, &bin.join(name)).unwrap()
         })
         .collect();
-    let manifest = Manifest {
+    let manifest = SlotManifest {
         schema: 1,
         version,
         tag: None,

@@ -9,7 +9,7 @@ use std::process::Command;
 use heph::config::SelfUpdate;
 use heph::install::Progress;
 use heph::install::links::BinDir;
-use heph::install::slots::{Binary, Delivery, Manifest, Slot, Slots};
+use heph::install::slots::{Binary, Delivery, Slot, SlotManifest, Slots};
 use heph::paths::Paths;
 use heph::release::trust::{Origin, Proof};
 use heph::release::{Release, Tag};
@@ -168,8 +168,8 @@ pub fn executable(folder: &Path, name: &str, body: &str) -> PathBuf {
     path
 }
 
-pub fn manifest(version: &str, binaries: Vec<Binary>) -> Manifest {
-    Manifest {
+pub fn manifest(version: &str, binaries: Vec<Binary>) -> SlotManifest {
+    SlotManifest {
         schema: 1,
         version: Version::parse(version).unwrap(),
         tag: Some(format!("v{version}")),

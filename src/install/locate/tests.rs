@@ -163,12 +163,12 @@ fn put(file: &Path) {
     fs::write(file, "").unwrap();
 }
 
-fn process(executable: &Path, called: &Path, path: &[&Path]) -> Process {
-    Process {
+fn process(executable: &Path, called: &Path, path: &[&Path]) -> Invocation {
+    Invocation {
         executable: Some(executable.to_owned()),
         called: Some(called.into()),
         path: Some(std::env::join_paths(path).unwrap()),
-        ..Process::default()
+        ..Invocation::default()
     }
 }
 
@@ -176,7 +176,7 @@ fn process(executable: &Path, called: &Path, path: &[&Path]) -> Process {
 fn a_heph_is_found_by_its_path_by_path_and_through_links() {
     let (_folder, paths, heph) = home();
     let bin = heph.parent().unwrap();
-    let find = |process: &Process| {
+    let find = |process: &Invocation| {
         bin_dir(process, &SelfUpdate::default(), &paths)
             .unwrap()
             .path
@@ -237,10 +237,10 @@ fn a_folder_inside_a_release_is_refused_however_it_is_spelled() {
     symlink(&paths.home, &other).unwrap();
     let called = other.join("data/versions/1.0.0/bin/heph");
     let found = bin_dir(
-        &Process {
+        &Invocation {
             executable: Some(in_slot),
             called: Some(called.into()),
-            ..Process::default()
+            ..Invocation::default()
         },
         &SelfUpdate::default(),
         &paths,

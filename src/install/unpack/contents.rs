@@ -35,13 +35,13 @@ pub(super) struct Contents<'a> {
     package: &'a str,
     bin: &'a Path,
     /// Each path in lower case, as it is written, and what it is.
-    seen: HashMap<String, (String, Kind)>,
+    seen: HashMap<String, (String, EntryKind)>,
     bytes: u64,
     commands: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum EntryKind {
     File,
     Folder,
     /// A folder that so far only paths below it name.
@@ -62,7 +62,7 @@ impl<'a> Contents<'a> {
     /// Takes note of a folder.
     pub fn folder(&mut self, path: &[u8]) -> Result<(), Trouble> {
         let parts = parts(path)?;
-        self.note(&parts, Kind::Folder)
+        self.note(&parts, EntryKind::Folder)
     }
 
     /// Takes a file of `size` bytes: writes it if it is a command, and else reads it to its end.
@@ -85,7 +85,7 @@ impl<'a> Contents<'a> {
                 "{shown} would run with the rights of somebody else (setuid or setgid)"
             )));
         }
-        self.note(&parts, Kind::File)?;
+        self.note(&parts, EntryKind::File)?;
         self.bytes = self.bytes.saturating_add(size);
         if self.bytes > MOST_BYTES {
             return Err(Trouble::archive("it unpacks to more than 4 GiB"));
@@ -129,11 +129,11 @@ impl<'a> Contents<'a> {
     }
 
     /// Takes note of a path and of the folders above it.
-    fn note(&mut self, parts: &[&str], kind: Kind) -> Result<(), Trouble> {
+    fn note(&mut self, parts: &[&str], kind: EntryKind) -> Result<(), Trouble> {
         for length in 1..=parts.len() {
             let path = parts[..length].join("/");
             let kind = if length < parts.len() {
-                Kind::Implied
+                EntryKind::Implied
             } else {
                 kind
             };
@@ -151,8 +151,8 @@ impl<'a> Contents<'a> {
                         )));
                     }
                     match (*was, kind) {
-                        (Kind::Folder | Kind::Implied, Kind::Implied) => {}
-                        (Kind::Implied, Kind::Folder) => *was = Kind::Folder,
+                        (EntryKind::Folder | EntryKind::Implied, EntryKind::Implied) => {}
+                        (EntryKind::Implied, EntryKind::Folder) => *was = EntryKind::Folder,
                         _ => {
                             let path = quoted(&path);
                             return Err(Trouble::Archive(format!("it has {path} twice")));

@@ -22,14 +22,14 @@ fn archives(
     targets: &[&str],
 ) -> Result<Vec<(String, Format)>, String> {
     let targets: Vec<_> = targets.iter().map(|target| (*target).to_owned()).collect();
-    let workspace = workspace.map(|text| Manifest::parse(text).unwrap());
+    let workspace = workspace.map(|text| CargoToml::parse(text).unwrap());
     let facts = Facts {
         package: "tool",
         version: &"1.2.3-rc.1+b".parse().unwrap(),
         targets: &targets,
         repository: "https://git.example/tool",
     };
-    let found = Manifest::parse(text)?.archives(workspace.as_ref(), &facts)?;
+    let found = CargoToml::parse(text)?.archives(workspace.as_ref(), &facts)?;
     let told = |found: Candidate| (found.archive.url, found.format);
     Ok(found.into_iter().map(told).collect())
 }
@@ -360,12 +360,12 @@ fn a_manifest_without_the_table_leads_nowhere() {
     ] {
         assert_eq!(archives(text, None, &[GNU]), Ok(Vec::new()), "{text}");
     }
-    assert!(Manifest::parse("<html>").unwrap_err().contains("no TOML"));
+    assert!(CargoToml::parse("<html>").unwrap_err().contains("no TOML"));
 }
 
 #[test]
 fn members_are_plain_folders_or_all_below_one() {
-    let manifest = Manifest::parse(
+    let manifest = CargoToml::parse(
         "[package]\nname = \"top\"\n[workspace]\nmembers = [\"cli\", \"./crates/a/\", \"crates/*\", \"*\", \"../out\", \
          \"a/../b\", \"/abs\", \"crates/x*\", \"a/*/b\", \"**\", \"a b\", \"\", \"a:b\", \"-x\", 5]\n",
     )

@@ -2,14 +2,14 @@
 
 use jiff::Timestamp;
 
-use super::memory::{Key, Memory};
-use super::verdict::Verdict;
+use super::feed_cache::{FeedCache, FeedKey};
+use super::response::ResponseClass;
 use super::{Feed, HINT, Trouble, get, of_no_use, probe};
 use crate::config::Delivery;
 use crate::error::{Error, Result};
 use crate::os::http::Limits;
 use crate::release::Release;
-use crate::release::source::{Kind, Repository};
+use crate::release::source::{ForgeKind, Repository};
 
 impl Feed<'_> {
     /// Returns whether the releases are known to come from a plain git remote, which lists no files. Asks nobody.
@@ -17,8 +17,8 @@ impl Feed<'_> {
         let Ok(repository) = self.repository() else {
             return false;
         };
-        let detected = || Memory::load(self.state, &Key::of(self.settings), now).detected;
-        Kind::known(self.settings.forge, &repository).or_else(detected) == Some(Kind::Git)
+        let detected = || FeedCache::load(self.state, &FeedKey::of(self.settings), now).detected;
+        ForgeKind::known(self.settings.forge, &repository).or_else(detected) == Some(ForgeKind::Git)
     }
 
     /// Completes a release that git knows by the files that its forge lists (one more request, where files count).
@@ -32,25 +32,25 @@ impl Feed<'_> {
             return Ok(release);
         }
         let limits = Limits::default();
-        let mut memory = Memory::load(self.state, &Key::of(self.settings), now);
-        let kind = match Kind::known(self.settings.forge, repository).or(memory.detected) {
+        let mut cache = FeedCache::load(self.state, &FeedKey::of(self.settings), now);
+        let kind = match ForgeKind::known(self.settings.forge, repository).or(cache.detected) {
             Some(kind) => Ok(kind),
             None => probe(repository, now, &limits).inspect(|kind| {
-                memory.detected = Some(*kind);
+                cache.detected = Some(*kind);
                 // Where it cannot be written, the next run finds out again.
-                drop(memory.save(self.state));
+                drop(cache.save(self.state));
             }),
         };
         let found = kind.and_then(|kind| {
             let Some(url) = kind.tagged_url(repository, &release.tag) else {
                 return Ok(Vec::new());
             };
-            let (answer, verdict) = get(&url, kind, None, now, &limits)?;
-            if let Verdict::Missing(_) = verdict {
+            let (answer, class) = get(&url, kind, None, now, &limits)?;
+            if let ResponseClass::Missing(_) = class {
                 // A tag that was never published as a release.
                 return Ok(Vec::new());
             }
-            verdict.usable(&url, HINT)?;
+            class.usable(&url, HINT)?;
             kind.assets(&answer.body)
                 .map_err(|wrong| of_no_use(&url, &wrong))
         });

@@ -7,7 +7,7 @@ use super::{Feed, HINT, Trouble, get, of_no_use};
 use crate::error::{Error, Result};
 use crate::os::http::Limits;
 use crate::release::source::git::Advertised;
-use crate::release::source::{Kind, Repository, git};
+use crate::release::source::{ForgeKind, Repository, git};
 use crate::release::{Release, Tag};
 
 impl Feed<'_> {
@@ -70,8 +70,8 @@ fn ask<T>(
     read: impl FnOnce(&[u8]) -> Result<T, String>,
 ) -> Result<T> {
     let url = git::url(repository);
-    let found = get(&url, Kind::Git, None, now, &Limits::default())
-        .and_then(|(answer, verdict)| verdict.usable(&url, HINT).map(|()| answer))
+    let found = get(&url, ForgeKind::Git, None, now, &Limits::default())
+        .and_then(|(answer, class)| class.usable(&url, HINT).map(|()| answer))
         .and_then(|answer| read(&answer.body).map_err(|wrong| of_no_use(&url, &wrong)));
     found.map_err(|trouble| match trouble {
         Trouble::Later(reason, _) => Error::unreachable(reason)

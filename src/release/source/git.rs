@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use semver::Version;
 
-use super::{Choice, Repository, Wanted, choose, quoted};
+use super::{ReleaseFilter, Repository, Selection, choose, quoted};
 use crate::release::{Release, Tag};
 
 /// Returns where the remote advertises its refs.
@@ -18,7 +18,7 @@ pub fn url(repository: &Repository) -> String {
 /// # Errors
 ///
 /// A sentence that says what is wrong with the advertisement.
-pub fn parse(body: &[u8], wanted: &Wanted) -> Result<Choice, String> {
+pub fn parse(body: &[u8], wanted: &ReleaseFilter) -> Result<Selection, String> {
     Ok(choose(releases(body, wanted.prefix)?, wanted))
 }
 

@@ -25,7 +25,7 @@ const LONGEST_PAGE: usize = 1024;
 /// A forge whose kind is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum ForgeKind {
     /// Forgejo or Gitea.
     Forgejo,
     /// GitHub, also an Enterprise Server.
@@ -47,7 +47,7 @@ pub enum Question {
 
 /// Which releases count.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Wanted<'a> {
+pub struct ReleaseFilter<'a> {
     /// What stands before the version in a tag.
     pub prefix: &'a str,
     /// Whether pre-releases count.
@@ -60,16 +60,16 @@ pub struct Wanted<'a> {
 
 /// What an answer says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum FeedAnswer {
     /// These are the releases that count.
-    Newest(Box<Choice>),
+    Releases(Box<Selection>),
     /// The forge's latest does not count; only its list can tell which one does.
-    AskForList,
+    NeedsList,
 }
 
 /// What was chosen from the releases that count.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Choice {
+pub struct Selection {
     /// The highest that the settings admit; where they admit none, the highest that they hold back, so that the user hears
     /// of it.
     pub latest: Option<Release>,
@@ -79,36 +79,36 @@ pub struct Choice {
     pub lasting: bool,
 }
 
-impl Kind {
+impl ForgeKind {
     /// Returns the kind that the settings name, or that the host makes plain.
-    pub fn known(forge: Forge, repository: &Repository) -> Option<Kind> {
+    pub fn known(forge: Forge, repository: &Repository) -> Option<ForgeKind> {
         match forge {
-            Forge::Forgejo => Some(Kind::Forgejo),
-            Forge::Github => Some(Kind::Github),
-            Forge::Gitlab => Some(Kind::Gitlab),
-            Forge::Git => Some(Kind::Git),
+            Forge::Forgejo => Some(ForgeKind::Forgejo),
+            Forge::Github => Some(ForgeKind::Github),
+            Forge::Gitlab => Some(ForgeKind::Gitlab),
+            Forge::Git => Some(ForgeKind::Git),
             Forge::Auto => match repository.host.as_str() {
-                "github.com" | "www.github.com" => Some(Kind::Github),
-                "gitlab.com" => Some(Kind::Gitlab),
-                "codeberg.org" => Some(Kind::Forgejo),
+                "github.com" | "www.github.com" => Some(ForgeKind::Github),
+                "gitlab.com" => Some(ForgeKind::Gitlab),
+                "codeberg.org" => Some(ForgeKind::Forgejo),
                 _ => None,
             },
         }
     }
 
     /// Returns the kind that the answer to [`forgejo::version_url`] gives away. `body` is empty unless the status is 200.
-    pub fn from_probe(body: &[u8], gitlab_header: bool) -> Kind {
+    pub fn from_probe(body: &[u8], gitlab_header: bool) -> ForgeKind {
         if gitlab_header {
-            Kind::Gitlab
+            ForgeKind::Gitlab
         } else if forgejo::is_version(body) {
-            Kind::Forgejo
+            ForgeKind::Forgejo
         } else {
-            Kind::Git
+            ForgeKind::Git
         }
     }
 
     /// Returns the question that finds the release: a forge's own latest unless the settings want another.
-    pub fn question(self, wanted: &Wanted) -> Question {
+    pub fn question(self, wanted: &ReleaseFilter) -> Question {
         if wanted.prereleases || wanted.pin.is_some() || wanted.ripe.is_some() {
             Question::List
         } else {
@@ -123,10 +123,10 @@ impl Kind {
     /// The repository's address has no owner and name, which this forge needs.
     pub fn url(self, repository: &Repository, question: Question) -> Result<String, Error> {
         match self {
-            Kind::Forgejo => forgejo::url(repository, question),
-            Kind::Github => github::url(repository, question),
-            Kind::Gitlab => Ok(gitlab::url(repository, question)),
-            Kind::Git => Ok(git::url(repository)),
+            ForgeKind::Forgejo => forgejo::url(repository, question),
+            ForgeKind::Github => github::url(repository, question),
+            ForgeKind::Gitlab => Ok(gitlab::url(repository, question)),
+            ForgeKind::Git => Ok(git::url(repository)),
         }
     }
 
@@ -136,9 +136,9 @@ impl Kind {
         let releases = self.url(repository, Question::List).map(list).ok()?;
         let tag = tag.as_str().replace('/', "%2F");
         match self {
-            Kind::Forgejo | Kind::Github => Some(format!("{releases}/tags/{tag}")),
-            Kind::Gitlab => Some(format!("{releases}/{tag}")),
-            Kind::Git => None,
+            ForgeKind::Forgejo | ForgeKind::Github => Some(format!("{releases}/tags/{tag}")),
+            ForgeKind::Gitlab => Some(format!("{releases}/{tag}")),
+            ForgeKind::Git => None,
         }
     }
 
@@ -149,9 +149,11 @@ impl Kind {
     /// A sentence that says what is wrong with it.
     pub fn assets(self, body: &[u8]) -> Result<Vec<Asset>, String> {
         let entry: Entry = match self {
-            Kind::Forgejo | Kind::Github => json::<forgejo::Published>(body, b'{')?.into(),
-            Kind::Gitlab => json::<gitlab::Published>(body, b'{')?.into(),
-            Kind::Git => return Ok(Vec::new()),
+            ForgeKind::Forgejo | ForgeKind::Github => {
+                json::<forgejo::Published>(body, b'{')?.into()
+            }
+            ForgeKind::Gitlab => json::<gitlab::Published>(body, b'{')?.into(),
+            ForgeKind::Git => return Ok(Vec::new()),
         };
         Ok(entry.assets)
     }
@@ -159,9 +161,9 @@ impl Kind {
     /// Returns the media type to ask for.
     pub fn accept(self) -> &'static str {
         match self {
-            Kind::Github => "application/vnd.github+json",
-            Kind::Forgejo | Kind::Gitlab => "application/json",
-            Kind::Git => "application/x-git-upload-pack-advertisement",
+            ForgeKind::Github => "application/vnd.github+json",
+            ForgeKind::Forgejo | ForgeKind::Gitlab => "application/json",
+            ForgeKind::Git => "application/x-git-upload-pack-advertisement",
         }
     }
 
@@ -170,12 +172,21 @@ impl Kind {
     /// # Errors
     ///
     /// A sentence that says what is wrong with it.
-    pub fn parse(self, question: Question, body: &[u8], wanted: &Wanted) -> Result<Found, String> {
+    pub fn parse(
+        self,
+        question: Question,
+        body: &[u8],
+        wanted: &ReleaseFilter,
+    ) -> Result<FeedAnswer, String> {
         match self {
             // GitHub's releases have the fields of Forgejo's, which imitates them.
-            Kind::Forgejo | Kind::Github => parse::<forgejo::Published>(question, body, wanted),
-            Kind::Gitlab => parse::<gitlab::Published>(question, body, wanted),
-            Kind::Git => git::parse(body, wanted).map(|choice| Found::Newest(Box::new(choice))),
+            ForgeKind::Forgejo | ForgeKind::Github => {
+                parse::<forgejo::Published>(question, body, wanted)
+            }
+            ForgeKind::Gitlab => parse::<gitlab::Published>(question, body, wanted),
+            ForgeKind::Git => {
+                git::parse(body, wanted).map(|choice| FeedAnswer::Releases(Box::new(choice)))
+            }
         }
     }
 }
@@ -254,7 +265,7 @@ struct Entry {
 }
 
 impl Entry {
-    fn into_release(self, wanted: &Wanted) -> Result<Release, String> {
+    fn into_release(self, wanted: &ReleaseFilter) -> Result<Release, String> {
         let prefix = wanted.prefix;
         let (tag, version) = Tag::parse(prefix, &self.tag).ok_or_else(|| {
             format!(
@@ -291,14 +302,14 @@ fn is_page(url: &str) -> bool {
 fn parse<P: DeserializeOwned + Into<Entry>>(
     question: Question,
     body: &[u8],
-    wanted: &Wanted,
-) -> Result<Found, String> {
+    wanted: &ReleaseFilter,
+) -> Result<FeedAnswer, String> {
     match question {
         Question::Latest => latest(json::<P>(body, b'{')?.into(), wanted),
         Question::List => {
             let list = json::<Vec<P>>(body, b'[')?;
             newest(list.into_iter().map(P::into), wanted)
-                .map(|choice| Found::Newest(Box::new(choice)))
+                .map(|choice| FeedAnswer::Releases(Box::new(choice)))
         }
     }
 }
@@ -331,20 +342,23 @@ fn json<T: DeserializeOwned>(body: &[u8], opening: u8) -> Result<T, String> {
     })
 }
 
-fn latest(entry: Entry, wanted: &Wanted) -> Result<Found, String> {
+fn latest(entry: Entry, wanted: &ReleaseFilter) -> Result<FeedAnswer, String> {
     if !entry.out || entry.prerelease {
-        return Ok(Found::AskForList);
+        return Ok(FeedAnswer::NeedsList);
     }
     let release = entry.into_release(wanted)?;
     if release.version.pre.is_empty() {
-        Ok(Found::Newest(Box::new(choose(vec![release], wanted))))
+        Ok(FeedAnswer::Releases(Box::new(choose(
+            vec![release],
+            wanted,
+        ))))
     } else {
-        Ok(Found::AskForList)
+        Ok(FeedAnswer::NeedsList)
     }
 }
 
 /// Chooses from a list. Tags of another form are passed over, unless there is no other.
-fn newest(list: impl Iterator<Item = Entry>, wanted: &Wanted) -> Result<Choice, String> {
+fn newest(list: impl Iterator<Item = Entry>, wanted: &ReleaseFilter) -> Result<Selection, String> {
     let mut releases = Vec::new();
     let mut unreadable = None;
     for entry in list.filter(|entry| entry.out && (wanted.prereleases || !entry.prerelease)) {
@@ -360,7 +374,7 @@ fn newest(list: impl Iterator<Item = Entry>, wanted: &Wanted) -> Result<Choice, 
 }
 
 /// Chooses from releases in any order.
-fn choose(mut releases: Vec<Release>, wanted: &Wanted) -> Choice {
+fn choose(mut releases: Vec<Release>, wanted: &ReleaseFilter) -> Selection {
     releases.retain(|release| wanted.prereleases || release.version.pre.is_empty());
     releases.sort_by(|a, b| a.version.cmp(&b.version));
     let is_pinned = |release: &Release| {
@@ -376,7 +390,7 @@ fn choose(mut releases: Vec<Release>, wanted: &Wanted) -> Choice {
         let pinned = is_pinned(release);
         (pinned && is_ripe(release), pinned)
     });
-    Choice {
+    Selection {
         latest: latest.cloned(),
         highest: releases.last().cloned(),
         lasting: releases.iter().all(is_ripe),

@@ -8,65 +8,68 @@ fn repository(url: &str) -> Repository {
     Repository::parse(url).unwrap()
 }
 
-const V: Wanted = Wanted {
+const V: ReleaseFilter = ReleaseFilter {
     prefix: "v",
     prereleases: false,
     pin: None,
     ripe: None,
 };
-const ALL: Wanted = Wanted {
+const ALL: ReleaseFilter = ReleaseFilter {
     prereleases: true,
     ..V
 };
 
 /// Returns the version that an answer leads to, in words.
-fn read(kind: Kind, question: Question, body: &str, wanted: &Wanted) -> String {
+fn read(kind: ForgeKind, question: Question, body: &str, wanted: &ReleaseFilter) -> String {
     match kind.parse(question, body.as_bytes(), wanted) {
-        Ok(Found::Newest(choice)) => choice
+        Ok(FeedAnswer::Releases(choice)) => choice
             .latest
             .map_or("none".to_owned(), |release| release.version.to_string()),
-        Ok(Found::AskForList) => "list".to_owned(),
+        Ok(FeedAnswer::NeedsList) => "list".to_owned(),
         Err(wrong) => format!("error: {wrong}"),
     }
 }
 
 #[test]
 fn each_forge_has_its_address() {
-    let url = |kind: Kind, url| {
+    let url = |kind: ForgeKind, url| {
         let repository = repository(url);
         [Question::Latest, Question::List].map(|question| kind.url(&repository, question).unwrap())
     };
     assert_eq!(
-        url(Kind::Forgejo, "https://forge.example:3000/git/eblume/heph/"),
+        url(
+            ForgeKind::Forgejo,
+            "https://forge.example:3000/git/eblume/heph/"
+        ),
         [
             "https://forge.example:3000/git/api/v1/repos/eblume/heph/releases/latest",
             "https://forge.example:3000/git/api/v1/repos/eblume/heph/releases?draft=false&limit=50",
         ]
     );
     assert_eq!(
-        url(Kind::Github, "https://github.com/eblume/heph.git"),
+        url(ForgeKind::Github, "https://github.com/eblume/heph.git"),
         [
             "https://api.github.com/repos/eblume/heph/releases/latest",
             "https://api.github.com/repos/eblume/heph/releases?per_page=50",
         ]
     );
     assert_eq!(
-        url(Kind::Github, "https://git.corp.example/eblume/heph")[0],
+        url(ForgeKind::Github, "https://git.corp.example/eblume/heph")[0],
         "https://git.corp.example/api/v3/repos/eblume/heph/releases/latest"
     );
     assert_eq!(
-        url(Kind::Gitlab, "https://gitlab.example/group/sub/heph"),
+        url(ForgeKind::Gitlab, "https://gitlab.example/group/sub/heph"),
         [
             "https://gitlab.example/api/v4/projects/group%2Fsub%2Fheph/releases/permalink/latest",
             "https://gitlab.example/api/v4/projects/group%2Fsub%2Fheph/releases?per_page=50",
         ]
     );
     assert_eq!(
-        url(Kind::Git, "http://127.0.0.1:8080/heph.git")[0],
+        url(ForgeKind::Git, "http://127.0.0.1:8080/heph.git")[0],
         "http://127.0.0.1:8080/heph.git/info/refs?service=git-upload-pack"
     );
     assert!(
-        Kind::Forgejo
+        ForgeKind::Forgejo
             .url(&repository("https://forge.example/heph"), Question::Latest)
             .is_err()
     );
@@ -95,20 +98,20 @@ fn an_address_that_is_no_repository_is_wrong_configuration() {
 
 #[test]
 fn the_kind_of_a_forge_is_known_by_its_host_or_its_answer() {
-    let known = |url| Kind::known(Forge::Auto, &repository(url));
-    assert_eq!(known("https://github.com/a/b"), Some(Kind::Github));
-    assert_eq!(known("https://GitLab.com/a/b"), Some(Kind::Gitlab));
-    assert_eq!(known("https://codeberg.org/a/b"), Some(Kind::Forgejo));
+    let known = |url| ForgeKind::known(Forge::Auto, &repository(url));
+    assert_eq!(known("https://github.com/a/b"), Some(ForgeKind::Github));
+    assert_eq!(known("https://GitLab.com/a/b"), Some(ForgeKind::Gitlab));
+    assert_eq!(known("https://codeberg.org/a/b"), Some(ForgeKind::Forgejo));
     assert_eq!(known("https://forge.example/a/b"), None);
     assert_eq!(
-        Kind::from_probe(br#"{"version":"9.0.3+gitea-1.22.0"}"#, false),
-        Kind::Forgejo
+        ForgeKind::from_probe(br#"{"version":"9.0.3+gitea-1.22.0"}"#, false),
+        ForgeKind::Forgejo
     );
-    assert_eq!(Kind::from_probe(b"", true), Kind::Gitlab);
+    assert_eq!(ForgeKind::from_probe(b"", true), ForgeKind::Gitlab);
     for body in ["", "<html>", "{}", r#"{"version":1}"#, r#"["1.0"]"#, "null"] {
         assert_eq!(
-            Kind::from_probe(body.as_bytes(), false),
-            Kind::Git,
+            ForgeKind::from_probe(body.as_bytes(), false),
+            ForgeKind::Git,
             "{body}"
         );
     }
@@ -130,7 +133,7 @@ fn the_files_of_a_release_are_read_as_the_forge_writes_them() {
         asset("a.tar.gz", "https://f.example/a.tar.gz", Some(7)),
         asset("b.tar.gz", "https://elsewhere.example/b", None),
     ];
-    for kind in [Kind::Forgejo, Kind::Github] {
+    for kind in [ForgeKind::Forgejo, ForgeKind::Github] {
         assert_eq!(kind.assets(forgejo.as_bytes()).unwrap(), expected);
     }
     let gitlab = r#"{"tag_name":"v1.2.3","assets":{"count":2,"sources":[{"format":"zip","url":"https://f.example/s.zip"}],
@@ -140,12 +143,15 @@ fn the_files_of_a_release_are_read_as_the_forge_writes_them() {
         asset("a.tar.gz", "https://f.example/-/a", None),
         asset("b.tar.gz", "https://elsewhere.example/b", None),
     ];
-    assert_eq!(Kind::Gitlab.assets(gitlab.as_bytes()).unwrap(), expected);
+    assert_eq!(
+        ForgeKind::Gitlab.assets(gitlab.as_bytes()).unwrap(),
+        expected
+    );
     for none in [
         r#"{"tag_name":"v1.2.3"}"#,
         r#"{"tag_name":"v1.2.3","assets":null}"#,
     ] {
-        for kind in [Kind::Forgejo, Kind::Github, Kind::Gitlab] {
+        for kind in [ForgeKind::Forgejo, ForgeKind::Github, ForgeKind::Gitlab] {
             assert_eq!(kind.assets(none.as_bytes()), Ok(Vec::new()));
         }
     }
@@ -153,19 +159,19 @@ fn the_files_of_a_release_are_read_as_the_forge_writes_them() {
         .map(|n| format!(r#"{{"name":"a{n}","browser_download_url":"https://f.example/{n}"}}"#))
         .collect();
     let many = format!(r#"{{"tag_name":"v1.2.3","assets":[{}]}}"#, many.join(","));
-    let kept = Kind::Forgejo.assets(many.as_bytes()).unwrap().len();
+    let kept = ForgeKind::Forgejo.assets(many.as_bytes()).unwrap().len();
     assert_eq!(kept, asset::MOST);
 }
 
 #[test]
 fn a_release_that_is_named_is_asked_for_by_its_tag() {
     let tag = Tag::try_from("heph/v1.2.3".to_owned()).unwrap();
-    let url = |kind: Kind| kind.tagged_url(&repository("https://f.example/a/b"), &tag);
+    let url = |kind: ForgeKind| kind.tagged_url(&repository("https://f.example/a/b"), &tag);
     let forgejo = "https://f.example/api/v1/repos/a/b/releases/tags/heph%2Fv1.2.3";
-    assert_eq!(url(Kind::Forgejo).as_deref(), Some(forgejo));
+    assert_eq!(url(ForgeKind::Forgejo).as_deref(), Some(forgejo));
     let gitlab = "https://f.example/api/v4/projects/a%2Fb/releases/heph%2Fv1.2.3";
-    assert_eq!(url(Kind::Gitlab).as_deref(), Some(gitlab));
-    assert_eq!(url(Kind::Git), None);
+    assert_eq!(url(ForgeKind::Gitlab).as_deref(), Some(gitlab));
+    assert_eq!(url(ForgeKind::Git), None);
 }
 
 #[test]
@@ -179,12 +185,12 @@ fn the_latest_release_is_read_as_the_forge_writes_it() {
         published_at: Some("2026-01-02T01:04:05Z".parse().unwrap()),
         assets: Vec::new(),
     };
-    let found = Found::Newest(Box::new(Choice {
+    let found = FeedAnswer::Releases(Box::new(Selection {
         latest: Some(expected.clone()),
         highest: Some(expected),
         lasting: true,
     }));
-    for kind in [Kind::Forgejo, Kind::Github] {
+    for kind in [ForgeKind::Forgejo, ForgeKind::Github] {
         assert_eq!(
             kind.parse(Question::Latest, forgejo.as_bytes(), &V)
                 .unwrap(),
@@ -194,7 +200,7 @@ fn the_latest_release_is_read_as_the_forge_writes_it() {
     let gitlab = r#"{"tag_name":"v1.2.3","released_at":"2026-01-02T01:04:05.000Z","upcoming_release":false,
         "_links":{"self":"https://forge.example/a/b/releases/tag/v1.2.3"}}"#;
     assert_eq!(
-        Kind::Gitlab
+        ForgeKind::Gitlab
             .parse(Question::Latest, gitlab.as_bytes(), &V)
             .unwrap(),
         found
@@ -203,12 +209,15 @@ fn the_latest_release_is_read_as_the_forge_writes_it() {
 
 #[test]
 fn a_latest_that_does_not_count_sends_to_the_list() {
-    let latest = |body| read(Kind::Forgejo, Question::Latest, body, &V);
+    let latest = |body| read(ForgeKind::Forgejo, Question::Latest, body, &V);
     assert_eq!(latest(r#"{"tag_name":"v1.0.0-rc.1"}"#), "list");
     assert_eq!(latest(r#"{"tag_name":"v1.0.0","prerelease":true}"#), "list");
     assert_eq!(latest(r#"{"tag_name":"v1.0.0","draft":true}"#), "list");
     let upcoming = r#"{"tag_name":"v1.0.0","upcoming_release":true}"#;
-    assert_eq!(read(Kind::Gitlab, Question::Latest, upcoming, &V), "list");
+    assert_eq!(
+        read(ForgeKind::Gitlab, Question::Latest, upcoming, &V),
+        "list"
+    );
 }
 
 #[test]
@@ -221,12 +230,12 @@ fn the_highest_that_counts_is_chosen_from_a_list() {
         {"tag_name":"v1.9.0"},
         {"tag_name":"v1.10.0"}
     ]"#;
-    let chosen = |wanted: &Wanted| read(Kind::Forgejo, Question::List, list, wanted);
+    let chosen = |wanted: &ReleaseFilter| read(ForgeKind::Forgejo, Question::List, list, wanted);
     assert_eq!(chosen(&V), "1.10.0");
     assert_eq!(chosen(&ALL), "2.1.0-rc.1");
     let pin: VersionReq = "~1.9".parse().unwrap();
     assert_eq!(
-        chosen(&Wanted {
+        chosen(&ReleaseFilter {
             pin: Some(&pin),
             ..V
         }),
@@ -234,15 +243,15 @@ fn the_highest_that_counts_is_chosen_from_a_list() {
     );
     let pin: VersionReq = "^0.1".parse().unwrap();
     assert_eq!(
-        chosen(&Wanted {
+        chosen(&ReleaseFilter {
             pin: Some(&pin),
             ..V
         }),
         "1.10.0"
     );
-    assert_eq!(read(Kind::Forgejo, Question::List, "[]", &V), "none");
+    assert_eq!(read(ForgeKind::Forgejo, Question::List, "[]", &V), "none");
     let foreign = read(
-        Kind::Forgejo,
+        ForgeKind::Forgejo,
         Question::List,
         r#"[{"tag_name":"nightly"}]"#,
         &V,
@@ -259,13 +268,13 @@ fn a_release_that_has_to_ripen_lets_an_older_one_go_first() {
     ]"#;
     let choose = |ripe: &str, pin: &str| {
         let pin: VersionReq = pin.parse().unwrap();
-        let wanted = Wanted {
+        let wanted = ReleaseFilter {
             ripe: Some(ripe.parse().unwrap()),
             pin: Some(&pin),
             ..V
         };
-        let found = Kind::Forgejo.parse(Question::List, list.as_bytes(), &wanted);
-        let Ok(Found::Newest(choice)) = found else {
+        let found = ForgeKind::Forgejo.parse(Question::List, list.as_bytes(), &wanted);
+        let Ok(FeedAnswer::Releases(choice)) = found else {
             panic!("{found:?}");
         };
         let version = |release: Option<Release>| release.unwrap().version.to_string();
@@ -298,8 +307,8 @@ fn a_page_that_could_play_tricks_is_left_out() {
         "",
     ] {
         let body = format!(r#"{{"tag_name":"v1.0.0","html_url":"{page}"}}"#);
-        let found = Kind::Github.parse(Question::Latest, body.as_bytes(), &V);
-        let Ok(Found::Newest(choice)) = found else {
+        let found = ForgeKind::Github.parse(Question::Latest, body.as_bytes(), &V);
+        let Ok(FeedAnswer::Releases(choice)) = found else {
             panic!("{page}: {found:?}");
         };
         assert_eq!(choice.latest.unwrap().url, None, "{page}");
@@ -336,7 +345,7 @@ fn the_highest_tag_of_a_git_remote_is_its_newest_release() {
         "refs/tags/v../../3.0.0",
         "refs/tags/v4.0.0;rm",
     ]);
-    let found = |body: &str, wanted| read(Kind::Git, Question::Latest, body, wanted);
+    let found = |body: &str, wanted| read(ForgeKind::Git, Question::Latest, body, wanted);
     assert_eq!(found(&tags, &V), "1.10.0");
     assert_eq!(found(&tags, &ALL), "2.0.0-rc.1");
     let older = tags.replacen("0000", "0000000eversion 1\n", 1);
@@ -369,7 +378,7 @@ fn an_advertisement_that_is_none_says_why() {
         (&tags[..tags.len() - 9], "middle of a line"),
     ];
     for (body, words) in cases {
-        let wrong = read(Kind::Git, Question::Latest, body, &V);
+        let wrong = read(ForgeKind::Git, Question::Latest, body, &V);
         assert!(
             wrong.starts_with("error:") && wrong.contains(words),
             "{body:?}: {wrong}"
@@ -400,7 +409,7 @@ fn a_named_release_is_found_exactly_or_its_neighbours_are_named() {
 proptest! {
     #[test]
     fn no_answer_panics(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-        for kind in [Kind::Forgejo, Kind::Github, Kind::Gitlab, Kind::Git] {
+        for kind in [ForgeKind::Forgejo, ForgeKind::Github, ForgeKind::Gitlab, ForgeKind::Git] {
             let _ = kind.parse(Question::Latest, &body, &V);
             let _ = kind.parse(Question::List, &body, &ALL);
         }
@@ -416,14 +425,14 @@ proptest! {
         let at = at % body.len();
         body[at] = byte;
         body.truncate(cut);
-        let _ = Kind::Git.parse(Question::Latest, &body, &V);
+        let _ = ForgeKind::Git.parse(Question::Latest, &body, &V);
         let _ = git::named(&body, "v", &Version::new(1, 1, 0));
     }
 
     #[test]
     fn whatever_a_tag_is_called_the_error_is_one_short_line(name in ".*") {
         let body = serde_json::json!({ "tag_name": name }).to_string();
-        if let Err(wrong) = Kind::Forgejo.parse(Question::Latest, body.as_bytes(), &V) {
+        if let Err(wrong) = ForgeKind::Forgejo.parse(Question::Latest, body.as_bytes(), &V) {
             prop_assert!(wrong.len() < 1000 && !wrong.contains(char::is_control), "{}", wrong);
         }
     }

@@ -19,7 +19,7 @@ use crate::release::version::quoted;
 
 /// How far an archive is vouched for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Proof {
+pub enum ArchiveProof {
     /// Not at all.
     Nothing,
     /// It is what the release lists.
@@ -33,7 +33,7 @@ pub enum Proof {
 
 /// What has to be fetched to vouch for an archive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wanted<'a> {
+pub struct ProofAssets<'a> {
     /// A file with the archive's checksum.
     pub checksums: Option<&'a Asset>,
     /// That file's signature.
@@ -42,10 +42,10 @@ pub struct Wanted<'a> {
     pub signature: Option<&'a Asset>,
 }
 
-impl Wanted<'_> {
+impl ProofAssets<'_> {
     /// Returns whether nothing vouches for the archive.
     pub fn is_nothing(&self) -> bool {
-        *self == Wanted::default()
+        *self == ProofAssets::default()
     }
 }
 
@@ -61,18 +61,18 @@ pub fn hopeless(trust: &Trust) -> Option<String> {
 /// # Errors
 ///
 /// Not enough is published; a sentence says what is missing.
-pub fn wanted<'a>(offer: &Offer<'a>, trust: &Trust) -> Result<Wanted<'a>, String> {
+pub fn wanted<'a>(offer: &Offer<'a>, trust: &Trust) -> Result<ProofAssets<'a>, String> {
     let checksums = offer.sums.or(offer.sum);
     let signed = !trust.minisign_keys.is_empty();
     if signed && offer.sums.is_some() && offer.sums_signature.is_some() {
-        return Ok(Wanted {
+        return Ok(ProofAssets {
             checksums: offer.sums,
             checksums_signature: offer.sums_signature,
             signature: None,
         });
     }
     if signed && offer.signature.is_some() {
-        return Ok(Wanted {
+        return Ok(ProofAssets {
             checksums,
             checksums_signature: None,
             signature: offer.signature,
@@ -87,9 +87,9 @@ pub fn wanted<'a>(offer: &Offer<'a>, trust: &Trust) -> Result<Wanted<'a>, String
         Require::Checksum if checksums.is_none() => {
             Err(format!("there is no checksum of '{name}'"))
         }
-        Require::Checksum | Require::None => Ok(Wanted {
+        Require::Checksum | Require::None => Ok(ProofAssets {
             checksums,
-            ..Wanted::default()
+            ..ProofAssets::default()
         }),
     }
 }
@@ -99,14 +99,14 @@ pub fn is_signature(text: &str) -> bool {
     Signature::decode(text).is_ok()
 }
 
-/// The files of [`Wanted`], as they arrived.
+/// The files of [`ProofAssets`], as they arrived.
 #[derive(Clone, Debug, Default)]
-pub struct Fetched {
-    /// See [`Wanted::checksums`].
+pub struct ProofTexts {
+    /// See [`ProofAssets::checksums`].
     pub checksums: Option<String>,
-    /// See [`Wanted::checksums_signature`].
+    /// See [`ProofAssets::checksums_signature`].
     pub checksums_signature: Option<String>,
-    /// See [`Wanted::signature`].
+    /// See [`ProofAssets::signature`].
     pub signature: Option<String>,
 }
 
@@ -141,8 +141,8 @@ impl std::fmt::Debug for Signed {
 /// What was fetched is bad: a sentence says in what way.
 pub fn expect(
     archive: &str,
-    wanted: &Wanted,
-    fetched: &Fetched,
+    wanted: &ProofAssets,
+    fetched: &ProofTexts,
     trust: &Trust,
 ) -> Result<Expected, String> {
     let mut expected = Expected {
@@ -187,7 +187,7 @@ impl Expected {
         archive: &str,
         sha256: &str,
         verifier: Option<StreamVerifier<'_>>,
-    ) -> Result<Proof, String> {
+    ) -> Result<ArchiveProof, String> {
         if let Some(expected) = &self.sha256
             && expected != sha256
         {
@@ -200,14 +200,14 @@ impl Expected {
             if !good {
                 return Err(format!("the signature of '{archive}' is not good"));
             }
-            return Ok(Proof::Signature {
+            return Ok(ArchiveProof::Signature {
                 key: signed.line.clone(),
             });
         }
         Ok(match (&self.listed_by, &self.sha256) {
-            (Some(key), _) => Proof::Signature { key: key.clone() },
-            (None, Some(_)) => Proof::Checksum,
-            (None, None) => Proof::Nothing,
+            (Some(key), _) => ArchiveProof::Signature { key: key.clone() },
+            (None, Some(_)) => ArchiveProof::Checksum,
+            (None, None) => ArchiveProof::Nothing,
         })
     }
 }
@@ -345,7 +345,7 @@ mod tests {
             signature: None,
         };
         assert!(expected.judge("a", "ab", None).is_err());
-        let signed = Proof::Signature {
+        let signed = ArchiveProof::Signature {
             key: "K".to_owned(),
         };
         assert_eq!(expected.judge("a", "aa", None), Ok(signed));

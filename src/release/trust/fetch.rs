@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::error::{Result, ResultExt};
 use crate::os::process::Output;
-use crate::release::bare::{self, Bare};
+use crate::release::bare_git::{self, BareGit};
 use crate::release::source::git::Advertised;
 
 /// The largest tag object that is looked at, in bytes; those of git are a few hundred.
@@ -18,17 +18,17 @@ const LARGEST: u64 = 64 * 1024;
 ///
 /// There is no git, or it cannot fetch the tag (exit 75: the remote was well a moment ago).
 pub fn tag_object(url: &str, tag: &Advertised, folder: &Path) -> Result<Result<Vec<u8>, String>> {
-    let git = Bare::make(folder, &tag.object)?;
+    let git = BareGit::make(folder, &tag.object)?;
     git.fetch(url, &tag.tag, "tree:0")?;
     content(&git, tag)
 }
 
 /// Reads the tag object that was advertised, by its own name: git has checked that the content belongs to it.
-fn content(git: &Bare, tag: &Advertised) -> Result<Result<Vec<u8>, String>> {
+fn content(git: &BareGit, tag: &Advertised) -> Result<Result<Vec<u8>, String>> {
     let cat = |what: &str| -> Result<Output> {
         git.run(["cat-file", what, &tag.object])
             .success()
-            .with_context(|| bare::changed(&tag.tag))
+            .with_context(|| bare_git::changed(&tag.tag))
     };
     let kind = cat("-t")?.text();
     if kind.trim() != "tag" {

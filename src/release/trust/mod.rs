@@ -6,22 +6,22 @@
 //! must have built from; cargo says which commit it was, and any difference discards the slot.
 //!
 //! The parts: [`tag`] reads a tag object; [`fetch`] gets it, by git; [`verify`] has its signature judged, by ssh-keygen or
-//! gpgv; [`memory`] keeps what was seen; and [`judge`], here, decides. ssh-keygen is run directly, as git itself runs it,
+//! gpgv; [`seen_tags`] keeps what was seen; and [`judge`], here, decides. ssh-keygen is run directly, as git itself runs it,
 //! and not by `git verify-tag`: that picks the verifier by what the signature looks like, whatever `gpg.format` says, so an
 //! OpenPGP signature that the user's own keyring knows would do; it judges an expired key at the time that the tag claims
 //! for itself; and it says nothing of the name and the commit inside.
 
 pub mod archive;
 pub mod fetch;
-pub mod memory;
+pub mod seen_tags;
 pub mod tag;
 pub mod verify;
 
 use crate::config::Require;
 use crate::release::source::git::Advertised;
-use memory::Seen;
+use seen_tags::SeenTag;
 use tag::{Signature, TagObject};
-use verify::Verdict;
+use verify::SignatureCheck;
 
 /// What is known of where a release comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ pub struct Evidence<'a> {
     /// The tag object, or what is wrong with it; `None` where it was not needed.
     pub object: Option<Result<&'a TagObject<'a>, String>>,
     /// What came of its signature; `None` where it has none.
-    pub verdict: Option<Verdict>,
+    pub check: Option<SignatureCheck>,
 }
 
 /// Returns whether the tag object is worth fetching: only then is there something in it to judge.
@@ -136,10 +136,10 @@ pub fn judge(evidence: Evidence) -> Proof {
             object.target, advertised.commit
         ));
     }
-    match (&object.signature, evidence.verdict) {
+    match (&object.signature, evidence.check) {
         (Signature::None, _) => unsigned(format!("the tag {tag} is not signed")),
-        (_, Some(Verdict::Good { by })) => Proof::Proven { by },
-        (_, Some(Verdict::Bad { why })) => {
+        (_, Some(SignatureCheck::Good { by })) => Proof::Proven { by },
+        (_, Some(SignatureCheck::Bad { why })) => {
             refused(format!("the signature of the tag {tag} will not do: {why}"))
         }
         (_, None) => refused(format!("the signature of the tag {tag} was not looked at")),
@@ -147,7 +147,7 @@ pub fn judge(evidence: Evidence) -> Proof {
 }
 
 /// Returns the sentence about a tag that points elsewhere than when it was first seen; `None` where it stayed.
-pub fn moved(advertised: &Advertised, seen: Option<&Seen>) -> Option<String> {
+pub fn moved(advertised: &Advertised, seen: Option<&SeenTag>) -> Option<String> {
     let seen = seen.filter(|seen| seen.commit != advertised.commit)?;
     Some(format!(
         "the tag {} was moved: it was at the commit {} on {}, and is at {} now",

@@ -37,14 +37,14 @@ fn object() -> TagObject<'static> {
     }
 }
 
-fn good() -> Option<Verdict> {
-    Some(Verdict::Good {
+fn good() -> Option<SignatureCheck> {
+    Some(SignatureCheck::Good {
         by: "alice".to_owned(),
     })
 }
 
-fn bad() -> Option<Verdict> {
-    Some(Verdict::Bad {
+fn bad() -> Option<SignatureCheck> {
+    Some(SignatureCheck::Bad {
         why: "no".to_owned(),
     })
 }
@@ -173,7 +173,7 @@ fn a_tag_is_proven_only_when_all_agrees() {
                 require,
                 keys,
                 object: object.clone(),
-                verdict: verdict.clone(),
+                check: verdict.clone(),
             });
             assert_eq!(word(&proof), expected, "{name}, {require:?}, keys: {keys}");
         }
@@ -207,7 +207,7 @@ fn a_build_needs_what_the_settings_require() {
 
 #[test]
 fn a_moved_tag_is_told_with_both_commits() {
-    let seen = |commit: &str| Seen {
+    let seen = |commit: &str| SeenTag {
         repository: "r".to_owned(),
         tag: "v1.2.0".to_owned(),
         commit: commit.to_owned(),
@@ -240,7 +240,7 @@ proptest! {
         let all = keys && annotated && name == "v1.2.0" && kind == "commit" && target == COMMIT
             && signed && verdict == good() && require != Require::None;
         let proof = judge(Evidence {
-            advertised: &advertised, require, keys, object: Some(Ok(&object)), verdict,
+            advertised: &advertised, require, keys, object: Some(Ok(&object)), check: verdict,
         });
         prop_assert_eq!(matches!(proof, Proof::Proven { .. }), all);
         if require == Require::Signature && keys && !all {

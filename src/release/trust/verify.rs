@@ -14,7 +14,7 @@ use crate::os::process::{Output, Run};
 
 /// What came of a signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum SignatureCheck {
     /// A listed key made it over exactly this.
     Good {
         /// Whose: the name in the list and the key's fingerprint.
@@ -32,7 +32,7 @@ pub enum Verdict {
 /// # Errors
 ///
 /// The keys cannot be read (exit 2), or the program that judges is missing or does not work.
-pub fn verify(object: &TagObject, trust: &Trust, folder: &Path) -> Result<Option<Verdict>> {
+pub fn verify(object: &TagObject, trust: &Trust, folder: &Path) -> Result<Option<SignatureCheck>> {
     let verdict = match (
         object.signature,
         &trust.tag_signers,
@@ -55,12 +55,17 @@ pub fn verify(object: &TagObject, trust: &Trust, folder: &Path) -> Result<Option
     Ok(Some(verdict))
 }
 
-fn bad(why: impl Into<String>) -> Verdict {
-    Verdict::Bad { why: why.into() }
+fn bad(why: impl Into<String>) -> SignatureCheck {
+    SignatureCheck::Bad { why: why.into() }
 }
 
 /// Judges as git does (gpg-interface.c): ssh-keygen finds who signs with that key, then verifies for each.
-fn ssh(payload: &[u8], signature: &[u8], listed: &Signers, folder: &Path) -> Result<Verdict> {
+fn ssh(
+    payload: &[u8],
+    signature: &[u8],
+    listed: &Signers,
+    folder: &Path,
+) -> Result<SignatureCheck> {
     let program = program("ssh-keygen", "OpenSSH")?;
     let list = match listed {
         Signers::File(file) => {
@@ -95,7 +100,7 @@ fn ssh(payload: &[u8], signature: &[u8], listed: &Signers, folder: &Path) -> Res
             .output()?;
         if verified.status.success() {
             let by = signer(principal, &verified.text());
-            return Ok(Verdict::Good { by });
+            return Ok(SignatureCheck::Good { by });
         }
         said = last_line(&verified);
     }
@@ -113,7 +118,12 @@ fn signer(principal: &str, said: &str) -> String {
     }
 }
 
-fn openpgp(payload: &[u8], signature: &[u8], keyring: &Path, folder: &Path) -> Result<Verdict> {
+fn openpgp(
+    payload: &[u8],
+    signature: &[u8],
+    keyring: &Path,
+    folder: &Path,
+) -> Result<SignatureCheck> {
     let program = program("gpgv", "GnuPG")?;
     readable(keyring, "tag-openpgp-keyring")?;
     let signature = written(folder, "signature", signature)?;
@@ -132,7 +142,7 @@ fn openpgp(payload: &[u8], signature: &[u8], keyring: &Path, folder: &Path) -> R
         .output()?;
     let said = output.text();
     match (output.status.success(), openpgp_status(&said)) {
-        (true, Ok(by)) => Ok(Verdict::Good { by }),
+        (true, Ok(by)) => Ok(SignatureCheck::Good { by }),
         (_, Err(why)) => Ok(bad(why)),
         (false, Ok(_)) => Ok(bad(last_line(&output))),
     }

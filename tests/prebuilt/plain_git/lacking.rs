@@ -2,7 +2,7 @@
 
 use heph::error::Exit;
 use heph::release::Tag;
-use heph::release::manifest::Manifests;
+use heph::release::cargo_toml::CargoTomls;
 
 use super::{ALL, Shop};
 use crate::prebuilt::kit::{Key, sum_line};
@@ -140,7 +140,7 @@ fn a_tag_that_leads_elsewhere_by_now_is_for_another_time() {
     let tag = Tag::try_from("v1.0.0".to_owned()).unwrap();
     let folder = shop.home.path.join("look");
     let url = shop.forge.repository();
-    let error = Manifests::fetch(&url, &tag, &"1".repeat(40), &folder).unwrap_err();
+    let error = CargoTomls::fetch(&url, &tag, &"1".repeat(40), &folder).unwrap_err();
     assert_eq!(error.exit(), Exit::TryLater);
     assert!(error.one_line().contains("v1.0.0 changed"), "{error:?}");
 }

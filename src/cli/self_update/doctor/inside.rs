@@ -13,9 +13,9 @@ use super::trust;
 use crate::cli::Context;
 use crate::error::{Error, Result, ResultExt};
 use crate::install::Progress;
-use crate::install::alias::Alias;
 use crate::install::cargo::Cargo;
 use crate::install::links::BinDir;
+use crate::install::percent_free_path::PercentFreePath;
 use crate::install::slots::Slots;
 use crate::os::http::{self, Get, Limits};
 use crate::os::process::Run;
@@ -147,7 +147,7 @@ fn build(cargo: &Cargo, folder: &Path) -> Trial {
         }
         Ok(())
     };
-    let build = match write().and_then(|()| Alias::of(folder)) {
+    let build = match write().and_then(|()| PercentFreePath::of(folder)) {
         Ok(build) => build,
         Err(error) => return Trial::Failed(error.one_line()),
     };

@@ -6,7 +6,7 @@ use semver::Version;
 
 use super::row::Row;
 use crate::config::Forge;
-use crate::install::trouble::{self, Trouble};
+use crate::install::build_failure::{self, BuildFailure};
 use crate::platform::service;
 use crate::release::feed::News;
 
@@ -96,8 +96,8 @@ pub fn cargo(found: Result<(PathBuf, String), String>) -> Row {
     match found {
         Ok((path, version)) => Row::ok("cargo", format!("{version}, '{}'", path.display())),
         Err(why) => {
-            let hint = match trouble::read(&why) {
-                Trouble::Toolchain => "choose a toolchain: `rustup default stable`",
+            let hint = match build_failure::recognize(&why) {
+                BuildFailure::Toolchain => "choose a toolchain: `rustup default stable`",
                 _ => {
                     "install Rust as https://rustup.rs says, then run `heph self-update enable` again"
                 }
@@ -121,18 +121,18 @@ pub fn linker(trial: &Trial, folder: &Path) -> Row {
         }
         Trial::Failed(said) => said,
     };
-    match trouble::read(said) {
-        Trouble::Linker => Row::problem(
+    match build_failure::recognize(said) {
+        BuildFailure::Linker => Row::problem(
             "linker",
             "there is no C compiler or linker",
             "install one: `sudo apt install build-essential`, `sudo dnf install gcc` or `xcode-select --install`",
         ),
-        Trouble::Disk => Row::problem(
+        BuildFailure::Disk => Row::problem(
             "linker",
             "the disk is full",
             "make room; `heph self-update clean` removes old releases and the build folder",
         ),
-        Trouble::Toolchain => Row::problem(
+        BuildFailure::Toolchain => Row::problem(
             "linker",
             format!("the Rust toolchain does not work:\n{}", gist(said)),
             "run `rustup default stable`",

@@ -16,16 +16,16 @@ const ATTEMPTS: u32 = 100;
 
 /// A name for a folder, good for as long as this is.
 #[derive(Debug)]
-pub struct Alias {
+pub struct PercentFreePath {
     path: PathBuf,
     /// The private folder that holds the link, where one was needed.
     holder: Option<PathBuf>,
 }
 
-impl Alias {
+impl PercentFreePath {
     /// Returns a name for `folder` that has no `%`, if the folder for temporary files has none.
-    pub fn of(folder: &Path) -> Result<Alias> {
-        let mut alias = Alias {
+    pub fn of(folder: &Path) -> Result<PercentFreePath> {
+        let mut alias = PercentFreePath {
             path: folder.to_owned(),
             holder: None,
         };
@@ -45,7 +45,7 @@ impl Alias {
     }
 }
 
-impl Drop for Alias {
+impl Drop for PercentFreePath {
     fn drop(&mut self) {
         if let Some(holder) = &self.holder {
             // Only the link and its folder: what it points at is no part of it. Left behind, they harm nobody.
@@ -77,11 +77,14 @@ mod tests {
     fn only_a_folder_with_a_percent_sign_gets_another_name_and_only_for_a_while() {
         let folder = tempfile::tempdir().unwrap();
         let plain = folder.path().join("a b ü");
-        assert_eq!(Alias::of(&plain).unwrap().path(), plain);
+        assert_eq!(PercentFreePath::of(&plain).unwrap().path(), plain);
 
         let odd = folder.path().join("%h");
         fs::create_dir(&odd).unwrap();
-        let (one, other) = (Alias::of(&odd).unwrap(), Alias::of(&odd).unwrap());
+        let (one, other) = (
+            PercentFreePath::of(&odd).unwrap(),
+            PercentFreePath::of(&odd).unwrap(),
+        );
         assert_ne!(one.path(), other.path());
         fs::write(one.path().join("file"), "x").unwrap();
         assert!(!one.path().to_str().unwrap().contains('%'));

@@ -31,19 +31,19 @@ const NETWORK: &[&str] = &[
 
 /// The git program, for one bare repository.
 #[derive(Debug)]
-pub struct Bare {
+pub struct BareGit {
     program: PathBuf,
     variables: Vec<(OsString, OsString)>,
 }
 
-impl Bare {
+impl BareGit {
     /// Makes `folder` an empty repository for objects that are named like `object`, by SHA-1 or SHA-256.
     ///
     /// # Errors
     ///
     /// There is no git, or the folder cannot be made.
-    pub fn make(folder: &Path, object: &str) -> Result<Bare> {
-        let bare = Bare::find(folder)?;
+    pub fn make(folder: &Path, object: &str) -> Result<BareGit> {
+        let bare = BareGit::find(folder)?;
         files::remove_tree_if_there(folder)?;
         files::create_private_dir(folder)?;
         let format = if object.len() == 64 {
@@ -116,7 +116,7 @@ impl Bare {
             .args(arguments)
     }
 
-    fn find(folder: &Path) -> Result<Bare> {
+    fn find(folder: &Path) -> Result<BareGit> {
         let program = which::which("git").map_err(|_| {
             Error::new("cannot find git, which fetches the tags of releases")
                 .with_hint("install git, or put it on PATH")
@@ -142,7 +142,7 @@ impl Bare {
         set("GIT_TERMINAL_PROMPT", "0".as_ref());
         set("GIT_NO_LAZY_FETCH", "1".as_ref());
         set("LC_ALL", "C".as_ref());
-        Ok(Bare { program, variables })
+        Ok(BareGit { program, variables })
     }
 }
 

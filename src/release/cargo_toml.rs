@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::Tag;
-use super::bare::{self, Bare};
-use super::binstall::{Manifest, Member};
+use super::bare_git::{self, BareGit};
+use super::binstall::{CargoToml, Member};
 use crate::error::{Result, ResultExt};
 use crate::os::interrupt;
 
@@ -21,25 +21,25 @@ const MOST: usize = 300;
 
 /// The Cargo.toml of one release.
 #[derive(Debug)]
-pub struct Manifests {
-    git: Bare,
+pub struct CargoTomls {
+    git: BareGit,
     commit: String,
-    read: HashMap<String, Option<Manifest>>,
+    read: HashMap<String, Option<CargoToml>>,
 }
 
-impl Manifests {
+impl CargoTomls {
     /// Fetches those of `commit`, which `tag` leads to in the repository at `url`. `folder` is made afresh.
     ///
     /// # Errors
     ///
     /// There is no git, or it cannot fetch the tag, or the tag leads elsewhere by now (exit 75).
-    pub fn fetch(url: &str, tag: &Tag, commit: &str, folder: &Path) -> Result<Manifests> {
-        let git = Bare::make(folder, commit)?;
+    pub fn fetch(url: &str, tag: &Tag, commit: &str, folder: &Path) -> Result<CargoTomls> {
+        let git = BareGit::make(folder, commit)?;
         git.fetch(url, tag, FILTER)?;
         git.run(["cat-file", "-e", &format!("{commit}^{{commit}}")])
             .success()
-            .with_context(|| bare::changed(tag))?;
-        Ok(Manifests {
+            .with_context(|| bare_git::changed(tag))?;
+        Ok(CargoTomls {
             git,
             commit: commit.to_owned(),
             read: HashMap::new(),
@@ -47,15 +47,15 @@ impl Manifests {
     }
 
     /// Returns the Cargo.toml at the top; `None` where there is none that can be read.
-    pub fn top(&mut self) -> Result<Option<Manifest>> {
+    pub fn top(&mut self) -> Result<Option<CargoToml>> {
         self.at("")
     }
 
     /// Returns that of `package`: the one at the top, that of the folder with its name, or that of a member of the
     /// workspace at the top.
-    pub fn of(&mut self, package: &str) -> Result<Option<Manifest>> {
+    pub fn of(&mut self, package: &str) -> Result<Option<CargoToml>> {
         let top = self.top()?;
-        let members = top.as_ref().map(Manifest::members).unwrap_or_default();
+        let members = top.as_ref().map(CargoToml::members).unwrap_or_default();
         if top.as_ref().is_some_and(|top| top.is_of(package)) {
             return Ok(top);
         }
@@ -77,14 +77,14 @@ impl Manifests {
     }
 
     /// Reads the Cargo.toml in `folder`, a path without a slash at its end. One that is no TOML is as good as none.
-    fn at(&mut self, folder: &str) -> Result<Option<Manifest>> {
+    fn at(&mut self, folder: &str) -> Result<Option<CargoToml>> {
         if let Some(known) = self.read.get(folder) {
             return Ok(known.clone());
         }
         interrupt::check()?;
         let manifest = self
             .text(&below(folder, "Cargo.toml"))?
-            .and_then(|text| Manifest::parse(&text).ok());
+            .and_then(|text| CargoToml::parse(&text).ok());
         self.read.insert(folder.to_owned(), manifest.clone());
         Ok(manifest)
     }

@@ -18,7 +18,7 @@ const LIMIT: u64 = 64 << 10;
 
 /// What an adoption or an update remembers of the installation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Identity {
+pub(super) struct Installation {
     schema: u32,
     /// The folder of the commands.
     pub bin_dir: PathBuf,
@@ -27,10 +27,10 @@ pub(super) struct Identity {
     pub packages: Vec<String>,
 }
 
-impl Identity {
-    /// Returns the identity of `packages` with commands in `bin_dir`.
-    pub fn new(bin_dir: &Path, packages: &[String]) -> Identity {
-        Identity {
+impl Installation {
+    /// Returns the installation of `packages` with commands in `bin_dir`.
+    pub fn new(bin_dir: &Path, packages: &[String]) -> Installation {
+        Installation {
             schema: 1,
             bin_dir: bin_dir.to_owned(),
             packages: packages.to_vec(),
@@ -38,16 +38,18 @@ impl Identity {
     }
 
     /// Returns what was remembered last. A file that cannot be read as such is as good as none.
-    pub fn read(record: &Path) -> Option<Identity> {
+    pub fn read(record: &Path) -> Option<Installation> {
         let text = files::read_if_there(record, LIMIT).ok()??;
         serde_json::from_slice(&text)
             .ok()
-            .filter(|identity: &Identity| identity.schema == 1 && identity.bin_dir.is_absolute())
+            .filter(|installation: &Installation| {
+                installation.schema == 1 && installation.bin_dir.is_absolute()
+            })
     }
 
     /// Remembers it, unless it is remembered already. Packages that are not known now stay as they were.
     pub fn write(mut self, record: &Path) -> Result<()> {
-        let before = Identity::read(record);
+        let before = Installation::read(record);
         if let (true, Some(before)) = (self.packages.is_empty(), &before) {
             self.packages.clone_from(&before.packages);
         }
@@ -101,11 +103,11 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let paths = Paths::from_env(None).unwrap();
-        let heph = Identity::new(Path::new("/bin"), &names(&["heph"]));
+        let heph = Installation::new(Path::new("/bin"), &names(&["heph"]));
         assert!(heph.admits(&names(&["heph", "more"]), &paths).is_ok());
         let refused = heph.admits(&names(&["tool"]), &paths).unwrap_err();
         assert!(refused.to_string().contains("of heph, and not of tool"));
-        let unknown = Identity::new(Path::new("/bin"), &[]);
+        let unknown = Installation::new(Path::new("/bin"), &[]);
         assert!(unknown.admits(&names(&["tool"]), &paths).is_ok());
     }
 
@@ -113,11 +115,11 @@ mod tests {
     fn packages_that_are_not_known_now_stay_as_they_were() {
         let folder = tempfile::tempdir().unwrap();
         let record = folder.path().join(RECORD);
-        let heph = Identity::new(Path::new("/bin"), &["heph".to_owned()]);
+        let heph = Installation::new(Path::new("/bin"), &["heph".to_owned()]);
         heph.clone().write(&record).unwrap();
-        Identity::new(Path::new("/bin"), &[])
+        Installation::new(Path::new("/bin"), &[])
             .write(&record)
             .unwrap();
-        assert_eq!(Identity::read(&record), Some(heph));
+        assert_eq!(Installation::read(&record), Some(heph));
     }
 }

@@ -11,7 +11,7 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What an answer means before its body is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ResponseClass {
     /// There is a body to read.
     Body,
     /// What was known is still so.
@@ -25,26 +25,30 @@ pub enum Verdict {
 }
 
 /// Judges an answer by its status and headers.
-pub fn judge(answer: &Answer, now: Timestamp) -> Verdict {
+pub fn classify(answer: &Answer, now: Timestamp) -> ResponseClass {
     let header = |name: &str| answer.header(name);
     let until = wait(header, now);
     let limited = header("retry-after").is_some() || header("x-ratelimit-remaining") == Some("0");
     match answer.status {
-        200 => Verdict::Body,
-        304 => Verdict::NotModified,
-        204 => Verdict::Wrong("it is empty (204)".to_owned()),
-        401 => Verdict::Wrong(
+        200 => ResponseClass::Body,
+        304 => ResponseClass::NotModified,
+        204 => ResponseClass::Wrong("it is empty (204)".to_owned()),
+        401 => ResponseClass::Wrong(
             "it asks for a login (401): there is no such public repository".to_owned(),
         ),
         // GitHub says 403 where others say 429.
-        403 if limited => Verdict::Later("limits the rate of requests (403)".to_owned(), until),
-        403 => Verdict::Wrong("it is forbidden (403)".to_owned()),
-        404 | 410 => Verdict::Missing(answer.status),
-        429 => Verdict::Later("limits the rate of requests (429)".to_owned(), until),
-        408 => Verdict::Later("gave up waiting (408)".to_owned(), until),
-        501 | 505 => Verdict::Wrong(format!("it cannot do that ({})", answer.status)),
-        500..=599 => Verdict::Later(format!("has trouble of its own ({})", answer.status), until),
-        status => Verdict::Wrong(format!("its status is {status}")),
+        403 if limited => {
+            ResponseClass::Later("limits the rate of requests (403)".to_owned(), until)
+        }
+        403 => ResponseClass::Wrong("it is forbidden (403)".to_owned()),
+        404 | 410 => ResponseClass::Missing(answer.status),
+        429 => ResponseClass::Later("limits the rate of requests (429)".to_owned(), until),
+        408 => ResponseClass::Later("gave up waiting (408)".to_owned(), until),
+        501 | 505 => ResponseClass::Wrong(format!("it cannot do that ({})", answer.status)),
+        500..=599 => {
+            ResponseClass::Later(format!("has trouble of its own ({})", answer.status), until)
+        }
+        status => ResponseClass::Wrong(format!("its status is {status}")),
     }
 }
 
@@ -90,7 +94,7 @@ mod tests {
 
     const NOW: &str = "2026-01-01T00:00:00Z";
 
-    fn verdict(status: u16, headers: &[(&str, &str)]) -> Verdict {
+    fn class(status: u16, headers: &[(&str, &str)]) -> ResponseClass {
         let headers: HeaderMap = headers
             .iter()
             .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()))
@@ -100,12 +104,12 @@ mod tests {
             headers,
             body: Vec::new(),
         };
-        judge(&answer, NOW.parse().unwrap())
+        classify(&answer, NOW.parse().unwrap())
     }
 
     fn until(status: u16, headers: &[(&str, &str)]) -> Option<String> {
-        match verdict(status, headers) {
-            Verdict::Later(_, until) => until.map(|until| until.to_string()),
+        match class(status, headers) {
+            ResponseClass::Later(_, until) => until.map(|until| until.to_string()),
             other => panic!("{other:?}"),
         }
     }
@@ -161,17 +165,17 @@ mod tests {
 
     #[test]
     fn statuses_are_told_apart() {
-        assert_eq!(verdict(200, &[]), Verdict::Body);
-        assert_eq!(verdict(304, &[]), Verdict::NotModified);
+        assert_eq!(class(200, &[]), ResponseClass::Body);
+        assert_eq!(class(304, &[]), ResponseClass::NotModified);
         for status in [404, 410] {
-            assert_eq!(verdict(status, &[]), Verdict::Missing(status));
+            assert_eq!(class(status, &[]), ResponseClass::Missing(status));
         }
         for status in [408, 429, 500, 502, 503, 504, 520] {
             assert_eq!(until(status, &[]), None, "{status}");
         }
         for status in [201, 204, 206, 300, 400, 401, 403, 406, 418, 451, 501, 505] {
             assert!(
-                matches!(verdict(status, &[]), Verdict::Wrong(_)),
+                matches!(class(status, &[]), ResponseClass::Wrong(_)),
                 "{status}"
             );
         }
@@ -182,8 +186,8 @@ mod tests {
         fn no_header_panics_or_asks_for_more_than_a_day(text in "[ -~]{0,40}", status in 100u16..600) {
             let now: Timestamp = NOW.parse().unwrap();
             for name in ["retry-after", "x-ratelimit-reset"] {
-                if let Verdict::Later(_, Some(until)) =
-                    verdict(status, &[("x-ratelimit-remaining", "0"), (name, &text)])
+                if let ResponseClass::Later(_, Some(until)) =
+                    class(status, &[("x-ratelimit-remaining", "0"), (name, &text)])
                 {
                     prop_assert!(until > now && until <= now + LONGEST_WAIT);
                 }

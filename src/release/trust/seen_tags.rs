@@ -21,7 +21,7 @@ const MOST_REPOSITORIES: usize = 50;
 
 /// A tag, when it was first seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
+pub struct SeenTag {
     /// The repository.
     pub repository: String,
     /// The tag.
@@ -34,7 +34,7 @@ pub struct Seen {
 
 /// The highest version that was healthy here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Healthy {
+pub struct HealthyVersion {
     /// The repository it came from.
     pub repository: String,
     /// What stood before the version in its tag: a repository may hold several products.
@@ -47,15 +47,15 @@ pub struct Healthy {
 
 /// The file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Memory {
+pub struct SeenTags {
     schema: u32,
-    tags: Vec<Seen>,
-    healthy: Vec<Healthy>,
+    tags: Vec<SeenTag>,
+    healthy: Vec<HealthyVersion>,
 }
 
-impl Default for Memory {
-    fn default() -> Memory {
-        Memory {
+impl Default for SeenTags {
+    fn default() -> SeenTags {
+        SeenTags {
             schema: SCHEMA,
             tags: Vec::new(),
             healthy: Vec::new(),
@@ -63,15 +63,15 @@ impl Default for Memory {
     }
 }
 
-impl Memory {
+impl SeenTags {
     /// Reads the file; nothing is remembered where there is none.
     ///
     /// # Errors
     ///
     /// It cannot be read or understood. Taking it for empty would let a moved tag pass for a new one.
-    pub fn load(path: &Path) -> Result<Memory> {
+    pub fn load(path: &Path) -> Result<SeenTags> {
         let Some(bytes) = files::read_if_there(path, LARGEST)? else {
-            return Ok(Memory::default());
+            return Ok(SeenTags::default());
         };
         serde_json::from_slice(&bytes).with_context(|| {
             Error::new(format!(
@@ -93,7 +93,7 @@ impl Memory {
     }
 
     /// Returns what was seen of this tag.
-    pub fn seen(&self, repository: &str, tag: &str) -> Option<&Seen> {
+    pub fn seen(&self, repository: &str, tag: &str) -> Option<&SeenTag> {
         self.tags
             .iter()
             .find(|seen| seen.repository == repository && seen.tag == tag)
@@ -130,7 +130,7 @@ impl Memory {
     }
 
     fn add(&mut self, repository: &str, advertised: &Advertised, at: Timestamp) {
-        self.tags.push(Seen {
+        self.tags.push(SeenTag {
             repository: repository.to_owned(),
             tag: advertised.tag.as_str().to_owned(),
             commit: advertised.commit.clone(),
@@ -153,7 +153,7 @@ impl Memory {
         self.healthy.retain(|healthy| !healthy.is_of(settings));
         self.healthy
             .drain(..(self.healthy.len() + 1).saturating_sub(MOST_REPOSITORIES));
-        self.healthy.push(Healthy {
+        self.healthy.push(HealthyVersion {
             repository: settings.repository.clone(),
             tag_prefix: settings.tag_prefix.clone(),
             version: version.clone(),
@@ -163,7 +163,7 @@ impl Memory {
     }
 }
 
-impl Healthy {
+impl HealthyVersion {
     fn is_of(&self, settings: &SelfUpdate) -> bool {
         self.repository == settings.repository && self.tag_prefix == settings.tag_prefix
     }
@@ -192,64 +192,67 @@ mod tests {
 
     #[test]
     fn the_first_commit_of_a_tag_stays_until_another_is_accepted() {
-        let mut memory = Memory::default();
+        let mut seen_tags = SeenTags::default();
         let (old, new) = (tag("1.0.0", "aa"), tag("1.0.0", "bb"));
-        memory.see(HERE, std::slice::from_ref(&old), &old, now());
-        memory.see(HERE, std::slice::from_ref(&new), &new, now());
-        assert_eq!(memory.seen(HERE, "v1.0.0").unwrap().commit, "aa");
-        memory.accept(HERE, &new, now());
-        assert_eq!(memory.seen(HERE, "v1.0.0").unwrap().commit, "bb");
-        assert_eq!(memory.tags.len(), 1);
-        assert_eq!(memory.seen("https://elsewhere.example/a/b", "v1.0.0"), None);
+        seen_tags.see(HERE, std::slice::from_ref(&old), &old, now());
+        seen_tags.see(HERE, std::slice::from_ref(&new), &new, now());
+        assert_eq!(seen_tags.seen(HERE, "v1.0.0").unwrap().commit, "aa");
+        seen_tags.accept(HERE, &new, now());
+        assert_eq!(seen_tags.seen(HERE, "v1.0.0").unwrap().commit, "bb");
+        assert_eq!(seen_tags.tags.len(), 1);
+        assert_eq!(
+            seen_tags.seen("https://elsewhere.example/a/b", "v1.0.0"),
+            None
+        );
     }
 
     #[test]
     fn a_flood_of_tags_pushes_none_out() {
-        let mut memory = Memory::default();
+        let mut seen_tags = SeenTags::default();
         let first = tag("1.0.0", "aa");
-        memory.see(HERE, std::slice::from_ref(&first), &first, now());
+        seen_tags.see(HERE, std::slice::from_ref(&first), &first, now());
         let flood: Vec<_> = (0..3000)
             .map(|patch| tag(&format!("9.0.{patch}"), "cc"))
             .collect();
-        memory.see(HERE, &flood, &first, now());
-        assert_eq!(memory.tags.len(), MOST_TAGS);
-        assert!(memory.seen(HERE, "v1.0.0").is_some());
+        seen_tags.see(HERE, &flood, &first, now());
+        assert_eq!(seen_tags.tags.len(), MOST_TAGS);
+        assert!(seen_tags.seen(HERE, "v1.0.0").is_some());
         let wanted = &flood[2999];
-        memory.see(HERE, &flood, wanted, now());
-        assert!(memory.seen(HERE, wanted.tag.as_str()).is_some());
-        assert_eq!(memory.tags.len(), MOST_TAGS);
+        seen_tags.see(HERE, &flood, wanted, now());
+        assert!(seen_tags.seen(HERE, wanted.tag.as_str()).is_some());
+        assert_eq!(seen_tags.tags.len(), MOST_TAGS);
     }
 
     #[test]
     fn the_highest_healthy_version_only_rises_and_belongs_to_its_repository() {
-        let mut memory = Memory::default();
+        let mut seen_tags = SeenTags::default();
         let settings = SelfUpdate::default();
         let other = SelfUpdate {
             tag_prefix: "other-v".to_owned(),
             ..settings.clone()
         };
         let version = |text: &str| text.parse::<Version>().unwrap();
-        assert!(memory.was_healthy(&settings, &version("1.1.0"), now()));
-        assert!(!memory.was_healthy(&settings, &version("1.0.0"), now()));
-        assert!(!memory.was_healthy(&settings, &version("1.1.0+b"), now()));
-        assert!(memory.was_healthy(&settings, &version("1.2.0-rc.1"), now()));
-        assert_eq!(memory.healthy(&settings), Some(&version("1.2.0-rc.1")));
-        assert_eq!(memory.healthy(&other), None);
-        assert_eq!(memory.healthy.len(), 1);
+        assert!(seen_tags.was_healthy(&settings, &version("1.1.0"), now()));
+        assert!(!seen_tags.was_healthy(&settings, &version("1.0.0"), now()));
+        assert!(!seen_tags.was_healthy(&settings, &version("1.1.0+b"), now()));
+        assert!(seen_tags.was_healthy(&settings, &version("1.2.0-rc.1"), now()));
+        assert_eq!(seen_tags.healthy(&settings), Some(&version("1.2.0-rc.1")));
+        assert_eq!(seen_tags.healthy(&other), None);
+        assert_eq!(seen_tags.healthy.len(), 1);
     }
 
     #[test]
     fn what_is_saved_is_read_back_and_garbage_never_counts_as_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a % \"é\"/trust.json");
-        assert_eq!(Memory::load(&path).unwrap(), Memory::default());
-        let mut memory = Memory::default();
-        memory.was_healthy(&SelfUpdate::default(), &Version::new(1, 0, 0), now());
-        memory.save(&path).unwrap();
-        assert_eq!(Memory::load(&path).unwrap(), memory);
+        assert_eq!(SeenTags::load(&path).unwrap(), SeenTags::default());
+        let mut seen_tags = SeenTags::default();
+        seen_tags.was_healthy(&SelfUpdate::default(), &Version::new(1, 0, 0), now());
+        seen_tags.save(&path).unwrap();
+        assert_eq!(SeenTags::load(&path).unwrap(), seen_tags);
         for garbage in ["", "{}", "null", "{\"schema\":1"] {
             std::fs::write(&path, garbage).unwrap();
-            let error = Memory::load(&path).unwrap_err();
+            let error = SeenTags::load(&path).unwrap_err();
             assert!(error.hint().unwrap().contains("rm '"), "{garbage}");
         }
     }

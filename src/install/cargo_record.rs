@@ -19,7 +19,7 @@ const LIMIT: u64 = 8 << 20;
 
 /// One package that cargo installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Installed {
+pub struct InstalledPackage {
     /// Its name.
     pub package: String,
     /// Its version.
@@ -32,14 +32,14 @@ pub struct Installed {
 
 /// What cargo was asked for.
 #[derive(Clone, Copy, Debug)]
-pub enum At<'a> {
+pub enum GitRef<'a> {
     /// A tag.
     Tag(&'a str),
     /// A commit.
     Commit(&'a str),
 }
 
-impl Installed {
+impl InstalledPackage {
     /// Returns the commit that was built, where the source is a git repository.
     pub fn commit(&self) -> Option<&str> {
         let (_, commit) = self.git()?.rsplit_once('#')?;
@@ -49,7 +49,7 @@ impl Installed {
     }
 
     /// Returns whether it was built from what `at` says of the repository at `url`.
-    pub fn is_from(&self, url: &str, at: At) -> bool {
+    pub fn is_from(&self, url: &str, at: GitRef) -> bool {
         let Some(source) = self.git() else {
             return false;
         };
@@ -58,8 +58,8 @@ impl Installed {
             return false;
         };
         let (key, value) = match at {
-            At::Tag(tag) => ("tag=", tag),
-            At::Commit(commit) => ("rev=", commit),
+            GitRef::Tag(tag) => ("tag=", tag),
+            GitRef::Commit(commit) => ("rev=", commit),
         };
         same_place(place, url)
             && query
@@ -118,7 +118,7 @@ fn percent_decoded(text: &str) -> Vec<u8> {
 /// # Errors
 ///
 /// It cannot be read, or is not such a record.
-pub fn read(root: &Path) -> Result<Vec<Installed>> {
+pub fn read(root: &Path) -> Result<Vec<InstalledPackage>> {
     let path = root.join(FILES[0]);
     let Some(text) = files::read_if_there(&path, LIMIT)? else {
         return Ok(Vec::new());
@@ -126,7 +126,7 @@ pub fn read(root: &Path) -> Result<Vec<Installed>> {
     parse(&text).with_context(|| format!("cannot understand cargo's record '{}'", path.display()))
 }
 
-fn parse(text: &[u8]) -> Result<Vec<Installed>> {
+fn parse(text: &[u8]) -> Result<Vec<InstalledPackage>> {
     #[derive(Deserialize)]
     struct Record {
         installs: BTreeMap<String, Package>,
@@ -150,9 +150,9 @@ fn parse(text: &[u8]) -> Result<Vec<Installed>> {
         .collect()
 }
 
-fn installed(id: &str, binaries: Vec<String>) -> Option<Installed> {
+fn installed(id: &str, binaries: Vec<String>) -> Option<InstalledPackage> {
     let mut parts = id.splitn(3, ' ');
-    Some(Installed {
+    Some(InstalledPackage {
         package: parts.next()?.to_owned(),
         version: Version::parse(parts.next()?).ok()?,
         source: parts
@@ -170,7 +170,7 @@ mod tests {
 
     const COMMIT: &str = "6aadeef590353fb7f1a81cc72bc59fe6c0e7627d";
 
-    fn from(source: &str) -> Installed {
+    fn from(source: &str) -> InstalledPackage {
         let text = format!(
             r#"{{"installs":{{"heph 1.0.0 ({source})":{{"version_req":null,"bins":["heph","hephd"]}}}},"v":9}}"#
         );
@@ -204,16 +204,20 @@ mod tests {
             ("registry+https://forge.example/a/b?tag=v1.0.0", false),
         ] {
             let found = from(&format!("{source}#{COMMIT}"));
-            assert_eq!(found.is_from(url, At::Tag("v1.0.0")), expected, "{source}");
+            assert_eq!(
+                found.is_from(url, GitRef::Tag("v1.0.0")),
+                expected,
+                "{source}"
+            );
         }
         let pinned = from(&format!("git+{url}?rev={COMMIT}#{COMMIT}"));
-        assert!(pinned.is_from(url, At::Commit(COMMIT)));
-        assert!(!pinned.is_from(url, At::Tag(COMMIT)));
-        assert!(!pinned.is_from(url, At::Commit("6aadeef")));
+        assert!(pinned.is_from(url, GitRef::Commit(COMMIT)));
+        assert!(!pinned.is_from(url, GitRef::Tag(COMMIT)));
+        assert!(!pinned.is_from(url, GitRef::Commit("6aadeef")));
         let build = from(&format!(
             "git+https://f.example/a?tag=v1.0.0+b%2B1#{COMMIT}"
         ));
-        assert!(build.is_from("https://f.example/a", At::Tag("v1.0.0+b+1")));
+        assert!(build.is_from("https://f.example/a", GitRef::Tag("v1.0.0+b+1")));
     }
 
     #[test]
@@ -251,7 +255,7 @@ mod tests {
         #[test]
         fn no_text_panics(text in ".*", url in ".*") {
             let _ = parse(text.as_bytes());
-            let _ = from("git+x").is_from(&url, At::Tag(&text));
+            let _ = from("git+x").is_from(&url, GitRef::Tag(&text));
             let _ = percent_decoded(&text);
         }
     }

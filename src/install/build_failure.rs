@@ -3,7 +3,7 @@
 /// The kinds of failure that have a remedy of their own.
 use crate::error::{Error, Kind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum BuildFailure {
     /// There is no linker or C compiler.
     Linker,
     /// A disk or a quota is full.
@@ -24,9 +24,9 @@ pub enum Trouble {
 
 /// Phrases of cargo, rustc, cc-rs, libgit2, curl, git and rustup, in the order in which they decide: a missing linker,
 /// for one, also ends with "could not compile".
-const PHRASES: &[(Trouble, &[&str])] = &[
+const PHRASES: &[(BuildFailure, &[&str])] = &[
     (
-        Trouble::Disk,
+        BuildFailure::Disk,
         &[
             "no space left on device",
             "disk quota exceeded",
@@ -34,7 +34,7 @@ const PHRASES: &[(Trouble, &[&str])] = &[
         ],
     ),
     (
-        Trouble::Linker,
+        BuildFailure::Linker,
         &[
             "error: linker `",
             "failed to find tool",
@@ -43,7 +43,7 @@ const PHRASES: &[(Trouble, &[&str])] = &[
         ],
     ),
     (
-        Trouble::Toolchain,
+        BuildFailure::Toolchain,
         &[
             "requires rustc ",
             "requires cargo ",
@@ -57,15 +57,15 @@ const PHRASES: &[(Trouble, &[&str])] = &[
         ],
     ),
     (
-        Trouble::Release,
+        BuildFailure::Release,
         &["could not compile `", "failed to run custom build command"],
     ),
     (
-        Trouble::Tag,
+        BuildFailure::Tag,
         &["failed to find tag", "couldn't find remote ref"],
     ),
     (
-        Trouble::Package,
+        BuildFailure::Package,
         &[
             "could not find `",
             "there is nothing to install in",
@@ -74,7 +74,7 @@ const PHRASES: &[(Trouble, &[&str])] = &[
         ],
     ),
     (
-        Trouble::Network,
+        BuildFailure::Network,
         &[
             "network error",
             "network failure",
@@ -100,7 +100,7 @@ const PHRASES: &[(Trouble, &[&str])] = &[
         ],
     ),
     (
-        Trouble::Release,
+        BuildFailure::Release,
         &[
             "failed to parse manifest",
             "failed to select a version",
@@ -110,38 +110,38 @@ const PHRASES: &[(Trouble, &[&str])] = &[
 ];
 
 /// Returns what the output of a failed `cargo install` is about.
-pub fn read(output: &str) -> Trouble {
+pub fn recognize(output: &str) -> BuildFailure {
     let output = output.to_lowercase();
     PHRASES
         .iter()
         .find(|(_, phrases)| phrases.iter().any(|phrase| output.contains(phrase)))
-        .map_or(Trouble::Unknown, |(trouble, _)| *trouble)
+        .map_or(BuildFailure::Unknown, |(failure, _)| *failure)
 }
 
-impl Trouble {
+impl BuildFailure {
     /// Returns a fault that says why `tag` of `url` cannot be built, with the remedy.
-    pub fn fault(self, tag: &str, url: &str) -> Error {
+    pub fn error(self, tag: &str, url: &str) -> Error {
         let cannot = |why: &str| Error::new(format!("cannot build {tag}: {why}"));
         match self {
-            Trouble::Linker => cannot("there is no C compiler or linker").with_hint(
+            BuildFailure::Linker => cannot("there is no C compiler or linker").with_hint(
                 "install one: `sudo apt install build-essential`, `sudo dnf install gcc` or `xcode-select --install`",
             ),
-            Trouble::Disk => cannot("the disk is full")
+            BuildFailure::Disk => cannot("the disk is full")
                 .with_hint("make room; `heph self-update clean` removes old releases and the build folder"),
-            Trouble::Toolchain => {
+            BuildFailure::Toolchain => {
                 cannot("it needs another Rust than the installed one").with_hint("run `rustup update stable`")
             }
-            Trouble::Tag => cannot(&format!("'{url}' has no such tag"))
+            BuildFailure::Tag => cannot(&format!("'{url}' has no such tag"))
                 .with_hint("see whether the release was withdrawn, or `tag-prefix` is wrong"),
-            Trouble::Package => cannot(&format!("'{url}' has no such package, or one without binaries"))
+            BuildFailure::Package => cannot(&format!("'{url}' has no such package, or one without binaries"))
                 .with_hint("set `packages` in [self-update] to the packages that the repository has"),
-            Trouble::Network => cannot("a host cannot be reached")
+            BuildFailure::Network => cannot("a host cannot be reached")
                 .with_hint("try again later, or see what `heph self-update doctor` finds")
                 .with_kind(Kind::Unreachable),
-            Trouble::Release => cannot("it does not compile").with_hint(
+            BuildFailure::Release => cannot("it does not compile").with_hint(
                 "heph stays as it is; tell those who made the release",
             ),
-            Trouble::Unknown => cannot("cargo failed"),
+            BuildFailure::Unknown => cannot("cargo failed"),
         }
     }
 }
@@ -154,73 +154,73 @@ mod tests {
     fn what_tools_say_is_recognised() {
         for (expected, output) in [
             (
-                Trouble::Linker,
+                BuildFailure::Linker,
                 "error: linker `cc` not found\n  |\n  = note: No such file or directory (os error 2)\n\n\
                  error: could not compile `tool` (bin \"tool\") due to 1 previous error",
             ),
             (
-                Trouble::Linker,
+                BuildFailure::Linker,
                 "error occurred in cc-rs: failed to find tool \"cc\": No such file or directory (os error 2)\n\
                  error: failed to run custom build command for `libsqlite3-sys`",
             ),
             (
-                Trouble::Disk,
+                BuildFailure::Disk,
                 "error: failed to write /c/x.rmeta: No space left on device (os error 28)\n\
                  error: could not compile `tool`",
             ),
             (
-                Trouble::Toolchain,
+                BuildFailure::Toolchain,
                 "error: cannot install package `tool 0.1.0`, it requires rustc 1.99 or newer, while the currently \
                  active rustc version is 1.95.0",
             ),
             (
-                Trouble::Toolchain,
+                BuildFailure::Toolchain,
                 "error: rustup could not choose a version of cargo to run, because one wasn't specified explicitly, \
                  and no default is configured.",
             ),
             (
-                Trouble::Release,
+                BuildFailure::Release,
                 "error[E0425]: cannot find value `connection refused`\nerror: could not compile `tool`",
             ),
             (
-                Trouble::Tag,
+                BuildFailure::Tag,
                 "error: failed to find tag `v9`\n\nCaused by:\n  reference 'refs/remotes/origin/tags/v9' not found; \
                  class=Reference (4); code=NotFound (-3)",
             ),
             (
-                Trouble::Package,
+                BuildFailure::Package,
                 "error: could not find `toolx` in https://f.example/a?tag=v1 with version `*`",
             ),
             (
-                Trouble::Network,
+                BuildFailure::Network,
                 "warning: spurious network error (1 try remaining): failed to connect to 127.0.0.1: Connection refused\n\
                  error: failed to clone into: /c/git/db/x-1",
             ),
             (
-                Trouble::Network,
+                BuildFailure::Network,
                 "error: failed to download from `https://static.crates.io/x`\n\nCaused by:\n  [6] Could not resolve hostname",
             ),
-            (Trouble::Unknown, "error: something else"),
-            (Trouble::Unknown, ""),
+            (BuildFailure::Unknown, "error: something else"),
+            (BuildFailure::Unknown, ""),
         ] {
-            assert_eq!(read(output), expected, "{output}");
+            assert_eq!(recognize(output), expected, "{output}");
         }
     }
 
     #[test]
     fn only_an_unreachable_host_is_worth_trying_later() {
         use crate::error::Exit;
-        use Trouble::*;
-        for trouble in [
+        use BuildFailure::*;
+        for failure in [
             Linker, Disk, Toolchain, Tag, Package, Network, Release, Unknown,
         ] {
-            let error = trouble.fault("v1.0.0", "https://f.example/a");
-            let expected = if trouble == Network {
+            let error = failure.error("v1.0.0", "https://f.example/a");
+            let expected = if failure == Network {
                 Exit::TryLater
             } else {
                 Exit::Failed
             };
-            assert_eq!(error.exit(), expected, "{trouble:?}");
+            assert_eq!(error.exit(), expected, "{failure:?}");
             assert!(error.to_string().starts_with("cannot build v1.0.0: "));
         }
     }

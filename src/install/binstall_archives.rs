@@ -9,17 +9,17 @@ use std::path::Path;
 
 use ureq::http::header;
 
-use super::prebuilt::{self, Plan};
+use super::prebuilt::{self, ArchivePlan};
 use crate::config::{SelfUpdate, Trust};
 use crate::error::{Error, Kind, Result};
 use crate::os::http::{self, Failure, Get, Limits};
 use crate::os::{files, interrupt};
 use crate::paths::Paths;
 use crate::release::asset::{self, Asset, Format, Offer};
-use crate::release::binstall::{Candidate, Facts, Manifest};
-use crate::release::manifest::Manifests;
+use crate::release::binstall::{Candidate, CargoToml, Facts};
+use crate::release::cargo_toml::CargoTomls;
 use crate::release::trust::Origin;
-use crate::release::trust::archive::{self, Fetched};
+use crate::release::trust::archive::{self, ProofTexts};
 use crate::release::{Release, Tag};
 
 /// How many bytes of a file tell whether it may be an archive.
@@ -29,25 +29,25 @@ const SUMS: &str = "SHA256SUMS";
 
 /// An archive that is there, and what vouches for it.
 #[derive(Debug)]
-pub(super) struct Found<'a> {
+pub(super) struct PublishedArchive<'a> {
     package: &'a str,
     archive: Asset,
     format: Format,
-    beside: Beside,
+    beside: ProofFiles,
 }
 
 /// What was found beside an archive.
 #[derive(Debug, Default)]
-struct Beside {
-    sums: Option<Small>,
-    sums_signature: Option<Small>,
-    sum: Option<Small>,
-    signature: Option<Small>,
+struct ProofFiles {
+    sums: Option<SmallFile>,
+    sums_signature: Option<SmallFile>,
+    sum: Option<SmallFile>,
+    signature: Option<SmallFile>,
 }
 
 /// A small file, and what is in it.
 #[derive(Debug)]
-struct Small {
+struct SmallFile {
     asset: Asset,
     text: String,
 }
@@ -64,7 +64,7 @@ pub(super) fn find<'a>(
     settings: &'a SelfUpdate,
     paths: &Paths,
     targets: &[String],
-) -> Result<Result<Vec<Found<'a>>, String>> {
+) -> Result<Result<Vec<PublishedArchive<'a>>, String>> {
     if let Some(shortage) = archive::hopeless(&settings.trust) {
         return Ok(Err(shortage));
     }
@@ -86,7 +86,7 @@ pub(super) fn find<'a>(
             Err(shortage) => return Ok(Err(shortage)),
         };
         match first(&candidates, package, tag, &settings.trust)? {
-            Ok((candidate, beside)) => all.push(Found {
+            Ok((candidate, beside)) => all.push(PublishedArchive {
                 package,
                 archive: candidate.archive.clone(),
                 format: candidate.format,
@@ -104,9 +104,9 @@ fn read(
     origin: &Origin,
     settings: &SelfUpdate,
     folder: &Path,
-) -> Result<(Option<Manifest>, Vec<Option<Manifest>>)> {
+) -> Result<(Option<CargoToml>, Vec<Option<CargoToml>>)> {
     let url = &settings.repository;
-    let mut all = Manifests::fetch(url, &release.tag, &origin.commit, folder)?;
+    let mut all = CargoTomls::fetch(url, &release.tag, &origin.commit, folder)?;
     let packages = &settings.packages;
     let of_packages: Result<_> = packages.iter().map(|package| all.of(package)).collect();
     Ok((all.top()?, of_packages?))
@@ -114,8 +114,8 @@ fn read(
 
 /// Returns where archives of a package may be, as its Cargo.toml says; the error is a sentence.
 fn candidates(
-    manifest: Option<&Manifest>,
-    top: Option<&Manifest>,
+    manifest: Option<&CargoToml>,
+    top: Option<&CargoToml>,
     facts: &Facts,
     tag: &Tag,
 ) -> Result<Vec<Candidate>, String> {
@@ -144,14 +144,14 @@ fn first<'c>(
     package: &str,
     tag: &Tag,
     trust: &Trust,
-) -> Result<Result<(&'c Candidate, Beside), String>> {
+) -> Result<Result<(&'c Candidate, ProofFiles), String>> {
     let mut shortage = None;
     for candidate in candidates {
         interrupt::check()?;
         let Some(beginning) = beginning(&candidate.archive)? else {
             continue;
         };
-        let beside = Beside::of(&candidate.archive, trust)?;
+        let beside = ProofFiles::of(&candidate.archive, trust)?;
         let offer = beside.offer(&candidate.archive, candidate.format);
         let lacks = match archive::wanted(&offer, trust) {
             // Nothing says what it should be, so only its beginning tells it from a page that stands for every name.
@@ -177,23 +177,23 @@ fn first<'c>(
     Ok(Err(shortage.unwrap_or_else(missing)))
 }
 
-impl Found<'_> {
+impl PublishedArchive<'_> {
     /// Returns how it is installed.
     ///
     /// # Errors
     ///
     /// Not enough vouches for it: a sentence.
-    pub fn plan<'b>(&'b self, trust: &Trust) -> Result<Plan<'b>, String> {
+    pub fn plan<'b>(&'b self, trust: &Trust) -> Result<ArchivePlan<'b>, String> {
         let offer = self.beside.offer(&self.archive, self.format);
         let wanted = archive::wanted(&offer, trust)?;
         let text = |asset: Option<&Asset>| {
             let small = self.beside.all().find(|small| Some(&small.asset) == asset);
             small.map(|small| small.text.clone())
         };
-        Ok(Plan {
+        Ok(ArchivePlan {
             package: self.package,
             offer,
-            fetched: Some(Fetched {
+            fetched: Some(ProofTexts {
                 checksums: text(wanted.checksums),
                 checksums_signature: text(wanted.checksums_signature),
                 signature: text(wanted.signature),
@@ -203,25 +203,25 @@ impl Found<'_> {
     }
 }
 
-impl Beside {
+impl ProofFiles {
     /// Looks for what may vouch for `archive`, no further than is of use.
-    fn of(archive: &Asset, trust: &Trust) -> Result<Beside> {
+    fn of(archive: &Asset, trust: &Trust) -> Result<ProofFiles> {
         let keys = !trust.minisign_keys.is_empty();
         let name = &archive.name;
         let folder = archive.url.strip_suffix(name.as_str()).unwrap_or_default();
-        let look = |name: String, counts: &dyn Fn(&str) -> bool| -> Result<Option<Small>> {
+        let look = |name: String, counts: &dyn Fn(&str) -> bool| -> Result<Option<SmallFile>> {
             let url = format!("{folder}{name}");
             let Some(asset) = Asset::new(name, url, None) else {
                 return Ok(None);
             };
             let text = small(&asset)?.filter(|text| counts(text));
-            Ok(text.map(|text| Small { asset, text }))
+            Ok(text.map(|text| SmallFile { asset, text }))
         };
-        let mut beside = Beside {
+        let mut beside = ProofFiles {
             sums: look(SUMS.to_owned(), &|text| {
                 asset::checksum(text, name, false).is_ok()
             })?,
-            ..Beside::default()
+            ..ProofFiles::default()
         };
         if beside.sums.is_none() {
             beside.sum = look(format!("{name}.sha256"), &|text| {
@@ -238,7 +238,7 @@ impl Beside {
     }
 
     fn offer<'b>(&'b self, archive: &'b Asset, format: Format) -> Offer<'b> {
-        fn asset(small: &Option<Small>) -> Option<&Asset> {
+        fn asset(small: &Option<SmallFile>) -> Option<&Asset> {
             small.as_ref().map(|small| &small.asset)
         }
         Offer {
@@ -251,7 +251,7 @@ impl Beside {
         }
     }
 
-    fn all(&self) -> impl Iterator<Item = &Small> {
+    fn all(&self) -> impl Iterator<Item = &SmallFile> {
         [&self.sums, &self.sums_signature, &self.sum, &self.signature]
             .into_iter()
             .flatten()

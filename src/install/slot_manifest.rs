@@ -11,7 +11,7 @@ use crate::os::files;
 
 /// What `release.json` says. Written last, it is what makes a slot valid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
+pub struct SlotManifest {
     /// Always 1.
     pub schema: u32,
     /// The version.
@@ -39,7 +39,7 @@ pub enum Delivery {
     Cargo,
     /// From a verified archive.
     Prebuilt,
-    /// Found in bin-dir, from a plain `cargo install`.
+    /// FolderState in bin-dir, from a plain `cargo install`.
     Adopted,
 }
 
@@ -54,12 +54,12 @@ pub struct Binary {
     pub size: u64,
 }
 
-impl Manifest {
+impl SlotManifest {
     /// Reads a manifest from `text`, the content of `release.json`.
     ///
     /// Returns `None` where it is of a later schema: a newer heph wrote it, and this one has no say about it. The error
     /// is a sentence that says what is wrong.
-    pub fn read(text: &[u8]) -> Result<Option<Manifest>, String> {
+    pub fn read(text: &[u8]) -> Result<Option<SlotManifest>, String> {
         #[derive(Deserialize)]
         struct Schema {
             schema: u32,
@@ -69,7 +69,7 @@ impl Manifest {
         if schema > 1 {
             return Ok(None);
         }
-        let manifest: Manifest = serde_json::from_slice(text).map_err(wrong)?;
+        let manifest: SlotManifest = serde_json::from_slice(text).map_err(wrong)?;
         manifest.check()?;
         Ok(Some(manifest))
     }
@@ -131,9 +131,12 @@ mod tests {
     #[test]
     fn a_valid_manifest_is_read_even_with_fields_of_a_later_heph() {
         let extended = VALID.replacen('{', r#"{"origin":"elsewhere","#, 1);
-        let expected = Manifest::read(VALID.as_bytes()).unwrap().unwrap();
+        let expected = SlotManifest::read(VALID.as_bytes()).unwrap().unwrap();
         assert_eq!(expected.binaries[0].name, "heph");
-        assert_eq!(Manifest::read(extended.as_bytes()).unwrap(), Some(expected));
+        assert_eq!(
+            SlotManifest::read(extended.as_bytes()).unwrap(),
+            Some(expected)
+        );
     }
 
     #[test]
@@ -142,7 +145,7 @@ mod tests {
             VALID.replace(r#""schema":1"#, r#""schema":2"#),
             r#"{"schema":7}"#.to_owned(),
         ] {
-            assert_eq!(Manifest::read(text.as_bytes()), Ok(None));
+            assert_eq!(SlotManifest::read(text.as_bytes()), Ok(None));
         }
     }
 
@@ -170,7 +173,7 @@ mod tests {
         ] {
             let text = VALID.replacen(from, to, 1);
             assert_ne!(text, VALID);
-            assert!(Manifest::read(text.as_bytes()).is_err(), "{text}");
+            assert!(SlotManifest::read(text.as_bytes()).is_err(), "{text}");
         }
     }
 }

@@ -5,13 +5,13 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::verdict::LONGEST_WAIT;
+use super::response::LONGEST_WAIT;
 use crate::config::{Forge, SelfUpdate};
 use crate::error::{Result, ResultExt};
 use crate::os::files;
 use crate::os::http::Answer;
 use crate::release::Release;
-use crate::release::source::{Choice, Kind};
+use crate::release::source::{ForgeKind, Selection};
 
 /// 2: releases have assets.
 const SCHEMA: u32 = 2;
@@ -22,9 +22,9 @@ const LONGEST_VALIDATOR: usize = 512;
 
 /// The settings that the answer depends on. Where they differ, nothing is remembered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Key {
+pub struct FeedKey {
     repository: String,
-    forge: Option<Kind>,
+    forge: Option<ForgeKind>,
     tag_prefix: String,
     prereleases: bool,
     pin: Option<String>,
@@ -32,17 +32,17 @@ pub struct Key {
     cooldown: u64,
 }
 
-impl Key {
+impl FeedKey {
     /// Returns the key of these settings.
-    pub fn of(settings: &SelfUpdate) -> Key {
-        Key {
+    pub fn of(settings: &SelfUpdate) -> FeedKey {
+        FeedKey {
             repository: settings.repository.clone(),
             forge: match settings.forge {
                 Forge::Auto => None,
-                Forge::Forgejo => Some(Kind::Forgejo),
-                Forge::Github => Some(Kind::Github),
-                Forge::Gitlab => Some(Kind::Gitlab),
-                Forge::Git => Some(Kind::Git),
+                Forge::Forgejo => Some(ForgeKind::Forgejo),
+                Forge::Github => Some(ForgeKind::Github),
+                Forge::Gitlab => Some(ForgeKind::Gitlab),
+                Forge::Git => Some(ForgeKind::Git),
             },
             tag_prefix: settings.tag_prefix.clone(),
             prereleases: settings.prereleases,
@@ -54,12 +54,12 @@ impl Key {
 
 /// The file, as it is written.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Memory {
+pub struct FeedCache {
     schema: u32,
     /// The settings it is about.
-    key: Key,
+    key: FeedKey,
     /// What kind of forge gave the last good answer.
-    pub detected: Option<Kind>,
+    pub detected: Option<ForgeKind>,
     /// The validators of that answer.
     pub etag: Option<String>,
     /// See `etag`.
@@ -80,28 +80,28 @@ pub struct Memory {
     pub not_before: Option<Timestamp>,
 }
 
-impl Memory {
+impl FeedCache {
     /// Reads what is remembered under `key`; nothing where there is no such file.
-    pub fn load(path: &Path, key: &Key, now: Timestamp) -> Memory {
-        let memory = files::read_if_there(path, LARGEST)
+    pub fn load(path: &Path, key: &FeedKey, now: Timestamp) -> FeedCache {
+        let cache = files::read_if_there(path, LARGEST)
             .ok()
             .flatten()
-            .and_then(|bytes| serde_json::from_slice::<Memory>(&bytes).ok())
-            .filter(|memory| memory.schema == SCHEMA && memory.key == *key);
-        let Some(memory) = memory else {
-            return Memory {
+            .and_then(|bytes| serde_json::from_slice::<FeedCache>(&bytes).ok())
+            .filter(|cache| cache.schema == SCHEMA && cache.key == *key);
+        let Some(cache) = cache else {
+            return FeedCache {
                 schema: SCHEMA,
                 key: key.clone(),
-                ..Memory::default()
+                ..FeedCache::default()
             };
         };
         // A clock that was set back must not silence heph for years.
         let longest = now.checked_add(LONGEST_WAIT).unwrap_or(Timestamp::MAX);
-        Memory {
-            etag: memory.etag.filter(|text| is_header(text)),
-            last_modified: memory.last_modified.filter(|text| is_header(text)),
-            not_before: memory.not_before.filter(|until| *until <= longest),
-            ..memory
+        FeedCache {
+            etag: cache.etag.filter(|text| is_header(text)),
+            last_modified: cache.last_modified.filter(|text| is_header(text)),
+            not_before: cache.not_before.filter(|until| *until <= longest),
+            ..cache
         }
     }
 
@@ -118,7 +118,7 @@ impl Memory {
     }
 
     /// Keeps a good answer; its validators only where `answer` is given.
-    pub fn remember(&mut self, kind: Kind, choice: Choice, answer: Option<&Answer>) {
+    pub fn remember(&mut self, kind: ForgeKind, choice: Selection, answer: Option<&Answer>) {
         let validator = |name| {
             answer
                 .and_then(|answer| answer.header(name))
@@ -178,13 +178,13 @@ mod tests {
     fn what_is_saved_is_read_back_by_its_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state of 100 % & \"é\"/feed.json");
-        let key = Key::of(&SelfUpdate::default());
-        let mut memory = Memory::load(&path, &key, now());
-        memory.etag = Some("W/\"1\"".to_owned());
-        memory.last_error = Some("why".to_owned());
-        memory.detected = Some(Kind::Gitlab);
-        memory.save(&path).unwrap();
-        assert_eq!(Memory::load(&path, &key, now()), memory);
+        let key = FeedKey::of(&SelfUpdate::default());
+        let mut cache = FeedCache::load(&path, &key, now());
+        cache.etag = Some("W/\"1\"".to_owned());
+        cache.last_error = Some("why".to_owned());
+        cache.detected = Some(ForgeKind::Gitlab);
+        cache.save(&path).unwrap();
+        assert_eq!(FeedCache::load(&path, &key, now()), cache);
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
@@ -194,10 +194,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("feed.json");
         let settings = SelfUpdate::default();
-        let key = Key::of(&settings);
-        let mut memory = Memory::load(&path, &key, now());
-        memory.last_error = Some("why".to_owned());
-        memory.save(&path).unwrap();
+        let key = FeedKey::of(&settings);
+        let mut cache = FeedCache::load(&path, &key, now());
+        cache.last_error = Some("why".to_owned());
+        cache.save(&path).unwrap();
         let good = std::fs::read_to_string(&path).unwrap();
 
         for other in [
@@ -223,7 +223,7 @@ mod tests {
             },
         ] {
             assert_eq!(
-                Memory::load(&path, &Key::of(&other), now()).last_error,
+                FeedCache::load(&path, &FeedKey::of(&other), now()).last_error,
                 None
             );
         }
@@ -238,7 +238,7 @@ mod tests {
         for garbage in ["", "{}", "null", "\0\0\0\0", half, &hostile, &later, &large] {
             std::fs::write(&path, garbage).unwrap();
             assert_eq!(
-                Memory::load(&path, &key, now()).last_error,
+                FeedCache::load(&path, &key, now()).last_error,
                 None,
                 "{garbage}"
             );
@@ -249,12 +249,12 @@ mod tests {
     fn a_validator_that_would_break_a_header_and_a_wait_of_years_are_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("feed.json");
-        let key = Key::of(&SelfUpdate::default());
-        let mut memory = Memory::load(&path, &key, now());
-        memory.etag = Some("\"a\r\nX-Evil: 1\"".to_owned());
-        memory.not_before = Some("2099-01-01T00:00:00Z".parse().unwrap());
-        memory.save(&path).unwrap();
-        let memory = Memory::load(&path, &key, now());
-        assert_eq!((memory.etag, memory.not_before), (None, None));
+        let key = FeedKey::of(&SelfUpdate::default());
+        let mut cache = FeedCache::load(&path, &key, now());
+        cache.etag = Some("\"a\r\nX-Evil: 1\"".to_owned());
+        cache.not_before = Some("2099-01-01T00:00:00Z".parse().unwrap());
+        cache.save(&path).unwrap();
+        let cache = FeedCache::load(&path, &key, now());
+        assert_eq!((cache.etag, cache.not_before), (None, None));
     }
 }
