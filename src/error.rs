@@ -53,8 +53,18 @@ pub enum Kind {
     Busy,
     /// A host cannot be reached, or asks for a later try.
     Unreachable,
-    /// A file or a program does not exist.
+    /// A file, a program or a task does not exist.
     NotFound,
+    /// A value is malformed or out of bounds.
+    Invalid,
+    /// An abbreviation fits more than one thing.
+    Ambiguous,
+    /// The same id was used for something else.
+    Conflict,
+    /// A request is larger than its receiver accepts.
+    TooLarge,
+    /// The login is missing, expired or rejected.
+    Unauthorized,
     /// The operating system does not permit it.
     Denied,
     /// The release itself is to blame, not this machine, the network or the settings.
@@ -71,7 +81,15 @@ impl Kind {
         match self {
             Kind::Usage => Exit::Usage,
             Kind::Busy | Kind::Unreachable => Exit::TryLater,
-            Kind::Failed | Kind::NotFound | Kind::Denied | Kind::Unfit => Exit::Failed,
+            Kind::NotFound
+            | Kind::Invalid
+            | Kind::Ambiguous
+            | Kind::Conflict
+            | Kind::TooLarge
+            | Kind::Unauthorized
+            | Kind::Denied
+            | Kind::Unfit
+            | Kind::Failed => Exit::Failed,
         }
     }
 
