@@ -1,4 +1,4 @@
-//! `check`: how things stand, with one request and no change.
+//! `check`: one request, a decision, and no change.
 
 use serde::Serialize;
 
@@ -20,7 +20,7 @@ pub enum Finding {
     Skipped,
     /// The forge cannot be reached.
     Unreachable,
-    /// The answer is of no use, or this installation is.
+    /// The answer, or this installation, is unusable.
     Failed,
 }
 
@@ -29,7 +29,7 @@ pub enum Finding {
 pub struct Check {
     /// What it found.
     pub outcome: Finding,
-    /// How things stand, as far as that could be found out.
+    /// The state of the installation, as far as it is known.
     pub survey: Option<Survey>,
     /// One sentence, where there is something to say.
     pub reason: Option<String>,
@@ -47,68 +47,69 @@ impl Check {
             Finding::Failed => self.error.as_ref().map_or(Exit::Failed, Error::exit),
         }
     }
+
+    fn failed(world: World, error: Error) -> Check {
+        Check::without_news(world, Finding::Failed, error.one_line(), Some(error))
+    }
+
+    /// Returns a check that ended without an answer of use. What is installed is worth knowing all the same.
+    fn without_news(world: World, outcome: Finding, reason: String, error: Option<Error>) -> Check {
+        Check {
+            outcome,
+            survey: survey(world, None, &Request::default().asked).ok(),
+            reason: Some(reason),
+            error,
+        }
+    }
 }
 
-/// Asks the forge and says what follows. Changes nothing but what is remembered of releases; one whose tag was moved goes
-/// into quarantine.
+/// Asks the forge and decides. Changes nothing but the record of the tags that were seen; a release whose tag was moved is
+/// quarantined.
 pub fn check(world: World, scheduled: bool) -> Check {
     let request = Request {
         scheduled,
         ..Request::default()
     };
-    let looked = news(world, &request).and_then(|news| match news {
-        News::Latest(latest) => survey(world, latest, &request.asked).map(Ok),
-        News::Unreachable { reason, .. } => Ok(Err(reason)),
-    });
-    match looked {
-        Ok(Ok(survey)) => {
-            let mut moved = None;
-            let (outcome, reason) = match &survey.decision {
-                Decision::Update(release) => match trust::look(world, release) {
-                    Ok(None) => (Finding::Available, None),
-                    Ok(Some(error)) => {
-                        let reason = error.one_line();
-                        moved = Some(error);
-                        (Finding::Failed, Some(reason))
-                    }
-                    // The feed has answered all the same, and apply asks again.
-                    Err(error) => (
-                        Finding::Available,
-                        Some(format!("its tag was not looked at: {}", error.one_line())),
-                    ),
-                },
-                Decision::UpToDate(reason) => (Finding::UpToDate, reason.clone()),
-                Decision::RestartOnly => (
-                    Finding::UpToDate,
-                    Some("hephd still runs an older release".to_owned()),
-                ),
-                Decision::Skipped(reason) => (Finding::Skipped, Some(reason.clone())),
-            };
-            Check {
-                outcome,
-                survey: Some(survey),
-                reason,
-                error: moved,
-            }
+    let latest = match news(world, &request) {
+        Ok(News::Latest(latest)) => latest,
+        Ok(News::Unreachable { reason, .. }) => {
+            return Check::without_news(world, Finding::Unreachable, reason, None);
         }
-        // What is installed is worth knowing without the forge, too.
-        Ok(Err(reason)) => {
-            let survey = survey(world, None, &request.asked).ok();
-            Check {
-                outcome: Finding::Unreachable,
-                survey,
-                reason: Some(reason),
-                error: None,
+        Err(error) => return Check::failed(world, error),
+    };
+    match survey(world, latest, &request.asked) {
+        Ok(survey) => judge(world, survey),
+        Err(error) => Check::failed(world, error),
+    }
+}
+
+fn judge(world: World, survey: Survey) -> Check {
+    let mut moved = None;
+    let (outcome, reason) = match &survey.decision {
+        Decision::Update(release) => match trust::look(world, release) {
+            Ok(None) => (Finding::Available, None),
+            Ok(Some(error)) => {
+                let reason = error.one_line();
+                moved = Some(error);
+                (Finding::Failed, Some(reason))
             }
-        }
-        Err(error) => {
-            let survey = survey(world, None, &request.asked).ok();
-            Check {
-                outcome: Finding::Failed,
-                survey,
-                reason: Some(error.one_line()),
-                error: Some(error),
-            }
-        }
+            // The feed has answered, and apply looks the tag up again.
+            Err(error) => (
+                Finding::Available,
+                Some(format!("cannot look up its tag: {}", error.one_line())),
+            ),
+        },
+        Decision::UpToDate(reason) => (Finding::UpToDate, reason.clone()),
+        Decision::RestartOnly => (
+            Finding::UpToDate,
+            Some("hephd still runs an older release".to_owned()),
+        ),
+        Decision::Skipped(reason) => (Finding::Skipped, Some(reason.clone())),
+    };
+    Check {
+        outcome,
+        survey: Some(survey),
+        reason,
+        error: moved,
     }
 }

@@ -1,4 +1,4 @@
-//! What updates leave behind, kept within bounds: slots, the build folder, backups, build logs.
+//! Bounds what updates leave behind: slots, the build folder, backups, build logs.
 
 use std::fs;
 use std::path::PathBuf;
@@ -46,7 +46,7 @@ pub fn clean(world: World) -> Result<Cleaned> {
     Ok(cleaned)
 }
 
-/// The same after an update, which has the lock; trouble is no more than a note.
+/// Cleans up after an update, which holds the lock; a failure is only a note.
 pub(super) fn after_update(world: World, report: &mut Report) {
     if let Err(error) = tidy(world) {
         report.note(format!("cannot clean up: {}", error.one_line()));

@@ -1,4 +1,4 @@
-//! hephd during an update: how it stands, restarting it through a slot's own binaries, watching it settle.
+//! hephd during an update: its state, restarting it through a slot's own binaries, watching it settle.
 
 use std::path::PathBuf;
 use std::thread;
@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use semver::Version;
 
 use super::World;
-use super::health::{Observation, Verdict, judge};
+use super::health::{Health, Observation, judge};
 use crate::client;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::install::links::BinDir;
 use crate::install::slots::Slot;
 use crate::interval;
@@ -19,23 +19,21 @@ use crate::platform::service;
 use crate::platform::systemd::systemctl;
 use crate::release::version;
 
-/// The daemon's command.
 const HEPHD: &str = "hephd";
-/// How long one question to hephd may take.
+/// How long one request to hephd may take.
 const ANSWER: Duration = Duration::from_secs(2);
-/// How often hephd is looked at while it settles.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// What starting the command itself may take beyond the wait for hephd.
+/// The interval between two observations.
+const OBSERVE_EVERY: Duration = Duration::from_millis(200);
+/// How long starting the command itself may take, beyond the wait for hephd.
 const SLACK: Duration = Duration::from_secs(15);
 
-/// How hephd stands before an update.
+/// The state of hephd before an update.
 #[derive(Clone, Debug)]
 pub(super) struct Daemon {
     /// Whether the service manager runs it.
     pub managed: bool,
-    /// What it says of itself, where it answers.
+    /// Its answer to `status`, if it answers.
     pub status: Option<client::Status>,
-    /// Where it answers.
     pub socket: PathBuf,
 }
 
@@ -54,7 +52,7 @@ impl Daemon {
     }
 }
 
-/// Returns how hephd stands; one that is not part of the installation counts as not there.
+/// Returns the state of hephd; one that is not part of the installation counts as absent.
 pub(super) fn look(world: World, bin_dir: &BinDir) -> Result<Daemon> {
     let (socket, status) = answer(world, bin_dir)?;
     let managed = is_installed(world, bin_dir) && is_managed(world, bin_dir)?;
@@ -86,7 +84,7 @@ pub(super) fn is_managed(world: World, bin_dir: &BinDir) -> Result<bool> {
     Ok(state.is_some_and(|state| state.running && state.program.is_some_and(ours)))
 }
 
-/// Returns the socket of hephd, and what it says there of itself.
+/// Returns the socket of hephd, and its answer to `status` there.
 fn answer(world: World, bin_dir: &BinDir) -> Result<(PathBuf, Option<client::Status>)> {
     let socket = service::socket(world.config, world.paths)?;
     let status = if is_installed(world, bin_dir) {
@@ -146,10 +144,14 @@ fn heph(world: World, slot: &Slot) -> Run {
     }
 }
 
-/// Watches hephd until it is known to be healthy as `expected`, or not; the error is the sentence that says why.
-pub(super) fn settle(world: World, expected: &Version) -> Result<(), String> {
+/// Watches hephd until it is known to be healthy as `expected`.
+///
+/// # Errors
+///
+/// It is unhealthy; the message says why.
+pub(super) fn settle(world: World, expected: &Version) -> Result<()> {
     let settings = &world.config.self_update;
-    let socket = service::socket(world.config, world.paths).map_err(|error| error.one_line())?;
+    let socket = service::socket(world.config, world.paths)?;
     let start = Instant::now();
     let mut observations = Vec::new();
     loop {
@@ -166,9 +168,9 @@ pub(super) fn settle(world: World, expected: &Version) -> Result<(), String> {
             settings.settle,
             settings.health_timeout,
         ) {
-            Verdict::Wait => thread::sleep(LOOK_EVERY),
-            Verdict::Healthy => return Ok(()),
-            Verdict::Unhealthy(reason) => return Err(reason),
+            Health::Pending => thread::sleep(OBSERVE_EVERY),
+            Health::Healthy => return Ok(()),
+            Health::Unhealthy(reason) => return Err(Error::new(reason)),
         }
     }
 }

@@ -1,26 +1,26 @@
-//! The judgement of a restarted hephd: a pure function of what was seen so far.
+//! Whether a restarted hephd is healthy: a pure function of the observations so far.
 
 use std::time::Duration;
 
 use semver::Version;
 
-/// One look at hephd.
+/// One observation of hephd.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
     /// When, counted from the end of the restart.
     pub at: Duration,
-    /// What answered on the socket: version and process id; `None` where nothing did.
+    /// The version and process id that answered on the socket; `None` without an answer.
     pub answer: Option<(Version, u32)>,
 }
 
-/// What the observations mean.
+/// How hephd is, as far as the observations show.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Look again.
-    Wait,
+pub enum Health {
+    /// Not known yet: look again.
+    Pending,
     /// The expected version answered from one process for the whole settle time.
     Healthy,
-    /// It will not do; the sentence says why.
+    /// Unhealthy, and why.
     Unhealthy(String),
 }
 
@@ -33,31 +33,29 @@ pub fn judge(
     expected: &Version,
     settle: Duration,
     timeout: Duration,
-) -> Verdict {
+) -> Health {
     let mut first: Option<(Duration, u32)> = None;
     for observation in observations {
         let at = observation.at;
         match (&observation.answer, first) {
             (Some((version, _)), _) if version.cmp_precedence(expected).is_ne() => {
-                return Verdict::Unhealthy(format!(
-                    "hephd answers as {version}, not as {expected}"
-                ));
+                return Health::Unhealthy(format!("hephd answers as {version}, not as {expected}"));
             }
             (Some((_, pid)), None) => first = Some((at, *pid)),
             (Some((_, pid)), Some((since, before))) if *pid != before => {
-                return Verdict::Unhealthy(format!(
+                return Health::Unhealthy(format!(
                     "hephd {expected} died {:.1} s after it first answered and was started again",
                     (at - since).as_secs_f64()
                 ));
             }
             (None, Some((since, _))) => {
-                return Verdict::Unhealthy(format!(
+                return Health::Unhealthy(format!(
                     "hephd {expected} stopped answering {:.1} s after it first answered",
                     (at - since).as_secs_f64()
                 ));
             }
             (None, None) if at >= timeout => {
-                return Verdict::Unhealthy(format!(
+                return Health::Unhealthy(format!(
                     "hephd {expected} did not answer within {timeout:?}"
                 ));
             }
@@ -65,8 +63,8 @@ pub fn judge(
         }
     }
     match (first, observations.last()) {
-        (Some((since, _)), Some(last)) if last.at - since >= settle => Verdict::Healthy,
-        _ => Verdict::Wait,
+        (Some((since, _)), Some(last)) if last.at - since >= settle => Health::Healthy,
+        _ => Health::Pending,
     }
 }
 
@@ -75,7 +73,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn seen(looks: &[(u64, Option<(&str, u32)>)]) -> Verdict {
+    fn seen(looks: &[(u64, Option<(&str, u32)>)]) -> Health {
         let observations: Vec<_> = looks
             .iter()
             .map(|(at, answer)| Observation {
@@ -91,9 +89,9 @@ mod tests {
         )
     }
 
-    fn unhealthy_because(verdict: Verdict, words: &str) {
+    fn unhealthy_because(verdict: Health, words: &str) {
         match verdict {
-            Verdict::Unhealthy(reason) => assert!(reason.contains(words), "{reason}"),
+            Health::Unhealthy(reason) => assert!(reason.contains(words), "{reason}"),
             other => panic!("{other:?}"),
         }
     }
@@ -101,15 +99,15 @@ mod tests {
     #[test]
     fn a_daemon_that_stays_is_healthy_after_the_settle_time_and_not_before() {
         let good = Some(("1.1.0", 7));
-        assert_eq!(seen(&[]), Verdict::Wait);
-        assert_eq!(seen(&[(0, good), (9, good)]), Verdict::Wait);
-        assert_eq!(seen(&[(0, good), (9, good), (10, good)]), Verdict::Healthy);
+        assert_eq!(seen(&[]), Health::Pending);
+        assert_eq!(seen(&[(0, good), (9, good)]), Health::Pending);
+        assert_eq!(seen(&[(0, good), (9, good), (10, good)]), Health::Healthy);
         assert_eq!(
             seen(&[(0, None), (50, good), (59, good)]),
-            Verdict::Wait,
+            Health::Pending,
             "the settle time counts from the first answer"
         );
-        assert_eq!(seen(&[(0, None), (50, good), (60, good)]), Verdict::Healthy);
+        assert_eq!(seen(&[(0, None), (50, good), (60, good)]), Health::Healthy);
     }
 
     #[test]
@@ -124,7 +122,7 @@ mod tests {
     #[test]
     fn a_pre_release_must_match_and_build_metadata_need_not() {
         let built = Some(("1.1.0+build.5", 7));
-        assert_eq!(seen(&[(0, built), (10, built)]), Verdict::Healthy);
+        assert_eq!(seen(&[(0, built), (10, built)]), Health::Healthy);
         unhealthy_because(
             seen(&[(0, Some(("1.1.0-rc.1", 7)))]),
             "answers as 1.1.0-rc.1",
@@ -143,7 +141,7 @@ mod tests {
                 Observation { at: Duration::from_secs(at), answer: answer.map(|(good, pid)| (version(good), pid)) }
             }).collect();
             let expected = "1.1.0".parse().unwrap();
-            if judge(&observations, &expected, Duration::from_secs(10), Duration::from_secs(60)) == Verdict::Healthy {
+            if judge(&observations, &expected, Duration::from_secs(10), Duration::from_secs(60)) == Health::Healthy {
                 let answered: Vec<_> = observations.iter().skip_while(|o| o.answer.is_none()).collect();
                 let first = answered[0].answer.clone();
                 prop_assert!(answered.iter().all(|o| o.answer == first));

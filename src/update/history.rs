@@ -12,7 +12,7 @@ use crate::paths::Paths;
 
 /// The file is cut back to [`KEPT`] lines when it has grown beyond this many bytes.
 const TRIM_AT: u64 = 512 * 1024;
-/// How many of the newest runs survive that.
+/// How many of the newest runs are kept then.
 const KEPT: usize = 500;
 /// Nothing larger is read.
 const LIMIT: u64 = 16 * 1024 * 1024;
@@ -28,7 +28,6 @@ pub struct Entry {
     pub started_at: Timestamp,
     /// When it ended.
     pub ended_at: Timestamp,
-    /// What became of it.
     pub outcome: Outcome,
     /// The version before.
     pub from: Option<Version>,
@@ -36,14 +35,14 @@ pub struct Entry {
     pub to: Option<Version>,
     /// One sentence, where there is something to say.
     pub reason: Option<String>,
-    /// How the release became binaries, where one did.
+    /// The delivery of the staged release.
     #[serde(default)]
     pub delivery: Option<Delivery>,
     /// What it did, in order.
     pub steps: Vec<Step>,
     /// Whether the timer started it.
     pub scheduled: bool,
-    /// Who signed what was installed, where that is known.
+    /// The signer of what was installed, if known.
     #[serde(default)]
     pub signed_by: Option<String>,
 }
@@ -71,7 +70,7 @@ pub fn record(paths: &Paths, entry: &Entry) -> Result<()> {
     trim(paths)
 }
 
-/// Returns the runs, the oldest first. A line that cannot be understood is left out: it is a torn or a foreign one.
+/// Returns the runs, the oldest first. A line that cannot be parsed is ignored: it was torn by a crash, or is from a newer heph.
 pub fn read(paths: &Paths) -> Result<Vec<Entry>> {
     let Some(bytes) = files::read_if_there(&paths.history(), LIMIT)? else {
         return Ok(Vec::new());

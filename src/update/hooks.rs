@@ -1,4 +1,4 @@
-//! Hooks: the user's own commands, told of an outcome. A failing or hanging hook is reported and changes nothing.
+//! Hooks: the user's own commands, run after an outcome. A hook that fails or hangs is reported and changes nothing.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The variable that every hook has.
 const EVENT: &str = "HEPH_EVENT";
 
-/// What a hook is told, besides the JSON on its standard input.
+/// The environment of a hook, beside the JSON on its standard input.
 #[derive(Clone, Debug, Default)]
 pub struct News {
     /// `HEPH_EVENT`: `available`, `updated` or `failed`.
@@ -25,9 +25,9 @@ pub struct News {
     pub reason: String,
 }
 
-/// Runs `hook` with `json` on its standard input; returns the sentence that tells of its failure, if it failed.
+/// Runs `hook` with `json` on its standard input; returns a sentence if it failed.
 ///
-/// A run that a hook started tells no hook: one that tries again on its own would start itself without end.
+/// A run that a hook started runs no hooks: a hook that retries would start itself without end.
 pub fn run(hook: Option<&Hook>, news: &News, json: &[u8]) -> Option<String> {
     let (program, arguments) = hook?.split_first()?;
     if std::env::var_os(EVENT).is_some() {

@@ -18,12 +18,12 @@ use crate::paths::Paths;
 
 /// How often an interrupted update is finished before it is undone instead.
 const MOST_ATTEMPTS: u32 = 2;
-/// Bytes set aside before the switch, so that a disk which fills up meanwhile still has room to note the way back.
+/// Bytes reserved before the switch, so that a roll-back can be recorded on a disk that has filled up since.
 const RESERVE: usize = 64 * 1024;
 /// No journal is larger; a larger file is not ours.
 const LIMIT: u64 = 64 * 1024;
 
-/// What a run is about to do, or doing.
+/// What a run is doing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Journal {
     /// Always 1.
@@ -32,31 +32,30 @@ pub struct Journal {
     pub run: String,
     /// When that run started.
     pub started_at: Timestamp,
-    /// How far it is.
+    /// How far it has come.
     pub phase: Phase,
-    /// What it is for.
     pub aim: Aim,
     /// The slot in use before; `None` where nothing was installed, or where there is no way back.
-    pub from: Option<Place>,
-    /// The slot that is to be in use.
-    pub to: Place,
+    pub from: Option<SlotRef>,
+    /// The slot to use.
+    pub to: SlotRef,
     /// Whether hephd is to be restarted and watched.
     pub restart: bool,
     /// The store of the hephd that ran before.
     pub store: Option<PathBuf>,
     /// The copy of the store taken before the switch.
     pub backup: Option<PathBuf>,
-    /// How many runs have tried to finish this.
+    /// How many runs have tried to finish it.
     pub attempts: u32,
     /// Why it is being undone.
     pub reason: Option<String>,
-    /// How it ended: the line that the history is to get.
+    /// How it ended: the line for the history.
     pub ended: Option<history::Entry>,
 }
 
 /// A slot by name, and its version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct SlotRef {
     /// The slot's name.
     pub slot: String,
     /// Its version.
@@ -75,7 +74,7 @@ pub enum Aim {
     GoBack,
 }
 
-/// How far a run is.
+/// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
@@ -96,15 +95,15 @@ pub enum Recovery {
     Finish,
     /// Go back.
     RollBack,
-    /// All is done but the line in the history.
+    /// Only the line in the history is missing.
     Record,
-    /// `current` points elsewhere, so somebody changed it by hand since: leave it so.
+    /// `current` points elsewhere: it was changed by hand since, and stays.
     LeaveAlone,
 }
 
 /// Decides what to do about `journal` when `current` names the slot in use.
 pub fn recovery(journal: &Journal, current: Option<&str>) -> Recovery {
-    let at_from = current == journal.from.as_ref().map(|place| place.slot.as_str());
+    let at_from = current == journal.from.as_ref().map(|from| from.slot.as_str());
     let at_to = current == Some(journal.to.slot.as_str());
     match journal.phase {
         Phase::Ended => Recovery::Record,
@@ -122,11 +121,11 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// The file cannot be read or understood. It is kept: guessing could cost a working installation.
+    /// The file cannot be read or parsed. It is kept: guessing could cost a working installation.
     pub fn load(paths: &Paths) -> Result<Option<Journal>> {
         let path = paths.journal();
         let unusable = || {
-            Error::new(format!("cannot understand the journal '{}'", path.display())).with_hint(format!(
+            Error::new(format!("cannot parse the journal '{}'", path.display())).with_hint(format!(
                 "look at it, check with `heph self-update doctor` that the commands work, then remove it: rm '{}'",
                 path.display()
             ))
@@ -138,7 +137,7 @@ impl Journal {
         Ok(Some(journal))
     }
 
-    /// Sets room aside and writes the journal durably: the first step of what must be finished or undone.
+    /// Reserves space and writes the journal durably: from here on the run must be finished or undone.
     pub fn open(&self, paths: &Paths) -> Result<()> {
         let content = vec![b'\n'; RESERVE];
         files::write_atomic(&reserve(paths), &content, files::PRIVATE)
@@ -162,9 +161,9 @@ impl Journal {
     }
 }
 
-/// Gives back the room that was set aside, for the writes that follow.
+/// Frees the reserved space for the writes that follow.
 pub(super) fn use_reserve(paths: &Paths) {
-    // Without it there is as much room as without this call.
+    // Without the file there is nothing to free.
     let _ = files::remove_file_if_there(&reserve(paths));
 }
 
@@ -177,7 +176,7 @@ mod tests {
     use super::*;
 
     fn journal(phase: Phase, attempts: u32) -> Journal {
-        let place = |slot: &str| Place {
+        let slot = |slot: &str| SlotRef {
             slot: slot.to_owned(),
             version: slot.parse().unwrap(),
         };
@@ -187,8 +186,8 @@ mod tests {
             started_at: Timestamp::UNIX_EPOCH,
             phase,
             aim: Aim::Update,
-            from: Some(place("1.0.0")),
-            to: place("1.1.0"),
+            from: Some(slot("1.0.0")),
+            to: slot("1.1.0"),
             restart: true,
             store: None,
             backup: None,
@@ -223,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_installation_is_told_from_its_absence() {
+    fn a_first_installation_is_recognized() {
         let first = Journal {
             from: None,
             ..journal(Phase::Switching, 0)

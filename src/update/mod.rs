@@ -2,7 +2,7 @@
 //!
 //! [`apply`] reads top to bottom as the design tells it, and nothing else in the program knows the whole order:
 //!
-//! 1. **lock**, so that one run at a time touches the installation;
+//! 1. **lock**, so that only one run at a time touches the installation;
 //! 2. **recover** what an interrupted run left;
 //! 3. **fetch** the feed;
 //! 4. **decide**;
@@ -31,106 +31,44 @@ mod store;
 mod survey;
 mod transaction;
 mod trust;
+mod world;
 
 use std::cell::RefCell;
 use std::time::Instant;
 
-use jiff::Timestamp;
 use semver::Version;
-use ulid::Ulid;
 
-use crate::config::{Config, OnBattery};
+use crate::config::OnBattery;
 use crate::error::{Error, Kind, Result};
-use crate::install::links::BinDir;
-use crate::install::slots::{Slot, Slots};
+use crate::install::slots::Slot;
 use crate::install::{self, Listener, Progress};
 use crate::os::{clock, host, interrupt, lock};
 use crate::paths::Paths;
-use crate::release::decide::{Asked, Decision};
+use crate::release::decide::Decision;
 use crate::release::feed::News;
 use crate::release::trust::Origin;
 use crate::release::{Release, Tag};
 
 pub use check::{Check, Finding, check};
-pub use clean::{Cleaned, clean};
+pub use clean::clean;
 use history::Action;
-use journal::{Aim, Journal, Place};
+use journal::{Aim, Journal, SlotRef};
 use report::{Outcome, Report};
 pub use rollback::rollback;
 pub use survey::{Survey, survey};
 use transaction::Plan;
+use world::Run;
+pub use world::{Request, World};
 
-const BUSY: &str = "another run of heph self-update is under way";
-
-/// Where a run takes place.
-#[derive(Clone, Copy)]
-pub struct World<'a> {
-    /// The settings.
-    pub config: &'a Config,
-    /// The paths.
-    pub paths: &'a Paths,
-    /// Tells a person, as it happens, what is done.
-    pub say: &'a dyn Fn(&str),
-    /// Shows a person how many bytes of a download have arrived, and of how many.
-    pub arrived: &'a dyn Fn(u64, u64),
-    /// Whether cargo's own output may show through to standard error.
-    pub on_terminal: bool,
-}
-
-impl World<'_> {
-    fn slots(&self) -> Slots {
-        Slots::new(self.paths)
-    }
-
-    fn bin_dir(&self) -> Result<BinDir> {
-        BinDir::find(&self.config.self_update, self.paths)
-    }
-}
-
-/// What is asked of [`apply`].
-#[derive(Clone, Debug, Default)]
-pub struct Request {
-    /// `--to` and `--force`.
-    pub asked: Asked,
-    /// `--dry-run`: say what would be done, and change nothing.
-    pub dry_run: bool,
-    /// `--no-restart`: leave hephd running as it is.
-    pub no_restart: bool,
-    /// `--accept-moved-tag`: install the named release although its tag was moved.
-    pub accept_moved_tag: bool,
-    /// The timer started this run.
-    pub scheduled: bool,
-}
-
-/// One run: its name and when it began.
-#[derive(Clone, Debug)]
-struct Run {
-    id: String,
-    action: Action,
-    started_at: Timestamp,
-    scheduled: bool,
-}
-
-impl Run {
-    fn begin(action: Action, scheduled: bool) -> Run {
-        Run {
-            id: Ulid::generate().to_string(),
-            action,
-            started_at: clock::now(),
-            scheduled,
-        }
-    }
-}
-
-/// Brings the installation to the release that the request and the settings ask for.
+/// Updates the installation to the release that the request and the settings choose.
 ///
-/// Never fails as a function: whatever goes wrong is an outcome of the report.
+/// Never fails: whatever goes wrong is an outcome of the report.
 pub fn apply(world: World, request: &Request) -> Report {
     let mut report = Report::default();
     let run = Run::begin(Action::Apply, request.scheduled);
     if request.dry_run {
         if let Err(error) =
-            choose(world, request, &mut report).map(|decision| foretell(decision, &mut report))
+            choose(world, request, &mut report).map(|decision| predict(decision, &mut report))
         {
             report.fail(error);
         }
@@ -163,12 +101,12 @@ fn straight_line(world: World, request: &Request, run: &Run, report: &mut Report
     };
     let release = match decision {
         Decision::UpToDate(reason) => {
-            mend(world, report);
+            repair_links(world, report);
             report.end(Outcome::UpToDate, reason);
             return Ok(());
         }
         Decision::Skipped(reason) => {
-            mend(world, report);
+            repair_links(world, report);
             report.end(Outcome::Skipped, reason);
             return Ok(());
         }
@@ -212,7 +150,7 @@ fn straight_line(world: World, request: &Request, run: &Run, report: &mut Report
         });
     }
     let plan = Plan {
-        from: from.as_ref().map(Place::of),
+        from: from.as_ref().map(SlotRef::of),
         to: slot,
         restart,
         aim: Aim::Update,
@@ -222,7 +160,7 @@ fn straight_line(world: World, request: &Request, run: &Run, report: &mut Report
     transaction::carry_out(world, run, plan, report)
 }
 
-/// Steps 3 and 4. `None`: the report is final already.
+/// Steps 3 and 4. `None`: the report is final.
 fn choose(world: World, request: &Request, report: &mut Report) -> Result<Option<Decision>> {
     let latest = match report.step("fetch", || survey::news(world, request))? {
         News::Latest(latest) => latest,
@@ -246,20 +184,20 @@ fn choose(world: World, request: &Request, report: &mut Report) -> Result<Option
     Ok(Some(survey.decision))
 }
 
-/// Puts links back where a plain `cargo install`, or a hand, has replaced or removed them since the last update.
-fn mend(world: World, report: &mut Report) {
+/// Restores links that `cargo install`, or a person, has replaced or removed since the last update.
+fn repair_links(world: World, report: &mut Report) {
     let slots = world.slots();
     if !matches!(slots.current(), Ok(Some(_))) {
         return;
     }
-    let mended = world.bin_dir().and_then(|bin_dir| {
+    let repaired = world.bin_dir().and_then(|bin_dir| {
         match bin_dir.adopt(&world.config.self_update, &slots)? {
             Some(slot) => bin_dir.check(&slot).and_then(|()| bin_dir.relink(&slot)),
             None => Ok(()),
         }
     });
-    if let Err(error) = mended {
-        report.note(format!("cannot mend the links: {}", error.one_line()));
+    if let Err(error) = repaired {
+        report.note(format!("cannot repair the links: {}", error.one_line()));
     }
 }
 
@@ -273,7 +211,7 @@ fn restart_only(world: World, run: &Run, report: &mut Report) -> Result<()> {
         return Err(Error::new("nothing is installed"));
     };
     let from = match before.running() {
-        Some(version) => slots.find(&version)?.map(|slot| Place::of(&slot)),
+        Some(version) => slots.find(&version)?.map(|slot| SlotRef::of(&slot)),
         None => None,
     };
     let backup = report.step("backup", || store::back_up(world, &before))?;
@@ -288,7 +226,7 @@ fn restart_only(world: World, run: &Run, report: &mut Report) -> Result<()> {
     transaction::carry_out(world, run, plan, report)
 }
 
-/// Step 5. A release that is itself to blame for the failure is not tried again by the timer.
+/// Step 5. A release that is itself to blame is quarantined.
 fn stage(
     world: World,
     request: &Request,
@@ -349,7 +287,7 @@ fn progress(world: World, tag: &Tag, report: &mut Report) -> Result<Progress> {
     Ok(Progress::Log(log))
 }
 
-fn foretell(decision: Option<Decision>, report: &mut Report) {
+fn predict(decision: Option<Decision>, report: &mut Report) {
     let would = match decision {
         None => return,
         Some(Decision::UpToDate(reason)) => return report.end(Outcome::UpToDate, reason),
@@ -360,7 +298,7 @@ fn foretell(decision: Option<Decision>, report: &mut Report) {
     report.end(Outcome::Skipped, format!("dry run: {would}"));
 }
 
-/// Takes the lock that one run at a time holds.
+/// Takes the lock: one run at a time.
 ///
 /// # Errors
 ///
@@ -368,29 +306,27 @@ fn foretell(decision: Option<Decision>, report: &mut Report) {
 pub fn exclusive(paths: &Paths) -> Result<lock::Lock> {
     host::check_owner(&paths.home)?;
     lock::try_exclusive(&paths.lock())?.ok_or_else(|| {
-        Error::new(BUSY)
-            .with_kind(Kind::Unreachable)
-            .with_hint("try again when it is over: `heph self-update status`")
+        Error::new("another run of heph self-update is under way")
+            .with_kind(Kind::Busy)
+            .with_hint("try again when it has ended: `heph self-update status`")
     })
 }
 
 /// Step 1: runs `work` under the lock, or reports that another run holds it.
 fn with_lock(world: World, report: &mut Report, work: impl FnOnce(&mut Report)) {
-    let lock = || {
-        host::check_owner(&world.paths.home)?;
-        lock::try_exclusive(&world.paths.lock())
-    };
-    match report.step("lock", lock) {
-        Ok(Some(_held)) => work(report),
-        Ok(None) => report.end(Outcome::Busy, BUSY.to_owned()),
+    match report.step("lock", || exclusive(world.paths)) {
+        Ok(_held) => work(report),
+        Err(error) if error.kind() == Kind::Busy => {
+            report.end(Outcome::Busy, error.to_string());
+        }
         Err(error) => report.fail(error),
     }
 }
 
-/// Step 10. What cannot be written here is a note: the update itself is over.
+/// Step 10. A failure to write is only a note: the update itself has ended.
 fn record(world: World, run: &Run, report: &mut Report) {
     if report.unfinished {
-        // The run that ends it records it.
+        // The run that finishes it records it.
         return;
     }
     let start = Instant::now();

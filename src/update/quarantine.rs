@@ -10,7 +10,7 @@ use crate::paths::Paths;
 
 /// No quarantine file is larger.
 const LIMIT: u64 = 1024 * 1024;
-/// The oldest entries beyond this many are forgotten: newer releases have superseded them long ago.
+/// Older entries beyond this number are dropped: newer releases have superseded them.
 const MOST: usize = 200;
 
 /// One release that failed here.
@@ -46,18 +46,13 @@ impl Quarantine {
     ///
     /// # Errors
     ///
-    /// The file cannot be read or understood. Taking it for empty could bring a broken release back.
+    /// The file cannot be read or parsed. Treating it as empty could bring a broken release back.
     pub fn load(paths: &Paths) -> Result<Quarantine> {
         let path = paths.quarantine();
         let unusable = || {
-            Error::new(format!(
-                "cannot understand the quarantine '{}'",
-                path.display()
-            ))
-            .with_hint(format!(
-                "correct it, or forget all of it: rm '{}'",
-                path.display()
-            ))
+            Error::new(format!("cannot parse the quarantine '{}'", path.display())).with_hint(
+                format!("correct it, or clear all of it: rm '{}'", path.display()),
+            )
         };
         let Some(bytes) = files::read_if_there(&path, LIMIT).with_context(unusable)? else {
             return Ok(Quarantine::default());
@@ -136,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_stands_there_once_with_its_last_reason() {
+    fn a_version_is_listed_once_with_its_last_reason() {
         let mut quarantine = Quarantine::default();
         quarantine.add(entry("1.1.0", "crashed"));
         quarantine.add(entry("1.2.0", "hung"));
@@ -150,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn it_does_not_grow_for_ever() {
+    fn it_is_bounded() {
         let mut quarantine = Quarantine::default();
         for patch in 0..300 {
             quarantine.add(entry(&format!("1.0.{patch}"), "crashed"));

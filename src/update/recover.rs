@@ -1,4 +1,4 @@
-//! The end of a run that was interrupted: finished or undone before anything else, and said.
+//! An interrupted run is finished or undone before anything else, and reported.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::error::Result;
 ///
 /// # Errors
 ///
-/// The journal cannot be understood, or what it asks for cannot be done; then nothing else may be tried.
+/// The journal cannot be parsed, or the run can be neither finished nor undone; nothing else may be tried.
 pub(super) fn unfinished(world: World, report: &mut Report) -> Result<()> {
     let start = Instant::now();
     if let Some(journal) = Journal::load(world.paths)? {
@@ -25,10 +25,10 @@ pub(super) fn unfinished(world: World, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Ends the run that `journal` tells of and returns the sentence that says how.
+/// Finishes or undoes the run of `journal` and returns a sentence that says how.
 fn end(world: World, mut journal: Journal) -> Result<String> {
     let slots = world.slots();
-    // A link that points at no complete slot is no place that the journal knows.
+    // A link to an incomplete slot counts as no link.
     let current = slots.current().ok().flatten().map(|slot| slot.name);
     let to = journal.to.version.clone();
     let mut report = Report {
@@ -59,14 +59,14 @@ fn end(world: World, mut journal: Journal) -> Result<String> {
                 "interrupted, and the installation was changed by hand since".to_owned(),
             );
             format!(
-                "an interrupted update to {to} was overtaken by a change by hand; it is forgotten"
+                "an interrupted update to {to} was superseded by a change by hand; it is dropped"
             )
         }
         Recovery::Finish => {
             (world.say)(&format!("finishing an interrupted update to {to}"));
             journal.attempts += 1;
             if let Err(error) = journal.save(world.paths) {
-                // A full disk must not keep it from being finished or undone.
+                // A full disk must not prevent the recovery.
                 report.note(error.one_line());
             }
             transaction::finish(world, journal.clone(), &mut report)?;
@@ -85,7 +85,7 @@ fn end(world: World, mut journal: Journal) -> Result<String> {
             let reason = journal
                 .reason
                 .clone()
-                .unwrap_or_else(|| "interrupted again and again".to_owned());
+                .unwrap_or_else(|| "interrupted repeatedly".to_owned());
             transaction::roll_back(world, journal.clone(), reason, &mut report)?;
             match &report.reason {
                 Some(reason) if report.outcome == Outcome::Failed => {

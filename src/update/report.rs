@@ -1,4 +1,4 @@
-//! What a run did, for people, scripts and the history.
+//! The report of a run, for people, scripts and the history.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Exit};
 use crate::install::slots::Delivery;
 
-/// What became of a run. It starts as failed and earns anything better.
+/// The outcome of a run. It starts as failed and earns anything better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
@@ -59,7 +59,6 @@ pub struct Step {
 /// What a run did.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// What became of it.
     pub outcome: Outcome,
     /// The version before.
     pub from: Option<Version>,
@@ -67,17 +66,17 @@ pub struct Report {
     pub to: Option<Version>,
     /// One sentence, where there is something to say.
     pub reason: Option<String>,
-    /// How the release became binaries, where one did.
+    /// The delivery of the staged release.
     pub delivery: Option<Delivery>,
     /// What it did, in order.
     pub steps: Vec<Step>,
-    /// Who signed what was installed, where that is known.
+    /// The signer of what was installed, if known.
     pub signed_by: Option<String>,
     /// The log of the build.
     pub log: Option<std::path::PathBuf>,
-    /// What else a person should know: sentences.
+    /// More sentences for a person.
     pub notes: Vec<String>,
-    /// Whether the journal must stay: the next run goes on where this one could not.
+    /// Whether the journal stays: the next run continues.
     pub unfinished: bool,
     /// The error that ended it, with its hint.
     pub error: Option<Error>,
@@ -105,7 +104,7 @@ impl Report {
         self.reason = reason.into();
     }
 
-    /// Ends the run with an error. An error that asks for a later try (exit 75) means that the forge was out of reach.
+    /// Ends the run with an error. An error of exit code 75 means that the forge was unreachable.
     pub fn fail(&mut self, error: Error) {
         let outcome = match error.exit() {
             Exit::TryLater => Outcome::Unreachable,
@@ -123,7 +122,7 @@ impl Report {
         result
     }
 
-    /// As [`Report::step`], for `work` that has more to report.
+    /// As [`Report::step`], for `work` that writes to the report.
     pub fn step_with<T>(&mut self, name: &str, work: impl FnOnce(&mut Report) -> T) -> T {
         let start = Instant::now();
         let result = work(self);
@@ -140,12 +139,12 @@ impl Report {
         });
     }
 
-    /// Adds a sentence that a person should know.
+    /// Adds a sentence for a person.
     pub fn note(&mut self, sentence: impl Into<String>) {
         self.notes.push(sentence.into());
     }
 
-    /// Returns how the process ends after this report.
+    /// Returns the exit code.
     pub fn exit(&self) -> Exit {
         match self.outcome {
             Outcome::UpToDate | Outcome::Restarted | Outcome::Updated | Outcome::Skipped => {
@@ -179,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_that_nothing_happened_to_has_failed() {
+    fn a_new_report_has_failed() {
         assert_eq!(Report::default().exit(), Exit::Failed);
     }
 

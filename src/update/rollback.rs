@@ -3,7 +3,7 @@
 use semver::Version;
 
 use super::history::Action;
-use super::journal::{Aim, Place};
+use super::journal::{Aim, SlotRef};
 use super::report::{Outcome, Report};
 use super::transaction::{self, Plan};
 use super::{Run, World, daemon, history, record, recover, store, with_lock};
@@ -70,7 +70,7 @@ fn straight_line(world: World, to: Option<&Version>, run: &Run, report: &mut Rep
         None
     };
     let plan = Plan {
-        from: Some(Place::of(&current)),
+        from: Some(SlotRef::of(&current)),
         to: target.clone(),
         restart,
         aim: Aim::GoBack,

@@ -17,7 +17,7 @@ use crate::paths::Paths;
 /// How long copying the store may take.
 const COPYING: Duration = Duration::from_secs(10 * 60);
 
-/// Has the running hephd copy its store; returns the copy. `None`: hephd does not answer, so there is nobody to ask.
+/// Makes the running hephd copy its store, and returns the copy; `None` if hephd does not answer.
 pub(super) fn back_up(world: World, before: &Daemon) -> Result<Option<PathBuf>> {
     let Some(status) = &before.status else {
         return Ok(None);
@@ -32,7 +32,7 @@ pub(super) fn back_up(world: World, before: &Daemon) -> Result<Option<PathBuf>> 
     client::backup(&before.socket, &file, COPYING).with_context(|| {
         Error::new("cannot take a backup of the store, so the update was not begun").with_hint(
             format!(
-                "is there room in '{}'? `heph backup FILE` shows the trouble",
+                "is there room in '{}'? `heph backup FILE` shows the error",
                 folder.display()
             ),
         )
@@ -69,25 +69,25 @@ pub(super) fn backups(paths: &Paths) -> Vec<PathBuf> {
     found.into_iter().map(|(_, path)| path).collect()
 }
 
-/// What `hephd store restore --json` says.
+/// The output of `hephd store restore --json`.
 #[derive(Debug, Deserialize)]
 struct Restored {
     kept_as: String,
     operations_carried: u64,
 }
 
-/// Makes sure that `slot`'s hephd can read `store`, which nobody has open: else puts `backup`, or the newest other backup
-/// that it can read, in its place. Returns the sentence for the report if it did.
+/// Makes sure that `slot`'s hephd can read `store`, which no process has open. Otherwise replaces it by `backup`, or by the
+/// newest other backup that it can read, and returns the sentence for the report.
 ///
 /// # Errors
 ///
-/// The store cannot be read and no backup could take its place; the sentence says so. Nothing was changed then.
+/// The store cannot be read, and no backup could take its place. Nothing was changed.
 pub(super) fn make_readable(
     world: World,
     slot: &Slot,
     store: &Path,
     backup: Option<&Path>,
-) -> Result<Option<String>, String> {
+) -> Result<Option<String>> {
     if can_read(slot, store) {
         return Ok(None);
     }
@@ -97,21 +97,17 @@ pub(super) fn make_readable(
         .into_iter()
         .chain(others.iter().map(PathBuf::as_path));
     let Some(backup) = candidates.into_iter().find(|backup| can_read(slot, backup)) else {
-        return Err(format!(
-            "hephd {version} cannot read the store '{}', and there is no backup that it can",
+        return Err(Error::new(format!(
+            "hephd {version} cannot read the store '{}', and there is no backup that it can read",
             store.display()
-        ));
+        )));
     };
     let run = Run::new(slot.binary("hephd"))
         .env("HEPH_DB", store)
         .args(["store", "restore", "--json", "--backup"]);
-    let output = run
-        .arg(backup)
-        .limit(COPYING)
-        .success()
-        .map_err(|error| error.one_line())?;
+    let output = run.arg(backup).limit(COPYING).success()?;
     let restored: Restored = serde_json::from_slice(&output.stdout)
-        .map_err(|error| format!("cannot understand what `hephd store restore` says: {error}"))?;
+        .context("cannot parse the output of `hephd store restore`")?;
     Ok(Some(format!(
         "hephd {version} cannot read the newer store, so the backup '{}' is restored with {} later operations; \
          the newer file is kept as '{}'",
@@ -121,7 +117,7 @@ pub(super) fn make_readable(
     )))
 }
 
-/// Returns whether `slot`'s hephd says that it can read the store in `file`. One that cannot tell is taken to be able to.
+/// Returns whether `slot`'s hephd can read the store in `file`; one without `store check` is assumed to.
 pub(super) fn can_read(slot: &Slot, file: &Path) -> bool {
     let output = Run::new(slot.binary("hephd"))
         .env("HEPH_DB", file)

@@ -16,14 +16,14 @@ use crate::release::decide::{Asked, Decision, Policy, Situation, decide};
 use crate::release::feed::{Feed, News};
 use crate::release::trust::seen_tags::SeenTags;
 
-/// How long a scheduled run waits before it asks an unreachable forge again: after waking up, the network comes late.
+/// The pauses before a scheduled run retries an unreachable forge: after resume, the network comes up late.
 const RETRIES: [Duration; 3] = [
     Duration::from_secs(5),
     Duration::from_secs(15),
     Duration::from_secs(40),
 ];
 
-/// How things stand, and what follows.
+/// The state of the installation, and the decision.
 #[derive(Clone, Debug)]
 pub struct Survey {
     /// The version on disk.
@@ -32,17 +32,16 @@ pub struct Survey {
     pub running: Option<Version>,
     /// The newest release, or the one that was named.
     pub latest: Option<Release>,
-    /// What to do.
     pub decision: Decision,
 }
 
-/// Decides what `latest` means here, without asking the network.
+/// Decides about `latest`, without the network.
 pub fn survey(world: World, latest: Option<Release>, asked: &Asked) -> Result<Survey> {
     let bin_dir = world.bin_dir()?;
     let installed = bin_dir.installed(&world.config.self_update, &world.slots())?;
     let running = daemon::running(world, &bin_dir)?;
-    // Nothing follows from a hephd that runs what is installed, so the service manager, slower to ask than all else
-    // here, is asked about others only.
+    // Nothing follows from a hephd that runs what is installed. The service manager answers slower than everything else
+    // here, so it is asked about other cases only.
     let ours = running.is_none() || running == installed || daemon::is_managed(world, &bin_dir)?;
     let quarantine = Quarantine::load(world.paths)?.versions();
     let memory = SeenTags::load(&world.paths.trust())?;
@@ -57,7 +56,7 @@ pub fn survey(world: World, latest: Option<Release>, asked: &Asked) -> Result<Su
         now: clock::now(),
     });
     let decision = match (decision, &installed) {
-        // A restart that failed once is not tried again by the timer either.
+        // The timer does not retry a restart that failed.
         (Decision::RestartOnly, Some(version))
             if asked.to.is_none() && quarantine.contains(version) =>
         {
@@ -75,7 +74,7 @@ pub fn survey(world: World, latest: Option<Release>, asked: &Asked) -> Result<Su
     })
 }
 
-/// Asks the forge for the release that `request` is about: the newest, or the one that it names.
+/// Asks the forge for the newest release, or for the one that `request` names.
 pub(super) fn news(world: World, request: &Request) -> Result<News> {
     let path = world.paths.feed();
     let feed = Feed {
@@ -109,14 +108,11 @@ pub(super) fn news(world: World, request: &Request) -> Result<News> {
     Ok(news)
 }
 
-/// Asks once. That the answer cannot be remembered is no reason not to act on it.
+/// Asks once. A feed that cannot be cached is used all the same.
 fn ask(world: World, feed: &Feed) -> Result<News> {
     let asked = feed.ask(clock::now(), &Limits::default());
     if let Some(error) = asked.unwritten {
-        (world.say)(&format!(
-            "the feed cannot be remembered: {}",
-            error.one_line()
-        ));
+        (world.say)(&format!("cannot cache the feed: {}", error.one_line()));
     }
     asked.news
 }

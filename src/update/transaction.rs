@@ -3,34 +3,27 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::journal::{self, Aim, Journal, Phase, Place};
+use super::journal::{self, Aim, Journal, Phase, SlotRef};
 use super::report::{Outcome, Report};
 use super::{Run, World, daemon, history, quarantine, store, trust};
 use crate::error::{Error, Result, ResultExt};
 use crate::install::slots::Slot;
 use crate::os::clock;
 
-/// What is about to be done.
+/// What [`carry_out`] does; the fields are those of the [`Journal`].
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// Where to go back to.
-    pub from: Option<Place>,
-    /// The slot to use.
+    pub from: Option<SlotRef>,
     pub to: Slot,
-    /// Whether hephd is restarted and watched.
     pub restart: bool,
-    /// What for.
     pub aim: Aim,
-    /// hephd's store.
     pub store: Option<PathBuf>,
-    /// Its copy.
     pub backup: Option<PathBuf>,
 }
 
-impl Place {
-    /// Returns the place of `slot`.
-    pub fn of(slot: &Slot) -> Place {
-        Place {
+impl SlotRef {
+    pub fn of(slot: &Slot) -> SlotRef {
+        SlotRef {
             slot: slot.name.clone(),
             version: slot.manifest.version.clone(),
         }
@@ -50,7 +43,7 @@ pub(super) fn carry_out(world: World, run: &Run, plan: Plan, report: &mut Report
         phase: Phase::Switching,
         aim: plan.aim,
         from: plan.from,
-        to: Place::of(&plan.to),
+        to: SlotRef::of(&plan.to),
         restart: plan.restart,
         store: plan.store,
         backup: plan.backup,
@@ -95,28 +88,23 @@ pub(super) fn finish(world: World, journal: Journal, report: &mut Report) -> Res
 fn finish_or_undo(world: World, journal: Journal, report: &mut Report) -> Result<()> {
     let to = open(world, &journal.to)?;
     match healthy(world, &journal, &to, report) {
-        Err(reason) if journal.restart && daemon::session_is_ending(world) => Err(Error::new(
-            format!("the session ended during the update ({reason}); the next run finishes it"),
-        )),
         Ok(()) => commit(world, &journal, report),
-        Err(reason) => {
+        Err(error) => {
+            let reason = error.one_line();
+            if journal.restart && daemon::session_is_ending(world) {
+                return Err(Error::new(format!(
+                    "the session ended during the update ({reason}); the next run finishes it"
+                )));
+            }
             (world.say)(&format!("{} is not healthy: {reason}", journal.to.version));
             roll_back(world, journal, reason, report)
         }
     }
 }
 
-/// Restarts and watches hephd as `slot` has it; the error is the sentence that says why it will not do.
-fn healthy(
-    world: World,
-    journal: &Journal,
-    slot: &Slot,
-    report: &mut Report,
-) -> Result<(), String> {
-    world
-        .bin_dir()
-        .and_then(|bin_dir| bin_dir.relink(slot))
-        .map_err(|error| error.one_line())?;
+/// Restarts hephd as `slot` has it, and watches it; the error says why it is not healthy.
+fn healthy(world: World, journal: &Journal, slot: &Slot, report: &mut Report) -> Result<()> {
+    world.bin_dir()?.relink(slot)?;
     if !journal.restart {
         return Ok(());
     }
@@ -126,15 +114,13 @@ fn healthy(
         .filter(|path| !store::can_read(slot, path))
     {
         // Going back by hand, past a migration of the store.
-        daemon::stop(world, slot).map_err(|error| error.one_line())?;
+        daemon::stop(world, slot)?;
         if let Some(sentence) = store::make_readable(world, slot, path, None)? {
             report.note(sentence);
         }
     }
     (world.say)(&format!("restarting hephd as {}", slot.manifest.version));
-    report
-        .step("restart", || daemon::restart(world, slot))
-        .map_err(|error| error.one_line())?;
+    report.step("restart", || daemon::restart(world, slot))?;
     let settle = world.config.self_update.settle;
     (world.say)(&format!(
         "hephd {} answers; watching it for {settle:?}",
@@ -150,13 +136,13 @@ fn commit(world: World, journal: &Journal, report: &mut Report) -> Result<()> {
     if let (Aim::GoBack, Some(left)) = (journal.aim, left.filter(|left| *left != version)) {
         quarantine::put(world.paths, left, "rolled back by hand", clock::now())?;
     }
-    // A release that was named by hand and is healthy now has earned its way out.
+    // A release that was installed by name and is healthy leaves the quarantine.
     quarantine::release(world.paths, version)?;
     if journal.aim != Aim::GoBack
         && let Err(error) = trust::was_healthy(world, version)
     {
         report.note(format!(
-            "that {version} is healthy cannot be remembered: {}",
+            "cannot record that {version} is healthy: {}",
             error.one_line()
         ));
     }
@@ -174,7 +160,7 @@ fn commit(world: World, journal: &Journal, report: &mut Report) -> Result<()> {
 ///
 /// # Errors
 ///
-/// It could not be undone; the journal must stay for the next run.
+/// It could not be undone; the journal stays for the next run.
 pub(super) fn roll_back(
     world: World,
     mut journal: Journal,
@@ -188,7 +174,7 @@ pub(super) fn roll_back(
     if let Err(error) = journal.save(world.paths) {
         // A full disk must not keep the old release from coming back; what follows needs no space.
         report.note(format!(
-            "going back without a record of it: {}",
+            "rolling back without a record of it: {}",
             error.one_line()
         ));
     }
@@ -219,7 +205,7 @@ pub(super) fn roll_back(
         Ok(())
     };
     if journal.aim != Aim::GoBack {
-        // It failed here; the room it takes is worth more, also to the writes that follow on a full disk.
+        // On a full disk, the writes that follow need its space.
         if let Err(error) = open(world, &bad).and_then(|slot| world.slots().remove(&slot)) {
             report.note(format!(
                 "cannot remove the slot of {}: {}",
@@ -243,7 +229,8 @@ pub(super) fn roll_back(
         }
         Err(also) => {
             let sentence = format!(
-                "{reason}; {version} is installed again, but it is not healthy either: {also}"
+                "{reason}; {version} is installed again, but it is not healthy either: {}",
+                also.one_line()
             );
             let hint = "see `heph daemon logs`, then `heph daemon restart`";
             report.fail(Error::new(sentence).with_hint(hint));
@@ -265,21 +252,21 @@ fn quarantine_bad(world: World, journal: &Journal, reason: &str) -> Result<()> {
 }
 
 /// Brings the old hephd back to health, with a store that it can read.
-fn revive(world: World, journal: &Journal, old: &Slot, report: &mut Report) -> Result<(), String> {
+fn revive(world: World, journal: &Journal, old: &Slot, report: &mut Report) -> Result<()> {
     if let Some(path) = &journal.store {
         // The new hephd must not write while the old one's store is looked at.
-        daemon::stop(world, old).map_err(|error| error.one_line())?;
+        daemon::stop(world, old)?;
         match store::make_readable(world, old, path, journal.backup.as_deref()) {
             Ok(None) => {}
             Ok(Some(sentence)) => report.note(sentence),
-            Err(reason) => {
-                // It was this run that stopped it. The service manager goes on trying, and so may the next release.
+            Err(error) => {
+                // This run stopped it. The service manager keeps trying, and the next release may succeed.
                 drop(daemon::restart(world, old));
-                return Err(reason);
+                return Err(error);
             }
         }
     }
-    daemon::restart(world, old).map_err(|error| error.one_line())?;
+    daemon::restart(world, old)?;
     daemon::settle(world, &old.manifest.version)
 }
 
@@ -304,16 +291,16 @@ fn switch(world: World, slot: &Slot) -> Result<()> {
     }
 }
 
-fn open(world: World, place: &Place) -> Result<Slot> {
-    world.slots().open(&place.slot)?.with_context(|| {
-        Error::new(format!("the slot of {} is gone", place.version)).with_hint(format!(
+fn open(world: World, slot: &SlotRef) -> Result<Slot> {
+    world.slots().open(&slot.slot)?.with_context(|| {
+        Error::new(format!("the slot of {} is gone", slot.version)).with_hint(format!(
             "`heph self-update apply --to {}` installs it again",
-            place.version
+            slot.version
         ))
     })
 }
 
-/// Writes how the run ended: into the journal if it has one, into the history, then removes the journal.
+/// Records how the run ended: in the journal if it has one, in the history, then removes the journal.
 pub(super) fn close(world: World, entry: &history::Entry) -> Result<()> {
     if let Some(mut journal) = Journal::load(world.paths)? {
         if journal.run != entry.run && journal.phase != Phase::Ended {

@@ -1,4 +1,4 @@
-//! Between decide and stage: the release's tag is looked up, remembered, and proven.
+//! Between decide and stage: the release's tag is looked up, recorded, and verified.
 
 use semver::Version;
 
@@ -13,11 +13,11 @@ use crate::release::trust::seen_tags::SeenTags;
 use crate::release::trust::{Evidence, Origin, Proof, fetch, judge, moved, needs_object, tag};
 use crate::release::trust::{tag::TagObject, verify};
 
-/// Returns where `release` comes from: the commit of its tag, and who signed it.
+/// Returns the origin of `release`: the commit of its tag, and its signer.
 ///
 /// # Errors
 ///
-/// The git remote cannot be asked (exit 75), or the tag is refused; then the release is in quarantine.
+/// The git remote cannot be reached (exit 75), or the tag is refused; then the release is in quarantine.
 pub(super) fn prove(
     world: World,
     request: &Request,
@@ -43,7 +43,7 @@ pub(super) fn prove(
     match &proof {
         Proof::Proven { by } => {
             (world.say)(&format!("{} is signed by {by}", here.tag.as_str()));
-            // One that was refused is left for whoever wants to look at it.
+            // A refused tag is kept for inspection.
             files::remove_tree_if_there(&world.paths.tags())?;
         }
         Proof::Unproven { reason } => {
@@ -52,7 +52,7 @@ pub(super) fn prove(
             }
         }
         Proof::Refused { reason } => {
-            let hint = "ask its owner; `heph self-update trust show` lists whose signature counts";
+            let hint = "ask its owner; `heph self-update trust show` lists the trusted keys";
             let fault = Error::new(reason).with_hint(hint);
             return Err(refuse(world, &release.version, reason, fault, report));
         }
@@ -63,16 +63,16 @@ pub(super) fn prove(
     })
 }
 
-/// Looks, for `check`, whether the tag of `release` was moved, and remembers it. Returns the error that says so.
+/// Checks, for `check`, whether the tag of `release` was moved, and records it. Returns the error if it was.
 ///
 /// # Errors
 ///
-/// The git remote cannot be asked, or what is remembered cannot be read.
+/// The git remote cannot be reached, or the record of seen tags cannot be read.
 pub(super) fn look(world: World, release: &Release) -> Result<Option<Error>> {
     let (all, here) = advertised(world, release)?;
     let repository = &world.config.self_update.repository;
     let path = world.paths.trust();
-    // Another run that is under way does the remembering itself.
+    // A run that is under way records it itself.
     let held = exclusive(world.paths).ok();
     let mut memory = SeenTags::load(&path)?;
     if let Some(sentence) = moved(&here, memory.seen(repository, here.tag.as_str())) {
@@ -94,7 +94,7 @@ pub(super) fn look(world: World, release: &Release) -> Result<Option<Error>> {
     Ok(None)
 }
 
-/// Remembers that `version` was healthy here.
+/// Records that `version` was healthy here.
 pub(super) fn was_healthy(world: World, version: &Version) -> Result<()> {
     let path = world.paths.trust();
     let mut memory = SeenTags::load(&path)?;
@@ -104,7 +104,7 @@ pub(super) fn was_healthy(world: World, version: &Version) -> Result<()> {
     Ok(())
 }
 
-/// Asks the git remote; returns all its releases, and the one that is meant.
+/// Returns all releases that the git remote advertises, and `release` among them.
 fn advertised(world: World, release: &Release) -> Result<(Vec<Advertised>, Advertised)> {
     let feed = Feed {
         settings: &world.config.self_update,
@@ -122,7 +122,7 @@ fn advertised(world: World, release: &Release) -> Result<(Vec<Advertised>, Adver
     Ok((all, here))
 }
 
-/// Has the tag object judged, where there is something to judge.
+/// Verifies the tag object, where policy or keys ask for it.
 fn examine(world: World, here: &Advertised) -> Result<Proof> {
     let settings = &world.config.self_update;
     let trust = &settings.trust;
@@ -166,7 +166,7 @@ fn moved_fault(version: &Version, sentence: &str) -> Error {
     ))
 }
 
-/// Puts a release that must not be installed into quarantine. Returns the error to end with.
+/// Quarantines a release that must not be installed. Returns the error to fail with.
 fn refuse(
     world: World,
     version: &Version,

@@ -1,0 +1,72 @@
+//! What one run works on: where, for what, and under which name.
+
+use jiff::Timestamp;
+use ulid::Ulid;
+
+use super::history::Action;
+use crate::config::Config;
+use crate::error::Result;
+use crate::install::links::BinDir;
+use crate::install::slots::Slots;
+use crate::os::clock;
+use crate::paths::Paths;
+use crate::release::decide::Asked;
+
+/// Where a run takes place.
+#[derive(Clone, Copy)]
+pub struct World<'a> {
+    pub config: &'a Config,
+    pub paths: &'a Paths,
+    /// Prints a step as it happens.
+    pub say: &'a dyn Fn(&str),
+    /// Shows the progress of a download: bytes received, and bytes in all.
+    pub arrived: &'a dyn Fn(u64, u64),
+    /// Whether cargo's own output goes to standard error.
+    pub on_terminal: bool,
+}
+
+impl World<'_> {
+    pub(super) fn slots(&self) -> Slots {
+        Slots::new(self.paths)
+    }
+
+    pub(super) fn bin_dir(&self) -> Result<BinDir> {
+        BinDir::find(&self.config.self_update, self.paths)
+    }
+}
+
+/// What is asked of [`apply`].
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// `--to` and `--force`.
+    pub asked: Asked,
+    /// `--dry-run`: say what would be done, and change nothing.
+    pub dry_run: bool,
+    /// `--no-restart`: leave hephd running as it is.
+    pub no_restart: bool,
+    /// `--accept-moved-tag`: install the named release although its tag was moved.
+    pub accept_moved_tag: bool,
+    /// The timer started this run.
+    pub scheduled: bool,
+}
+
+/// One run.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    /// Its name, unique.
+    pub id: String,
+    pub action: Action,
+    pub started_at: Timestamp,
+    pub scheduled: bool,
+}
+
+impl Run {
+    pub fn begin(action: Action, scheduled: bool) -> Run {
+        Run {
+            id: Ulid::generate().to_string(),
+            action,
+            started_at: clock::now(),
+            scheduled,
+        }
+    }
+}
