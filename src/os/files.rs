@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-/// Mode of state files: only their owner reads them.
+/// Mode of state files: readable by their owner only.
 pub const PRIVATE: u32 = 0o600;
 /// Mode of files that other tools of the user read, such as units.
 pub const SHARED: u32 = 0o644;
 
-/// Makes `path` and its parents, each new one with mode 0700. An existing folder is left as it is.
+/// Creates `path` and its parents, each new one with mode 0700. An existing folder is left as it is.
 pub fn create_private_dir(path: &Path) -> Result<()> {
     DirBuilder::new()
         .recursive(true)
@@ -24,8 +24,8 @@ pub fn create_private_dir(path: &Path) -> Result<()> {
 
 /// Writes `bytes` to `path` through a temporary file beside it, which is synced before it takes the name.
 ///
-/// After a return without error, the new content survives a power loss. A temporary file that a crash left behind is
-/// reused by the next write of the same path, so none pile up.
+/// Once it returns without error, the new content survives a power loss. The next write of the same path reuses a
+/// temporary file that a crash left behind, so they do not pile up.
 pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let folder = parent(path)?;
     create_private_dir(folder)?;
@@ -37,7 +37,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
             .create_new(true)
             .mode(mode)
             .open(&temporary)?;
-        // The umask may have taken bits away.
+        // The umask may have cleared bits.
         file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(bytes)?;
         file.sync_all()?;
@@ -49,7 +49,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     sync_dir(folder)
 }
 
-/// Appends one line to `path` and syncs it. A last line that a crash cut short is closed first, so that it spoils only itself.
+/// Appends one line to `path` and syncs it. A torn last line is terminated first, so that it spoils only itself.
 pub fn append_line(path: &Path, line: &str) -> Result<()> {
     let folder = parent(path)?;
     create_private_dir(folder)?;
@@ -85,7 +85,7 @@ fn ends_mid_line(file: &mut File) -> io::Result<bool> {
     Ok(last != *b"\n")
 }
 
-/// Points the symbolic link `link` at `target` with one rename: whoever looks sees the old target or the new one.
+/// Points the symbolic link `link` at `target` with one rename: a reader sees the old target or the new one.
 pub fn replace_symlink(link: &Path, target: &Path) -> Result<()> {
     let folder = parent(link)?;
     let temporary = temporary_beside(link)?;
@@ -106,21 +106,21 @@ pub fn replace_symlink(link: &Path, target: &Path) -> Result<()> {
     sync_dir(folder)
 }
 
-/// Makes the entries of the folder `path` durable.
+/// Syncs the entries of the folder `path`.
 pub fn sync_dir(path: &Path) -> Result<()> {
     File::open(path)
         .and_then(|folder| folder.sync_all())
         .with_context(|| format!("cannot sync the folder '{}'", path.display()))
 }
 
-/// Makes the content of the file `path` durable.
+/// Syncs the content of the file `path`.
 pub fn sync_file(path: &Path) -> Result<()> {
     File::open(path)
         .and_then(|file| file.sync_all())
         .with_context(|| format!("cannot sync '{}'", path.display()))
 }
 
-/// Returns the content of `path`, or `None` where there is no such file.
+/// Returns the content of `path`, or `None` if there is no such file.
 ///
 /// # Errors
 ///
@@ -152,7 +152,7 @@ pub fn read_text_if_there(path: &Path, limit: u64) -> Result<Option<String>> {
         .transpose()
 }
 
-/// Removes a file or link; one that is not there is fine. Returns whether it was there.
+/// Removes a file or link if it exists. Returns whether it did.
 pub fn remove_file_if_there(path: &Path) -> io::Result<bool> {
     match fs::remove_file(path) {
         Ok(()) => Ok(true),
@@ -161,7 +161,7 @@ pub fn remove_file_if_there(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Removes a folder and all in it, without following links; one that is not there is fine.
+/// Removes a folder and everything in it, without following links, if it exists.
 pub fn remove_tree_if_there(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -171,7 +171,7 @@ pub fn remove_tree_if_there(path: &Path) -> Result<()> {
     }
 }
 
-/// Returns the bytes that the files below `path` take, 0 where it is not there. Links are not followed.
+/// Returns the total size of the files below `path` in bytes, 0 if it does not exist. Links are not followed.
 pub fn tree_size(path: &Path) -> u64 {
     let Ok(metadata) = fs::symlink_metadata(path) else {
         return 0;
@@ -188,7 +188,7 @@ pub fn tree_size(path: &Path) -> u64 {
         .sum()
 }
 
-/// Returns the bytes an ordinary user may still write where `path` is, or would be.
+/// Returns the bytes free for an ordinary user on the file system of `path`, which need not exist.
 pub fn free_space(path: &Path) -> Result<u64> {
     let there = path
         .ancestors()

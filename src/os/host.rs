@@ -1,4 +1,4 @@
-//! What kind of machine this is: its name, its battery, whose home it is used from.
+//! The machine: a stable number, its battery, the owner of the home folder.
 
 use crate::error::Error;
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// Returns a number that is stable for this host and user's home, and differs between hosts.
 ///
-/// It spreads machines over an interval; it is no secret and no identity.
+/// It spreads machines over an interval; it is neither a secret nor an identity.
 pub fn stable_number(home: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
     fs::read("/etc/machine-id")
@@ -22,7 +22,7 @@ pub fn stable_number(home: &Path) -> u64 {
     hasher.finish()
 }
 
-/// Returns whether the machine runs on battery now. A machine without a battery, or whose state cannot be told, does not.
+/// Returns whether the machine runs on battery; false where it has no battery or its state is unknown.
 pub fn on_battery() -> bool {
     if cfg!(target_os = "macos") {
         let output = crate::os::process::Run::new("pmset")
@@ -58,11 +58,11 @@ fn supplies_say_battery(class: &Path) -> bool {
     discharging
 }
 
-/// Checks that `home` is this user's own to change.
+/// Checks that `home` belongs to this user.
 ///
 /// # Errors
 ///
-/// This is root in somebody else's home, as under `sudo -E`.
+/// This is root in another user's home, as under `sudo -E`.
 pub fn check_owner(home: &Path) -> Result<(), Error> {
     let somebody_else_s = fs::metadata(home).is_ok_and(|home| home.uid() != 0);
     if !(somebody_else_s && rustix::process::geteuid().is_root()) {

@@ -1,7 +1,7 @@
-//! Ctrl-C, SIGTERM and SIGHUP, noticed instead of obeyed at once.
+//! Ctrl-C, SIGTERM and SIGHUP, deferred instead of obeyed at once.
 //!
 //! An update must not end between two steps that belong together. So the signals only set a flag: steps that may be
-//! given up ask for it, steps that must finish do not.
+//! abandoned check it, steps that must finish do not.
 
 use crate::error::{Error, Result, ResultExt};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,11 +11,11 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// From now on, turns SIGINT, SIGTERM and SIGHUP into a flag. Calling it again changes nothing.
+/// Turns SIGINT, SIGTERM and SIGHUP into a flag from now on. Idempotent.
 ///
 /// # Errors
 ///
-/// The operating system refused the handler.
+/// The operating system rejected the handler.
 pub fn watch() -> Result<()> {
     let flag = FLAG.get_or_init(Arc::default);
     for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -30,7 +30,7 @@ pub fn requested() -> bool {
     FLAG.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
 }
 
-/// Gives up here if a signal asked for it.
+/// Fails if a signal asked this process to end.
 ///
 /// # Errors
 ///

@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 use crate::error::{Result, ResultExt};
 use crate::os::files;
 
-/// A lock that is held until it is dropped or its process ends.
+/// A lock, held until it is dropped or its process ends.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
-/// Takes the lock at `path` without waiting; returns `None` where another process holds it.
+/// Takes the lock at `path` without waiting; returns `None` if another process holds it.
 ///
 /// # Errors
 ///
-/// The lock file cannot be made or locked.
+/// The lock file cannot be created or locked.
 pub fn try_exclusive(path: &Path) -> Result<Option<Lock>> {
     if let Some(folder) = path.parent() {
         files::create_private_dir(folder)?;
@@ -41,10 +41,10 @@ pub fn try_exclusive(path: &Path) -> Result<Option<Lock>> {
     }
 }
 
-/// How often a lock that another process holds is tried again.
+/// The interval between two attempts.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// Takes the lock at `path`, waiting for at most `limit`; returns `None` where another process holds it all the while.
+/// Takes the lock at `path`, waiting for at most `limit`; returns `None` if another process holds it throughout.
 ///
 /// # Errors
 ///
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_is_waited_for_and_not_for_ever() {
+    fn a_lock_is_waited_for_with_a_limit() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         let held = try_exclusive(&path).unwrap().expect("free at first");

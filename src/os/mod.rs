@@ -3,10 +3,10 @@
 //! Architecture invariant: nothing here knows what a release, a slot or a service is.
 
 pub mod clock;
-pub mod download;
+pub(crate) mod download;
 pub mod files;
-pub mod host;
+pub(crate) mod host;
 pub mod http;
-pub mod interrupt;
-pub mod lock;
-pub mod process;
+pub(crate) mod interrupt;
+pub(crate) mod lock;
+pub(crate) mod process;

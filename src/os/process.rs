@@ -1,9 +1,8 @@
-//! Other programs, run with a time limit, bounded output and no way to outlive the run.
+//! Other programs, run with a time limit and bounded output, and killed with everything they started.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -15,12 +14,12 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::interrupt;
 
-/// How much of each output stream is kept: its last bytes.
+/// How many of the last bytes of each output stream are kept.
 const KEPT: usize = 256 * 1024;
 /// How long a program has between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A program about to be run, in a process group of its own so that all it starts ends with it.
+/// A program to run, in a process group of its own, so that everything it starts ends with it.
 #[derive(Debug)]
 pub struct Run {
     command: Command,
@@ -33,10 +32,9 @@ pub struct Run {
     interruptible: bool,
 }
 
-/// How a program ended and the last of what it printed.
+/// The exit status of a program and the end of its output.
 #[derive(Debug)]
 pub struct Output {
-    /// Its exit status.
     pub status: ExitStatus,
     /// The last 256 KiB of its standard output; empty where the output went to a log or a terminal.
     pub stdout: Vec<u8>,
@@ -81,7 +79,6 @@ impl Run {
         }
     }
 
-    /// Adds an argument.
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Run {
         self.shown.push(' ');
         self.shown.push_str(&argument.as_ref().to_string_lossy());
@@ -89,7 +86,6 @@ impl Run {
         self
     }
 
-    /// Adds arguments.
     pub fn args<A: AsRef<OsStr>>(self, arguments: impl IntoIterator<Item = A>) -> Run {
         arguments.into_iter().fold(self, Run::arg)
     }
@@ -97,12 +93,6 @@ impl Run {
     /// Sets a variable of its environment.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Run {
         self.command.env(name, value);
-        self
-    }
-
-    /// Removes a variable of its environment.
-    pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Run {
-        self.command.env_remove(name);
         self
     }
 
@@ -118,7 +108,7 @@ impl Run {
         self
     }
 
-    /// Sets how long it may run before it is ended.
+    /// Sets the time limit.
     pub fn limit(mut self, limit: Duration) -> Run {
         self.limit = limit;
         self
@@ -130,35 +120,35 @@ impl Run {
         self
     }
 
-    /// Sends both output streams to the file `log`, which is made or emptied.
+    /// Redirects both output streams to the file `log`, which is created or truncated.
     pub fn log(mut self, log: impl Into<PathBuf>) -> Run {
         self.log = Some(log.into());
         self
     }
 
-    /// Sends standard output to the file `file`, which is made or emptied, wherever standard error goes.
+    /// Redirects standard output to `file`, which is created or truncated, wherever standard error goes.
     pub fn stdout(mut self, file: impl Into<PathBuf>) -> Run {
         self.stdout = Some(file.into());
         self
     }
 
-    /// Lets both output streams through to this process's standard error (never to standard output, which may be JSON).
+    /// Passes both output streams on to this process's standard error, never to standard output, which may be JSON.
     pub fn show(mut self) -> Run {
         self.show = true;
         self
     }
 
-    /// Ends it early when a signal asks this process to end ([`interrupt::requested`]).
+    /// Ends it early when this process is asked to end ([`interrupt::requested`]).
     pub fn interruptible(mut self) -> Run {
         self.interruptible = true;
         self
     }
 
-    /// Runs it to its end and returns how it ended, whatever its exit status.
+    /// Runs it to its end, whatever its exit status.
     ///
     /// # Errors
     ///
-    /// It cannot be started, took longer than its limit, or was interrupted.
+    /// It cannot be started, timed out, or was interrupted.
     pub fn output(mut self) -> Result<Output> {
         self.command.stdin(if self.input.is_empty() {
             Stdio::null()
@@ -188,13 +178,13 @@ impl Run {
             spawn(&mut self.command).with_context(|| format!("cannot start `{}`", self.shown))?;
         if let Some(mut stdin) = child.stdin.take() {
             let input = std::mem::take(&mut self.input);
-            // A program that does not read its input is no failure of ours; the thread ends with the pipe.
+            // A program may ignore its input; the thread ends with the pipe.
             thread::spawn(move || std::io::Write::write_all(&mut stdin, &input));
         }
         let stdout = child.stdout.take().map(keep_last);
         let stderr = child.stderr.take().map(keep_last);
         let status = self.wait(&mut child)?;
-        // A grandchild may hold the pipes open; its output is not waited for beyond a moment.
+        // A grandchild may hold the pipes open; do not wait for its output.
         let until = Instant::now() + Duration::from_millis(500);
         Ok(Output {
             status,
@@ -203,11 +193,11 @@ impl Run {
         })
     }
 
-    /// Runs it and returns its output if it exited with 0.
+    /// Runs it and returns its output if it exits with 0.
     ///
     /// # Errors
     ///
-    /// As [`Run::output`], or it failed; the error then carries the last lines it printed.
+    /// As [`Run::output`], or it failed; the error quotes the last lines of its output.
     pub fn success(self) -> Result<Output> {
         let shown = self.shown.clone();
         let output = self.output()?;
@@ -224,7 +214,7 @@ impl Run {
 
     fn wait(&self, child: &mut Child) -> Result<ExitStatus> {
         let deadline = Instant::now() + self.limit;
-        // Each pause is a share of the wait so far: a short run is not kept waiting, a long one costs few looks.
+        // Each pause is a share of the wait so far: a short run is noticed at once, a long one costs few polls.
         let mut pause = Duration::from_micros(200);
         loop {
             if let Some(status) = child
@@ -240,7 +230,7 @@ impl Run {
             if Instant::now() >= deadline {
                 end(child);
                 bail!(
-                    "`{}` took longer than {:?} and was ended",
+                    "`{}` timed out after {:?} and was killed",
                     self.shown,
                     self.limit
                 );
@@ -279,7 +269,7 @@ fn end(child: &mut Child) {
 
 type Kept = std::sync::mpsc::Receiver<Vec<u8>>;
 
-/// Reads `stream` to its end on a thread, so that the program never blocks on a full pipe, and keeps the last of it.
+/// Drains `stream` on a thread, so that the program never blocks on a full pipe, and keeps its last bytes.
 fn keep_last(mut stream: impl Read + Send + 'static) -> Kept {
     let (sender, receiver) = std::sync::mpsc::channel();
     thread::spawn(move || {
@@ -305,8 +295,8 @@ fn collect(kept: Option<Kept>, until: Instant) -> Vec<u8> {
     .unwrap_or_default()
 }
 
-/// Starts `command`. A file that was written a moment ago is busy as long as a child of another thread, forked meanwhile,
-/// has it open for writing: for an instant, so it is tried again for up to a second.
+/// Starts `command`. A file that was just written is busy (ETXTBSY) for an instant, while a child forked by another thread
+/// still has it open for writing; so the start is retried for up to a second.
 fn spawn(command: &mut Command) -> io::Result<Child> {
     for _ in 0..100 {
         match command.spawn() {
@@ -337,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_over_its_limit_ends_with_all_it_started() {
+    fn a_program_over_its_limit_is_killed_with_everything_it_started() {
         let folder = tempfile::tempdir().unwrap();
         let pid = folder.path().join("pid");
         let script = format!(
@@ -349,7 +339,7 @@ mod tests {
             .limit(Duration::from_millis(300))
             .output()
             .unwrap_err();
-        assert!(error.to_string().contains("took longer"), "{error}");
+        assert!(error.to_string().contains("timed out"), "{error}");
         let pid: i32 = std::fs::read_to_string(&pid)
             .unwrap()
             .trim()
@@ -357,7 +347,7 @@ mod tests {
             .unwrap();
         let gone = || rustix::process::test_kill_process(Pid::from_raw(pid).unwrap()).is_err();
         let until = Instant::now() + Duration::from_secs(5);
-        // A killed orphan stays visible until somebody reaps it; a zombie runs nothing.
+        // A killed orphan stays visible until it is reaped.
         let zombie = || {
             std::fs::read_to_string(format!("/proc/{pid}/stat"))
                 .is_ok_and(|stat| stat.contains(") Z "))

@@ -211,7 +211,7 @@ fn a_binary_that_crashes_or_hangs_is_refused() {
         (
             "1.2.0",
             "loop { std::thread::park() }",
-            "took longer than 10s",
+            "timed out after 10s",
         ),
     ] {
         let (release, _) = repository.publish(version, &["tool"], body);
