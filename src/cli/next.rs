@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::Context;
-use crate::client::{self, Task, printable};
+use crate::client::{self, Task};
 use crate::error::{Exit, Result};
+use crate::os::text::printable;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -8,9 +8,10 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::Context;
-use crate::client::{self, SyncStatus, printable};
+use crate::client::{self, SyncStatus};
 use crate::error::{Exit, Result};
 use crate::os::clock;
+use crate::os::text::printable;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::Context;
-use crate::client::{Task, printable};
+use crate::client::Task;
 use crate::error::Exit;
+use crate::os::text::printable;
 
 #[derive(Serialize)]
 struct Output<'a> {

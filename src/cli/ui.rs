@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result, ResultExt};
 use crate::os::clock;
+use crate::os::text::multiline;
 
 /// Where a command prints, and how. Clones share what was printed.
 #[derive(Clone, Debug)]
@@ -107,7 +108,7 @@ impl Ui {
 
     /// Prints a warning to standard error.
     pub fn warn(&self, line: impl AsRef<str>) {
-        let _ = writeln!(io::stderr(), "warning: {}", harmless(line.as_ref()));
+        let _ = writeln!(io::stderr(), "warning: {}", multiline(line.as_ref()));
     }
 
     /// Shows, on one line of its own on a terminal, how much of a download has arrived; all of it: the line goes away.
@@ -126,7 +127,7 @@ impl Ui {
 
     /// Prints a remark to standard error, so that it never mixes with a command's output.
     pub fn note(&self, line: impl AsRef<str>) {
-        let _ = writeln!(io::stderr(), "{}", harmless(line.as_ref()));
+        let _ = writeln!(io::stderr(), "{}", multiline(line.as_ref()));
     }
 
     /// Returns `text` in bold where colours are on.
@@ -209,17 +210,17 @@ fn described(error: &Error, colour: bool) -> String {
         }
     };
     let mut last = error.to_string();
-    let mut text = format!("{} {}\n", label("1;31", "error:"), harmless(&last));
+    let mut text = format!("{} {}\n", label("1;31", "error:"), multiline(&last));
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
         // A context that merely repeats its cause would read as stutter.
         if !last.ends_with(&cause) {
-            text.push_str(&format!("  because: {}\n", harmless(&cause)));
+            text.push_str(&format!("  because: {}\n", multiline(&cause)));
         }
         last = cause;
     }
     if let Some(hint) = error.hint() {
-        text.push_str(&format!("{} {}\n", label("1;36", "hint:"), harmless(hint)));
+        text.push_str(&format!("{} {}\n", label("1;36", "hint:"), multiline(hint)));
     }
     text
 }
@@ -268,18 +269,6 @@ fn bar(done: u64, total: u64) -> String {
 fn colour_wanted() -> bool {
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     !no_colour && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
-}
-
-/// Returns `text` without control characters other than newline and tab: errors quote what came from the network, and
-/// none of it may steer the terminal.
-fn harmless(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '\n' | '\t' => c,
-            _ if c.is_control() => char::REPLACEMENT_CHARACTER,
-            _ => c,
-        })
-        .collect()
 }
 
 #[cfg(test)]

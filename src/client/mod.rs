@@ -8,6 +8,7 @@ mod waiting;
 pub mod wire;
 
 use crate::error::{Error, Kind, Result, ResultExt, bail};
+use crate::os::text::printable;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use connection::Caller;
-pub use wire::{State, Status, SyncRound, SyncStatus, Task, Which, printable};
+pub use wire::{State, Status, SyncRound, SyncStatus, Task, Which};
 
 /// How long a command waits for hephd.
 const LIMIT: Duration = Duration::from_secs(30);

@@ -127,37 +127,3 @@ pub struct SyncRound {
     #[serde(flatten)]
     pub status: SyncStatus,
 }
-
-/// Returns `text` as it may be shown on a terminal: control characters, and those that reorder a line, are escaped.
-///
-/// hephd refuses titles with control characters, but a store that another release wrote may hold any text.
-pub fn printable(text: &str) -> String {
-    let reorders = |c| matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || reorders(c) {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_would_steer_a_terminal_is_escaped() {
-        for (text, shown) in [
-            ("plain, žluťoučký 🐎", "plain, žluťoučký 🐎"),
-            ("\u{1b}[2Jgone", "\\u{1b}[2Jgone"),
-            ("a\nb\tc", "a\\nb\\tc"),
-            ("\u{9b}31m", "\\u{9b}31m"),
-            ("abc\u{202e}fed", "abc\\u{202e}fed"),
-        ] {
-            assert_eq!(printable(text), shown);
-        }
-    }
-}

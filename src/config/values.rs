@@ -12,6 +12,7 @@ use toml::de::DeValue;
 
 use super::{Delivery, Forge, Hook, Mode, OnBattery, SHORTEST_EVERY, ServiceManager, repository};
 use crate::interval;
+use crate::os::text::excerpt;
 
 type Value<'a> = Spanned<DeValue<'a>>;
 type Read<T> = Result<T, Wrong>;
@@ -327,22 +328,7 @@ pub fn not(value: &Value, expected: &str) -> Wrong {
 
 /// Returns `text` fit for one line of a terminal: short, without control characters.
 pub fn shown(text: &str) -> String {
-    const LONGEST: usize = 60;
-    let mut shown: String = text
-        .chars()
-        .take(LONGEST)
-        .flat_map(|c| {
-            let plain = !c.is_control();
-            plain
-                .then_some(c)
-                .into_iter()
-                .chain(c.escape_default().filter(move |_| !plain))
-        })
-        .collect();
-    if text.chars().nth(LONGEST).is_some() {
-        shown.push('…');
-    }
-    shown
+    excerpt(text, 60)
 }
 
 #[cfg(test)]
@@ -365,11 +351,5 @@ mod tests {
         ] {
             assert_eq!(size_in_words(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn what_is_shown_is_short_and_harmless() {
-        assert_eq!(shown("a\u{1b}[2Jb\n"), "a\\u{1b}[2Jb\\n");
-        assert_eq!(shown(&"é".repeat(100)).chars().count(), 61);
     }
 }

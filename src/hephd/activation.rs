@@ -10,7 +10,7 @@ use std::path::Path;
 use listenfd::ListenFd;
 
 use super::print;
-use crate::client::printable;
+use crate::os::text::printable;
 
 /// The listeners that were passed on and that nobody has taken yet; empty where hephd was started by hand.
 #[derive(Debug, Default)]

@@ -39,9 +39,9 @@ use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::client::printable;
 use crate::error::{Error, Result, ResultExt};
 use crate::os::clock;
+use crate::os::text::printable;
 use activation::Inherited;
 pub use command::{Hephd, run};
 use keeper::Keeper;

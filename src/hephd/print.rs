@@ -10,8 +10,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::client::printable;
 use crate::os::clock;
+use crate::os::text::printable;
 
 /// Logs one line with the time. A log that is full or gone stops nothing.
 pub fn log(line: impl AsRef<str>) {

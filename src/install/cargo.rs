@@ -22,6 +22,7 @@ use super::{Progress, copy_executable};
 use crate::error::{Error, Kind, Result, ResultExt, ensure};
 use crate::os::files;
 use crate::os::process::{Run, describe};
+use crate::os::text::last_lines;
 use crate::release::Tag;
 
 /// How long one build may take.
@@ -218,8 +219,7 @@ fn failure(order: &BuildOrder, progress: &Progress, how: &str) -> Error {
         ),
         Progress::Log(log) => {
             let text = tail(log).unwrap_or_default();
-            let lines: Vec<&str> = text.trim_end().lines().collect();
-            let last = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
+            let last = last_lines(&text, LOG_LINES);
             (
                 build_failure::recognize(&text),
                 format!(

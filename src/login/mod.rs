@@ -33,6 +33,7 @@ pub use tokens::{Tokens, load, path, remove, save};
 
 use crate::error::{Error, Kind};
 use crate::os::http::Failure;
+use crate::os::text::excerpt;
 
 /// What is asked for: to know who it is, and a refresh token (OpenID Connect Core 1.0, sections 3.1.2.1 and 11).
 pub const SCOPE: &str = "openid offline_access";
@@ -40,14 +41,9 @@ pub const SCOPE: &str = "openid offline_access";
 /// The longest text of an issuer that a message quotes, in characters.
 const LONGEST_QUOTE: usize = 200;
 
-/// Returns `text`, which came from the network, so that it can stand in a message: bounded, and without what steers a
-/// terminal.
+/// Returns what a message quotes of `text`, which came from the network.
 fn quoted(text: &str) -> String {
-    let mut shown: String = text.chars().take(LONGEST_QUOTE).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
-    }
-    shown.escape_debug().to_string()
+    excerpt(text, LONGEST_QUOTE)
 }
 
 /// Returns the fault for an issuer that gave no answer: later it may work, or it may not.
@@ -61,19 +57,4 @@ fn no_answer(what: String, failure: &Failure) -> Error {
 /// Returns the fault for an issuer that is away.
 fn away(message: String) -> Error {
     Error::new(message).with_kind(Kind::Unreachable)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_an_issuer_says_is_quoted_within_bounds_and_steers_nothing() {
-        assert_eq!(quoted("expired \u{1b}[2J\n"), "expired \\u{1b}[2J\\n");
-        assert_eq!(quoted("a\u{202e}b"), "a\\u{202e}b");
-        assert_eq!(
-            quoted(&"x".repeat(10_000)).chars().count(),
-            LONGEST_QUOTE + 1
-        );
-    }
 }

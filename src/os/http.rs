@@ -20,6 +20,8 @@ use ureq::http::{HeaderMap, HeaderName, Response, Uri, header};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, Proxy, Timeout};
 
+use super::text;
+
 /// Sent with each request.
 const USER_AGENT: &str = concat!("heph/", env!("CARGO_PKG_VERSION"));
 
@@ -417,7 +419,7 @@ pub fn failure(error: ureq::Error, host: &str, uri: &Uri, limits: &Limits) -> Fa
         Error::ConnectionFailed => Unreachable(format!("cannot connect to {host}")),
         Error::ConnectProxyFailed(why) => Unreachable(format!(
             "cannot reach {host}: the proxy refused: {}",
-            why.escape_debug()
+            text::excerpt(&why, 200)
         )),
         Error::InvalidProxyUrl => Refused(format!(
             "cannot reach {host}: the proxy in HTTPS_PROXY or ALL_PROXY is not an http(s) address"
@@ -432,7 +434,7 @@ pub fn failure(error: ureq::Error, host: &str, uri: &Uri, limits: &Limits) -> Fa
         Error::LargeResponseHeader(..) => Refused(format!("the headers of {host} are too large")),
         Error::Protocol(why) => Refused(format!(
             "{host} does not speak proper http: {}",
-            why.to_string().escape_debug()
+            text::excerpt(&why.to_string(), 200)
         )),
         other => Refused(format!("cannot ask {host} for '{}': {other}", uri.path())),
     }

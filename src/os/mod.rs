@@ -1,4 +1,4 @@
-//! The edges of the program: files, processes, http, locks, signals and the clock.
+//! The edges of the program: files, processes, http, locks, signals, the clock, and the words of strangers.
 //!
 //! Architecture invariant: nothing here knows what a release, a slot or a service is.
 
@@ -10,3 +10,4 @@ pub mod http;
 pub(crate) mod interrupt;
 pub(crate) mod lock;
 pub(crate) mod process;
+pub(crate) mod text;

@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::interrupt;
+use crate::os::text;
 
 /// How many of the last bytes of each output stream are kept.
 const KEPT: usize = 256 * 1024;
@@ -56,8 +57,7 @@ impl Output {
             &self.stderr
         };
         let text = String::from_utf8_lossy(bytes);
-        let all: Vec<&str> = text.trim_end().lines().collect();
-        all[all.len().saturating_sub(lines)..].join("\n")
+        text::last_lines(&text, lines)
     }
 }
 

@@ -7,8 +7,8 @@
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::version::quoted;
 use crate::os::http;
+use crate::os::text::quoted;
 
 /// The most assets of one release that are kept.
 pub const MOST: usize = 300;

@@ -16,8 +16,8 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::asset::{Asset, Format};
-use super::version::quoted;
 use crate::os::http;
+use crate::os::text::quoted;
 use template::{Known, Template};
 
 /// The most members of a workspace that are looked through.

@@ -14,11 +14,11 @@ mod tags;
 use std::path::Path;
 
 use super::source::{FeedAnswer, ForgeKind, Question, ReleaseFilter, Repository, forgejo, gitlab};
-use super::version::quoted;
 use super::{Release, Tag};
 use crate::config::SelfUpdate;
 use crate::error::{Error, Result};
 use crate::os::http::{self, Answer, Failure, Get, Limits};
+use crate::os::text::quoted;
 use feed_cache::{FeedCache, FeedKey};
 use jiff::Timestamp;
 use response::{ResponseClass, classify};

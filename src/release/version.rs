@@ -3,6 +3,8 @@
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use crate::os::text::quoted;
+
 /// The longest tag that is accepted, in bytes.
 const LONGEST: usize = 128;
 
@@ -61,17 +63,6 @@ impl From<Tag> for String {
     fn from(tag: Tag) -> String {
         tag.0
     }
-}
-
-/// Returns text that came from elsewhere, fit for an error: in quotes, on one line, without control characters, short.
-pub fn quoted(text: &str) -> String {
-    const SHOWN: usize = 60;
-    let mut shown: String = text.chars().take(SHOWN).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
-    }
-    // `Debug` escapes control and other invisible characters, those that reverse the writing direction included.
-    format!("{shown:?}")
 }
 
 /// Returns the version in what a binary prints for `--version`, such as `heph 1.0.3 (abc123)`, or in `1.0.3 (abc123)`:
@@ -160,7 +151,6 @@ mod tests {
         #[test]
         fn no_text_panics(prefix in ".{0,5}", text in ".*") {
             let _ = in_output(&text);
-            let _ = quoted(&text);
             let _ = Tag::parse(&prefix, &text);
         }
 

@@ -18,7 +18,7 @@ const RULES: [(&str, Rule); 11] = [
     ("paths", Rule::Only(&["error", "os"])),
     ("config", Rule::Only(&["error", "interval", "os", "paths"])),
     ("os", Rule::Only(&["error"])),
-    ("client", Rule::Only(&["error"])),
+    ("client", Rule::Only(&["error", "os"])),
     ("login", Rule::Only(&["error", "os", "paths"])),
     (
         "hephd",

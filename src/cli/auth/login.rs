@@ -6,11 +6,12 @@ use jiff::SignedDuration;
 
 use super::{Context, Output};
 use crate::cli::ui::Ui;
-use crate::client::{self, SyncStatus, printable};
+use crate::client::{self, SyncStatus};
 use crate::error::{Error, Exit, Result};
 use crate::login::device::{self, Shown};
 use crate::login::{self, tokens};
 use crate::os::clock;
+use crate::os::text::printable;
 use crate::platform::service;
 use crate::platform::service::arguments::{Baked, Flag};
 

@@ -1,9 +1,9 @@
 //! `heph auth logout`: give the login back.
 
 use super::Context;
-use crate::client::printable;
 use crate::error::{Error, Exit, Result};
 use crate::login::{self, revoke, tokens};
+use crate::os::text::printable;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {}

@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 
 use super::{Context, Output, local};
-use crate::client::printable;
 use crate::error::{Exit, Result};
 use crate::login::{self, Tokens};
 use crate::os::clock;
+use crate::os::text::printable;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

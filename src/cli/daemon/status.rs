@@ -7,8 +7,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::cli::Context;
-use crate::client::{self, printable};
+use crate::client;
 use crate::error::{Exit, Result};
+use crate::os::text::printable;
 use crate::platform::service::arguments::Flag;
 use crate::platform::service::definition::Environment;
 use crate::platform::service::{self, Activity, File, FileState, Process};

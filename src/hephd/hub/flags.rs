@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::error::Error;
 use crate::hephd::auth::{self, Expected};
+use crate::os::text::printable;
 
 /// How many requests a minute one user may send, unless `--sync-rate` says otherwise. A spoke sends two or three when
 /// nothing happens; one that brings a long history sends a page of operations with each.
@@ -137,7 +138,7 @@ impl Flags<'_> {
             return Err(Error::usage("--oidc-audience is empty"));
         }
         auth::check_issuer(issuer).map_err(|wrong| {
-            let shown = issuer.escape_debug();
+            let shown = printable(issuer);
             Error::usage(format!(
                 "--oidc-issuer '{shown}' cannot be an issuer: {wrong}"
             ))
@@ -151,7 +152,7 @@ impl Flags<'_> {
 
 fn parse_address(address: &str) -> Result<SocketAddr, Error> {
     address.parse().map_err(|_| {
-        let shown = address.escape_debug();
+        let shown = printable(address);
         Error::usage(format!("--http-addr '{shown}' is no IP address and port"))
             .with_hint("names of hosts will not do: 127.0.0.1:8787, [::1]:8787, or 0.0.0.0:8787 for every IPv4 address")
     })

@@ -4,6 +4,7 @@ use ureq::http::Uri;
 
 use crate::error::Error;
 use crate::os::http;
+use crate::os::text::printable;
 
 /// A hub, as `--hub-url` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ impl Address {
     ///
     /// It is wrong usage; the fault says what is wrong.
     pub fn parse(text: &str, with_token: bool) -> Result<Address, Error> {
-        let shown = text.escape_debug();
+        let shown = printable(text);
         let bad = |why: &str| {
             Error::usage(format!("'{shown}' cannot be the address of a hub: {why}"))
                 .with_hint("write it like --hub-url=https://heph.example.org")

@@ -9,10 +9,10 @@ use super::exchange::Exchange;
 use super::trouble::{Kind, Trouble};
 use super::wire::{Answer, Page};
 use super::{Done, Hub, Shared};
-use crate::client::printable;
 use crate::hephd::keeper::Distant;
 use crate::hephd::print;
 use crate::hephd::store::{Refusal, Store};
+use crate::os::text::printable;
 
 /// The smallest page that is tried where larger ones are refused, in bytes before compression.
 const SMALLEST_PAGE: usize = 64 << 10;

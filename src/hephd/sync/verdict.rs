@@ -8,7 +8,7 @@ use serde_json::error::Category;
 
 use super::trouble::{Kind, Trouble};
 use super::wire::{Answer, SCHEMA};
-use crate::client::printable;
+use crate::os::text::excerpt;
 
 /// How far two clocks may be apart before it is worth a word.
 const APART: Duration = Duration::from_secs(2 * 60);
@@ -208,12 +208,7 @@ fn words(head: &Head, body: &[u8]) -> Words {
 
 /// Returns the beginning of a stranger's words, fit for a log and a terminal.
 fn quoted(text: &str) -> String {
-    let mut chars = text.trim().chars();
-    let mut short: String = chars.by_ref().take(LONGEST_QUOTE).collect();
-    if chars.next().is_some() {
-        short.push('…');
-    }
-    printable(&short)
+    excerpt(text.trim(), LONGEST_QUOTE)
 }
 
 /// Returns how long the hub asks to be left alone: seconds or a date (RFC 9110, section 10.2.3). A date is taken by the

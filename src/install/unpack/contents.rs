@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use super::{MOST_BYTES, MOST_ENTRIES, Trouble};
 use crate::error::{Error, ResultExt};
 use crate::install::slots::is_command_name;
+use crate::os::text::quoted;
 use crate::os::{files, interrupt};
-use crate::release::version::quoted;
 
 /// The longest path in an archive, in bytes.
 const LONGEST_PATH: usize = 512;

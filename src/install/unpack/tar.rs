@@ -61,7 +61,7 @@ pub(super) fn read(tar: impl Read, contents: &mut Contents) -> Result<(), Troubl
                     _ => "something that is neither file nor folder",
                 };
                 let name = String::from_utf8_lossy(&name);
-                let name = crate::release::version::quoted(&name);
+                let name = crate::os::text::quoted(&name);
                 return Err(Trouble::Archive(format!("it has {what}, {name}")));
             }
         }
@@ -111,7 +111,7 @@ fn extended(bytes: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {
         let record = record.map_err(Trouble::reading)?;
         let key = String::from_utf8_lossy(record.key_bytes());
         if FORBIDDEN.iter().any(|forbidden| key.starts_with(forbidden)) {
-            let key = crate::release::version::quoted(&key);
+            let key = crate::os::text::quoted(&key);
             return Err(Trouble::Archive(format!(
                 "one of its headers changes {key}"
             )));

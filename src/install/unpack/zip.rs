@@ -12,7 +12,7 @@ use rawzip::{CompressionMethod, RECOMMENDED_BUFFER_SIZE, ZipArchive};
 
 use super::contents::Contents;
 use super::{MOST_BYTES, MOST_ENTRIES, Trouble};
-use crate::release::version::quoted;
+use crate::os::text::quoted;
 
 /// The type of a file in its mode (stat(2)).
 const TYPE: u32 = 0o170_000;

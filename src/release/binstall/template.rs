@@ -2,7 +2,7 @@
 
 use semver::Version;
 
-use crate::release::version::quoted;
+use crate::os::text::quoted;
 
 /// Keys that stand for the ending of an archive, the last with its dot.
 const ENDINGS: [&str; 3] = ["archive-format", "format", "archive-suffix"];

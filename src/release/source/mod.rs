@@ -11,11 +11,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::asset::{self, Asset};
-use super::version::quoted;
 use super::{Release, Tag, decide};
 use crate::config::Forge;
 use crate::error::Error;
 use crate::os::http;
+use crate::os::text::{excerpt, quoted};
 
 /// How many releases a list asks for: enough to find a pinned one, few enough for the limit on an answer.
 const LISTED: usize = 50;
@@ -328,12 +328,7 @@ fn json<T: DeserializeOwned>(body: &[u8], opening: u8) -> Result<T, String> {
         return Err("it is not UTF-8".to_owned());
     }
     serde_json::from_slice(body).map_err(|error| {
-        let text = error.to_string();
-        let short: String = text
-            .chars()
-            .map(|letter| if letter.is_control() { '?' } else { letter })
-            .take(160)
-            .collect();
+        let short = excerpt(&error.to_string(), 160);
         match error.classify() {
             serde_json::error::Category::Data => format!("it is not a release: {short}"),
             serde_json::error::Category::Eof => format!("its JSON ends too early: {short}"),

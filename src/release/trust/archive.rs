@@ -14,8 +14,8 @@
 use minisign_verify::{PublicKey, Signature, StreamVerifier};
 
 use crate::config::{Require, Trust};
+use crate::os::text::quoted;
 use crate::release::asset::{self, Asset, Offer};
-use crate::release::version::quoted;
 
 /// How far an archive is vouched for.
 #[derive(Clone, Debug, PartialEq, Eq)]

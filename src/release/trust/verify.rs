@@ -11,6 +11,7 @@ use crate::config::{Signers, Trust};
 use crate::error::{Error, Result, ResultExt};
 use crate::os::files;
 use crate::os::process::{Output, Run};
+use crate::os::text::excerpt;
 
 /// What came of a signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -223,7 +224,7 @@ fn last_line(output: &Output) -> String {
     if line.is_empty() {
         return "the program that verifies it does not say why".to_owned();
     }
-    line.chars().filter(|c| !c.is_control()).take(200).collect()
+    excerpt(line, 200)
 }
 
 #[cfg(test)]
