@@ -1,6 +1,6 @@
 //! The dependency rule of `src/lib.rs`, held against the sources themselves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -116,27 +116,137 @@ fn every_module_of_the_crate_is_under_a_rule_or_on_top() {
     }
 }
 
+#[test]
+fn no_modules_import_each_other() {
+    // A child may use what its parent declares, so imports of an ancestor are not followed.
+    let modules: BTreeMap<Vec<String>, PathBuf> = files_below(&src())
+        .into_iter()
+        .filter(|file| !file.ends_with("tests.rs") && !file.iter().any(|part| part == "tests"))
+        .map(|file| (module_of(&file), file))
+        .collect();
+    let mut imports: BTreeMap<&[String], BTreeSet<&[String]>> = BTreeMap::new();
+    for (module, file) in &modules {
+        let source = without_comments(&fs::read_to_string(file).unwrap());
+        let source = source.split("#[cfg(test)]").next().unwrap();
+        for path in used_paths(module, source) {
+            let known = (1..=path.len()).rev().map(|length| &path[..length]);
+            let found = known
+                .into_iter()
+                .find_map(|known| modules.get_key_value(known));
+            if let Some((other, _)) = found
+                && !module.starts_with(other)
+            {
+                imports.entry(module).or_default().insert(other);
+            }
+        }
+    }
+    let mut circles = BTreeSet::new();
+    for (module, others) in &imports {
+        for other in others {
+            if imports.get(other).is_some_and(|back| back.contains(module)) {
+                circles.insert(format!("{} <-> {}", module.join("::"), other.join("::")));
+            }
+        }
+    }
+    assert!(circles.is_empty(), "{circles:#?}");
+}
+
+/// Returns the path of the module in `file`, without `crate`.
+fn module_of(file: &Path) -> Vec<String> {
+    let inside = file.strip_prefix(src()).unwrap().with_extension("");
+    let parts = inside.iter().map(|part| part.to_str().unwrap().to_owned());
+    parts
+        .filter(|part| part != "mod" && part != "lib")
+        .collect()
+}
+
+/// Returns the paths that the `use` declarations of `source`, the text of `module`, name, without `crate`.
+fn used_paths(module: &[String], source: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for (at, _) in source.match_indices("use ") {
+        if source[..at].ends_with(is_word) {
+            continue;
+        }
+        let tree = source[at + "use ".len()..].split(';').next().unwrap();
+        for path in expand(tree) {
+            let mut parts = path.split("::").map(str::trim);
+            let mut base = match parts.next() {
+                Some("crate") => Vec::new(),
+                Some("self") => module.to_vec(),
+                Some("super") => module[..module.len().saturating_sub(1)].to_vec(),
+                Some(first) => [module, &[first.to_owned()]].concat(),
+                None => continue,
+            };
+            for part in parts {
+                match part {
+                    "super" => drop(base.pop()),
+                    "self" => {}
+                    part => base.push(part.split(' ').next().unwrap().to_owned()),
+                }
+            }
+            found.push(base);
+        }
+    }
+    found
+}
+
+/// Returns the single paths of a tree of imports: `a::{b, c::d}` is `a::b` and `a::c::d`.
+fn expand(tree: &str) -> Vec<String> {
+    let Some((before, rest)) = tree.split_once('{') else {
+        return vec![tree.trim().to_owned()];
+    };
+    let mut members = vec![String::new()];
+    let mut depth = 1;
+    for c in rest.chars() {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        match c {
+            _ if depth == 0 => break,
+            ',' if depth == 1 => members.push(String::new()),
+            c => members.last_mut().unwrap().push(c),
+        }
+    }
+    let members = members.iter().flat_map(|member| expand(member));
+    members
+        .map(|member| format!("{}{member}", before.trim()))
+        .collect()
+}
+
+#[test]
+fn trees_of_imports_are_expanded() {
+    assert_eq!(
+        expand("crate::a::{b, c::{d, self}}"),
+        ["crate::a::b", "crate::a::c::d", "crate::a::c::self"]
+    );
+    let module = ["x".to_owned(), "y".to_owned()];
+    let found = used_paths(&module, "pub use super::z::{A, B as C};");
+    assert_eq!(found, [["x", "z", "A"], ["x", "z", "B"]]);
+}
+
 fn src() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
 /// Returns the files of a layer, with their text: `src/<layer>.rs` and all below `src/<layer>/`.
 fn sources(layer: &str) -> Vec<(PathBuf, String)> {
+    let mut files = files_below(&src().join(layer));
+    files.extend(files_below(&src().join(format!("{layer}.rs"))));
+    assert!(!files.is_empty(), "there is no layer {layer}");
+    let text = |file: PathBuf| (file.clone(), fs::read_to_string(file).unwrap());
+    files.into_iter().map(text).collect()
+}
+
+/// Returns the Rust files below `path`, or `path` itself if it is one.
+fn files_below(path: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut left = vec![src().join(format!("{layer}.rs")), src().join(layer)];
+    let mut left = vec![path.to_owned()];
     while let Some(path) = left.pop() {
         if path.is_dir() {
-            left.extend(
-                fs::read_dir(path)
-                    .unwrap()
-                    .map(|entry| entry.unwrap().path()),
-            );
+            let entries = fs::read_dir(path).unwrap();
+            left.extend(entries.map(|entry| entry.unwrap().path()));
         } else if path.extension().is_some_and(|extension| extension == "rs") && path.exists() {
-            let text = fs::read_to_string(&path).unwrap();
-            found.push((path, text));
+            found.push(path);
         }
     }
-    assert!(!found.is_empty(), "there is no layer {layer}");
     found
 }
 
