@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::fake::Fake;
 use super::scene::{Scene, Waiting};
-use crate::support::home::{Ended, Home, run};
+use crate::support::old::home::{Ended, Home, run};
 use crate::support::provider::Browser;
 
 const METADATA: &str = "/.well-known/openid-configuration";

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use super::scene::{Scene, Waiting};
-use crate::support::home::{Home, run};
+use crate::support::old::home::{Home, run};
 use crate::support::provider::{Browser, CLIENT};
 
 #[test]

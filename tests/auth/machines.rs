@@ -6,8 +6,8 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::scene::Waiting;
-use crate::support::daemon::{Daemon, Home, Wire};
-use crate::support::home::{Ended, run};
+use crate::support::old::daemon::{Daemon, Home, Wire};
+use crate::support::old::home::{Ended, run};
 use crate::support::provider::{AUDIENCE, Browser, CLIENT, Provider};
 
 /// A hub; it ends with the value.

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use heph::login::{self, Tokens};
 use serde_json::Value;
 
-use crate::support::home::{Ended, Home, run};
+use crate::support::old::home::{Ended, Home, run};
 use crate::support::provider::{Browser, CLIENT, Provider};
 
 /// A home with the commands, and the provider that it logs in at.

@@ -12,9 +12,9 @@ use super::installation;
 use super::measure::{Program, Samples};
 use super::page::{Page, ratio, row, time, verdict};
 use crate::support::forge::{Forge, Published};
-use crate::support::machine::network_variables;
 use crate::support::manager::UserManager;
 use crate::support::releases::{Flaw, Releases};
+use crate::support::workshop::network_variables;
 
 const GOAL: f64 = 0.5;
 const FIRST: &str = "1.0.0";

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::patient::{Findings, LATEST, Patient, outer};
-use crate::support::home::run;
+use crate::support::old::home::run;
 
 /// Returns the files below `folder`, as far as they are of the doctor.
 fn traces(folder: &Path) -> Vec<String> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::patient::{Findings, Patient};
-use crate::support::home::run;
+use crate::support::old::home::run;
 
 /// A small file system without programs, until the value is dropped.
 struct Noexec(PathBuf);

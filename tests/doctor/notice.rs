@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::patient::{LATEST, Patient};
-use crate::support::home::run;
+use crate::support::old::home::run;
 
 /// Returns what `heph` prints on a terminal, in this shell.
 fn on_a_terminal(patient: &Patient, arguments: &str) -> String {

@@ -9,8 +9,8 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::support::forge::{Forge, Published, WorkTree};
-use crate::support::home::{Ended, Home, ODD_NAME, run};
 use crate::support::manager::UserManager;
+use crate::support::old::home::{Ended, Home, ODD_NAME, run};
 
 /// The release that the forge has.
 pub const LATEST: &str = "7.0.0";

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::scene::{Machine, Scene};
 use super::writer::Writer;
-use crate::support::daemon::PATIENCE;
+use crate::support::old::daemon::PATIENCE;
 
 #[test]
 fn a_hub_that_is_away_for_a_minute_is_caught_up_with_by_itself() {

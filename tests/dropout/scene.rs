@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::writer::{Acknowledged, Writer};
-use crate::support::daemon::{Daemon, Home, PATIENCE, Wire};
+use crate::support::old::daemon::{Daemon, Home, PATIENCE, Wire};
 
 /// A machine with a hephd that may be down.
 pub struct Machine {

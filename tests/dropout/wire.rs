@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::scene::{Scene, free_address};
 use super::writer::{Random, Writer};
-use crate::support::daemon::PATIENCE;
+use crate::support::old::daemon::PATIENCE;
 
 /// How many connections break before the wire is sound.
 const BREAKS: u64 = 60;

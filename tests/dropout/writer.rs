@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use ulid::Ulid;
 
-use crate::support::daemon::{PATIENCE, request};
+use crate::support::old::daemon::{PATIENCE, request};
 
 /// What was acknowledged: the ids of operations that are in the log for certain.
 #[derive(Debug, Default)]

@@ -8,7 +8,8 @@ use heph::os::http::Limits;
 use heph::release::feed::{Feed, News, Remembered};
 use jiff::Timestamp;
 
-use crate::support::forge::{Forge, Published, Script, Speaks};
+use crate::support::forge::{Forge, Published, Speaks};
+use crate::support::http::Reply;
 
 /// One machine that asks one forge, minute by minute.
 struct Machine {
@@ -88,8 +89,8 @@ fn the_date_of_a_feed_is_a_validator_too() {
     forge.scripts(
         &forge.latest_path(),
         vec![
-            Script::answer(200, &[date], r#"{"tag_name":"v1.0.0"}"#),
-            Script::answer(304, &[], ""),
+            Reply::with(200, &[date], r#"{"tag_name":"v1.0.0"}"#),
+            Reply::with(304, &[], ""),
         ],
     );
     assert_eq!(machine.asks(), "1.0.0");
@@ -101,7 +102,7 @@ fn the_date_of_a_feed_is_a_validator_too() {
 fn a_304_that_confirms_nothing_is_an_error() {
     let forge = Forge::start();
     let machine = Machine::of(&forge, Kind::Forgejo);
-    forge.script(&forge.latest_path(), Script::answer(304, &[], ""));
+    forge.script(&forge.latest_path(), Reply::with(304, &[], ""));
     assert!(machine.asks().contains("304"), "{}", machine.asks());
 }
 
@@ -110,8 +111,8 @@ fn a_forge_that_wants_to_be_left_alone_is_left_alone() {
     let forge = Forge::start();
     forge.publish(Published::new("v1.0.0"));
     let mut machine = Machine::of(&forge, Kind::Forgejo);
-    let busy = Script::answer(429, &[("Retry-After", "600")], "");
-    forge.scripts(&forge.latest_path(), vec![busy, Script::Normal]);
+    let busy = Reply::with(429, &[("Retry-After", "600")], "");
+    forge.scripts(&forge.latest_path(), vec![busy, Reply::Normal]);
     assert_eq!(machine.asks(), "later");
     assert_eq!(asked(&forge).len(), 1);
 
@@ -143,8 +144,8 @@ fn a_rate_limit_that_the_last_good_answer_used_up_is_obeyed() {
     forge.scripts(
         &forge.latest_path(),
         vec![
-            Script::answer(200, &headers, r#"{"tag_name":"v1.0.0"}"#),
-            Script::json(r#"{"tag_name":"v1.0.1"}"#),
+            Reply::with(200, &headers, r#"{"tag_name":"v1.0.0"}"#),
+            Reply::ok(r#"{"tag_name":"v1.0.1"}"#),
         ],
     );
     assert_eq!(machine.asks(), "1.0.0");
@@ -188,12 +189,12 @@ fn a_forge_that_became_another_is_found_out_after_one_failure() {
     forge.publish(Published::new("v1.0.0"));
     let machine = Machine::of(&forge, Kind::Auto);
     assert_eq!(machine.asks(), "1.0.0");
-    forge.script(&forge.latest_path(), Script::answer(404, &[], ""));
+    forge.script(&forge.latest_path(), Reply::with(404, &[], ""));
     assert!(machine.asks().contains("404"));
     let header = [("X-Gitlab-Meta", "{}")];
-    forge.script("/api/v1/version", Script::answer(404, &header, ""));
+    forge.script("/api/v1/version", Reply::with(404, &header, ""));
     let path = "/api/v4/projects/eblume%2Fhephaestus/releases/permalink/latest";
-    forge.script(path, Script::json(r#"{"tag_name":"v1.0.1"}"#));
+    forge.script(path, Reply::ok(r#"{"tag_name":"v1.0.1"}"#));
     assert_eq!(machine.asks(), "1.0.1");
 }
 
@@ -205,9 +206,9 @@ fn a_probe_that_fails_for_now_decides_nothing() {
     forge.scripts(
         "/api/v1/version",
         vec![
-            Script::answer(503, &[], ""),
-            Script::Bytes(Vec::new()),
-            Script::Normal,
+            Reply::with(503, &[], ""),
+            Reply::Bytes(Vec::new()),
+            Reply::Normal,
         ],
     );
     assert_eq!(machine.asks(), "later");
@@ -267,11 +268,11 @@ fn redirects_are_followed_up_to_five() {
     let forge = Forge::start();
     forge.publish(Published::new("v1.0.0"));
     let machine = Machine::of(&forge, Kind::Forgejo);
-    let to = |path: &str| Script::answer(307, &[("Location", path)], "moved");
+    let to = |path: &str| Reply::with(307, &[("Location", path)], "moved");
     let real = forge.latest_path();
     for (hops, expected) in [(4, "1.0.0"), (5, "redirects more than 5 times")] {
         // The first answer leads to a chain of hops, which leads back.
-        forge.scripts(&real, vec![to("/hop/0"), Script::Normal]);
+        forge.scripts(&real, vec![to("/hop/0"), Reply::Normal]);
         for hop in 0..hops {
             let next = if hop + 1 == hops {
                 real.clone()

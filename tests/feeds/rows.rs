@@ -6,7 +6,8 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::support::forge::{Script, Speaks};
+use crate::support::forge::Speaks;
+use crate::support::http::Reply;
 
 /// One bad answer.
 pub struct Row {
@@ -16,7 +17,7 @@ pub struct Row {
     /// Whether the settings ask for pre-releases, and so for the list.
     pub list: bool,
     /// What is answered in place of the feed.
-    pub script: Script,
+    pub script: Reply,
     /// How the run must end.
     pub ends: Ends,
     /// Words that must be in the error.
@@ -34,7 +35,7 @@ pub enum Ends {
     TryLater,
 }
 
-fn row(name: &'static str, ends: Ends, script: Script, words: &'static [&'static str]) -> Row {
+fn row(name: &'static str, ends: Ends, script: Reply, words: &'static [&'static str]) -> Row {
     Row {
         name,
         speaks: Speaks::Forgejo,
@@ -46,11 +47,11 @@ fn row(name: &'static str, ends: Ends, script: Script, words: &'static [&'static
     }
 }
 
-fn fails(name: &'static str, script: Script, words: &'static [&'static str]) -> Row {
+fn fails(name: &'static str, script: Reply, words: &'static [&'static str]) -> Row {
     row(name, Ends::Failed, script, words)
 }
 
-fn later(name: &'static str, script: Script, words: &'static [&'static str]) -> Row {
+fn later(name: &'static str, script: Reply, words: &'static [&'static str]) -> Row {
     row(name, Ends::TryLater, script, words)
 }
 
@@ -66,29 +67,29 @@ impl Row {
     }
 }
 
-fn raw(bytes: impl AsRef<[u8]>) -> Script {
-    Script::Bytes(bytes.as_ref().to_owned())
+fn raw(bytes: impl AsRef<[u8]>) -> Reply {
+    Reply::Bytes(bytes.as_ref().to_owned())
 }
 
-fn status(status: u16, headers: &[(&str, &str)]) -> Script {
-    Script::answer(status, headers, b"{\"message\":\"no\"}")
+fn status(status: u16, headers: &[(&str, &str)]) -> Reply {
+    Reply::with(status, headers, b"{\"message\":\"no\"}")
 }
 
 /// Returns an otherwise good release with this tag.
-fn tag(tag: &str) -> Script {
-    Script::json(serde_json::json!({ "tag_name": tag, "draft": false }).to_string())
+fn tag(tag: &str) -> Reply {
+    Reply::ok(serde_json::json!({ "tag_name": tag, "draft": false }).to_string())
 }
 
-fn redirect(to: &str) -> Script {
-    Script::answer(302, &[("Location", to)], "")
+fn redirect(to: &str) -> Reply {
+    Reply::with(302, &[("Location", to)], "")
 }
 
-fn encoded(encoding: &str, body: impl AsRef<[u8]>) -> Script {
+fn encoded(encoding: &str, body: impl AsRef<[u8]>) -> Reply {
     let headers = [
         ("Content-Type", "application/json"),
         ("Content-Encoding", encoding),
     ];
-    Script::answer(200, &headers, body)
+    Reply::with(200, &headers, body)
 }
 
 fn gzip(body: &[u8]) -> Vec<u8> {
@@ -162,16 +163,16 @@ fn connection() -> Vec<Row> {
             encoded("gzip", &gzip(GOOD.as_bytes())[..30]),
             &["cut off"],
         ),
-        later("silent", Script::Silence, &["took longer than"]).slow(),
+        later("silent", Reply::Silence, &["took longer than"]).slow(),
         later(
             "dripping headers",
-            Script::Drip(OK.repeat(99).into_bytes(), Duration::from_millis(100)),
+            Reply::Drip(OK.repeat(99).into_bytes(), Duration::from_millis(100)),
             &["took longer than"],
         )
         .slow(),
         later(
             "dripping a body",
-            Script::Drip(
+            Reply::Drip(
                 format!("{OK}Content-Length: 9999\r\n\r\n{}", " ".repeat(9999)).into_bytes(),
                 Duration::from_millis(10),
             ),
@@ -232,7 +233,7 @@ fn http() -> Vec<Row> {
         ),
         fails(
             "a huge answer",
-            Script::json(" ".repeat(5 << 20)),
+            Reply::ok(" ".repeat(5 << 20)),
             &["larger than 4194304 bytes"],
         ),
         fails(
@@ -250,12 +251,12 @@ fn http() -> Vec<Row> {
         ),
         fails(
             "a byte too many",
-            Script::json(" ".repeat((4 << 20) + 1)),
+            Reply::ok(" ".repeat((4 << 20) + 1)),
             &["larger than 4194304 bytes"],
         ),
         fails(
             "as many bytes as may be",
-            Script::json(" ".repeat(4 << 20)),
+            Reply::ok(" ".repeat(4 << 20)),
             &["empty"],
         ),
         fails("no gzip at all", encoded("gzip", GOOD), &["damaged gzip"]),
@@ -293,7 +294,7 @@ fn statuses() -> Vec<Row> {
     ];
     vec![
         fails("201", status(201, &[]), &["status is 201"]),
-        fails("204", Script::answer(204, &[], ""), &["204"]),
+        fails("204", Reply::with(204, &[], ""), &["204"]),
         fails("206", status(206, &[]), &["206"]),
         fails("300", status(300, &[]), &["300"]),
         fails("400", status(400, &[]), &["400"]),
@@ -366,7 +367,7 @@ fn redirects() -> Vec<Row> {
         ),
         fails(
             "to nowhere",
-            Script::answer(301, &[], ""),
+            Reply::with(301, &[], ""),
             &["redirects", "not where to"],
         ),
         fails(
@@ -391,22 +392,18 @@ fn bodies() -> Vec<Row> {
     let deep = "[".repeat(200_000);
     let utf16: Vec<u8> = GOOD.encode_utf16().flat_map(u16::to_le_bytes).collect();
     vec![
-        fails("an empty body", Script::json(""), &["empty"]),
-        fails("white space", Script::json(" \r\n\t "), &["empty"]),
+        fails("an empty body", Reply::ok(""), &["empty"]),
+        fails("white space", Reply::ok(" \r\n\t "), &["empty"]),
         fails(
             "HTML with status 200",
-            Script::answer(200, &[("Content-Type", "text/html")], HTML),
+            Reply::with(200, &[("Content-Type", "text/html")], HTML),
             &["HTML"],
         ),
-        fails("HTML that says it is JSON", Script::json(HTML), &["HTML"]),
-        fails(
-            "XML",
-            Script::json("<?xml version=\"1.0\"?><feed/>"),
-            &["XML"],
-        ),
+        fails("HTML that says it is JSON", Reply::ok(HTML), &["HTML"]),
+        fails("XML", Reply::ok("<?xml version=\"1.0\"?><feed/>"), &["XML"]),
         fails(
             "plain words",
-            Script::json("Too many connections"),
+            Reply::ok("Too many connections"),
             &["not JSON"],
         ),
         fails(
@@ -416,50 +413,50 @@ fn bodies() -> Vec<Row> {
         ),
         fails(
             "JSON and more",
-            Script::json(format!("{GOOD} trailing")),
+            Reply::ok(format!("{GOOD} trailing")),
             &["not JSON"],
         ),
         fails(
             "two objects",
-            Script::json(format!("{GOOD}{GOOD}")),
+            Reply::ok(format!("{GOOD}{GOOD}")),
             &["not JSON"],
         ),
         fails(
             "single quotes",
-            Script::json(GOOD.replace('"', "'")),
+            Reply::ok(GOOD.replace('"', "'")),
             &["not JSON"],
         ),
         fails(
             "a comment",
-            Script::json(format!("/* hi */{GOOD}")),
+            Reply::ok(format!("/* hi */{GOOD}")),
             &["not JSON"],
         ),
         fails(
             "a byte order mark",
-            Script::json(format!("\u{feff}{GOOD}")),
+            Reply::ok(format!("\u{feff}{GOOD}")),
             &["not JSON"],
         ),
-        fails("UTF-16", Script::json(utf16), &["not JSON"]),
-        fails("NUL bytes", Script::json([0; 64]), &["not JSON"]),
+        fails("UTF-16", Reply::ok(utf16), &["not JSON"]),
+        fails("NUL bytes", Reply::ok([0; 64]), &["not JSON"]),
         fails(
             "invalid UTF-8",
-            Script::json(b"{\"tag_name\":\"v2.0.\xff\xfe\"}"),
+            Reply::ok(b"{\"tag_name\":\"v2.0.\xff\xfe\"}"),
             &["UTF-8"],
         ),
         fails(
             "half a surrogate",
-            Script::json(r#"{"tag_name":"v2.0.0\ud800"}"#),
+            Reply::ok(r#"{"tag_name":"v2.0.0\ud800"}"#),
             &["not JSON"],
         ),
-        fails("deep nesting", Script::json(&deep), &["list"]),
+        fails("deep nesting", Reply::ok(&deep), &["list"]),
         fails(
             "deep nesting within",
-            Script::json(format!("{{\"extra\":{deep}")),
+            Reply::ok(format!("{{\"extra\":{deep}")),
             &["too early"],
         ),
         fails(
             "deep objects",
-            Script::json("{\"a\":".repeat(100_000)),
+            Reply::ok("{\"a\":".repeat(100_000)),
             &["too early"],
         ),
     ]
@@ -467,81 +464,81 @@ fn bodies() -> Vec<Row> {
 
 fn types() -> Vec<Row> {
     vec![
-        fails("null", Script::json("null"), &["not a release"]),
-        fails("a number", Script::json("42"), &["not a release"]),
-        fails("a string", Script::json("\"v2.0.0\""), &["not a release"]),
-        fails("an empty object", Script::json("{}"), &["tag_name"]),
-        fails("a list", Script::json(format!("[{GOOD}]")), &["is a list"]),
+        fails("null", Reply::ok("null"), &["not a release"]),
+        fails("a number", Reply::ok("42"), &["not a release"]),
+        fails("a string", Reply::ok("\"v2.0.0\""), &["not a release"]),
+        fails("an empty object", Reply::ok("{}"), &["tag_name"]),
+        fails("a list", Reply::ok(format!("[{GOOD}]")), &["is a list"]),
         fails(
             "fields in a list",
-            Script::json(r#"["v2.0.0",false,false,null,null]"#),
+            Reply::ok(r#"["v2.0.0",false,false,null,null]"#),
             &["is a list"],
         ),
         fails(
             "an error with status 200",
-            Script::json(r#"{"message":"Bad credentials"}"#),
+            Reply::ok(r#"{"message":"Bad credentials"}"#),
             &["tag_name"],
         ),
         fails(
             "a tag that is null",
-            Script::json(r#"{"tag_name":null}"#),
+            Reply::ok(r#"{"tag_name":null}"#),
             &["not a release"],
         ),
         fails(
             "a tag that is a number",
-            Script::json(r#"{"tag_name":2.0}"#),
+            Reply::ok(r#"{"tag_name":2.0}"#),
             &["not a release"],
         ),
         fails(
             "a tag that is a list",
-            Script::json(r#"{"tag_name":["v2.0.0"]}"#),
+            Reply::ok(r#"{"tag_name":["v2.0.0"]}"#),
             &["not a release"],
         ),
         fails(
             "a tag that is an object",
-            Script::json(r#"{"tag_name":{"v":"2.0.0"}}"#),
+            Reply::ok(r#"{"tag_name":{"v":"2.0.0"}}"#),
             &["not a release"],
         ),
         fails(
             "two tags",
-            Script::json(r#"{"tag_name":"v2.0.0","tag_name":"v3.0.0"}"#),
+            Reply::ok(r#"{"tag_name":"v2.0.0","tag_name":"v3.0.0"}"#),
             &["duplicate"],
         ),
         fails(
             "a draft in words",
-            Script::json(r#"{"tag_name":"v2.0.0","draft":"no"}"#),
+            Reply::ok(r#"{"tag_name":"v2.0.0","draft":"no"}"#),
             &["not a release"],
         ),
         fails(
             "a pre-release in numbers",
-            Script::json(r#"{"tag_name":"v2.0.0","prerelease":1}"#),
+            Reply::ok(r#"{"tag_name":"v2.0.0","prerelease":1}"#),
             &["not a release"],
         ),
         fails(
             "a date that is none",
-            Script::json(r#"{"tag_name":"v2.0.0","published_at":"yesterday"}"#),
+            Reply::ok(r#"{"tag_name":"v2.0.0","published_at":"yesterday"}"#),
             &["not a release"],
         ),
         fails(
             "a date in numbers",
-            Script::json(r#"{"tag_name":"v2.0.0","published_at":1767225600}"#),
+            Reply::ok(r#"{"tag_name":"v2.0.0","published_at":1767225600}"#),
             &["not a release"],
         ),
         fails(
             "a page that is a list",
-            Script::json(r#"{"tag_name":"v2.0.0","html_url":[]}"#),
+            Reply::ok(r#"{"tag_name":"v2.0.0","html_url":[]}"#),
             &["not a release"],
         ),
-        fails("an object for a list", Script::json(GOOD), &["no list"]).list(),
+        fails("an object for a list", Reply::ok(GOOD), &["no list"]).list(),
         fails(
             "a list of words",
-            Script::json(r#"["v2.0.0"]"#),
+            Reply::ok(r#"["v2.0.0"]"#),
             &["not a release"],
         )
         .list(),
         fails(
             "a list of hostile tags",
-            Script::json(r#"[{"tag_name":"--config=x"}]"#),
+            Reply::ok(r#"[{"tag_name":"--config=x"}]"#),
             &["--config=x"],
         )
         .list(),
@@ -610,7 +607,7 @@ fn tags() -> Vec<Row> {
 fn others() -> Vec<Row> {
     let git = |body: &str| {
         let kind = "application/x-git-upload-pack-advertisement";
-        Script::answer(200, &[("Content-Type", kind)], body)
+        Reply::with(200, &[("Content-Type", kind)], body)
     };
     let dumb = "95d09f2b10159347eece71399a7e2e907ea3df4f\trefs/tags/v2.0.0\n";
     vec![
@@ -642,13 +639,13 @@ fn others() -> Vec<Row> {
         fails("git: 404", status(404, &[]), &["no such repository"]).from(Speaks::Git),
         later("git: 503", status(503, &[]), &["503"]).from(Speaks::Git),
         later("github: a rate limit", status(429, &[]), &["429"]).from(Speaks::Github),
-        fails("github: HTML", Script::json(HTML), &["HTML"]).from(Speaks::Github),
+        fails("github: HTML", Reply::ok(HTML), &["HTML"]).from(Speaks::Github),
         fails("github: a hostile tag", tag("--config=x"), &["--config=x"]).from(Speaks::Github),
-        fails("gitlab: a login page", Script::json(HTML), &["HTML"]).from(Speaks::Gitlab),
+        fails("gitlab: a login page", Reply::ok(HTML), &["HTML"]).from(Speaks::Gitlab),
         fails("gitlab: a hostile tag", tag("v2.0.0;rm"), &["v2.0.0;rm"]).from(Speaks::Gitlab),
         fails(
             "gitlab: links of a wrong type",
-            Script::json(r#"{"tag_name":"v2.0.0","_links":3}"#),
+            Reply::ok(r#"{"tag_name":"v2.0.0","_links":3}"#),
             &["not a release"],
         )
         .from(Speaks::Gitlab),

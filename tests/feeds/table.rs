@@ -8,7 +8,8 @@ use heph::release::feed::{Feed, News};
 use jiff::Timestamp;
 
 use super::rows::{Ends, Row, rows};
-use crate::support::forge::{Forge, Published, Script, Speaks, WorkTree};
+use crate::support::forge::{Forge, Published, Speaks, WorkTree};
+use crate::support::http::Reply;
 
 #[test]
 fn every_bad_answer_ends_as_it_must_and_names_its_cause() {
@@ -94,7 +95,7 @@ fn run(row: &Row) -> Result<(), String> {
     }
 
     // And when all is well again, nothing stands in the way but what the forge asked for.
-    forge.script(&path, Script::Normal);
+    forge.script(&path, Reply::Normal);
     let tomorrow = later + Duration::from_secs(25 * 60 * 60);
     match feed.fetch(tomorrow) {
         Ok(News::Latest(Some(_))) => Ok(()),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::daemon::{Daemon, Home, PATIENCE, Wire, request};
+use crate::support::old::daemon::{Daemon, Home, PATIENCE, Wire, request};
 
 /// Returns a hephd of `home` that is passed `file` as its first descriptor, with LISTEN_PID as `pid` expands in a shell.
 fn passed(home: &Home, file: impl Into<OwnedFd>, pid: &str) -> Command {

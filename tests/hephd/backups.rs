@@ -10,7 +10,7 @@ use std::thread;
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::support::daemon::{Home, Wire};
+use crate::support::old::daemon::{Home, Wire};
 
 #[test]
 fn a_backup_under_constant_writes_is_whole_and_has_all_that_was_acknowledged_before() {

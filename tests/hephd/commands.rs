@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::daemon::{Home, text};
+use crate::support::old::daemon::{Home, text};
 
 fn heph(home: &Home, arguments: &[&str]) -> String {
     text(home.heph().args(arguments).output().unwrap())

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::daemon::{Home, Wire};
+use crate::support::old::daemon::{Home, Wire};
 
 const ROUNDS: u64 = 20;
 const WRITERS: u64 = 3;

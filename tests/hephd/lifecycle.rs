@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::daemon::{Daemon, Home, PATIENCE, Wire, request, text};
+use crate::support::old::daemon::{Daemon, Home, PATIENCE, Wire, request, text};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777

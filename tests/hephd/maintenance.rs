@@ -7,7 +7,7 @@ use std::process::Stdio;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::support::daemon::{Home, Wire, text};
+use crate::support::old::daemon::{Home, Wire, text};
 
 /// Runs `hephd store …` and returns the code and the object it printed.
 fn store(home: &Home, arguments: &[&str]) -> (Option<i32>, Value) {

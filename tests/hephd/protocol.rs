@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::daemon::{Home, Wire, request};
+use crate::support::old::daemon::{Home, Wire, request};
 
 #[test]
 fn tasks_are_added_listed_and_done() {

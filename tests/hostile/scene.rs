@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::forge::{Forge, Published, WorkTree};
-use crate::support::home::{Ended, Home, ODD_NAME, run};
 use crate::support::manager::UserManager;
+use crate::support::old::home::{Ended, Home, ODD_NAME, run};
 
 /// What is installed at first: the version under test.
 pub const OLD: &str = env!("CARGO_PKG_VERSION");

@@ -46,7 +46,7 @@ fn what_is_on_its_way_is_answered_and_connections_end() {
     // What was answered is there.
     let mut hephd = hub.home.hephd();
     hephd.args(["--mode", "server", "--http-addr", &hub.address.to_string()]);
-    hub.daemon = crate::support::daemon::Daemon::start(hephd, &hub.home.path)
+    hub.daemon = crate::support::old::daemon::Daemon::start(hephd, &hub.home.path)
         .until_ready(&hub.home.socket());
     assert_eq!(titles(&hub.sync(None, &request("01C", &[]))), ["in flight"]);
 }

@@ -6,7 +6,7 @@ use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
 use super::{Hub, add, post, request, titles};
-use crate::support::daemon::{Wire, text};
+use crate::support::old::daemon::{Wire, text};
 
 #[test]
 fn two_spokes_and_the_hub_itself_have_the_same_tasks() {

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use super::Hub;
-use crate::support::daemon::Home;
+use crate::support::old::daemon::Home;
 
 fn refused(flags: &[&str]) -> (Option<i32>, String) {
     let home = Home::new();

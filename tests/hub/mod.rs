@@ -11,7 +11,7 @@ mod tokens;
 
 use std::net::SocketAddr;
 
-use crate::support::daemon::{Daemon, Home};
+use crate::support::old::daemon::{Daemon, Home};
 use serde_json::{Value, json};
 
 use http::{Answer, Http};

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::issuer::{Issuer, Signer, base64url, message, now};
 use super::{Hub, add, request, titles};
-use crate::support::daemon::Wire;
+use crate::support::old::daemon::Wire;
 
 #[test]
 fn each_user_sees_only_their_own_tasks_whatever_they_send() {

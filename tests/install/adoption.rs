@@ -10,7 +10,7 @@ use heph::install::slots::{Delivery, Slot};
 use heph::paths::Paths;
 use semver::Version;
 
-use crate::support::installation::{
+use crate::support::old::installation::{
     Home, Mount, ODD, Repository, SAYS_VERSION, command, executable, picture, variables,
 };
 

@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::installation::{Home, executable, picture};
+use crate::support::old::installation::{Home, executable, picture};
 
 /// The system calls that change a file system.
 const CALLS: &[&str] = &[

@@ -7,7 +7,7 @@ use std::path::Path;
 use heph::install::links::BinDir;
 use semver::Version;
 
-use crate::support::installation::{Home, Mount, executable, picture};
+use crate::support::old::installation::{Home, Mount, executable, picture};
 
 #[test]
 fn a_release_with_other_commands_changes_the_links() {

@@ -8,7 +8,7 @@ use heph::install::slots::{Binary, Slot, excess};
 use proptest::prelude::*;
 use semver::Version;
 
-use crate::support::installation::{Home, command, entries, manifest, picture, run};
+use crate::support::old::installation::{Home, command, entries, manifest, picture, run};
 
 fn names(slots: &[Slot]) -> Vec<&str> {
     slots.iter().map(|slot| slot.name.as_str()).collect()

@@ -10,7 +10,7 @@ use heph::install::{Listener, Progress, stage_in, trim_build};
 use heph::release::{Release, Tag};
 use semver::Version;
 
-use crate::support::installation::{
+use crate::support::old::installation::{
     Home, Mount, Repository, SAYS_VERSION, entries, executable, log, origin, picture, run,
     variables,
 };

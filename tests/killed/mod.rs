@@ -9,7 +9,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::support::machine::{Machine, NEW, OLD, Workshop};
+use crate::support::old::machine::{Machine, NEW, OLD, Workshop};
 use crate::support::releases::Flaw;
 
 /// What changes the file system. `openat` with O_CREAT is met through the first write to the file it made.

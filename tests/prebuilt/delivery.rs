@@ -4,8 +4,8 @@ use std::fs;
 
 use super::kit::{Key, Kit, TAG, archive, lay_out, pack, stem, sum_line, tool};
 use crate::support::forge::{Attached, Forge, Published, Speaks};
-use crate::support::home::run;
-use crate::support::installation::entries;
+use crate::support::old::home::run;
+use crate::support::old::installation::entries;
 
 #[test]
 fn every_kind_of_archive_is_installed() {

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use super::kit::{Key, Kit, VERSION, lay_out, stem, tool};
-use crate::support::home::run;
-use crate::support::installation::entries;
+use crate::support::old::home::run;
+use crate::support::old::installation::entries;
 
 /// Copies what `dist.sh` needs of this repository to `folder`, as release 1.0.0, and runs it there.
 fn dist(folder: &Path, umask: &str, key: Option<&Key>) {

@@ -3,8 +3,9 @@
 use std::fs;
 
 use super::kit::{Kit, TAG, archive, stem};
-use crate::support::forge::{Script, Served};
-use crate::support::installation::{Mount, entries};
+use crate::support::forge::Served;
+use crate::support::http::Reply;
+use crate::support::old::installation::{Mount, entries};
 
 /// Returns an archive of some size, for a download to break off in: behind it is an empty stream of gzip, again and again.
 pub fn large() -> Vec<u8> {
@@ -24,7 +25,7 @@ fn published(kit: &Kit) -> (String, String, Vec<u8>) {
 }
 
 /// An answer that announces everything and sends a part.
-fn cut_off(bytes: &[u8], sent: usize) -> Script {
+fn cut_off(bytes: &[u8], sent: usize) -> Reply {
     let file = Served::new(bytes);
     let etag = file.etag.unwrap();
     let mut answer = format!(
@@ -33,7 +34,7 @@ fn cut_off(bytes: &[u8], sent: usize) -> Script {
     )
     .into_bytes();
     answer.extend(&bytes[..sent]);
-    Script::Bytes(answer)
+    Reply::Bytes(answer)
 }
 
 #[test]
@@ -41,7 +42,7 @@ fn one_that_breaks_off_goes_on_with_the_next_run() {
     let kit = Kit::new();
     let (name, path, bytes) = published(&kit);
     kit.forge
-        .scripts(&path, vec![cut_off(&bytes, 70_000), Script::Normal]);
+        .scripts(&path, vec![cut_off(&bytes, 70_000), Reply::Normal]);
     let before = kit.installation();
     let (code, report) = kit.apply();
     assert_eq!(
@@ -66,7 +67,7 @@ fn a_server_that_ignores_ranges_starts_over() {
     let kit = Kit::new();
     let (_, path, bytes) = published(&kit);
     kit.forge
-        .scripts(&path, vec![cut_off(&bytes, 70_000), Script::Normal]);
+        .scripts(&path, vec![cut_off(&bytes, 70_000), Reply::Normal]);
     kit.apply();
     kit.forge.serve(
         &path,
@@ -85,7 +86,7 @@ fn a_part_of_another_file_is_thrown_away() {
     let mut other = bytes.clone();
     other[100] ^= 1;
     kit.forge
-        .scripts(&path, vec![cut_off(&other, 70_000), Script::Normal]);
+        .scripts(&path, vec![cut_off(&other, 70_000), Reply::Normal]);
     kit.apply();
     // The validator is another one now, so the server sends all.
     kit.assert_updated(kit.apply());
@@ -96,7 +97,7 @@ fn a_part_that_a_crash_has_spoilt_is_fetched_again() {
     let kit = Kit::new();
     let (name, path, bytes) = published(&kit);
     kit.forge
-        .scripts(&path, vec![cut_off(&bytes, 70_000), Script::Normal]);
+        .scripts(&path, vec![cut_off(&bytes, 70_000), Reply::Normal]);
     kit.apply();
     let partial = kit.downloads().join(format!("{name}.partial"));
     let mut spoilt = fs::read(&partial).unwrap();
@@ -109,12 +110,12 @@ fn a_part_that_a_crash_has_spoilt_is_fetched_again() {
 fn without_a_strong_validator_there_is_no_going_on() {
     let kit = Kit::new();
     let (_, path, bytes) = published(&kit);
-    let Script::Bytes(mut answer) = cut_off(&bytes, 70_000) else {
+    let Reply::Bytes(mut answer) = cut_off(&bytes, 70_000) else {
         unreachable!()
     };
     answer.splice(17..17, b"X-".iter().copied());
     kit.forge
-        .scripts(&path, vec![Script::Bytes(answer), Script::Normal]);
+        .scripts(&path, vec![Reply::Bytes(answer), Reply::Normal]);
     assert_eq!(kit.apply().0, 75);
     kit.forge.forget();
     kit.assert_updated(kit.apply());
@@ -137,14 +138,14 @@ fn answers_that_are_no_download_leave_everything_as_it_is() {
     let partial = |kit: &Kit| {
         let (name, path, bytes) = published(kit);
         kit.forge
-            .scripts(&path, vec![cut_off(&bytes, 70_000), Script::Normal]);
+            .scripts(&path, vec![cut_off(&bytes, 70_000), Reply::Normal]);
         kit.apply();
         let there = kit.downloads().join(format!("{name}.partial"));
         assert!(there.exists());
         (path, bytes)
     };
     let head = |line: &str, more: &str| {
-        Script::Bytes(format!("HTTP/1.1 {line}\r\n{more}\r\n\r\nxxxxxxxx").into_bytes())
+        Reply::Bytes(format!("HTTP/1.1 {line}\r\n{more}\r\n\r\nxxxxxxxx").into_bytes())
     };
     let other_range = "Content-Length: 8\r\nContent-Range: bytes 0-7/8";
     let rows = [
@@ -211,7 +212,7 @@ fn answers_that_are_no_download_leave_everything_as_it_is() {
             1,
             "http",
         ),
-        ("the end at once", Script::Bytes(Vec::new()), 75, ""),
+        ("the end at once", Reply::Bytes(Vec::new()), 75, ""),
     ];
     for (name, script, expected, words) in rows {
         let kit = Kit::new();
@@ -239,7 +240,7 @@ fn a_list_of_checksums_that_cannot_be_fetched_is_no_reason_to_do_without() {
             "/{}/releases/download/{TAG}/SHA256SUMS",
             crate::support::forge::PROJECT
         );
-        kit.forge.script(&path, Script::answer(status, &[], ""));
+        kit.forge.script(&path, Reply::with(status, &[], ""));
         let (code, report) = kit.apply();
         assert_eq!(code, expected, "{report}");
         assert!(kit.quarantined().is_empty());

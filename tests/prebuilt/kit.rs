@@ -11,8 +11,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::forge::{Forge, Published, WorkTree};
-use crate::support::home::{Ended, Home, run};
-use crate::support::installation::picture;
+use crate::support::old::home::{Ended, Home, run};
+use crate::support::old::installation::picture;
 
 /// The release that everything here is about.
 pub const VERSION: &str = "1.0.0";
@@ -161,7 +161,7 @@ impl Kit {
     pub fn new() -> Kit {
         let kit = Kit {
             forge: Forge::start(),
-            home: Home::bare(crate::support::home::ODD_NAME),
+            home: Home::bare(crate::support::old::home::ODD_NAME),
         };
         for name in ["heph", "hephd"] {
             let says = format!("echo '{name} 0.1.0'");

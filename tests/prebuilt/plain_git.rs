@@ -9,9 +9,10 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::kit::{Key, pack, script, sum_line, target};
-use crate::support::forge::{Forge, Script, Served, Speaks, WorkTree};
-use crate::support::home::{Ended, Home, ODD_NAME, run};
-use crate::support::installation::{entries, picture};
+use crate::support::forge::{Forge, Served, Speaks, WorkTree};
+use crate::support::http::Reply;
+use crate::support::old::home::{Ended, Home, ODD_NAME, run};
+use crate::support::old::installation::{entries, picture};
 
 /// Says what a server says that has a page for every name.
 const PAGE: &[u8] = b"<!DOCTYPE html><title>Welcome</title><p>SHA256 is good for you.";
@@ -103,7 +104,7 @@ impl Shop {
     fn welcome(&self, name: &str) {
         self.forge.script(
             &format!("/files/{name}"),
-            Script::answer(200, &[("Content-Type", "text/html")], PAGE),
+            Reply::with(200, &[("Content-Type", "text/html")], PAGE),
         );
     }
 

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::kit::{Key, pack, script, sum_line, target, tool};
 use crate::support::forge::{Forge, Published, WorkTree};
-use crate::support::home::{Home, ODD_NAME, run};
-use crate::support::installation::{entries, picture};
+use crate::support::old::home::{Home, ODD_NAME, run};
+use crate::support::old::installation::{entries, picture};
 
 const COMMANDS: [&str; 2] = ["farewell", "greet"];
 const SOURCE: &str =

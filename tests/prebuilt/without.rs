@@ -9,7 +9,7 @@ use std::cell::RefCell;
 
 use super::kit::{TAG, pack, script, sum_line, target};
 use crate::support::forge::{Forge, Published};
-use crate::support::installation::{Home, Repository, SAYS_VERSION, log, origin, variables};
+use crate::support::old::installation::{Home, Repository, SAYS_VERSION, log, origin, variables};
 
 /// A machine, a repository with a release of `tool`, and a forge with its files.
 struct Shop {

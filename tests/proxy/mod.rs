@@ -5,7 +5,7 @@ mod nginx;
 use std::net::TcpListener;
 use std::process::{Command, Output};
 
-use crate::support::daemon::{Daemon, Home, text};
+use crate::support::old::daemon::{Daemon, Home, text};
 use nginx::Nginx;
 
 /// A hub on loopback.

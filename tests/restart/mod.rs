@@ -5,9 +5,9 @@ mod load;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::mac::Mac;
-use crate::support::managed::Machine;
-use crate::support::user::User;
+use crate::support::old::mac::Mac;
+use crate::support::old::managed::Machine;
+use crate::support::old::user::User;
 use heph::client;
 use load::{Kind, Load};
 use rustix::process::{Pid, Signal, kill_process};

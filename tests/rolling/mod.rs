@@ -5,7 +5,7 @@ mod load;
 
 use std::net::TcpListener;
 
-use crate::support::machine::{Machine, NEW, OLD, Workshop};
+use crate::support::old::machine::{Machine, NEW, OLD, Workshop};
 use crate::support::releases::Flaw;
 use load::{Load, Writer};
 

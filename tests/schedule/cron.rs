@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::{Recording, files_below, script, with_shell, within};
-use crate::support::home::{Ended, ODD_NAME, run};
+use crate::support::old::home::{Ended, ODD_NAME, run};
 
 /// Hides the crontabs of the machine behind empty folders, then becomes what is passed.
 const HIDE: &str = r#"

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::{Recording, files_below, script, with_shell, within};
-use crate::support::home::{Ended, ODD_NAME, run};
+use crate::support::old::home::{Ended, ODD_NAME, run};
 
 struct Mac(Recording);
 

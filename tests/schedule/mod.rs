@@ -14,7 +14,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::home::Home;
+use crate::support::old::home::Home;
 
 /// Variables of a shell whose every value goes wrong where a layer of quoting is missing or one too many is there.
 const SHELL: [(&str, &str); 6] = [

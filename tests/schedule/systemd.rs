@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::{Recording, files_below, script, with_shell, within};
-use crate::support::home::{Ended, ODD_NAME, run};
 use crate::support::manager::UserManager;
+use crate::support::old::home::{Ended, ODD_NAME, run};
 
 const SERVICE: &str = "heph-self-update.service";
 const TIMER: &str = "heph-self-update.timer";

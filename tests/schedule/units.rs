@@ -12,7 +12,7 @@ use heph::platform::schedule::systemd;
 
 use super::SHELL;
 use super::script;
-use crate::support::home::ODD_NAME;
+use crate::support::old::home::ODD_NAME;
 
 const CADENCES: [&str; 8] = [
     "every 1m",

@@ -5,8 +5,8 @@ use std::fs;
 use serde_json::json;
 
 use super::run;
-use crate::support::managed::Machine;
-use crate::support::user::User;
+use crate::support::old::managed::Machine;
+use crate::support::old::user::User;
 
 #[test]
 fn flags_stay_until_they_are_replaced_or_unset() {

@@ -6,8 +6,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use super::eventually;
-use crate::support::mac::Mac;
-use crate::support::managed::Machine;
+use crate::support::old::mac::Mac;
+use crate::support::old::managed::Machine;
 
 #[test]
 fn the_life_of_an_agent() {

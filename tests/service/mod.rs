@@ -11,7 +11,7 @@ mod without_a_manager;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::home::run;
+use crate::support::old::home::run;
 
 /// Waits until `holds` does, and fails the test if it never does.
 #[track_caller]

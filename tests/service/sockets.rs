@@ -9,8 +9,8 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use super::{eventually, run};
-use crate::support::managed::Machine;
-use crate::support::user::User;
+use crate::support::old::managed::Machine;
+use crate::support::old::user::User;
 
 fn socket(user: &User) -> PathBuf {
     user.manager.runtime_dir().join("heph/hephd.sock")

@@ -8,9 +8,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use super::{eventually, run};
-use crate::support::home::ODD_NAME;
-use crate::support::managed::Machine;
-use crate::support::user::User;
+use crate::support::old::home::ODD_NAME;
+use crate::support::old::managed::Machine;
+use crate::support::old::user::User;
 
 #[test]
 fn start_installs_and_a_second_start_changes_nothing() {

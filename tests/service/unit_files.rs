@@ -11,8 +11,8 @@ use heph::platform::service::definition::{Definition, Environment};
 use heph::platform::service::systemd::{socket, unit};
 
 use super::eventually;
-use crate::support::home::ODD_NAME;
 use crate::support::manager::UserManager;
+use crate::support::old::home::ODD_NAME;
 
 /// Texts that go wrong where one layer of quoting is missing or one too many is there.
 const NASTY: [&str; 12] = [

@@ -7,8 +7,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use super::eventually;
-use crate::support::home::Home;
-use crate::support::managed::Machine;
+use crate::support::old::home::Home;
+use crate::support::old::managed::Machine;
 
 /// A user without a user manager: there is no such runtime folder.
 struct Lonely {

@@ -109,7 +109,7 @@ fn a_file_that_its_user_may_not_read_is_refused() {
         // Root reads everything, so somebody else must try, with a copy of heph that he can reach.
         fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let copy = home.path().join("heph");
-        fs::copy(env!("CARGO_BIN_EXE_heph"), &copy).unwrap();
+        crate::support::files::copy(&crate::support::programs::heph(), &copy);
         refused(
             command(&copy, home.path())
                 .arg("list")

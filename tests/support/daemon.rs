@@ -1,91 +1,21 @@
-//! A home, a daemon that ends with its test, and a bare connection to it.
+//! A hephd that ends with its test, and a bare connection to it.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::Instant;
 
-use super::programs;
 use heph::client;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-/// How long anything may take before a test gives up on it.
-pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A home with an odd name and nothing in it.
-pub struct Home {
-    _folder: tempfile::TempDir,
-    pub path: PathBuf,
-}
-
-impl Home {
-    pub fn new() -> Home {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a b%20&'\"ž");
-        fs::create_dir_all(path.join("run")).unwrap();
-        Home {
-            _folder: folder,
-            path,
-        }
-    }
-
-    pub fn socket(&self) -> PathBuf {
-        self.path.join("run/heph/hephd.sock")
-    }
-
-    pub fn data(&self) -> PathBuf {
-        self.path.join(".local/share/heph")
-    }
-
-    pub fn store(&self) -> PathBuf {
-        self.data().join("heph.db")
-    }
-
-    /// Returns `program` in an environment that has nothing but this home.
-    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new(program);
-        command
-            .env_clear()
-            .env("HOME", &self.path)
-            .env("XDG_RUNTIME_DIR", self.path.join("run"))
-            .env("PATH", "/usr/bin:/bin")
-            .current_dir(&self.path)
-            .stdin(Stdio::null());
-        command
-    }
-
-    pub fn hephd(&self) -> Command {
-        self.command(programs::hephd())
-    }
-
-    pub fn heph(&self) -> Command {
-        self.command(programs::heph())
-    }
-
-    /// Starts hephd and waits until it answers.
-    pub fn start(&self) -> Daemon {
-        Daemon::start(self.hephd(), &self.path).until_ready(&self.socket())
-    }
-
-    /// Runs hephd, which must end by itself.
-    pub fn refused(&self, mut hephd: Command) -> (Option<i32>, String) {
-        let log = self.path.join("refused.log");
-        hephd.stderr(File::create(&log).unwrap());
-        let mut daemon = Daemon {
-            child: hephd.spawn().unwrap(),
-            log,
-        };
-        let status = daemon.wait();
-        (status.code(), daemon.log())
-    }
-}
+use super::call::{Call, wait};
+use super::wait::{PATIENCE, until};
 
 /// A running hephd, killed when dropped.
+#[derive(Debug)]
 pub struct Daemon {
     child: Child,
     log: PathBuf,
@@ -93,29 +23,30 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts `hephd` with a log in `folder`.
-    pub fn start(mut hephd: Command, folder: &Path) -> Daemon {
+    pub fn start(hephd: Call, folder: &Path) -> Daemon {
         let log = folder.join("stderr.log");
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .open(&log)
-            .unwrap();
-        let child = hephd.stdout(Stdio::null()).stderr(file).spawn().unwrap();
-        Daemon { child, log }
+        let options = File::options().create(true).append(true).open(&log);
+        let mut command = hephd.into_command();
+        if command.get_program() != "/bin/sh" {
+            command.stdin(Stdio::null());
+        }
+        let child = command.stdout(Stdio::null()).stderr(options.unwrap());
+        Daemon {
+            child: child.spawn().unwrap(),
+            log,
+        }
     }
 
+    #[track_caller]
     pub fn until_ready(mut self, socket: &Path) -> Daemon {
-        let until = Instant::now() + PATIENCE;
-        while !matches!(client::status(socket, PATIENCE), Ok(Some(_))) {
+        until(PATIENCE, || {
             let ended = self.child.try_wait().unwrap();
             assert!(ended.is_none(), "hephd ended: {}", self.log());
-            assert!(
-                Instant::now() < until,
-                "hephd does not answer: {}",
-                self.log()
-            );
-            thread::sleep(Duration::from_millis(5));
-        }
+            match client::status(socket, PATIENCE) {
+                Ok(Some(_)) => Ok(()),
+                _ => Err(format!("hephd does not answer: {}", self.log())),
+            }
+        });
         self
     }
 
@@ -128,29 +59,25 @@ impl Daemon {
     }
 
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, signal).unwrap();
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Waits until it has ended by itself.
+    #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < until, "hephd does not end: {}", self.log());
-            thread::sleep(Duration::from_millis(5));
-        }
+        let ended = wait(&mut self.child, Instant::now() + PATIENCE);
+        ended.unwrap_or_else(|| panic!("hephd does not end: {}", self.log()))
     }
 
     /// Ends it as a service manager does.
+    #[track_caller]
     pub fn stop(mut self) {
         self.signal(Signal::TERM);
         assert_eq!(self.wait().code(), Some(0), "{}", self.log());
     }
 
     /// Ends it as a power loss does, as far as a process can tell.
+    #[track_caller]
     pub fn kill(mut self) {
         self.signal(Signal::KILL);
         self.wait();
@@ -165,18 +92,24 @@ impl Drop for Daemon {
 }
 
 /// A connection, request by request and byte by byte.
+#[derive(Debug)]
 pub struct Wire {
     stream: BufReader<UnixStream>,
 }
 
 impl Wire {
+    #[track_caller]
     pub fn open(socket: &Path) -> Wire {
-        let stream = UnixStream::connect(socket).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Wire {
+        Wire::try_open(socket).unwrap()
+    }
+
+    pub fn try_open(socket: &Path) -> std::io::Result<Wire> {
+        let stream = UnixStream::connect(socket)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Wire {
             stream: BufReader::new(stream),
-        }
+        })
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -210,6 +143,7 @@ impl Wire {
     }
 
     /// Returns the result of one request that must succeed.
+    #[track_caller]
     pub fn call(&mut self, method: &str, params: Value) -> Value {
         let answer = self.ask(method, params).unwrap();
         assert!(answer.get("error").is_none(), "{answer}");
@@ -221,12 +155,4 @@ impl Wire {
 pub fn request(id: u64, method: &str, params: Value) -> String {
     let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
     format!("{request}\n")
-}
-
-/// Returns what a program that must succeed printed.
-pub fn text(output: Output) -> String {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{stderr}");
-    assert_eq!(stderr, "", "nothing on standard error");
-    String::from_utf8(output.stdout).unwrap()
 }

@@ -1,45 +1,83 @@
-//! A throw-away home, and commands that see nothing of the environment the tests run in.
+//! A user's home that is gone with the value, and commands that see nothing of the environment the tests run in.
 
-use super::programs;
-use std::ffi::OsStr;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::path::{Path, PathBuf};
 
-/// A name that takes apart whatever does not quote well.
+use heph::paths::Paths;
+use serde_json::Value;
+
+use super::call::{Call, Ended, Words};
+use super::daemon::Daemon;
+use super::{files, programs};
+
+/// A name that takes apart whatever does not quote, split or decode well.
 pub const ODD_NAME: &str = "jo's 100% \"$é\" \\ & <co>";
 
-/// A home with `heph` and `hephd` in `.cargo/bin`, gone with the value.
+/// A home, so far without commands.
+#[derive(Debug)]
 pub struct Home {
-    _folder: tempfile::TempDir,
     pub path: PathBuf,
+    /// What a shell of this user has in its environment.
+    environment: BTreeMap<OsString, OsString>,
+    /// Where the `heph` and `hephd` of this user are.
+    programs: PathBuf,
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl Home {
+    /// A home with an odd name, whose user runs the programs under test from the build folder.
     pub fn new() -> Home {
-        Home::named("home")
-    }
-
-    /// A home without any commands.
-    pub fn bare(name: &str) -> Home {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(name);
-        let home = Home {
-            _folder: folder,
-            path,
-        };
-        fs::create_dir_all(home.bin()).unwrap();
-        home
+        Home::named("a b%20&'\"ž")
     }
 
     pub fn named(name: &str) -> Home {
-        let home = Home::bare(name);
-        for binary in [programs::heph(), programs::hephd()] {
-            let target = home.bin().join(binary.file_name().unwrap());
-            // A copy, not a link: removing or replacing it must not touch the build.
-            fs::copy(binary, target).unwrap();
-        }
+        let folder = tempfile::tempdir().unwrap();
+        let mut home = Home::at(folder.path().join(name));
+        home._folder = Some(folder);
         home
+    }
+
+    /// The home `path`, which somebody else removes.
+    pub fn at(path: PathBuf) -> Home {
+        let runtime = path.join("run");
+        fs::create_dir_all(&runtime).unwrap();
+        let environment = [
+            ("HOME", path.as_os_str()),
+            ("XDG_RUNTIME_DIR", runtime.as_os_str()),
+            ("PATH", OsStr::new("/usr/bin:/bin")),
+            ("LC_ALL", OsStr::new("C.UTF-8")),
+        ];
+        Home {
+            environment: environment
+                .map(|(name, value)| (name.into(), value.into()))
+                .into(),
+            programs: programs::folder().to_owned(),
+            path,
+            _folder: None,
+        }
+    }
+
+    /// Puts copies of the programs under test into `.cargo/bin`.
+    pub fn with_commands(mut self) -> Home {
+        files::copy_tree(&self.programs, &self.bin());
+        self.use_own_commands();
+        self
+    }
+
+    /// From now on, `heph` and `hephd` are those in `.cargo/bin`.
+    pub fn use_own_commands(&mut self) {
+        self.programs = self.bin();
+    }
+
+    /// Sets a variable of the user's shell.
+    pub fn set(&mut self, name: &str, value: impl AsRef<OsStr>) {
+        self.environment.insert(name.into(), value.as_ref().into());
+    }
+
+    pub fn unset(&mut self, name: &str) {
+        self.environment.remove(OsStr::new(name));
     }
 
     pub fn bin(&self) -> PathBuf {
@@ -50,81 +88,174 @@ impl Home {
         self.path.join(".local/share/heph")
     }
 
+    pub fn state(&self) -> PathBuf {
+        self.path.join(".local/state/heph")
+    }
+
+    pub fn store(&self) -> PathBuf {
+        self.data().join("heph.db")
+    }
+
+    pub fn slot(&self, version: &str) -> PathBuf {
+        self.data().join("versions").join(version)
+    }
+
+    /// Returns where hephd listens.
+    pub fn socket(&self) -> PathBuf {
+        let runtime = &self.environment[OsStr::new("XDG_RUNTIME_DIR")];
+        Path::new(runtime).join("heph/hephd.sock")
+    }
+
+    /// Returns where a unit of systemd is.
+    pub fn unit(&self, name: &str) -> PathBuf {
+        self.path.join(".config/systemd/user").join(name)
+    }
+
+    /// Returns the paths that heph finds in this home without a runtime folder.
+    pub fn paths(&self) -> Paths {
+        Paths {
+            config: self.path.join(".config/heph/config.toml"),
+            state: self.state(),
+            cache: self.path.join(".cache/heph"),
+            store: self.store(),
+            socket: self.data().join("hephd.sock"),
+            systemd_units: self.path.join(".config/systemd/user"),
+            launch_agents: self.path.join("Library/LaunchAgents"),
+            data: self.data(),
+            home: self.path.clone(),
+        }
+    }
+
+    /// Writes a file in the home; its folder is made.
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Writes the settings.
+    pub fn configure(&self, settings: &str) {
+        self.write(".config/heph/config.toml", settings);
+    }
+
+    /// Returns `program` in this user's shell.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Call {
+        let mut command = std::process::Command::new(program);
+        command
+            .env_clear()
+            .envs(&self.environment)
+            .current_dir(&self.path);
+        Call::from(command)
+    }
+
+    /// Returns this user's `heph`.
+    pub fn heph(&self, words: &(impl Words + ?Sized)) -> Call {
+        self.command(self.programs.join("heph")).args(words)
+    }
+
+    /// Returns this user's `hephd`.
+    pub fn hephd(&self, words: &(impl Words + ?Sized)) -> Call {
+        self.command(self.programs.join("hephd")).args(words)
+    }
+
+    /// Starts hephd by hand and waits until it answers.
+    #[track_caller]
+    pub fn start(&self, words: &(impl Words + ?Sized)) -> Daemon {
+        Daemon::start(self.hephd(words), &self.path).until_ready(&self.socket())
+    }
+
+    /// Returns what hephd said on standard error, or wherever its service manager puts that.
     pub fn log(&self) -> String {
         fs::read_to_string(self.data().join("hephd.log")).unwrap_or_default()
     }
 
-    /// Returns a command with this home and nothing else in its environment but a PATH.
-    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new(program);
-        command
-            .env_clear()
-            .env("HOME", &self.path)
-            .env("PATH", "/usr/bin:/bin")
-            .env("LC_ALL", "C.UTF-8")
-            .current_dir(&self.path);
-        command
+    /// Returns what `heph daemon status` says.
+    #[track_caller]
+    pub fn status(&self) -> Value {
+        self.heph("daemon status --json").json()
     }
 
-    /// Returns `heph` of this home.
-    pub fn heph(&self, arguments: &[&str]) -> Command {
-        let mut command = self.command(self.bin().join("heph"));
-        command.args(arguments);
-        command
+    #[track_caller]
+    pub fn pid(&self) -> i64 {
+        self.status()["pid"].as_i64().expect("hephd runs")
     }
 
-    pub fn configure(&self, settings: &str) {
-        let folder = self.path.join(".config/heph");
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("config.toml"), settings).unwrap();
+    /// Returns the version that hephd answers with; `None` where it does not answer.
+    #[track_caller]
+    pub fn running(&self) -> Option<String> {
+        self.status()["version"].as_str().map(str::to_owned)
+    }
+
+    /// Adds a task, which hephd must acknowledge; returns its id.
+    #[track_caller]
+    pub fn add(&self, title: &str) -> String {
+        let added = self.heph(&["add", "--json", "--", title]).json();
+        added["task"]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Returns what `heph list` shows of all tasks.
+    #[track_caller]
+    pub fn list(&self) -> Value {
+        self.heph("list --all --json").json()["tasks"].clone()
+    }
+
+    /// Returns the titles of all tasks, sorted.
+    #[track_caller]
+    pub fn titles(&self) -> Vec<String> {
+        titles(&self.list())
+    }
+
+    #[track_caller]
+    pub fn sync(&self) -> Ended {
+        self.heph("sync now").exits(0)
+    }
+
+    #[track_caller]
+    pub fn apply(&self) -> Ended {
+        self.heph("self-update apply").ends()
+    }
+
+    /// Returns the versions in quarantine.
+    #[track_caller]
+    pub fn quarantined(&self) -> Vec<String> {
+        let listed = self.heph("self-update quarantine list --json").json();
+        texts(&listed["releases"], "version")
+    }
+
+    /// Returns the manifest of the slot in use.
+    pub fn manifest(&self) -> Value {
+        let file = self.data().join("current/release.json");
+        serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
+    }
+
+    /// Returns the version that each command in bin-dir says.
+    pub fn commands_say(&self) -> Vec<(String, String)> {
+        let commands = files::entries(&self.bin()).into_iter();
+        // A temporary name that a crash left is no command.
+        let commands = commands.filter(|name| !name.starts_with('.'));
+        commands
+            .map(|name| {
+                let said = self.command(self.bin().join(&name)).args("--version");
+                let said = said.prints();
+                let version = said.split_whitespace().nth(1).unwrap_or_default();
+                (name, version.to_owned())
+            })
+            .collect()
     }
 }
 
-/// How a command ended, in the words of the tests.
-pub struct Ended {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
+/// Returns the titles of tasks, sorted.
+pub fn titles(tasks: &Value) -> Vec<String> {
+    let mut titles = texts(tasks, "title");
+    titles.sort();
+    titles
 }
 
-/// Runs `command` to its end.
-#[track_caller]
-pub fn run(mut command: Command) -> Ended {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command
-        .output()
-        .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-    Ended {
-        code: status.code().unwrap_or(-1),
-        out: String::from_utf8(stdout).unwrap(),
-        err: String::from_utf8(stderr).unwrap(),
-    }
-}
-
-impl Ended {
-    #[track_caller]
-    pub fn exits(self, code: i32) -> Ended {
-        assert_eq!(self.code, code, "out: {}\nerr: {}", self.out, self.err);
-        self
-    }
-
-    #[track_caller]
-    pub fn says(self, text: &str) -> Ended {
-        assert!(self.out.contains(text), "no {text:?} in: {}", self.out);
-        self
-    }
-
-    #[track_caller]
-    pub fn complains(self, text: &str) -> Ended {
-        assert!(self.err.contains(text), "no {text:?} in: {}", self.err);
-        self
-    }
-
-    #[track_caller]
-    pub fn json(self) -> serde_json::Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
-    }
+/// Returns the member `name` of each object.
+pub fn texts(objects: &Value, name: &str) -> Vec<String> {
+    let objects = objects.as_array().unwrap().iter();
+    objects
+        .map(|object| object[name].as_str().unwrap().to_owned())
+        .collect()
 }

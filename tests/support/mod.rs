@@ -1,16 +1,21 @@
 //! The world that all tests share, and the examples with them.
 
+#![allow(dead_code, reason = "until the old modules are gone")]
+
+pub mod call;
 pub mod daemon;
 pub mod disk;
 pub mod faketime;
+pub mod files;
 pub mod forge;
 pub mod home;
-pub mod installation;
-pub mod mac;
+pub mod http;
 pub mod machine;
-pub mod managed;
 pub mod manager;
+pub mod node;
+pub mod old;
 pub mod programs;
 pub mod provider;
 pub mod releases;
-pub mod user;
+pub mod wait;
+pub mod workshop;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::fake::{Fake, Reply};
 use super::spoke::{Spoke, heph};
-use crate::support::daemon::Home;
+use crate::support::old::daemon::Home;
 
 /// Returns the names in an object of JSON text, in their order.
 fn names(text: &str) -> Vec<String> {

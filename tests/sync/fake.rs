@@ -10,7 +10,7 @@ use std::time::Instant;
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
-use crate::support::daemon::PATIENCE;
+use crate::support::old::daemon::PATIENCE;
 
 /// What a client sent.
 #[derive(Clone, Debug)]

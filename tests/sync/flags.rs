@@ -1,6 +1,6 @@
 //! What hephd makes of `--hub-url` and its companions.
 
-use crate::support::daemon::Home;
+use crate::support::old::daemon::Home;
 
 #[test]
 fn what_is_no_address_of_a_hub_is_wrong_usage() {

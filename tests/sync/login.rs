@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::fake::{Fake, Reply, Seen};
 use super::spoke::Spoke;
-use crate::support::daemon::Home;
+use crate::support::old::daemon::Home;
 
 const CLIENT: &str = "heph";
 

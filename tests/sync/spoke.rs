@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::support::daemon::{Daemon, Home, PATIENCE, Wire};
+use crate::support::old::daemon::{Daemon, Home, PATIENCE, Wire};
 
 pub struct Spoke {
     pub home: Home,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::spoke::Spoke;
-use crate::support::daemon::{PATIENCE, Wire};
+use crate::support::old::daemon::{PATIENCE, Wire};
 
 /// Returns the flags of a hub, and its address for spokes.
 fn hub() -> ([String; 2], String) {

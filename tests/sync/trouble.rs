@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::fake::{Fake, Reply, answer};
 use super::spoke::Spoke;
-use crate::support::daemon::Wire;
+use crate::support::old::daemon::Wire;
 
 #[test]
 fn a_hub_that_never_answers_stalls_neither_tasks_nor_the_end() {
@@ -26,7 +26,11 @@ fn a_hub_that_never_answers_stalls_neither_tasks_nor_the_end() {
     assert!(status["last_success"].is_null(), "{status}");
 
     let mut waiting = Wire::open(&spoke.home.socket());
-    waiting.send(crate::support::daemon::request(7, "sync.now", json!({})));
+    waiting.send(crate::support::old::daemon::request(
+        7,
+        "sync.now",
+        json!({}),
+    ));
     spoke.daemon.signal(Signal::TERM);
     let answer = waiting.receive().unwrap();
     assert_eq!(answer["error"]["message"], "hephd ends", "{answer}");

@@ -10,7 +10,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::owner::Person;
-use crate::support::forge::{Forge, PROJECT, Published, Script, WorkTree, git};
+use crate::support::forge::{Forge, PROJECT, Published, WorkTree, git};
+use crate::support::http::Reply;
 
 /// A name that trips up whatever quotes, splits or decodes carelessly.
 const ODD: &str = "ho me %h & 'q' \"d\" $x ü";
@@ -171,9 +172,9 @@ impl Place {
         );
         let body = String::from_utf8(answer.unwrap().body).unwrap();
         assert!(body.contains(from), "{from} is not in {body}");
-        let lie = Script::answer(200, &[], body.replace(from, to));
+        let lie = Reply::with(200, &[], body.replace(from, to));
         self.forge
-            .scripts(&format!("/{PROJECT}/info/refs"), vec![lie, Script::Normal]);
+            .scripts(&format!("/{PROJECT}/info/refs"), vec![lie, Reply::Normal]);
     }
 
     /// Leaves heph these programs and no others.

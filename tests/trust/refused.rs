@@ -259,7 +259,7 @@ fn a_forge_that_lies() {
                 let path = format!("/{}/info/refs", crate::support::forge::PROJECT);
                 place
                     .forge
-                    .script(&path, crate::support::forge::Script::answer(503, &[], ""));
+                    .script(&path, crate::support::http::Reply::with(503, &[], ""));
             },
             75,
             "unreachable",
@@ -272,7 +272,7 @@ fn a_forge_that_lies() {
                 let path = format!("/{}/git-upload-pack", crate::support::forge::PROJECT);
                 place.forge.script(
                     &path,
-                    crate::support::forge::Script::answer(
+                    crate::support::http::Reply::with(
                         200,
                         &[("Content-Type", "application/x-git-upload-pack-result")],
                         "0008NAK\nPACK",

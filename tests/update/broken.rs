@@ -1,7 +1,7 @@
 //! Broken releases, each a real tag: every one ends rolled back or untouched, with the old daemon serving every task.
 
 use super::{machine, workshop};
-use crate::support::machine::OLD;
+use crate::support::old::machine::OLD;
 use crate::support::releases::Flaw;
 
 /// What a release with this flaw comes to.

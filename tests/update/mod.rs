@@ -4,7 +4,7 @@ mod broken;
 mod trouble;
 mod upgrade;
 
-use crate::support::machine::{Machine, Workshop};
+use crate::support::old::machine::{Machine, Workshop};
 
 /// Returns a machine with hephd running as a service and one task in its store.
 fn machine() -> Machine {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::Machine;
 use super::{machine, workshop};
 use crate::support::disk::Disk;
-use crate::support::machine::{NEW, OLD, run};
+use crate::support::old::machine::{NEW, OLD, run};
 use crate::support::releases::Flaw;
 
 fn publish_new() {

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{machine, workshop};
-use crate::support::machine::{NEW, OLD};
+use crate::support::old::machine::{NEW, OLD};
 use crate::support::releases::Flaw;
 
 fn publish_new() {

@@ -6,8 +6,8 @@ use heph::release::cargo_toml::CargoTomls;
 
 use super::{ALL, Shop};
 use crate::prebuilt::kit::{Key, sum_line};
-use crate::support::forge::Script;
-use crate::support::home::run;
+use crate::support::http::Reply;
+use crate::support::old::home::run;
 
 #[test]
 fn without_the_signature_that_is_required_nothing_is_installed() {
@@ -162,10 +162,9 @@ fn a_server_that_is_away_is_a_reason_to_build_or_to_come_back() {
     let shop = Shop::new("delivery = \"prebuilt\"");
     shop.publish("1.0.0", ALL);
     let (name, _) = shop.summed("1.0.0");
-    let away = Script::answer(503, &[], "");
+    let away = Reply::with(503, &[], "");
     let path = format!("/files/{name}");
-    shop.forge
-        .scripts(&path, vec![away.clone(), Script::Normal]);
+    shop.forge.scripts(&path, vec![away.clone(), Reply::Normal]);
     let (code, report) = shop.apply();
     assert_eq!(
         (code, &report["outcome"]),

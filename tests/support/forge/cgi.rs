@@ -6,33 +6,33 @@ use std::process::Stdio;
 use std::thread;
 
 use super::work_tree::clean_git;
-use super::{Seen, response};
+use crate::support::http::{Reply, Request};
 
 /// Runs `git http-backend` as CGI (git-http-backend(1), RFC 3875) and returns its answer as HTTP.
-pub fn run_git(root: &Path, seen: &Seen, body: &[u8]) -> io::Result<Vec<u8>> {
+pub fn run_git(root: &Path, request: &Request) -> io::Result<Reply> {
     let (project, service) = ["/info/refs", "/git-upload-pack"]
         .iter()
-        .find_map(|service| Some((seen.path.strip_suffix(service)?, service)))
+        .find_map(|service| Some((request.path.strip_suffix(service)?, service)))
         .ok_or_else(|| io::Error::other("not a path of git"))?;
     let bare = project.trim_end_matches(".git");
     if bare.split('/').any(|part| part == "..") {
-        return Ok(response(400, &[], b""));
+        return Ok(Reply::with(400, &[], b""));
     }
-    let header = |name: &str| seen.headers.get(name).map_or("", String::as_str);
-    let mut command = clean_git();
-    command
-        .arg("http-backend")
+    let header = |name: &str| request.header(name).unwrap_or_default().to_owned();
+    let git = clean_git()
+        .args("http-backend")
         .env("GIT_PROJECT_ROOT", root)
         .env("GIT_HTTP_EXPORT_ALL", "1")
         .env("PATH_INFO", format!("{bare}.git{service}"))
-        .env("QUERY_STRING", &seen.query)
-        .env("REQUEST_METHOD", &seen.method)
+        .env("QUERY_STRING", &request.query)
+        .env("REQUEST_METHOD", &request.method)
         .env("CONTENT_TYPE", header("content-type"))
-        .env("CONTENT_LENGTH", body.len().to_string())
+        .env("CONTENT_LENGTH", request.body.len().to_string())
         .env("HTTP_CONTENT_ENCODING", header("content-encoding"))
         .env("GIT_PROTOCOL", header("git-protocol"))
         .env("REMOTE_ADDR", "127.0.0.1");
-    let mut child = command
+    let mut child = git
+        .into_command()
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -41,7 +41,7 @@ pub fn run_git(root: &Path, seen: &Seen, body: &[u8]) -> io::Result<Vec<u8>> {
         .stdin
         .take()
         .ok_or_else(|| io::Error::other("no input"))?;
-    let body = body.to_owned();
+    let body = request.body.clone();
     let writer = thread::spawn(move || stdin.write_all(&body));
     let output = child.wait_with_output()?.stdout;
     let _ = writer.join();
@@ -59,5 +59,5 @@ pub fn run_git(root: &Path, seen: &Seen, body: &[u8]) -> io::Result<Vec<u8>> {
             headers.push((name, value));
         }
     }
-    Ok(response(status, &headers, &output[blank + 4..]))
+    Ok(Reply::with(status, &headers, &output[blank + 4..]))
 }

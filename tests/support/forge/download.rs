@@ -3,7 +3,8 @@
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
-use super::{PROJECT, Seen, response};
+use super::PROJECT;
+use crate::support::http::{Reply, Request};
 
 /// A file that the forge serves.
 #[derive(Clone, Debug)]
@@ -26,22 +27,21 @@ impl Served {
         }
     }
 
-    pub fn answer(&self, seen: &Seen) -> Vec<u8> {
+    pub fn answer(&self, request: &Request) -> Reply {
         let etag = self.etag.clone();
         let validator: Vec<(&str, &str)> =
             etag.iter().map(|etag| ("ETag", etag.as_str())).collect();
-        let unchanged = match seen.headers.get("if-range") {
+        let unchanged = match request.header("if-range") {
             None => true,
-            given => given == etag.as_ref(),
+            given => given == etag.as_deref(),
         };
-        let range = seen
-            .headers
-            .get("range")
+        let range = request
+            .header("range")
             .filter(|_| self.ranges && unchanged)
             .and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
         let total = self.bytes.len();
         let Some((start, end)) = range else {
-            return response(200, &validator, &self.bytes);
+            return Reply::with(200, &validator, &self.bytes);
         };
         let start: usize = start.parse().unwrap();
         let last = end
@@ -49,11 +49,11 @@ impl Served {
             .unwrap_or(usize::MAX)
             .min(total.saturating_sub(1));
         if start > last || start >= total {
-            return response(416, &[("Content-Range", &format!("bytes */{total}"))], b"");
+            return Reply::with(416, &[("Content-Range", &format!("bytes */{total}"))], b"");
         }
         let range = format!("bytes {start}-{last}/{total}");
         let headers = [&validator[..], &[("Content-Range", &range)]].concat();
-        response(206, &headers, &self.bytes[start..=last])
+        Reply::with(206, &headers, &self.bytes[start..=last])
     }
 }
 

@@ -1,7 +1,9 @@
 //! Git repositories to make releases from.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+
+use crate::support::call::{Call, Words};
 
 /// A git work tree to make releases from, with an author of its own and nobody's settings.
 #[derive(Debug)]
@@ -14,7 +16,7 @@ impl WorkTree {
     pub fn new(folder: impl Into<PathBuf>) -> WorkTree {
         let folder = folder.into();
         std::fs::create_dir_all(&folder).unwrap();
-        git(&folder, &["init", "--quiet", "--initial-branch=main"]);
+        git(&folder, "init --quiet --initial-branch=main");
         WorkTree { folder }
     }
 
@@ -28,46 +30,30 @@ impl WorkTree {
 
     /// Commits all there is and returns the commit.
     pub fn commit(&self, message: &str) -> String {
-        git(&self.folder, &["add", "--all"]);
-        git(
-            &self.folder,
-            &["commit", "--quiet", "--allow-empty", "--message", message],
-        );
-        git(&self.folder, &["rev-parse", "HEAD"]).trim().to_owned()
+        git(&self.folder, "add --all");
+        let commit = ["commit", "--quiet", "--allow-empty", "--message", message];
+        git(&self.folder, &commit);
+        git(&self.folder, "rev-parse HEAD").trim().to_owned()
     }
 
     /// Tags the last commit with an annotated tag.
     pub fn tag(&self, name: &str) -> &WorkTree {
         git(
             &self.folder,
-            &["tag", "--force", "--annotate", "--message", name, name],
+            &format!("tag --force --annotate --message {name} {name}"),
         );
         self
     }
 }
 
 /// Runs git in `folder`, away from the user's settings, and returns what it printed.
-///
-/// # Panics
-///
-/// git is not there, or failed.
-pub fn git(folder: &Path, arguments: &[&str]) -> String {
-    let output = clean_git()
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "git {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
+#[track_caller]
+pub fn git(folder: &Path, words: &(impl Words + ?Sized)) -> String {
+    clean_git().args(words).current_dir(folder).prints()
 }
 
 /// Returns a `git` with an author of its own and nobody's settings, to add arguments to.
-pub fn clean_git() -> Command {
+pub fn clean_git() -> Call {
     let mut command = Command::new("git");
     command
         .env_clear()
@@ -77,11 +63,11 @@ pub fn clean_git() -> Command {
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_TERMINAL_PROMPT", "0");
-    for who in ["AUTHOR", "COMMITTER"] {
+    for role in ["AUTHOR", "COMMITTER"] {
         command
-            .env(format!("GIT_{who}_NAME"), "A Tester")
-            .env(format!("GIT_{who}_EMAIL"), "tester@example.org")
-            .env(format!("GIT_{who}_DATE"), "2026-01-01T00:00:00Z");
+            .env(format!("GIT_{role}_NAME"), "A Tester")
+            .env(format!("GIT_{role}_EMAIL"), "tester@example.org")
+            .env(format!("GIT_{role}_DATE"), "2026-01-01T00:00:00Z");
     }
-    command
+    Call::from(command)
 }

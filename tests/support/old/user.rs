@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::home::Home;
 use super::managed::Machine;
-use super::manager::UserManager;
+use crate::support::manager::UserManager;
 
 pub struct User {
     // Dropped first: the manager ends before its home goes.

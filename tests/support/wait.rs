@@ -1,0 +1,35 @@
+//! Waiting, within a limit.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long anything may take before its test fails, on a machine that does much else.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Waits until `holds` does.
+#[track_caller]
+pub fn eventually(what: &str, holds: impl FnMut() -> bool) {
+    within(PATIENCE, what, holds);
+}
+
+/// Waits no longer than `limit` until `holds` does.
+#[track_caller]
+pub fn within(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    until(limit, || match holds() {
+        true => Ok(()),
+        false => Err(what.to_owned()),
+    });
+}
+
+/// Returns what `find` does once it does; what it lacks until then is what the test fails with.
+#[track_caller]
+pub fn until<T>(limit: Duration, mut find: impl FnMut() -> Result<T, String>) -> T {
+    let end = Instant::now() + limit;
+    loop {
+        match find() {
+            Ok(found) => return found,
+            Err(lack) => assert!(Instant::now() < end, "not within {limit:?}: {lack}"),
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
