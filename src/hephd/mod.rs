@@ -6,8 +6,9 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `command` | what a person or a service manager types |
-//! | `server` | connections, and how they end |
-//! | `places` | who makes room when there are too many connections |
+//! | `connections` | the accept, evict and drain loop of the socket and of the hub's port |
+//! | `eviction` | which connection to evict at the limit |
+//! | `server` | the socket's connections |
 //! | `socket` | the socket's name in the file system |
 //! | `activation` | listeners that the service manager holds |
 //! | `rpc` | JSON-RPC 2.0, pure |
@@ -21,10 +22,11 @@
 mod activation;
 mod auth;
 mod command;
+mod connections;
+mod eviction;
 mod hub;
 mod keeper;
 mod notify;
-mod places;
 mod print;
 mod rpc;
 mod server;
@@ -46,7 +48,7 @@ use activation::Inherited;
 pub use command::{Hephd, run};
 use keeper::Keeper;
 use notify::Busy;
-use server::About;
+use server::{About, Socket};
 use store::Store;
 pub use sync::check_spoke;
 
@@ -151,6 +153,7 @@ async fn serve(
     notify::ready(&ready);
 
     let watched = keeper.clone();
+    let of_stop = sync.clone();
     let stop = async {
         let [terminate, interrupt, hangup] = &mut signals[..] else {
             return;
@@ -162,6 +165,8 @@ async fn serve(
             () = watched.gone() => {}
         }
         notify::stopping();
+        // Clients that wait for a sync are answered now: a hub that hangs must not delay the shutdown.
+        of_stop.stop();
         stopping.send_replace(true);
     };
     let serve_hub = async {
@@ -169,9 +174,11 @@ async fn serve(
             hub.serve().await;
         }
     };
+    let socket = Socket { listener, name };
     tokio::join!(
-        server::serve(listener, name, about, keeper, sync, stop),
-        serve_hub
+        server::serve(socket, about, keeper, sync, stopped),
+        serve_hub,
+        stop
     );
     Ok(())
 }

@@ -1,9 +1,4 @@
-//! Connections: accepted, bounded, answered in order, and drained at the end.
-//!
-//! hephd ends in three steps. A socket of its own loses its name, so that a client learns at once that nobody is there, and
-//! those who had found it before are accepted; a socket that the service manager holds is let go as it is, and who waits in
-//! its queue is served by the next hephd. Then every request that had reached hephd is answered. After five seconds it
-//! gives up on what is left: nothing of that was acknowledged.
+//! The socket's connections: requests are answered in order, one connection at a time.
 
 use std::io;
 use std::path::PathBuf;
@@ -15,33 +10,23 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Mutex, watch};
-use tokio::task::{self, JoinSet};
+use tokio::task;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::connections::{self, FIRST_REQUEST, Listener, WRITE_TIMEOUT};
+use super::eviction::{Entry, Registry};
 use super::keeper::Keeper;
-use super::places::{Place, Places};
 use super::rpc::{self, Call, Failure, Outcome};
 use super::store::{self, Store};
 use super::{print, socket, sync};
 use crate::client::wire::{LARGEST_REQUEST, Status, SyncRound, code};
 use crate::os::clock;
 
-/// How many connections are served at once. For one more, the one that is idle the longest makes room; where none is idle,
-/// the next ones wait in the kernel's queue.
+/// How many connections are served at once. For one more, the longest idle one is evicted; if none is idle, newcomers wait
+/// in the kernel's queue.
 const CONNECTIONS: usize = 256;
-/// While there are too many: how often it is looked whether one can make room by now.
-const LOOK: Duration = Duration::from_secs(1);
-/// How long a connection may say nothing, and how long a request may take to arrive.
+/// How long a connection may be silent, and how long a request may take to arrive.
 const IDLE: Duration = Duration::from_secs(5 * 60);
-/// How long a client may take to read its answer.
-const SLOW: Duration = Duration::from_secs(30);
-/// How long the end may take.
-const DRAIN: Duration = Duration::from_secs(5);
-/// While ending: how long it takes to tell that nothing more has come.
-const QUIET: Duration = Duration::from_millis(10);
-/// While ending: how long after it was accepted the first request of a connection may come. Who has just connected is about
-/// to ask, and was not refused.
-const FIRST: Duration = Duration::from_secs(1);
 
 /// What is said of this hephd, whatever its store holds.
 #[derive(Debug)]
@@ -64,75 +49,58 @@ struct Shared {
     sync: sync::Handle,
     // One at a time: a backup reads the whole store.
     backup: Mutex<()>,
-    places: Places,
 }
 
-/// Serves `listener` until `stop` is done, then drains. `name` is its name where it is hephd's own, and `None` where the
-/// service manager holds it for the next hephd.
+/// The unix socket. It has a name where hephd bound it, and none where the service manager holds it for the next hephd.
+#[derive(Debug)]
+pub struct Socket {
+    pub listener: UnixListener,
+    pub name: Option<socket::Name>,
+}
+
+impl Listener for Socket {
+    type Stream = UnixStream;
+
+    const QUIET: Duration = Duration::from_millis(10);
+    /// Without a name no one joins the queue.
+    const QUEUE: Duration = Duration::from_secs(5);
+
+    async fn accept(&mut self) -> io::Result<UnixStream> {
+        loop {
+            let (stream, _) = self.listener.accept().await?;
+            if is_ours(&stream) {
+                return Ok(stream);
+            }
+            print::log("refused a connection of another user");
+        }
+    }
+
+    fn log_failure(&self, error: &io::Error) {
+        print::log(format!("cannot accept a connection: {error}"));
+    }
+
+    fn close(&mut self) -> bool {
+        self.name.take().is_some()
+    }
+}
+
+/// Serves `socket` until `stopped`, then drains.
 pub async fn serve(
-    listener: UnixListener,
-    name: Option<socket::Name>,
+    socket: Socket,
     about: About,
     keeper: Keeper,
     sync: sync::Handle,
-    stop: impl Future<Output = ()>,
+    stopped: watch::Receiver<bool>,
 ) {
     let shared = Arc::new(Shared {
         about,
         keeper,
         sync,
         backup: Mutex::new(()),
-        places: Places::default(),
     });
-    let (stopping, stopped) = watch::channel(false);
-    let mut connections = JoinSet::new();
-    tokio::pin!(stop);
-    loop {
-        let full = connections.len() > CONNECTIONS;
-        if full {
-            shared.places.make_room();
-        }
-        tokio::select! {
-            () = &mut stop => break,
-            Some(_) = connections.join_next() => {}
-            () = shared.places.rested(), if full => {}
-            () = sleep(LOOK), if full => {}
-            accepted = listener.accept(), if !full => match accepted {
-                Ok((stream, _)) if is_ours(&stream) => {
-                    connections.spawn(converse(stream, Arc::clone(&shared), stopped.clone()));
-                }
-                Ok(_) => print::log("refused a connection of another user"),
-                Err(error) => {
-                    // Out of descriptors, most likely; it passes when a connection ends.
-                    print::log(format!("cannot accept a connection: {error}"));
-                    sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
-    }
-    if let Some(name) = name {
-        drop(name);
-        // Without a name nobody joins the queue; this ends.
-        while let Ok(Ok((stream, _))) = timeout(QUIET, listener.accept()).await {
-            if is_ours(&stream) {
-                connections.spawn(converse(stream, Arc::clone(&shared), stopped.clone()));
-            }
-        }
-    }
-    drop(listener);
-    // Whoever waits for the hub is told now: a hub that hangs must not hold up the end.
-    shared.sync.stop();
-    // Fails only if no connection is left to hear it.
-    let _ = stopping.send(true);
-    let drained = timeout(DRAIN, async {
-        while connections.join_next().await.is_some() {}
-    });
-    if drained.await.is_err() {
-        print::log(format!(
-            "gave up on {} connections after {DRAIN:?}",
-            connections.len()
-        ));
-    }
+    let registry = Registry::new(CONNECTIONS);
+    let converse = |stream, entry| converse(stream, entry, Arc::clone(&shared), stopped.clone());
+    connections::serve(socket, &registry, stopped.clone(), converse).await;
 }
 
 /// Returns whether the process at the other end has this process's user.
@@ -143,9 +111,13 @@ fn is_ours(stream: &UnixStream) -> bool {
 }
 
 /// Answers the requests of one client, in order, until either side ends it.
-async fn converse(stream: UnixStream, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
-    let mut lines = Lines::new(stream, shared.places.take());
-    let leave = lines.place.leave();
+async fn converse(
+    stream: UnixStream,
+    entry: Arc<Entry>,
+    shared: Arc<Shared>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut lines = Lines::new(stream, entry);
     let accepted = Instant::now();
     let mut has_asked = false;
     let mut last_ones = false;
@@ -156,24 +128,18 @@ async fn converse(stream: UnixStream, shared: Arc<Shared>, mut stopped: watch::R
         let line = tokio::select! {
             biased;
             line = lines.next() => line,
-            _ = stopped.changed(), if !last_ones => {
+            () = connections::until(&mut stopped), if !last_ones => {
                 if !has_asked {
-                    lines.read_first(accepted + FIRST).await;
+                    lines.read_first(accepted + FIRST_REQUEST).await;
                 }
                 lines.read_what_has_come().await;
                 last_ones = true;
                 continue;
             }
-            () = leave.notified() => {
-                if lines.place.is_wanted() {
-                    return;
-                }
-                continue;
-            }
             () = sleep(IDLE) => return,
         };
         has_asked = true;
-        lines.place.works();
+        lines.entry.busy();
         let answer = match line {
             Ok(Line::Request(line)) => answer(&shared, line).await,
             Ok(Line::TooLong) => {
@@ -337,17 +303,17 @@ enum Line {
 /// A connection, line by line.
 struct Lines {
     stream: UnixStream,
-    place: Place,
+    entry: Arc<Entry>,
     buffer: Vec<u8>,
     // How much of the buffer is known to have no newline.
     searched: usize,
 }
 
 impl Lines {
-    fn new(stream: UnixStream, place: Place) -> Lines {
+    fn new(stream: UnixStream, entry: Arc<Entry>) -> Lines {
         Lines {
             stream,
-            place,
+            entry,
             buffer: Vec::new(),
             searched: 0,
         }
@@ -384,7 +350,7 @@ impl Lines {
                 return Ok(Line::TooLong);
             }
             self.buffer.reserve(4096);
-            self.place.rests(!self.buffer.is_empty());
+            self.entry.idle(!self.buffer.is_empty());
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 return Ok(if self.buffer.is_empty() {
                     Line::End
@@ -408,7 +374,7 @@ impl Lines {
         while self.buffer.len() <= LARGEST_REQUEST {
             self.buffer.reserve(4096);
             let read = self.stream.read_buf(&mut self.buffer);
-            if !matches!(timeout(QUIET, read).await, Ok(Ok(1..))) {
+            if !matches!(timeout(Socket::QUIET, read).await, Ok(Ok(1..))) {
                 return;
             }
         }
@@ -417,7 +383,7 @@ impl Lines {
     /// Writes an answer; returns whether the client took it.
     async fn write(&mut self, answer: &[u8]) -> bool {
         matches!(
-            timeout(SLOW, self.stream.write_all(answer)).await,
+            timeout(WRITE_TIMEOUT, self.stream.write_all(answer)).await,
             Ok(Ok(()))
         )
     }
@@ -429,5 +395,27 @@ impl Lines {
         self.buffer = vec![0; 64 * 1024];
         let read = async { while matches!(self.stream.read(&mut self.buffer).await, Ok(1..)) {} };
         drop(timeout(Duration::from_secs(1), read).await);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hephd::connections::tests::each_newcomer_evicts_one;
+    use tokio::runtime;
+
+    #[test]
+    fn each_newcomer_on_the_socket_evicts_one_connection() {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(async {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("s");
+            let socket = Socket {
+                listener: UnixListener::bind(&path).unwrap(),
+                name: None,
+            };
+            let connect = async || UnixStream::connect(&path).await.unwrap();
+            each_newcomer_evicts_one(socket, connect).await;
+        });
     }
 }

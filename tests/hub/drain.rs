@@ -62,7 +62,7 @@ fn who_never_finishes_does_not_keep_it() {
     assert_eq!(hub.daemon.wait().code(), Some(0));
     assert!(stuck.at_end() && silent.at_end());
     assert!(
-        hub.daemon.log().contains("event=gave-up connections=1"),
+        hub.daemon.log().contains("gave up on 1 connections"),
         "{}",
         hub.daemon.log()
     );

@@ -11,20 +11,19 @@
 //! time for headers, bodies and answers, the size of bodies before and after decompression, and all bodies together.
 
 mod body;
-mod connections;
+mod connection;
 mod flags;
+mod limited_log;
 mod metrics;
-mod patience;
 mod problem;
 mod rate;
 mod sync;
+mod write_timeout;
 
-use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -38,11 +37,13 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use super::auth::{Auth, Verifier};
+use super::eviction::Registry;
 use super::keeper::Keeper;
 use super::print;
 use super::server::About;
 use crate::error::{Error, Result, ResultExt};
 pub use flags::{Flags, Settings};
+use limited_log::LimitedLog;
 use metrics::{Gauges, Metrics};
 use problem::Problem;
 use rate::Rate;
@@ -51,8 +52,6 @@ use rate::Rate;
 const ROOM: usize = 64 << 20;
 /// How many large bodies are decoded or encoded at a time.
 const HEAVY: usize = 2;
-/// How many refusals a minute are logged; the rest is counted.
-const COMPLAINTS: u32 = 60;
 /// How many newcomers the kernel keeps waiting.
 const BACKLOG: i32 = 1024;
 /// How long the store may take to say that it is there.
@@ -67,18 +66,12 @@ pub struct Hub {
     started: f64,
     metrics: Mutex<Metrics>,
     rate: Mutex<Option<Rate>>,
-    complaints: Mutex<Complaints>,
-    connections: AtomicUsize,
+    log: LimitedLog,
+    connections: Registry,
     /// What bodies that are being read may have, in [`sync::UNIT`]s.
     room: Semaphore,
     heavy: Semaphore,
     stopped: watch::Receiver<bool>,
-}
-
-#[derive(Debug)]
-struct Complaints {
-    rate: Rate,
-    unlogged: u64,
 }
 
 /// A hub that is bound and not served yet.
@@ -157,7 +150,7 @@ impl Bound {
             let hub = Arc::clone(&self.hub);
             async move { hub.auth.keep_fresh().await }
         });
-        connections::serve(self.listener, self.inherited, &self.hub).await;
+        connection::serve(self.listener, self.inherited, &self.hub).await;
         fresh.abort();
     }
 }
@@ -179,11 +172,8 @@ impl Hub {
             started: about.started_at.as_millisecond() as f64 / 1000.0,
             metrics: Mutex::default(),
             rate: Mutex::new(settings.rate.map(Rate::new)),
-            complaints: Mutex::new(Complaints {
-                rate: Rate::new(COMPLAINTS),
-                unlogged: 0,
-            }),
-            connections: AtomicUsize::new(0),
+            log: LimitedLog::new(),
+            connections: Registry::new(connection::CONNECTIONS),
             room: Semaphore::new(ROOM / sync::UNIT),
             heavy: Semaphore::new(HEAVY),
             stopped,
@@ -200,21 +190,6 @@ impl Hub {
 
     fn is_stopping(&self) -> bool {
         *self.stopped.borrow()
-    }
-
-    /// Logs that something is refused, unless that was said too often of late: strangers do not fill the disk.
-    fn complain(&self, event: &str, fields: &[(&str, &dyn Display)]) {
-        let mut complaints = held(&self.complaints);
-        if complaints.rate.take("", Instant::now()).is_err() {
-            complaints.unlogged += 1;
-            return;
-        }
-        let unlogged = std::mem::take(&mut complaints.unlogged);
-        let mut fields = fields.to_vec();
-        if unlogged > 0 {
-            fields.push(("unlogged-before", &unlogged));
-        }
-        print::event(event, &fields);
     }
 
     /// Returns whether requests can be answered, or why not.
@@ -239,7 +214,7 @@ impl Hub {
         Gauges {
             operations: operations.ok().and_then(Result::ok).and_then(Result::ok),
             bytes: beside("") + beside("-wal"),
-            connections: self.connections.load(Ordering::Relaxed),
+            connections: self.connections.len(),
             started: self.started,
         }
     }

@@ -108,7 +108,7 @@ async fn admit(hub: &Hub, parts: &Parts) -> Result<String, Problem> {
             Denied::Unavailable(_) => "unavailable",
             _ => "denied",
         };
-        hub.complain(level, &[("reason", &denied.word())]);
+        hub.log.event(level, &[("reason", &denied.word())]);
         Problem::denied(&denied)
     })?;
     let taken = match &mut *hub.rate() {
@@ -116,7 +116,7 @@ async fn admit(hub: &Hub, parts: &Parts) -> Result<String, Problem> {
         None => Ok(()),
     };
     taken.map_err(|wait| {
-        hub.complain("too-many", &[("user", &user)]);
+        hub.log.event("too-many", &[("user", &user)]);
         Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too many requests in a minute",
@@ -189,7 +189,8 @@ async fn exchange(
     match done.await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(refusal)) => {
-            hub.complain("failed", &[("user", &user), ("reason", &refusal)]);
+            hub.log
+                .event("failed", &[("user", &user), ("reason", &refusal)]);
             // The spoke has no use for the paths and codes of this machine's disk.
             Err(Problem::unavailable("the hub's store failed"))
         }

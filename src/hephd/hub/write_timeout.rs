@@ -1,5 +1,5 @@
-//! A connection whose other side has to take what it asked for: an answer that has not left in time ends it. hyper bounds
-//! how long a request may take to arrive, and has nothing for the way back.
+//! Bounds how long a client may take to receive an answer. hyper bounds how long a request may take to arrive, and has
+//! nothing for the way back.
 
 use std::io;
 use std::pin::Pin;
@@ -9,26 +9,24 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// A stream whose writer waits only so long.
+/// A stream whose writes time out.
 #[derive(Debug)]
-pub struct Patient<S> {
+pub struct WithWriteTimeout<S> {
     stream: S,
-    patience: Duration,
+    limit: Duration,
     // Runs from the first byte of what is to be written until all of it has left.
-    until: Option<Pin<Box<Sleep>>>,
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Patient<S> {
-    /// Returns `stream`, which has `patience` for each answer.
-    pub fn new(stream: S, patience: Duration) -> Patient<S> {
-        Patient {
+impl<S> WithWriteTimeout<S> {
+    pub fn new(stream: S, limit: Duration) -> WithWriteTimeout<S> {
+        WithWriteTimeout {
             stream,
-            patience,
-            until: None,
+            limit,
+            deadline: None,
         }
     }
 
-    /// Returns the stream.
     pub fn into_inner(self) -> S {
         self.stream
     }
@@ -38,17 +36,17 @@ impl<S> Patient<S> {
         context: &mut Context<'_>,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        let patience = self.patience;
-        let until = self.until.get_or_insert_with(|| Box::pin(sleep(patience)));
+        let limit = self.limit;
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(limit)));
         if written.is_pending() {
-            ready!(until.as_mut().poll(context));
+            ready!(deadline.as_mut().poll(context));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         written
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WithWriteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -58,7 +56,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WithWriteTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -84,7 +82,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
         if flushed.is_ready() {
-            self.until = None;
+            self.deadline = None;
             return flushed;
         }
         self.in_time(context, flushed)
@@ -106,10 +104,10 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_take_an_answer_is_given_up() {
+    fn an_answer_that_is_not_received_times_out() {
         run(async {
             let (ours, mut theirs) = tokio::io::duplex(16);
-            let mut ours = Patient::new(ours, Duration::from_millis(10));
+            let mut ours = WithWriteTimeout::new(ours, Duration::from_millis(10));
             let written = ours.write_all(&[1; 100]).await;
             assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
             theirs.read_exact(&mut [0; 16]).await.unwrap();
@@ -117,14 +115,14 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_between_two_answers_counts_for_nothing() {
+    fn a_pause_between_two_answers_does_not_count() {
         run(async {
             let (ours, mut theirs) = tokio::io::duplex(16);
-            let mut ours = Patient::new(ours, Duration::from_secs(60));
+            let mut ours = WithWriteTimeout::new(ours, Duration::from_secs(60));
             ours.write_all(&[1; 10]).await.unwrap();
-            assert!(ours.until.is_some());
+            assert!(ours.deadline.is_some());
             ours.flush().await.unwrap();
-            assert!(ours.until.is_none());
+            assert!(ours.deadline.is_none());
             theirs.read_exact(&mut [0; 10]).await.unwrap();
         });
     }
