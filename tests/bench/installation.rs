@@ -46,20 +46,30 @@ pub fn built() -> PathBuf {
 
 /// Puts the commands into bin-dir as a plain `cargo install` does. Returns bin-dir.
 pub fn plain(home: &Path) -> PathBuf {
+    plain_of(&built(), home)
+}
+
+/// As [`plain`], with the commands in the folder `built`.
+pub fn plain_of(built: &Path, home: &Path) -> PathBuf {
     let bin = home.join(".cargo/bin");
     fs::create_dir_all(&bin).unwrap();
     for name in BINARIES {
-        fs::copy(built().join(name), bin.join(name)).unwrap();
+        fs::copy(built.join(name), bin.join(name)).unwrap();
     }
     bin
 }
 
 /// Puts the commands into a slot and links into bin-dir, as they are after the first update. Returns bin-dir.
 pub fn in_a_slot(home: &Path) -> PathBuf {
+    in_a_slot_of(&built(), home)
+}
+
+/// As [`in_a_slot`], with the commands in the folder `built`.
+pub fn in_a_slot_of(built: &Path, home: &Path) -> PathBuf {
     let paths = paths(home);
     let slots = Slots::new(&paths);
     let copy = |name: &str, to: &Path| {
-        fs::copy(built().join(name), to).unwrap();
+        fs::copy(built.join(name), to).unwrap();
     };
     let slot = slot(&slots, VERSION, &BINARIES.map(str::to_owned), copy);
     slots.switch(&slot).unwrap();

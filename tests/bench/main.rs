@@ -4,7 +4,7 @@
 //! whatever disturbs the machine disturbs all of them, and medians are compared.
 //!
 //! `cargo run --release --example bench -- PART…` runs some of the parts (check, apply, prebuilt, switch, startup, adding,
-//! sync, restart) and prints what it would write; a number among them is how often to run what is short.
+//! sync, restart, earlier) and prints what it would write; a number among them is how often to run what is short.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -20,6 +20,7 @@ mod adding;
 mod apply;
 mod check;
 mod daemon;
+mod earlier;
 mod feed;
 mod installation;
 mod measure;
@@ -37,8 +38,8 @@ use std::thread;
 use measure::Program;
 use page::Page;
 
-const PARTS: [&str; 8] = [
-    "check", "apply", "prebuilt", "switch", "startup", "adding", "sync", "restart",
+const PARTS: [&str; 9] = [
+    "check", "apply", "prebuilt", "switch", "startup", "adding", "sync", "restart", "earlier",
 ];
 /// How often what is short runs, unless said otherwise.
 const RUNS: usize = 50;
@@ -81,7 +82,8 @@ fn main() {
             "startup" => startup::measure(&mut page, scratch, runs),
             "adding" => adding::measure(&mut page, scratch, runs),
             "sync" => sync::measure(&mut page, scratch),
-            _ => restart::measure(&mut page, scratch, runs),
+            "restart" => restart::measure(&mut page, scratch, runs),
+            _ => earlier::measure(&mut page, scratch, runs),
         }
     }
     println!("{head}{}", page.text());

@@ -92,10 +92,15 @@ pub fn mebibytes(bytes: u64) -> String {
 
 /// Returns the ratio, the goal and whether it is met, as three cells.
 pub fn verdict(ratio: f64, goal: f64) -> [String; 3] {
+    verdict_of(ratio, goal, 1)
+}
+
+/// As [`verdict`], for a goal with this many decimals.
+pub fn verdict_of(ratio: f64, goal: f64, decimals: usize) -> [String; 3] {
     let met = if ratio <= goal { "met" } else { "**missed**" };
     [
         format!("{ratio:.2}"),
-        format!("≤ {goal:.1}"),
+        format!("≤ {goal:.decimals$}"),
         met.to_owned(),
     ]
 }

@@ -117,14 +117,15 @@ fn assert_installs(heph: &Program) {
 }
 
 /// A user's machine without services, and an owner with a key and a forge.
-struct Bench {
+pub struct Bench {
     folder: PathBuf,
     home: PathBuf,
     forge: Forge,
 }
 
 impl Bench {
-    fn new(folder: &Path) -> Bench {
+    /// Returns one in `folder`.
+    pub fn new(folder: &Path) -> Bench {
         let bench = Bench {
             folder: folder.to_owned(),
             home: folder.join("user"),
@@ -149,7 +150,7 @@ impl Bench {
     }
 
     /// Publishes the release anew, with so many MiB of noise in its archive. Returns the size of the archive in bytes.
-    fn publish(&self, noise: u64) -> u64 {
+    pub fn publish(&self, noise: u64) -> u64 {
         let (stem, built) = (stem(), installation::built());
         let top = self.folder.join(&stem);
         afresh(&top);
@@ -180,15 +181,20 @@ impl Bench {
             .output();
     }
 
-    /// Puts an older release into place, and forgets all that heph has learnt.
+    /// Installs an older release, and clears heph's state.
     fn lay_out(&self) {
+        self.lay_out_of(&installation::built());
+    }
+
+    /// As [`Bench::lay_out`], with the commands in the folder `built`.
+    pub fn lay_out_of(&self, built: &Path) {
         for folder in [".local", ".cache", ".cargo"] {
             afresh(&self.home.join(folder));
         }
         let paths = installation::paths(&self.home);
         let slots = Slots::new(&paths);
         let copy = |name: &str, to: &Path| {
-            fs::copy(installation::built().join(name), to).unwrap();
+            fs::copy(built.join(name), to).unwrap();
         };
         let slot = installation::slot(&slots, OLD, &NAMES.map(str::to_owned), copy);
         slots.switch(&slot).unwrap();
@@ -203,7 +209,8 @@ impl Bench {
         assert!(current.ends_with(VERSION), "{}", current.display());
     }
 
-    fn heph(&self) -> Program {
+    /// Returns `heph self-update apply` in this home.
+    pub fn heph(&self) -> Program {
         let heph = self.home.join(".cargo/bin/heph");
         Program::new(heph, &["self-update", "apply"])
             .env("HOME", &self.home)

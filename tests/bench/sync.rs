@@ -58,28 +58,39 @@ fn hub(bin: &Path, folder: &Path) -> (Daemon, String) {
     (Daemon::start(bin, folder, &arguments), address)
 }
 
-fn fetch_all(page: &mut Page, bin: &Path, folder: &Path) {
-    let (hub, address) = hub(bin, &folder.join("hub"));
-    for first in (0..OPERATIONS).step_by(PAGE) {
+/// Starts a hub with this many operations of one user.
+pub fn filled_hub(bin: &Path, folder: &Path, operations: usize) -> (Daemon, String) {
+    let (hub, address) = hub(bin, folder);
+    for first in (0..operations).step_by(PAGE) {
         let operations: Vec<Value> = (first..first + PAGE).map(operation).collect();
         let answer = exchange(&address, &operations);
         assert_eq!(answer["refused"], json!([]), "{answer}");
     }
-    let at_first = hub.cpu();
-    let relay = Relay::to(&address);
-    let hub_url = format!("--hub-url=http://{}", relay.address);
+    (hub, address)
+}
+
+/// Starts a new spoke of the hub at `address`; returns it, and the time until it has this many tasks.
+pub fn new_spoke(bin: &Path, folder: &Path, address: &str, tasks: usize) -> (Daemon, Duration) {
+    let hub_url = format!("--hub-url=http://{address}");
     let start = Instant::now();
-    let spoke = Daemon::start(bin, &folder.join("spoke"), &[&hub_url]);
+    let spoke = Daemon::start(bin, folder, &[&hub_url]);
     let mut wire = spoke.connect();
     loop {
         let status = wire.call("status", &json!({}));
-        if status["open_tasks"] == OPERATIONS {
+        if status["open_tasks"] == tasks {
             break;
         }
         assert!(start.elapsed() < PATIENCE, "the spoke has {status}");
         thread::sleep(Duration::from_millis(5));
     }
-    let took = start.elapsed();
+    (spoke, start.elapsed())
+}
+
+fn fetch_all(page: &mut Page, bin: &Path, folder: &Path) {
+    let (hub, address) = filled_hub(bin, &folder.join("hub"), OPERATIONS);
+    let at_first = hub.cpu();
+    let relay = Relay::to(&address);
+    let (spoke, took) = new_spoke(bin, &folder.join("spoke"), &relay.address, OPERATIONS);
     let bare = bare(&folder.join("bare.db"));
     let rate = OPERATIONS as f64 / took.as_secs_f64();
     page.section("A new spoke", FETCH);
