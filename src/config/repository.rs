@@ -21,7 +21,7 @@ pub fn check(url: &str) -> Result<String, String> {
     }
     let uri = match http::check(url) {
         Ok(uri) => uri,
-        Err(why) => return invalid(&why),
+        Err(why) => return invalid(&why.one_line()),
     };
     if uri
         .authority()

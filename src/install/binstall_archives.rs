@@ -12,7 +12,7 @@ use ureq::http::header;
 use super::prebuilt::{self, ArchivePlan};
 use crate::config::{SelfUpdate, Trust};
 use crate::error::{Error, Kind, Result};
-use crate::os::http::{self, Failure, Get, Limits};
+use crate::os::http::{self, Get, Limits};
 use crate::os::{files, interrupt};
 use crate::paths::Paths;
 use crate::release::asset::{self, Asset, Format, Offer};
@@ -282,23 +282,17 @@ fn small(asset: &Asset) -> Result<Option<String>> {
 }
 
 /// Returns the body of an answer with one of the statuses `good`; `None` for any answer that will be the same tomorrow.
-fn published(
-    asset: &Asset,
-    answer: Result<http::Answer, Failure>,
-    good: &[u16],
-) -> Result<Option<Vec<u8>>> {
-    let later = |why: String| {
-        Error::new(format!("cannot look for '{}': {why}", asset.url))
-            .with_kind(Kind::Unreachable)
-            .with_hint("try again later")
-    };
-    match answer {
-        Ok(answer) if good.contains(&answer.status) => Ok(Some(answer.body)),
-        Ok(answer) => match answer.status {
-            status @ (429 | 500..=599) => Err(later(format!("the answer has status {status}"))),
-            _ => Ok(None),
-        },
-        Err(Failure::Unreachable(why)) => Err(later(why)),
-        Err(Failure::Refused(_)) => Ok(None),
+fn published(asset: &Asset, answer: Result<http::Answer>, good: &[u16]) -> Result<Option<Vec<u8>>> {
+    let body = answer.and_then(|answer| match answer.status {
+        status if good.contains(&status) => Ok(answer.body),
+        _ => Err(answer.failure()),
+    });
+    match body {
+        Ok(body) => Ok(Some(body)),
+        Err(error) if error.kind() == Kind::Unreachable => {
+            let outer = Error::new(format!("cannot look for '{}'", asset.url));
+            Err(error.context(outer.with_hint("try again later")))
+        }
+        Err(_) => Ok(None),
     }
 }

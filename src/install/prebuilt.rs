@@ -17,7 +17,7 @@ use super::unpack::{self, Trouble};
 use crate::config::SelfUpdate;
 use crate::error::{Error, Kind, Result, ResultExt, ensure};
 use crate::os::download::{self, Watcher, download};
-use crate::os::http::{self, Answer, Failure, Get, Limits};
+use crate::os::http::{self, Answer, Get, Limits};
 use crate::os::{files, interrupt};
 use crate::paths::Paths;
 use crate::release::asset::{self, Asset, Offer};
@@ -124,8 +124,7 @@ pub(super) fn install(
         let names = unpack::unpack(&file, offer.format, package, bin)
             .map_err(|trouble| unusable(tag, name, trouble))?;
         installed.binaries.extend(names);
-        download::forget(&partial)
-            .with_context(|| format!("cannot remove '{}'", partial.display()))?;
+        download::discard(&partial)?;
     }
     installed.binaries.sort_unstable();
     installed.signed_by = (!keys.is_empty()).then(|| format!("minisign {}", keys.join(", ")));
@@ -151,7 +150,7 @@ impl ArchivePlan<'_> {
 }
 
 /// Asks for a small file.
-pub(super) fn get_small(asset: &Asset) -> Result<Answer, Failure> {
+pub(super) fn get_small(asset: &Asset) -> Result<Answer> {
     let request = Get {
         url: &asset.url,
         accept: "application/octet-stream, */*",
@@ -166,21 +165,17 @@ pub(super) fn get_small(asset: &Asset) -> Result<Answer, Failure> {
 
 /// Fetches a small file. What is not text can be neither list nor signature, and is judged as such.
 fn fetch(asset: &Asset) -> Result<String> {
-    let fault = |why: String| Error::new(format!("cannot fetch '{}': {why}", asset.url));
-    match get_small(asset) {
-        Ok(answer) if answer.status == 200 => {
-            Ok(String::from_utf8_lossy(&answer.body).into_owned())
+    let fetched = get_small(asset).and_then(|answer| match answer.status {
+        200 => Ok(String::from_utf8_lossy(&answer.body).into_owned()),
+        _ => Err(answer.failure()),
+    });
+    fetched.map_err(|error| {
+        let outer = Error::new(format!("cannot fetch '{}'", asset.url));
+        match error.kind() {
+            Kind::Unreachable => error.context(outer),
+            _ => error.context(outer.with_hint(INSTEAD)),
         }
-        Ok(answer) => {
-            let fault = fault(format!("the answer has status {}", answer.status));
-            Err(match answer.status {
-                429 | 500..=599 => fault.with_kind(Kind::Unreachable),
-                _ => fault.with_hint(INSTEAD),
-            })
-        }
-        Err(Failure::Unreachable(why)) => Err(fault(why).with_kind(Kind::Unreachable)),
-        Err(Failure::Refused(why)) => Err(fault(why).with_hint(INSTEAD)),
-    }
+    })
 }
 
 const INSTEAD: &str = "look at the files of the release on its forge; `delivery = \"cargo\"` in [self-update] builds it instead";
@@ -195,7 +190,7 @@ fn genuine(
     tag: &Tag,
     listener: &Listener,
 ) -> Result<(File, ArchiveProof)> {
-    let order = download::Order {
+    let request = download::Request {
         url: &asset.url,
         partial,
         size: asset.size,
@@ -203,13 +198,12 @@ fn genuine(
     };
     loop {
         let mut arrival = Arrival::new(paths, expected.verifier(), listener);
-        let download = download(&order, &download::limits(), &mut arrival)?;
+        let download = download(&request, &download::limits(), &mut arrival)?;
         let digest = files::hex(&std::mem::take(&mut arrival.sha256).finalize());
         match expected.judge(&asset.name, &digest, arrival.verifier.take()) {
             Ok(proof) => return Ok((download.file, proof)),
             Err(why) => {
-                download::forget(partial)
-                    .with_context(|| format!("cannot remove '{}'", partial.display()))?;
+                download::discard(partial)?;
                 if !download.resumed {
                     return Err(not_genuine(tag, &why));
                 }
@@ -281,11 +275,11 @@ impl<'a> Arrival<'a> {
 }
 
 impl Watcher for Arrival<'_> {
-    fn starts(&mut self, there: u64, total: u64) -> Result<()> {
+    fn starts(&mut self, present: u64, total: u64) -> Result<()> {
         self.total = total;
         enough_space(
             &self.paths.downloads(),
-            total - there,
+            total - present,
             &self.paths.versions(),
             total,
         )

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::ask::Said;
 use super::{Tokens, claims, quoted};
-use crate::os::http::Failure;
+use crate::error::{Error, Kind};
 
 /// The longest token that is taken, in bytes: hubs and proxies bound the header that it travels in.
 const LONGEST_TOKEN: usize = 16 * 1024;
@@ -62,11 +62,11 @@ impl Refusal {
 }
 
 /// Makes sense of what a token endpoint answered.
-pub(super) fn hear(answer: Result<Said, Failure>) -> Heard {
+pub(super) fn hear(answer: Result<Said, Error>) -> Heard {
     let Said { host, status, body } = match answer {
         Ok(said) => said,
-        Err(Failure::Unreachable(why)) => return Heard::Away(why),
-        Err(Failure::Refused(why)) => return Heard::Nonsense(why),
+        Err(error) if error.kind() == Kind::Unreachable => return Heard::Away(error.one_line()),
+        Err(error) => return Heard::Nonsense(error.one_line()),
     };
     match status {
         200 => match serde_json::from_slice::<Granted>(&body) {
@@ -246,9 +246,9 @@ pub(super) mod tests {
             assert!(heard.starts_with(expected), "{status} {expected}: {heard}");
             assert!(heard.len() < 500 && !heard.contains("hush"), "{heard}");
         }
-        let down = hear(Err(Failure::Unreachable("no".to_owned())));
+        let down = hear(Err(Error::unreachable("no")));
         assert_eq!(told(&down), "away: no");
-        let large = hear(Err(Failure::Refused("too large".to_owned())));
+        let large = hear(Err(Error::new("too large")));
         assert_eq!(told(&large), "nonsense: too large");
     }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::os::http::{self, Failure, Limits};
+use crate::error::{Result, ResultExt, bail};
+use crate::os::http::{self, Limits};
 
 /// The largest answer of an endpoint; tokens are a few thousand bytes.
 pub(super) const LIMITS: Limits = Limits {
@@ -28,29 +29,24 @@ pub(super) struct Said {
 ///
 /// # Errors
 ///
-/// See [`Failure`]. An answer that redirects is one: the form carries a secret.
-pub(super) fn post(url: &str, form: &[(&str, &str)]) -> Result<Said, Failure> {
-    let uri = http::check(url).map_err(|wrong| {
-        Failure::Refused(format!("'{}' is not asked: {wrong}", super::quoted(url)))
-    })?;
-    let host = uri.authority().map_or("", |all| all.as_str()).to_owned();
-    let failed = |error| http::failure(error, &host, &uri, &LIMITS);
+/// An answer that redirects is one: the form carries a secret.
+pub(super) fn post(url: &str, form: &[(&str, &str)]) -> Result<Said> {
+    let uri = http::check(url).with_context(|| http::refusing(url))?;
+    let host = http::authority(&uri).to_owned();
+    let failed = |error| http::failure(error, &host, &LIMITS);
     let response = http::agent(&uri, &LIMITS)
         .map_err(failed)?
         .post(&uri)
         .header("accept", "application/json")
         .send_form(form.iter().copied())
         .map_err(failed)?;
-    let (parts, body) = response.into_parts();
-    if parts.status.is_redirection() {
-        return Err(Failure::Refused(format!(
-            "{host} redirects, and heph sends what is secret nowhere else"
-        )));
+    if response.status().is_redirection() {
+        bail!("{host} redirects, and heph sends what is secret nowhere else");
     }
-    let body = http::read(body, &parts.headers, &host, &LIMITS)?;
+    let answer = http::read(response, host, &LIMITS)?;
     Ok(Said {
-        status: parts.status.as_u16(),
-        host,
-        body,
+        host: answer.host,
+        status: answer.status,
+        body: answer.body,
     })
 }

@@ -85,7 +85,7 @@ fn address(issuer: &str) -> Result<String, Error> {
         Error::usage(format!("'{}' is no issuer: {why}", quoted(issuer)))
             .with_hint("an issuer is an address such as https://id.example.org")
     };
-    http::check(issuer).map_err(wrong)?;
+    http::check(issuer).map_err(|error| wrong(error.one_line()))?;
     if issuer.contains(['?', '#']) {
         return Err(wrong("it has a query or a fragment".to_owned()));
     }
@@ -170,7 +170,7 @@ mod tests {
             (
                 ISSUER,
                 json!({ "issuer": ISSUER, token: "http://id.example/token" }),
-                "only https is safe",
+                "plain http is for loopback only",
             ),
             (
                 ISSUER,
@@ -190,7 +190,7 @@ mod tests {
             (
                 ISSUER,
                 json!({ "issuer": ISSUER, "jwks_uri": "http://evil.example/" }),
-                "only https is safe",
+                "plain http is for loopback only",
             ),
             (ISSUER, json!({ "issuer": "\u{1b}[2J" }), "'\\u{1b}[2J'"),
             (ISSUER, json!({ "issuer": ISSUER, token: 7 }), "no metadata"),

@@ -32,7 +32,6 @@ pub use renew::{bearer, renewed};
 pub use tokens::{Tokens, load, path, remove, save};
 
 use crate::error::{Error, Kind};
-use crate::os::http::Failure;
 use crate::os::text::excerpt;
 
 /// What is asked for: to know who it is, and a refresh token (OpenID Connect Core 1.0, sections 3.1.2.1 and 11).
@@ -47,11 +46,8 @@ fn quoted(text: &str) -> String {
 }
 
 /// Returns the fault for an issuer that gave no answer: later it may work, or it may not.
-fn no_answer(what: String, failure: &Failure) -> Error {
-    match failure {
-        Failure::Unreachable(why) => away(format!("{what}: {why}")),
-        Failure::Refused(why) => Error::new(format!("{what}: {why}")),
-    }
+fn no_answer(what: String, failure: &Error) -> Error {
+    Error::new(format!("{what}: {}", failure.one_line())).with_kind(failure.kind())
 }
 
 /// Returns the fault for an issuer that is away.

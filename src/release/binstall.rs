@@ -272,7 +272,7 @@ fn format_named(name: &str) -> Result<Format, String> {
 /// Judges an address as those of a forge's files are judged; `format` is what the table says of it.
 fn candidate(url: String, format: Option<Format>) -> Result<Candidate, String> {
     let wrong = |why: &str| format!("it leads to {}, and {why}", quoted(&url));
-    http::check(&url).map_err(|why| wrong(&why))?;
+    http::check(&url).map_err(|why| wrong(&why.one_line()))?;
     if !url.bytes().all(|byte| byte.is_ascii_graphic()) || url.contains(['?', '#']) {
         return Err(wrong("that has more than a plain path"));
     }

@@ -16,8 +16,8 @@ use std::path::Path;
 use super::source::{FeedAnswer, ForgeKind, Question, ReleaseFilter, Repository, forgejo, gitlab};
 use super::{Release, Tag};
 use crate::config::SelfUpdate;
-use crate::error::{Error, Result};
-use crate::os::http::{self, Answer, Failure, Get, Limits};
+use crate::error::{Error, Kind, Result};
+use crate::os::http::{self, Answer, Get, Limits};
 use crate::os::text::quoted;
 use feed_cache::{FeedCache, FeedKey};
 use jiff::Timestamp;
@@ -241,9 +241,11 @@ fn probe(repository: &Repository, now: Timestamp, limits: &Limits) -> Result<For
                 answer.header(gitlab::HEADER).is_some(),
             )),
         },
-        Err(Failure::Unreachable(reason)) => Err(Trouble::Later(reason, None)),
+        Err(error) if error.kind() == Kind::Unreachable => {
+            Err(Trouble::Later(error.one_line(), None))
+        }
         // Whatever that was, it is no API.
-        Err(Failure::Refused(_)) => Ok(ForgeKind::Git),
+        Err(_) => Ok(ForgeKind::Git),
     }
 }
 
@@ -267,8 +269,10 @@ fn get(
             let class = classify(&answer, now);
             Ok((answer, class))
         }
-        Err(Failure::Unreachable(reason)) => Err(Trouble::Later(reason, None)),
-        Err(Failure::Refused(why)) => Err(of_no_use(url, &why)),
+        Err(error) if error.kind() == Kind::Unreachable => {
+            Err(Trouble::Later(error.one_line(), None))
+        }
+        Err(error) => Err(of_no_use(url, &error.one_line())),
     }
 }
 

@@ -49,7 +49,7 @@ fn an_issuer_that_is_away_is_told_as_such() {
 fn an_issuer_is_asked_over_https_only_but_on_loopback() {
     login("http://id.example.org")
         .exits(2)
-        .complains("only https is safe");
+        .complains("plain http is for loopback only");
     login("id.example.org").exits(2).complains("is no issuer");
 }
 

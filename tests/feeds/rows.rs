@@ -163,11 +163,11 @@ fn connection() -> Vec<Row> {
             encoded("gzip", &gzip(GOOD.as_bytes())[..30]),
             &["cut off"],
         ),
-        later("silent", Reply::Silence, &["took longer than"]).slow(),
+        later("silent", Reply::Silence, &["timed out after"]).slow(),
         later(
             "dripping headers",
             Reply::Drip(OK.repeat(99).into_bytes(), Duration::from_millis(100)),
-            &["took longer than"],
+            &["timed out after"],
         )
         .slow(),
         later(
@@ -176,7 +176,7 @@ fn connection() -> Vec<Row> {
                 format!("{OK}Content-Length: 9999\r\n\r\n{}", " ".repeat(9999)).into_bytes(),
                 Duration::from_millis(10),
             ),
-            &["took longer than"],
+            &["timed out after"],
         )
         .slow(),
     ]
@@ -348,17 +348,17 @@ fn redirects() -> Vec<Row> {
         fails(
             "to plain http",
             redirect("http://forge.example/x"),
-            &["redirects", "only https"],
+            &["a redirect of", "plain http is for loopback only"],
         ),
         fails(
             "to a file",
             redirect("file:///etc/passwd"),
-            &["redirects", "not an address"],
+            &["a redirect of", "not a URL"],
         ),
         fails(
             "to an address with a password",
             redirect("http://user:secret@127.0.0.1/x"),
-            &["redirects", "password"],
+            &["a redirect of", "password"],
         ),
         fails(
             "in a circle",
@@ -368,7 +368,7 @@ fn redirects() -> Vec<Row> {
         fails(
             "to nowhere",
             Reply::with(301, &[], ""),
-            &["redirects", "not where to"],
+            &["a redirect of", "names no target"],
         ),
         fails(
             "to something that is no address",
@@ -652,7 +652,7 @@ fn others() -> Vec<Row> {
         fails(
             "gitlab: to plain http",
             redirect("http://gitlab.example/x"),
-            &["only https"],
+            &["plain http is for loopback only"],
         )
         .from(Speaks::Gitlab),
     ]

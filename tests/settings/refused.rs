@@ -296,7 +296,7 @@ const CASES: &[Case] = &[
     (
         "[self-update]\nrepository = 'ssh://forge.example/a/b'",
         2,
-        &["it is not an https address"],
+        &["it is not an https URL"],
     ),
     (
         "[self-update]\nrepository = 'https://forge.example'",

@@ -30,7 +30,7 @@ struct Discovery {
 ///
 /// A sentence that says what is wrong.
 pub fn check(issuer: &str) -> Result<(), String> {
-    http::check(issuer)?;
+    http::check(issuer).map_err(|error| error.one_line())?;
     if issuer.contains(['?', '#', ' ']) {
         return Err("it has a query or a fragment".to_owned());
     }
@@ -68,7 +68,7 @@ fn get(url: &str) -> Result<Vec<u8>, String> {
         accept: "application/json",
         ..Get::default()
     };
-    let answer = http::get(&request, &LIMITS).map_err(|failure| failure.to_string())?;
+    let answer = http::get(&request, &LIMITS).map_err(|error| error.one_line())?;
     match answer.status {
         200 => Ok(answer.body),
         status => Err(format!("'{}' answers {status}", url.escape_debug())),

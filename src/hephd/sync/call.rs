@@ -11,7 +11,8 @@ use ureq::{Agent, Body};
 use super::address::Address;
 use super::trouble::{Kind, Trouble};
 use super::verdict::Head;
-use crate::os::http::{self, Failure, Limits};
+use crate::error;
+use crate::os::http::{self, Limits};
 
 /// What one call may take. A hub that accepts and never answers costs half a minute of this thread, and nobody else's.
 const LIMITS: Limits = Limits {
@@ -93,11 +94,12 @@ impl Caller {
             _ => Called::Failed,
         };
         let uri = self.address.sync();
-        let host = uri.authority().map_or("", |all| all.as_str());
-        sort(match http::failure(error, host, uri, &LIMITS) {
-            Failure::Unreachable(words) => Trouble::new(Kind::Unreachable, words),
-            Failure::Refused(words) => Trouble::new(Kind::Wrong, words),
-        })
+        let failure = http::failure(error, http::authority(uri), &LIMITS);
+        let kind = match failure.kind() {
+            error::Kind::Unreachable => Kind::Unreachable,
+            _ => Kind::Wrong,
+        };
+        sort(Trouble::new(kind, failure.one_line()))
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::error::Category;
 
 use super::trouble::{Kind, Trouble};
 use super::wire::{Answer, SCHEMA};
+use crate::os::http;
 use crate::os::text::excerpt;
 
 /// How far two clocks may be apart before it is worth a word.
@@ -70,7 +71,10 @@ pub fn judge(head: &Head, body: &[u8], asked: &Asked) -> Verdict {
     {
         trouble.words = format!("{} ({clock})", trouble.words);
     }
-    trouble.retry_after = retry_after(head, asked.now);
+    trouble.retry_after = head
+        .retry_after
+        .as_deref()
+        .and_then(|value| http::retry_after(value, head.date.as_deref(), asked.now));
     Verdict::Trouble(trouble)
 }
 
@@ -209,18 +213,6 @@ fn words(head: &Head, body: &[u8]) -> Words {
 /// Returns the beginning of a stranger's words, fit for a log and a terminal.
 fn quoted(text: &str) -> String {
     excerpt(text.trim(), LONGEST_QUOTE)
-}
-
-/// Returns how long the hub asks to be left alone: seconds or a date (RFC 9110, section 10.2.3). A date is taken by the
-/// hub's own clock.
-fn retry_after(head: &Head, now: Timestamp) -> Option<Duration> {
-    let text = head.retry_after.as_deref()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let until = httpdate::parse_http_date(text).ok()?;
-    let from = date(head).unwrap_or_else(|| SystemTime::from(now));
-    Some(until.duration_since(from).unwrap_or_default())
 }
 
 fn date(head: &Head) -> Option<SystemTime> {
@@ -367,26 +359,6 @@ mod tests {
         assert!(trouble.words.len() < 500, "{}", trouble.words.len());
         assert!(!trouble.sentence().contains(char::is_control));
         assert_eq!(trouble.hint.as_deref(), Some("a\\nb"));
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date_by_the_hubs_clock() {
-        let asked = |retry: &str, date: Option<&str>| {
-            let head = Head {
-                retry_after: Some(retry.to_owned()),
-                date: date.map(str::to_owned),
-                ..head(503, "text/plain")
-            };
-            trouble(&head, "").retry_after.map(|pause| pause.as_secs())
-        };
-        let date = Some("Thu, 01 Jan 1970 10:00:00 GMT");
-        assert_eq!(asked("17", None), Some(17));
-        assert_eq!(asked("Thu, 01 Jan 1970 00:01:00 GMT", None), Some(60));
-        assert_eq!(asked("Thu, 01 Jan 1970 10:00:05 GMT", date), Some(5));
-        assert_eq!(asked("Thu, 01 Jan 1970 09:00:00 GMT", date), Some(0));
-        for nonsense in ["", "-1", "1.5", "soon", "99999999999999999999"] {
-            assert_eq!(asked(nonsense, date), None, "{nonsense:?}");
-        }
     }
 
     #[test]

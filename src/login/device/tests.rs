@@ -123,7 +123,7 @@ fn what_is_to_be_shown_is_looked_at_first() {
         (
             "verification_uri",
             json!("http://id.example/"),
-            "only https is safe",
+            "plain http is for loopback only",
         ),
         (
             "verification_uri_complete",

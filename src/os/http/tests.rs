@@ -1,5 +1,6 @@
 //! Tests of the rules that need no server; tests/feeds asks real ones.
 
+use super::url::{join, redirect};
 use super::*;
 use proptest::prelude::*;
 
@@ -68,7 +69,7 @@ fn a_redirect_never_leaves_https_and_plain_http_stays_on_loopback() {
 #[test]
 fn proxies_are_read_as_curl_reads_them() {
     let chosen = |url: &str, variables: &[(&str, &str)]| {
-        proxy_for(&url.parse().unwrap(), |name| {
+        proxy::of(&url.parse().unwrap(), |name| {
             variables
                 .iter()
                 .find(|(there, _)| *there == name)

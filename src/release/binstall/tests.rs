@@ -326,13 +326,13 @@ fn braces_can_be_escaped() {
 #[test]
 fn the_address_has_to_be_one_that_a_forge_might_list() {
     for (url, why) in [
-        ("http://a.example/x.zip", "only https is safe"),
-        ("file:///x.zip", "not an address"),
-        ("ftp://a.example/x.zip", "not an https address"),
+        ("http://a.example/x.zip", "plain http is for loopback only"),
+        ("file:///x.zip", "not a URL"),
+        ("ftp://a.example/x.zip", "not an https URL"),
         ("https://me:secret@a.example/x.zip", "user name or password"),
-        ("{ name }/x.zip", "not an"),
-        ("--config=x.zip", "not an"),
-        ("https://a.example/x y.zip", "not an address"),
+        ("{ name }/x.zip", "not a"),
+        ("--config=x.zip", "not a"),
+        ("https://a.example/x y.zip", "not a URL"),
         ("https://a.example/x.zip?raw=1", "plain path"),
         ("https://a.example/x?f=x.zip", "plain path"),
         ("https://a.example/x.zip#x.zip", "plain path"),

@@ -5,11 +5,11 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::response::LONGEST_WAIT;
 use crate::config::{Forge, SelfUpdate};
 use crate::error::{Result, ResultExt};
 use crate::os::files;
 use crate::os::http::Answer;
+use crate::os::http::LONGEST_RETRY_AFTER;
 use crate::release::Release;
 use crate::release::source::{ForgeKind, Selection};
 
@@ -96,7 +96,9 @@ impl FeedCache {
             };
         };
         // A clock that was set back must not silence heph for years.
-        let longest = now.checked_add(LONGEST_WAIT).unwrap_or(Timestamp::MAX);
+        let longest = now
+            .checked_add(LONGEST_RETRY_AFTER)
+            .unwrap_or(Timestamp::MAX);
         FeedCache {
             etag: cache.etag.filter(|text| is_header(text)),
             last_modified: cache.last_modified.filter(|text| is_header(text)),

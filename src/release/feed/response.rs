@@ -1,13 +1,8 @@
 //! What the status and headers of an answer mean: a pure judgement.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
-use crate::os::http::Answer;
-
-/// The longest that a forge may ask to be left alone.
-pub const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+use crate::os::http::{Answer, LONGEST_RETRY_AFTER};
 
 /// What an answer means before its body is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +22,7 @@ pub enum ResponseClass {
 /// Judges an answer by its status and headers.
 pub fn classify(answer: &Answer, now: Timestamp) -> ResponseClass {
     let header = |name: &str| answer.header(name);
-    let until = wait(header, now);
+    let until = wait(answer, now);
     let limited = header("retry-after").is_some() || header("x-ratelimit-remaining") == Some("0");
     match answer.status {
         200 => ResponseClass::Body,
@@ -52,27 +47,12 @@ pub fn classify(answer: &Answer, now: Timestamp) -> ResponseClass {
     }
 }
 
-/// Returns when asking makes sense again, where the headers say so: `Retry-After` in seconds or as a date (RFC 9110,
-/// section 10.2.3), else when a used up rate limit starts afresh.
-fn wait<'a>(header: impl Fn(&str) -> Option<&'a str>, now: Timestamp) -> Option<Timestamp> {
-    let retry_after = header("retry-after").and_then(|value| {
-        let value = value.trim();
-        if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-            // A number too large for a u64 is still a wish to be left alone.
-            let seconds = value
-                .parse()
-                .unwrap_or(u64::MAX)
-                .min(LONGEST_WAIT.as_secs());
-            return now.checked_add(Duration::from_secs(seconds)).ok();
-        }
-        let date = httpdate::parse_http_date(value).ok()?;
-        Some(Timestamp::try_from(date).unwrap_or(Timestamp::MAX))
-    });
-    let longest = now.checked_add(LONGEST_WAIT).unwrap_or(now);
-    retry_after
-        .filter(|until| *until > now)
-        .map(|until| until.min(longest))
-        .or_else(|| used_up(header, now))
+/// Returns when asking makes sense again, where the headers say so: by `Retry-After`, else when a used up rate limit starts
+/// afresh.
+fn wait(answer: &Answer, now: Timestamp) -> Option<Timestamp> {
+    let wait = answer.retry_after(now).filter(|wait| !wait.is_zero());
+    wait.and_then(|wait| now.checked_add(wait).ok())
+        .or_else(|| used_up(|name| answer.header(name), now))
 }
 
 /// Returns when a rate limit starts afresh, where the headers say that it is used up (docs.github.com/rest, rate limits).
@@ -82,7 +62,7 @@ pub fn used_up<'a>(header: impl Fn(&str) -> Option<&'a str>, now: Timestamp) -> 
     }
     let second = header("x-ratelimit-reset")?.trim().parse().ok()?;
     let reset = Timestamp::from_second(second).ok()?;
-    let longest = now.checked_add(LONGEST_WAIT).unwrap_or(now);
+    let longest = now.checked_add(LONGEST_RETRY_AFTER).unwrap_or(now);
     (reset > now).then(|| reset.min(longest))
 }
 
@@ -100,6 +80,7 @@ mod tests {
             .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()))
             .collect();
         let answer = Answer {
+            host: String::new(),
             status,
             headers,
             body: Vec::new(),
@@ -189,7 +170,7 @@ mod tests {
                 if let ResponseClass::Later(_, Some(until)) =
                     class(status, &[("x-ratelimit-remaining", "0"), (name, &text)])
                 {
-                    prop_assert!(until > now && until <= now + LONGEST_WAIT);
+                    prop_assert!(until > now && until <= now + LONGEST_RETRY_AFTER);
                 }
             }
         }

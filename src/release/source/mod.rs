@@ -215,7 +215,7 @@ impl Repository {
             Error::usage(format!("`repository` = {} will not do: {why}", quoted(url)))
                 .with_hint("write it like \"https://forge.example/owner/name\"")
         };
-        let uri = http::check(url).map_err(|why| wrong(&why))?;
+        let uri = http::check(url).map_err(|why| wrong(&why.one_line()))?;
         if url.contains(['?', '#']) {
             return Err(wrong("it has a query or a fragment"));
         }

@@ -114,7 +114,7 @@ fn where_the_template_needs_more_than_is_known_cargo_builds() {
 
     let shop = Shop::new("delivery = \"prebuilt\"");
     shop.publish("1.0.0", "pkg-url = \"http://example.org/greet.tgz\"");
-    shop.assert_refused("only https is safe", false);
+    shop.assert_refused("plain http is for loopback only", false);
 }
 
 #[test]

@@ -238,7 +238,7 @@ fn git(context: &Context, latest: Option<Release>) -> Result<String, (String, Op
             format!("'{url}' answers with status {}", answer.status),
             None,
         )),
-        Err(failure) => Err((failure.to_string(), None)),
+        Err(error) => Err((error.one_line(), None)),
     }
 }
 
