@@ -14,6 +14,7 @@
 //! | `rpc` | JSON-RPC 2.0, pure |
 //! | `keeper` | the thread that has the store |
 //! | `store` | the log of operations and the tasks derived from it |
+//! | `protocol` | what a spoke and its hub exchange |
 //! | `sync` | the spoke: a thread that exchanges operations with a hub |
 //! | `hub` | the store over HTTP, for spokes |
 //! | `auth` | whose a request to the hub is |
@@ -28,6 +29,7 @@ mod hub;
 mod keeper;
 mod notify;
 mod print;
+mod protocol;
 mod rpc;
 mod server;
 mod socket;

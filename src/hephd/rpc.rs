@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use ulid::Ulid;
 
-use super::store::Refusal;
 use crate::client::wire::{Status, SyncRound, SyncStatus, Task, Which, code};
+use crate::error::{Error, Kind};
 
 /// One request.
 #[derive(Debug, PartialEq)]
@@ -191,16 +191,20 @@ impl Failure {
     }
 }
 
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Failure {
-        let code = match refusal {
-            Refusal::BadTitle(_) | Refusal::BadId(_) => code::INVALID_PARAMS,
-            Refusal::NoTask(_) => code::NO_TASK,
-            Refusal::Ambiguous(_) => code::AMBIGUOUS,
-            Refusal::OperationReused(_) => code::OPERATION_REUSED,
-            Refusal::Failed(_) => code::STORE,
+/// The failure of a call of the store.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        let code = match error.kind() {
+            Kind::Invalid => code::INVALID_PARAMS,
+            Kind::NotFound => code::NO_TASK,
+            Kind::Ambiguous => code::AMBIGUOUS,
+            Kind::Conflict => code::OPERATION_REUSED,
+            _ => {
+                let error = error.context("the store failed");
+                return Failure::new(code::STORE, error.one_line());
+            }
         };
-        Failure::new(code, refusal.to_string())
+        Failure::new(code, error.one_line())
     }
 }
 

@@ -188,7 +188,7 @@ fn one_store_has_one_hephd() {
     let (code, said) = home.refused(second);
     assert_eq!(code, Some(1));
     assert!(
-        said.contains("another hephd has the store") && said.contains("hint:"),
+        said.contains("another hephd has it open") && said.contains("hint:"),
         "{said}"
     );
     assert!(!home.path.join("other.sock").exists());

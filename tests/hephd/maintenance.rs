@@ -112,7 +112,7 @@ fn a_restore_beside_a_running_hephd_is_refused() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let words = String::from_utf8(output.stderr).unwrap();
-    assert!(words.contains("another hephd has the store"), "{words}");
+    assert!(words.contains("another hephd has it open"), "{words}");
     // Checking is fine meanwhile.
     assert_eq!(store(&home, &["check", "--json"]).0, Some(0));
 }

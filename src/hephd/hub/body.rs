@@ -13,7 +13,7 @@ use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
 use super::problem::Problem;
-use crate::hephd::sync::wire::LARGEST_BODY;
+use crate::hephd::protocol::LARGEST_BODY;
 
 /// How long a body may take to arrive.
 const SLOW: Duration = Duration::from_secs(30);

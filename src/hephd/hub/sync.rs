@@ -16,10 +16,10 @@ use super::Hub;
 use super::body::{self, Encoding};
 use super::metrics::Exchange;
 use super::problem::{A_WHILE, Problem};
+use crate::error::Error;
 use crate::hephd::auth::Denied;
 use crate::hephd::print;
-use crate::hephd::store::Refusal;
-use crate::hephd::sync::wire::{self, Answer, LARGEST_BODY, PAGE_OPERATIONS};
+use crate::hephd::protocol::{self, LARGEST_BODY, PAGE_OPERATIONS};
 use crate::os::clock;
 
 /// From how many bytes on a body is read or written where nobody waits meanwhile.
@@ -139,23 +139,23 @@ async fn heavy<T: Send + 'static>(
 }
 
 /// Returns the request that `bytes` are.
-fn decode(bytes: &[u8]) -> Result<wire::Request, Problem> {
+fn decode(bytes: &[u8]) -> Result<protocol::Request, Problem> {
     #[derive(Deserialize)]
     struct Schema {
         schema: u32,
     }
     let other = match serde_json::from_slice::<Schema>(bytes) {
-        Ok(Schema { schema }) => (schema != wire::SCHEMA).then_some(schema),
+        Ok(Schema { schema }) => (schema != protocol::SCHEMA).then_some(schema),
         Err(_) => None,
     };
     if let Some(schema) = other {
         let error = format!(
             "the request has schema {schema}; this hub knows {}",
-            wire::SCHEMA
+            protocol::SCHEMA
         );
         return Err(Problem::bad(error).with_hint("bring hub and spokes to the same release"));
     }
-    let request: wire::Request = serde_json::from_slice(bytes)
+    let request: protocol::Request = serde_json::from_slice(bytes)
         .map_err(|error| Problem::bad(format!("the body is no request: {error}")))?;
     if request.operations.len() > PAGE_OPERATIONS {
         let error = format!(
@@ -177,20 +177,20 @@ fn decode(bytes: &[u8]) -> Result<wire::Request, Problem> {
 async fn exchange(
     hub: &Hub,
     user: &str,
-    request: wire::Request,
-) -> Result<(wire::Request, Answer, u64), Problem> {
+    request: protocol::Request,
+) -> Result<(protocol::Request, protocol::Response, u64), Problem> {
     let for_store = user.to_owned();
     let done = hub.keeper.call(move |store| {
         let before = store.operations()?;
         let answer = store.exchange(&for_store, &request)?;
         let after = store.operations()?;
-        Ok::<_, Refusal>((request, answer, after.saturating_sub(before)))
+        Ok::<_, Error>((request, answer, after.saturating_sub(before)))
     });
     match done.await {
         Ok(Ok(done)) => Ok(done),
-        Ok(Err(refusal)) => {
+        Ok(Err(error)) => {
             hub.log
-                .event("failed", &[("user", &user), ("reason", &refusal)]);
+                .event("failed", &[("user", &user), ("reason", &error.one_line())]);
             // The spoke has no use for the paths and codes of this machine's disk.
             Err(Problem::unavailable("the hub's store failed"))
         }
@@ -199,7 +199,13 @@ async fn exchange(
 }
 
 /// Counts an exchange, and logs it where something happened.
-fn note(hub: &Hub, user: &str, request: &wire::Request, answer: &Answer, accepted: u64) {
+fn note(
+    hub: &Hub,
+    user: &str,
+    request: &protocol::Request,
+    answer: &protocol::Response,
+    accepted: u64,
+) {
     let oldest = request.operations.iter().map(|one| one.created_at).min();
     let now = clock::now().as_millisecond();
     let exchange = Exchange {

@@ -1,61 +1,50 @@
-//! Whether this release can read a store: the question a roll-back asks before it starts the older hephd.
+//! Whether this release can read a store. A roll-back asks before it starts the older hephd.
 
 use std::path::Path;
 
 use serde::Serialize;
 
-use super::schema::{self, Found, SCHEMA};
+use super::schema::{self, SCHEMA, StoreFile};
 use crate::error::Result;
 
-/// What `hephd store check` says.
+/// What `hephd store check` reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Check {
+pub(crate) struct Check {
     /// Always 1: the schema of this object.
     pub schema: u32,
     /// The path of the store.
     pub store: String,
-    /// The schema of the store; `None` where there is no store yet, or it cannot be told.
+    /// The schema of the store; `None` where it does not exist or cannot be read.
     pub store_schema: Option<u32>,
-    /// The lowest schema a release must know to read it.
+    /// The lowest schema that a release must know to read the store.
     pub oldest_reader: Option<u32>,
-    /// The schema that this release knows.
+    /// The schema of this release.
     pub reads: u32,
-    /// Whether this release can start with it.
+    /// Whether this release can use the store.
     pub readable: bool,
-    /// Why it cannot, in a sentence.
+    /// Why it cannot.
     pub reason: Option<String>,
 }
 
-/// Looks at the store `path`, whether or not a hephd has it open, and changes nothing.
+/// Checks the store `path` without changing anything, whether or not a hephd has it open.
 ///
 /// # Errors
 ///
-/// The file cannot be read at all, because of its mode or the disk.
-pub fn check(path: &Path) -> Result<Check> {
-    Ok(judge(path.display().to_string(), schema::look(path)?))
-}
-
-/// Decides what is said of what was found.
-fn judge(store: String, found: Found) -> Check {
-    let (marks, reason) = match found {
-        Found::Nothing => (None, None),
-        Found::Unknown(why) => (None, Some(format!("it cannot be read as a store: {why}"))),
-        Found::Store(marks) if marks.usable_by(SCHEMA) => (Some(marks), None),
-        Found::Store(marks) => {
-            let reason = format!(
-                "it has schema {}, which needs a release with schema {} or later; this one has schema {SCHEMA}",
-                marks.schema, marks.oldest_reader
-            );
-            (Some(marks), Some(reason))
-        }
+/// The file mode or the disk prevents reading the file at all.
+pub(crate) fn check(path: &Path) -> Result<Check> {
+    let file = schema::inspect(path)?;
+    let version = match file {
+        StoreFile::Store(version) => Some(version),
+        StoreFile::Missing | StoreFile::Unreadable(_) => None,
     };
-    Check {
+    let reason = file.obstacle(SCHEMA);
+    Ok(Check {
         schema: 1,
-        store,
-        store_schema: marks.map(|marks| marks.schema),
-        oldest_reader: marks.map(|marks| marks.oldest_reader),
+        store: path.display().to_string(),
+        store_schema: version.map(|version| version.schema),
+        oldest_reader: version.map(|version| version.oldest_reader),
         reads: SCHEMA,
         readable: reason.is_none(),
         reason,
-    }
+    })
 }

@@ -1,24 +1,23 @@
-//! The hybrid logical clock that orders operations of many machines. Pure.
+//! The hybrid logical clock that orders the operations of many machines. Pure.
 //!
-//! It follows the wall clock, never goes back, and is always ahead of every operation seen, so that whatever is done
-//! after something was seen counts as later, however wrong a machine's time is (Kulkarni et al., "Logical Physical
-//! Clocks", 2014).
+//! It follows the wall clock, never goes back, and is always ahead of every operation seen. So an operation that is made
+//! after another was seen counts as later, however wrong a machine's time is (Kulkarni et al., "Logical Physical Clocks",
+//! 2014).
 
 use serde::{Deserialize, Serialize};
 
-/// The latest time that operations may have: the end of the year 9999, as far as timestamps go. There the clock stands
-/// still, and only the ids of operations decide between them; whoever made it so cannot stop anybody from writing.
-pub const LATEST: i64 = 253_402_207_200_999;
+/// The latest time that an operation may have: the end of the year 9999, the limit of timestamps. There the clock stops,
+/// and only the ids of operations order them, so an operation with this time keeps no machine from writing.
+pub(super) const LATEST: i64 = 253_402_207_200_999;
 
-/// A time of the clock: milliseconds since 1970, and a counter within them.
+/// Milliseconds since 1970, and a counter within them.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-pub struct Clock(pub i64, pub u32);
+pub(super) struct Clock(pub i64, pub u32);
 
 impl Clock {
-    /// Returns the time of the next operation, where `self` is the highest so far and the wall clock says `wall`
-    /// milliseconds.
+    /// Returns the time of the next operation, where `self` is the highest so far and `wall` the wall clock's time.
     pub fn next(self, wall: i64) -> Clock {
         match self.1.checked_add(1) {
             _ if wall > self.0 => Clock(wall, 0),
@@ -40,7 +39,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn it_follows_the_wall_clock_and_counts_where_that_stands_or_goes_back() {
+    fn it_follows_the_wall_clock_and_counts_while_that_stands_still_or_goes_back() {
         for (last, wall, next) in [
             (Clock(0, 0), 5, Clock(5, 0)),
             (Clock(5, 7), 6, Clock(6, 0)),

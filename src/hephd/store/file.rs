@@ -1,4 +1,4 @@
-//! Store files: how they are opened, named and made.
+//! Store files: how they are named, locked, created and opened.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -11,24 +11,54 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::os::files::PRIVATE;
+use crate::error::{Error, Result, ResultExt, bail};
+use crate::os::files::{self, PRIVATE};
+use crate::os::lock::{self, Lock};
 
-/// How long SQLite waits for a lock that another process holds, such as a reader with the `sqlite3` program.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long SQLite waits for a lock that another process holds, such as the `sqlite3` program.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Opens `path`, which exists, for reading and writing.
-pub fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
+/// Returns `path` with links resolved, so that a store has one lock. Creates its folder.
+pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
+    match fs::canonicalize(path) {
+        Ok(path) => Ok(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+                bail!("cannot use '{}' as the path of a store", path.display());
+            };
+            files::create_private_dir(folder)?;
+            let folder = fs::canonicalize(folder)
+                .with_context(|| format!("cannot open the folder '{}'", folder.display()))?;
+            Ok(folder.join(name))
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot read '{}'", path.display())),
+    }
+}
+
+/// Locks the store `path`, which [`resolve`] returned, until the lock is dropped.
+pub(super) fn lock(path: &Path) -> Result<Lock> {
+    lock::try_exclusive(&sibling(path, ".lock"))?.ok_or_else(|| {
+        Error::new(format!(
+            "cannot open the store '{}': another hephd has it open",
+            path.display()
+        ))
+        .with_hint("stop it with `heph daemon stop`, or set HEPH_DB to another store")
+    })
+}
+
+/// Opens an existing file for reading and writing.
+pub(super) fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
     // Without SQLITE_OPEN_URI and SQLITE_OPEN_CREATE: the path is a path, and a missing file is an error.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     configure(Connection::open_with_flags(path, flags)?)
 }
 
-/// Opens `path` for reading, and neither makes nor changes a file by it.
+/// Opens `path` for reading without creating or changing a file.
 ///
-/// Reading a database in WAL mode makes a write-ahead log beside it where there is none (sqlite.org/wal.html,
-/// "Read-only databases"), and closing it writes the log back. The first is avoided by calling a file without one
-/// immutable, the second by asking for no checkpoint.
-pub fn open_readonly(path: &Path) -> rusqlite::Result<Connection> {
+/// Reading a database in WAL mode creates a write-ahead log beside it where there is none (sqlite.org/wal.html,
+/// "Read-only databases"), and closing it writes the log back. Opening a file without one as immutable avoids the first;
+/// turning off the checkpoint on close avoids the second.
+pub(super) fn open_readonly(path: &Path) -> rusqlite::Result<Connection> {
     let mut uri = String::from("file:");
     for byte in path.as_os_str().as_bytes() {
         if byte.is_ascii_alphanumeric() || b"/._-".contains(byte) {
@@ -38,7 +68,7 @@ pub fn open_readonly(path: &Path) -> rusqlite::Result<Connection> {
         }
     }
     uri.push_str("?mode=ro");
-    if !beside(path, "-wal").exists() {
+    if !sibling(path, "-wal").exists() {
         uri.push_str("&immutable=1");
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
@@ -50,16 +80,16 @@ pub fn open_readonly(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn configure(connection: Connection) -> rusqlite::Result<Connection> {
-    connection.busy_timeout(PATIENCE)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    // The file may be of any origin: nothing in its schema may call what is not safe for that.
+    // The file may be of any origin: its schema must not call functions that are unsafe for that.
     connection.pragma_update(None, "trusted_schema", false)?;
     Ok(connection)
 }
 
-/// Makes an empty file at `path` that only its owner reads, where there is none. SQLite gives its own files beside it
+/// Creates an empty file with mode 0600, or gives an existing one that mode. SQLite creates its own files beside it with
 /// the same mode.
-pub fn make_private(path: &Path) -> io::Result<()> {
+pub(super) fn make_private(path: &Path) -> io::Result<()> {
     let file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -72,30 +102,22 @@ pub fn make_private(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns the path of the file that SQLite, or heph, keeps beside `path`: `heph.db` and `-wal` make `heph.db-wal`.
-pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// Returns the path of a companion file: `heph.db` and `-wal` make `heph.db-wal`.
+pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     PathBuf::from(name)
 }
 
-/// Returns whether there is something in the file `path`.
-pub fn has_content(path: &Path) -> bool {
+/// Returns whether `path` is a file that is not empty.
+pub(super) fn has_content(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0)
 }
 
-/// Returns whether the file `path` begins as databases do (sqlite.org/fileformat.html). SQLite itself takes a file that
-/// is too short for that for an empty database, and writes to it.
-pub fn is_database(path: &Path) -> io::Result<bool> {
+/// Returns whether the file begins with the header of a database (sqlite.org/fileformat.html). SQLite itself mistakes a
+/// shorter file for an empty database, and writes to it.
+pub(super) fn is_database(path: &Path) -> io::Result<bool> {
     let mut begin = Vec::new();
     File::open(path)?.take(16).read_to_end(&mut begin)?;
     Ok(begin == b"SQLite format 3\0")
-}
-
-/// Returns what SQLite says, without the code that rusqlite repeats.
-pub fn in_words(error: &rusqlite::Error) -> String {
-    match error {
-        rusqlite::Error::SqliteFailure(_, Some(words)) => words.clone(),
-        other => other.to_string(),
-    }
 }

@@ -1,61 +1,56 @@
-//! The log of operations, and the state derived from it.
+//! The log of operations, and the tasks derived from it.
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::{Map, Value, json};
 
 use super::clock::Clock;
-use super::merge::{ADD, DELETE, DONE, EDIT, Entry, Field, REOPEN, Stamp};
+use super::merge::{Field, MergedTask, Stamp};
+use crate::hephd::protocol::{LARGEST_OPERATION, OperationKind};
 
-/// One operation, as the log keeps it: also one of a kind that only a newer release knows.
+/// An operation as the log stores it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Operation {
-    /// Its ULID.
+pub(super) struct Record {
     pub id: String,
-    /// What it does.
-    pub kind: String,
-    /// The ULID of the task it is about.
+    pub kind: OperationKind,
     pub task: String,
-    /// A JSON object, by kind.
+    /// A JSON object, kept as it came.
     pub body: String,
-    /// When it was made, in milliseconds since 1970, UTC.
     pub created_at: i64,
 }
 
-/// What the body of an operation says, as far as this release understands it.
+/// The body of an operation, as far as this release understands it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Content {
-    /// The title.
+pub(super) struct Content {
     pub title: Option<String>,
-    /// The time of the hybrid clock; `None` in operations of releases that had none.
+    /// `None` in operations of releases that had no hybrid clock.
     pub clock: Option<Clock>,
-    /// Whose task it is about: "" is the owner of this machine.
+    /// The owner of the task: "" is the owner of this machine.
     pub user: String,
 }
 
-impl Operation {
+impl Record {
     /// Returns an operation of this machine's owner.
     pub fn new(
-        kind: &str,
+        kind: OperationKind,
         id: String,
         task: String,
         title: Option<&str>,
         clock: Clock,
         created_at: i64,
-    ) -> Operation {
+    ) -> Record {
         let body = match title {
             Some(title) => json!({ "title": title, "clock": clock }),
             None => json!({ "clock": clock }),
         };
-        Operation {
+        Record {
             id,
-            kind: kind.to_owned(),
+            kind,
             task,
             body: body.to_string(),
             created_at,
         }
     }
 
-    /// Returns what its body says.
     pub fn content(&self) -> Content {
         let body: Map<String, Value> = serde_json::from_str(&self.body).unwrap_or_default();
         let text = |name| body.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -67,7 +62,7 @@ impl Operation {
         }
     }
 
-    /// Returns what decides between it and other writers of the same field.
+    /// Returns what orders it among the writers of a field.
     pub fn stamp(&self, content: &Content) -> Stamp {
         Stamp {
             clock: content.clock.unwrap_or(Clock(self.created_at, 0)),
@@ -75,11 +70,16 @@ impl Operation {
         }
     }
 
-    /// Reads a row of [`COLUMNS`], from the column `first` on.
-    pub fn from_row(row: &Row<'_>, first: usize) -> rusqlite::Result<Operation> {
-        Ok(Operation {
+    /// Returns whether it is small enough to be sent. An operation of a newer release may not be.
+    pub fn is_sendable(&self) -> bool {
+        self.body.len() <= LARGEST_OPERATION
+    }
+
+    /// Reads [`COLUMNS`] from `row`, beginning at the column `first`.
+    pub fn from_row(row: &Row<'_>, first: usize) -> rusqlite::Result<Record> {
+        Ok(Record {
             id: row.get(first)?,
-            kind: row.get(first + 1)?,
+            kind: row.get::<_, String>(first + 1)?.into(),
             task: row.get(first + 2)?,
             body: row.get(first + 3)?,
             created_at: row.get(first + 4)?,
@@ -87,86 +87,76 @@ impl Operation {
     }
 }
 
-/// The columns that make an operation.
-pub const COLUMNS: &str = "id, kind, task, body, created_at";
+/// The columns of a [`Record`].
+pub(super) const COLUMNS: &str = "id, kind, task, body, created_at";
 
-/// Appends `operation` to the log and changes the state as it says, unless the log has it already. Returns its number
-/// and what [`derive()`] returns, `None` where it was there. Call it in a transaction.
-pub fn record(
+/// Appends `record` and applies it to its task, unless the log has its id already. `content` is that of `record`. Returns
+/// the number of the record and the clock that [`apply`] returns. To be called in a transaction.
+pub(super) fn append_and_apply(
     connection: &Connection,
-    operation: &Operation,
-) -> rusqlite::Result<Option<(i64, Clock)>> {
-    record_as(connection, operation, &operation.content())
-}
-
-/// As [`record`], where the caller knows what the body says.
-pub fn record_as(
-    connection: &Connection,
-    operation: &Operation,
+    record: &Record,
     content: &Content,
 ) -> rusqlite::Result<Option<(i64, Clock)>> {
-    let Some(seq) = append(connection, operation)? else {
+    let Some(seq) = append(connection, record)? else {
         return Ok(None);
     };
-    let clock = derive(connection, seq, operation, content)?;
+    let clock = apply(connection, seq, record, content)?;
     Ok(Some((seq, clock)))
 }
 
-/// Appends `operation` to the log, unless it is there already. Returns its number, `None` where it was there.
-pub fn append(connection: &Connection, operation: &Operation) -> rusqlite::Result<Option<i64>> {
+/// Appends `record` and returns its number, unless the log has its id already.
+pub(super) fn append(connection: &Connection, record: &Record) -> rusqlite::Result<Option<i64>> {
     let appended = connection
         .prepare_cached(
             "INSERT INTO ops (id, kind, task, body, created_at)
              VALUES (:id, :kind, :task, :body, :created_at) ON CONFLICT (id) DO NOTHING",
         )?
         .execute(named_params! {
-            ":id": operation.id,
-            ":kind": operation.kind,
-            ":task": operation.task,
-            ":body": operation.body,
-            ":created_at": operation.created_at,
+            ":id": record.id,
+            ":kind": record.kind.as_str(),
+            ":task": record.task,
+            ":body": record.body,
+            ":created_at": record.created_at,
         })?;
     Ok((appended == 1).then(|| connection.last_insert_rowid()))
 }
 
 /// Returns the operation `id` and its number.
-pub fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option<(i64, Operation)>> {
+pub(super) fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option<(i64, Record)>> {
     connection
         .prepare_cached(&format!("SELECT seq, {COLUMNS} FROM ops WHERE id = ?1"))?
-        .query_row([id], |row| Ok((row.get(0)?, Operation::from_row(row, 1)?)))
+        .query_row([id], |row| Ok((row.get(0)?, Record::from_row(row, 1)?)))
         .optional()
 }
 
-/// Changes the state as `operation` says, which has the number `seq`. One that this release does not understand changes
-/// no task. Returns the time that the clock of this machine has to be ahead of: that of the operation, and none where it
-/// is of another user, who could drive the clocks of all others.
-fn derive(
+/// Applies the record number `seq` to its task. Returns the time that the clock of this machine must pass: that of the
+/// operation, but zero for another user's, who could otherwise drive everybody's clock.
+fn apply(
     connection: &Connection,
     seq: i64,
-    operation: &Operation,
+    record: &Record,
     content: &Content,
 ) -> rusqlite::Result<Clock> {
-    let stamp = operation.stamp(content);
+    let stamp = record.stamp(content);
     if !content.user.is_empty() {
         connection
             .prepare_cached("INSERT INTO user_ops (user, seq) VALUES (?1, ?2)")?
             .execute((&content.user, seq))?;
     }
-    let (user, kind) = (&content.user, operation.kind.as_str());
-    if [ADD, EDIT, DONE, REOPEN, DELETE].contains(&kind) {
-        let apply = |entry: &mut Entry| {
+    if !matches!(record.kind, OperationKind::Other(_)) {
+        let merge = |task: &mut MergedTask| {
             let title = content.title.as_deref();
-            entry.apply(kind, title, &stamp, operation.created_at)
+            task.apply(&record.kind, title, &stamp, record.created_at)
         };
-        // An operation that adds a task is nearly always the first of that task: no need to look.
-        let mut first = Entry::default();
-        let is_first = kind == ADD
-            && (!apply(&mut first)
-                || write(connection, UNLESS_THERE, user, &operation.task, &first)? == 1);
-        if !is_first {
-            let mut entry = entry(connection, user, &operation.task)?.unwrap_or_default();
-            if apply(&mut entry) {
-                write(connection, OR_REPLACE, user, &operation.task, &entry)?;
+        let (user, id) = (&content.user, &record.task);
+        // An operation that adds a task is nearly always its first, so the task need not be read before.
+        let mut first = MergedTask::default();
+        let was_first = record.kind == OperationKind::Add
+            && (!merge(&mut first) || write(connection, UNLESS_THERE, user, id, &first)? == 1);
+        if !was_first {
+            let mut task = read(connection, user, id)?.unwrap_or_default();
+            if merge(&mut task) {
+                write(connection, OR_REPLACE, user, id, &task)?;
             }
         }
     }
@@ -177,7 +167,7 @@ fn derive(
     })
 }
 
-/// The statement that writes what is known of a task, and does this where something is known of it already.
+/// The statement that writes a task; `$conflict` says what happens where the task exists.
 macro_rules! insert {
     ($conflict:literal) => {
         concat!(
@@ -194,49 +184,48 @@ const OR_REPLACE: &str = insert!(
      deleted = excluded.deleted, added_by = excluded.added_by, titled_by = excluded.titled_by, done_by = excluded.done_by"
 );
 
-/// Writes what is known of a task, by one of the statements above. Returns how many rows that changed.
+/// Writes a task with one of the statements above, and returns how many rows changed.
 fn write(
     connection: &Connection,
     sql: &str,
     user: &str,
-    task: &str,
-    entry: &Entry,
+    id: &str,
+    task: &MergedTask,
 ) -> rusqlite::Result<usize> {
     fn stamp<T>(field: &Field<T>) -> Option<Vec<u8>> {
         field.as_ref().map(|(stamp, _)| stamp.to_bytes())
     }
-    // Most tasks are never edited: then one stamp says both.
-    let titled_by = match (&entry.added, &entry.title) {
+    // Most tasks are never edited: then `added_by` serves for both.
+    let titled_by = match (&task.added, &task.title) {
         (Some((added, _)), Some((titled, _))) if added == titled => None,
-        _ => stamp(&entry.title),
+        _ => stamp(&task.title),
     };
     connection.prepare_cached(sql)?.execute(named_params! {
         ":user": user,
-        ":id": task,
-        ":title": entry.title.as_ref().map(|(_, title)| title),
-        ":created_at": entry.added.as_ref().map(|(_, at)| at),
-        ":done_at": entry.done.as_ref().and_then(|(_, at)| *at),
-        ":deleted": entry.deleted,
-        ":added_by": stamp(&entry.added),
+        ":id": id,
+        ":title": task.title.as_ref().map(|(_, title)| title),
+        ":created_at": task.added.as_ref().map(|(_, at)| at),
+        ":done_at": task.done.as_ref().and_then(|(_, at)| *at),
+        ":deleted": task.deleted,
+        ":added_by": stamp(&task.added),
         ":titled_by": titled_by,
-        ":done_by": stamp(&entry.done),
+        ":done_by": stamp(&task.done),
     })
 }
 
-/// Returns what is known of a task of `user`.
-fn entry(connection: &Connection, user: &str, task: &str) -> rusqlite::Result<Option<Entry>> {
+fn read(connection: &Connection, user: &str, id: &str) -> rusqlite::Result<Option<MergedTask>> {
     connection
         .prepare_cached(
             "SELECT title, created_at, done_at, deleted, added_by, titled_by, done_by FROM tasks
              WHERE user = ?1 AND id = ?2",
         )?
-        .query_row([user, task], |row| {
+        .query_row([user, id], |row| {
             let stamp = |column: usize| -> rusqlite::Result<Option<Stamp>> {
                 let bytes: Option<Vec<u8>> = row.get(column)?;
                 Ok(bytes.and_then(|bytes| Stamp::from_bytes(&bytes)))
             };
             let added = stamp(4)?;
-            Ok(Entry {
+            Ok(MergedTask {
                 title: stamp(5)?.or_else(|| added.clone()).zip(row.get(0)?),
                 added: added.zip(row.get(1)?),
                 done: stamp(6)?.zip(Some(row.get(2)?)),
@@ -246,58 +235,58 @@ fn entry(connection: &Connection, user: &str, task: &str) -> rusqlite::Result<Op
         .optional()
 }
 
-/// Calls `visit` with each operation of the log and its number, in their order.
-pub fn for_each(
+/// Calls `visit` with the number of each record and the record, in order.
+pub(super) fn for_each(
     connection: &Connection,
-    mut visit: impl FnMut(i64, Operation) -> rusqlite::Result<()>,
+    mut visit: impl FnMut(i64, Record) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
     let mut statement =
         connection.prepare(&format!("SELECT seq, {COLUMNS} FROM ops ORDER BY seq"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        visit(row.get(0)?, Operation::from_row(row, 1)?)?;
+        visit(row.get(0)?, Record::from_row(row, 1)?)?;
     }
     Ok(())
 }
 
-/// Derives the state from the whole log, as if there had been none.
-pub fn derive_anew(connection: &Connection) -> rusqlite::Result<()> {
+/// Rebuilds the derived tables from the whole log.
+pub(super) fn rebuild_tasks(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("DELETE FROM tasks; DELETE FROM user_ops;")?;
     let mut highest = Clock::default();
-    for_each(connection, |seq, operation| {
-        highest = highest.max(derive(connection, seq, &operation, &operation.content())?);
+    for_each(connection, |seq, record| {
+        highest = highest.max(apply(connection, seq, &record, &record.content())?);
         Ok(())
     })?;
-    keep_clock(connection, highest)
+    save_clock(connection, highest)
 }
 
-/// Keeps `clock`, for the next start.
-pub fn keep_clock(connection: &Connection, clock: Clock) -> rusqlite::Result<()> {
+/// Saves the highest time of any operation. To be called whenever operations arrive from another machine.
+pub(super) fn save_clock(connection: &Connection, clock: Clock) -> rusqlite::Result<()> {
     connection
         .prepare_cached("UPDATE clock SET ms = ?1, counter = ?2")?
         .execute((clock.0, clock.1))?;
     Ok(())
 }
 
-/// Returns the highest time that operations of this machine's owner have. The row in `clock` is written whenever
-/// operations come from elsewhere. Those made here since are above it, each above the one before: the last one tells.
-pub fn highest_clock(connection: &Connection) -> rusqlite::Result<Clock> {
-    let kept = connection.query_row("SELECT ms, counter FROM clock", [], |row| {
+/// Returns the highest time of any operation of this machine's owner: the saved one, or that of the last operation. Those
+/// made here since the clock was saved are above it, in ascending order.
+pub(super) fn load_clock(connection: &Connection) -> rusqlite::Result<Clock> {
+    let saved = connection.query_row("SELECT ms, counter FROM clock", [], |row| {
         Ok(Clock(row.get(0)?, row.get(1)?))
     })?;
     let last = connection
         .query_row(
             &format!("SELECT {COLUMNS} FROM ops ORDER BY seq DESC LIMIT 1"),
             [],
-            |row| Operation::from_row(row, 0),
+            |row| Record::from_row(row, 0),
         )
         .optional()?;
-    let last = last.and_then(|operation| {
-        let content = operation.content();
+    let last = last.and_then(|record| {
+        let content = record.content();
         content
             .user
             .is_empty()
-            .then(|| operation.stamp(&content).clock)
+            .then(|| record.stamp(&content).clock)
     });
-    Ok(kept.max(last.unwrap_or_default()))
+    Ok(saved.max(last.unwrap_or_default()))
 }

@@ -1,32 +1,20 @@
-//! How the operations of many machines become one task, in whatever order they arrive and however often. Pure.
+//! How the operations of many machines become one task, in whatever order and however often they arrive. Pure.
 //!
-//! Each field has its last writer, by the clock of the operation and then by its id; a deletion is for good. So a task
-//! is a function of the *set* of its operations: merging is commutative, associative and idempotent.
+//! The last writer of each field wins, by the clock of the operation and then by its id; a deletion is final. So a task is
+//! a function of the *set* of its operations: merging is commutative, associative and idempotent.
 
 use super::clock::Clock;
+use crate::hephd::protocol::OperationKind;
 
-/// Adds a task; the body has its `title`.
-pub const ADD: &str = "task.add";
-/// Gives a task another `title`.
-pub const EDIT: &str = "task.edit";
-/// Marks a task as done.
-pub const DONE: &str = "task.done";
-/// Marks a task as open again.
-pub const REOPEN: &str = "task.reopen";
-/// Deletes a task.
-pub const DELETE: &str = "task.delete";
-
-/// What decides between two writers of a field: the later clock, and of equal ones the higher operation id.
+/// What orders two writers of a field: the clock, and between equal clocks the operation id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Stamp {
-    /// When.
+pub(super) struct Stamp {
     pub clock: Clock,
-    /// The operation.
     pub operation: String,
 }
 
 impl Stamp {
-    /// Returns it as bytes that sort as stamps do, as long as their times are not before 1970.
+    /// Returns bytes that sort as stamps do, as long as their times are not before 1970.
     pub fn to_bytes(&self) -> Vec<u8> {
         let Clock(milliseconds, counter) = self.clock;
         let mut bytes = milliseconds.to_be_bytes().to_vec();
@@ -35,7 +23,6 @@ impl Stamp {
         bytes
     }
 
-    /// Reads what [`Stamp::to_bytes`] wrote.
     pub fn from_bytes(bytes: &[u8]) -> Option<Stamp> {
         let (milliseconds, rest) = bytes.split_first_chunk()?;
         let (counter, operation) = rest.split_first_chunk()?;
@@ -49,55 +36,50 @@ impl Stamp {
     }
 }
 
-/// A value with the stamp of its last writer.
-pub type Field<T> = Option<(Stamp, T)>;
+/// A value with the stamp of its writer.
+pub(super) type Field<T> = Option<(Stamp, T)>;
 
-/// What is known of one task.
+/// A task as far as its operations are known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Entry {
-    /// When it was added, in milliseconds since 1970; the first writer has this one.
+pub(super) struct MergedTask {
+    /// When it was added, in milliseconds since 1970. Here the first writer wins.
     pub added: Field<i64>,
-    /// What to do.
     pub title: Field<String>,
-    /// When it was done, in milliseconds since 1970; a value of `None` where it was opened again.
+    /// When it was done, in milliseconds since 1970; a value of `None` where it was reopened.
     pub done: Field<Option<i64>>,
-    /// Whether it was deleted.
     pub deleted: bool,
 }
 
-impl Entry {
-    /// Changes it as an operation says: its kind, its title where it has one, its stamp, and when it was made. Returns
-    /// whether it understands the operation; one that it does not understand changes nothing.
+impl MergedTask {
+    /// Applies an operation. Returns whether this release understands it; otherwise the task is unchanged.
     pub fn apply(
         &mut self,
-        kind: &str,
+        kind: &OperationKind,
         title: Option<&str>,
         stamp: &Stamp,
         created_at: i64,
     ) -> bool {
         match (kind, title) {
-            (ADD, Some(title)) => {
-                let first = self.added.as_ref().is_none_or(|(old, _)| stamp < old);
-                if first {
+            (OperationKind::Add, Some(title)) => {
+                let is_first = self.added.as_ref().is_none_or(|(old, _)| stamp < old);
+                if is_first {
                     self.added = Some((stamp.clone(), created_at));
                 }
                 write(&mut self.title, stamp, || title.to_owned());
-                // A task is open until it is done, so adding it says nothing of that. Operations without a clock have the
-                // wall clock's time, which may have been set back between adding a task and doing it.
+                // It does not write `done`: the wall clock, which is all that orders operations without a clock, may have
+                // been set back between adding the task and completing it.
             }
-            (EDIT, Some(title)) => write(&mut self.title, stamp, || title.to_owned()),
-            (DONE, _) => write(&mut self.done, stamp, || Some(created_at)),
-            (REOPEN, _) => write(&mut self.done, stamp, || None),
-            (DELETE, _) => self.deleted = true,
-            _ => return false,
+            (OperationKind::Edit, Some(title)) => {
+                write(&mut self.title, stamp, || title.to_owned())
+            }
+            (OperationKind::Done, _) => write(&mut self.done, stamp, || Some(created_at)),
+            (OperationKind::Reopen, _) => write(&mut self.done, stamp, || None),
+            (OperationKind::Delete, _) => self.deleted = true,
+            (OperationKind::Add | OperationKind::Edit, None) | (OperationKind::Other(_), _) => {
+                return false;
+            }
         }
         true
-    }
-
-    /// Returns whether people see it: it was added, and not deleted.
-    #[cfg(test)]
-    pub fn is_visible(&self) -> bool {
-        self.added.is_some() && !self.deleted
     }
 }
 
@@ -109,19 +91,27 @@ fn write<T>(field: &mut Field<T>, stamp: &Stamp, value: impl FnOnce() -> T) {
 
 #[cfg(test)]
 mod tests {
+    use super::OperationKind::*;
     use super::*;
     use proptest::prelude::*;
 
     #[derive(Clone, Debug)]
     struct Operation {
-        kind: &'static str,
+        kind: OperationKind,
         title: String,
         stamp: Stamp,
         created_at: i64,
     }
 
     fn operations() -> impl Strategy<Value = Vec<Operation>> {
-        let kind = proptest::sample::select(vec![ADD, EDIT, DONE, REOPEN, DELETE, "task.paint"]);
+        let kind = proptest::sample::select(vec![
+            Add,
+            Edit,
+            Done,
+            Reopen,
+            Delete,
+            Other("task.paint".to_owned()),
+        ]);
         // Few clocks, so that they meet. An id belongs to one operation, so the ids are numbered afterwards.
         let one = (kind, 0..4_i64, 0..2_u32, 0..100_i64);
         proptest::collection::vec(one, 0..12).prop_map(|all| {
@@ -140,8 +130,8 @@ mod tests {
         })
     }
 
-    fn merged(operations: &[Operation]) -> Entry {
-        let mut entry = Entry::default();
+    fn merged(operations: &[Operation]) -> MergedTask {
+        let mut task = MergedTask::default();
         for Operation {
             kind,
             title,
@@ -149,27 +139,27 @@ mod tests {
             created_at,
         } in operations
         {
-            entry.apply(kind, Some(title), stamp, *created_at);
+            task.apply(kind, Some(title), stamp, *created_at);
         }
-        entry
+        task
     }
 
-    /// The same, told of the whole set at once.
-    fn model(operations: &[Operation]) -> Entry {
-        let last = |kinds: &[&str]| {
+    /// The same, computed from the whole set at once.
+    fn model(operations: &[Operation]) -> MergedTask {
+        let last = |kinds: &[OperationKind]| {
             let writers = operations.iter().filter(|op| kinds.contains(&op.kind));
             writers.max_by_key(|op| op.stamp.clone())
         };
-        let adds = operations.iter().filter(|op| op.kind == ADD);
+        let adds = operations.iter().filter(|op| op.kind == Add);
         let first = adds.min_by_key(|op| op.stamp.clone());
-        Entry {
+        MergedTask {
             added: first.map(|op| (op.stamp.clone(), op.created_at)),
-            title: last(&[ADD, EDIT]).map(|op| (op.stamp.clone(), op.title.clone())),
-            done: last(&[DONE, REOPEN]).map(|op| {
-                let done = (op.kind == DONE).then_some(op.created_at);
+            title: last(&[Add, Edit]).map(|op| (op.stamp.clone(), op.title.clone())),
+            done: last(&[Done, Reopen]).map(|op| {
+                let done = (op.kind == Done).then_some(op.created_at);
                 (op.stamp.clone(), done)
             }),
-            deleted: operations.iter().any(|op| op.kind == DELETE),
+            deleted: operations.iter().any(|op| op.kind == Delete),
         }
     }
 
@@ -204,14 +194,15 @@ mod tests {
             clock: Clock(ms, 0),
             operation: "OP".to_owned(),
         };
-        let mut entry = Entry::default();
-        entry.apply(EDIT, Some("edited"), &stamp(2), 2);
-        assert!(!entry.is_visible());
-        entry.apply(ADD, Some("added"), &stamp(1), 1);
-        assert!(entry.is_visible());
-        assert_eq!(entry.title.as_ref().unwrap().1, "edited");
-        entry.apply(DELETE, None, &stamp(3), 3);
-        entry.apply(ADD, Some("added again"), &stamp(4), 4);
-        assert!(!entry.is_visible());
+        let is_visible = |task: &MergedTask| task.added.is_some() && !task.deleted;
+        let mut task = MergedTask::default();
+        task.apply(&Edit, Some("edited"), &stamp(2), 2);
+        assert!(!is_visible(&task));
+        task.apply(&Add, Some("added"), &stamp(1), 1);
+        assert!(is_visible(&task));
+        assert_eq!(task.title.as_ref().unwrap().1, "edited");
+        task.apply(&Delete, None, &stamp(3), 3);
+        task.apply(&Add, Some("added again"), &stamp(4), 4);
+        assert!(!is_visible(&task));
     }
 }

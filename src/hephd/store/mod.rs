@@ -1,8 +1,8 @@
 //! The store: an append-only log of operations in SQLite, and the tasks derived from it in the same transaction.
 //!
-//! What the log says is what is true. A change is acknowledged only once SQLite has synced it to the disk, so whatever
-//! a client was told survives SIGKILL and power loss. One process at a time has a store open, held by a lock beside it
-//! that the kernel releases however that process ends.
+//! The log is the truth. A change is acknowledged only once SQLite has synced it to the disk, so every acknowledged change
+//! survives SIGKILL and power loss. A lock beside the store allows one process at a time to open it; the kernel releases
+//! the lock however that process ends.
 
 mod backup;
 mod check;
@@ -16,10 +16,8 @@ mod sync;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod validate;
 
-use std::fmt;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -27,59 +25,21 @@ use ulid::Generator;
 
 use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::files;
-use crate::os::lock::{self, Lock};
-pub use backup::write_copy;
-pub use check::check;
+use crate::os::lock::Lock;
+pub(crate) use backup::write_copy;
+pub(crate) use check::check;
 use clock::Clock;
-pub use restore::{Restored, restore};
-use schema::{Found, Marks, STEPS, Step};
+pub(crate) use restore::{Restored, restore};
+use schema::{STEPS, Step, StoreFile};
 
-/// Why the store did not do what it was asked.
+/// An open store. No other process can open it meanwhile.
 #[derive(Debug)]
-pub enum Refusal {
-    /// The title is not one; why.
-    BadTitle(String),
-    /// The id is none, nor the beginning of one.
-    BadId(String),
-    /// No task has this id, or one that begins so.
-    NoTask(String),
-    /// More than one task has an id that begins so.
-    Ambiguous(String),
-    /// The operation id belongs to another operation.
-    OperationReused(String),
-    /// SQLite, or the disk below it, failed; nothing was changed.
-    Failed(rusqlite::Error),
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Refusal::BadTitle(why) => write!(f, "the title {why}"),
-            Refusal::BadId(id) => write!(f, "'{id}' is no id of a task, nor the beginning of one"),
-            Refusal::NoTask(id) => write!(f, "there is no task '{id}'"),
-            Refusal::Ambiguous(id) => write!(f, "more than one task has an id that begins '{id}'"),
-            Refusal::OperationReused(id) => {
-                write!(f, "the operation id '{id}' belongs to another operation")
-            }
-            Refusal::Failed(error) => write!(f, "the store failed: {}", file::in_words(error)),
-        }
-    }
-}
-
-impl From<rusqlite::Error> for Refusal {
-    fn from(error: rusqlite::Error) -> Refusal {
-        Refusal::Failed(error)
-    }
-}
-
-/// An open store, which no other process can open meanwhile.
-#[derive(Debug)]
-pub struct Store {
+pub(crate) struct Store {
     connection: Connection,
     path: PathBuf,
     schema: u32,
     ids: Generator,
-    // The highest time that an operation here has.
+    /// The highest time of any operation here.
     clock: Clock,
     is_spoke: bool,
     // Dropped last: the connection writes its log back when it closes.
@@ -87,47 +47,48 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store `path`; makes it where there is none, and migrates an older one. `migrating` hears from which
-    /// schema to which before that begins.
+    /// Opens the store `path`; creates a missing one and migrates an older one. Calls `migrating` with the schemas before
+    /// and after, before a migration begins.
     ///
     /// # Errors
     ///
-    /// Another process has it open; it is too new for this release, or no store at all, and was not touched; or the
-    /// disk refused.
+    /// Another process has it open; it is too new for this release or not a store, and was left untouched; or the disk
+    /// failed.
     pub fn open(path: &Path, migrating: impl FnOnce(u32, u32)) -> Result<Store> {
         Store::open_with(path, STEPS, migrating)
     }
 
     fn open_with(path: &Path, steps: &[Step], migrating: impl FnOnce(u32, u32)) -> Result<Store> {
         let newest = steps.last().map_or(0, |step| step.schema);
-        let path = resolve(path)?;
-        let lock = take_lock(&path)?;
-        let from = match schema::look(&path)? {
-            Found::Nothing => 0,
-            Found::Store(marks) if marks.usable_by(newest) => marks.schema,
-            Found::Store(marks) => return Err(too_new(&path, marks, newest)),
-            Found::Unknown(why) => return Err(unknown(&path, &why)),
+        let path = file::resolve(path)?;
+        let lock = file::lock(&path)?;
+        let cannot_open = || format!("cannot open the store '{}'", path.display());
+        let found = schema::inspect(&path)?;
+        if let Some(obstacle) = found.obstacle(newest) {
+            let error = Error::new(format!(
+                "{}: {obstacle}; it was left untouched",
+                cannot_open()
+            ));
+            return Err(error.with_hint(match found {
+                StoreFile::Store(_) => "install a newer heph, or replace the store by a backup: `hephd store restore --backup FILE`",
+                _ => "set HEPH_DB to another store, or replace this one by a backup: `hephd store restore --backup FILE`",
+            }));
+        }
+        let from = match found {
+            StoreFile::Store(version) => version.schema,
+            _ => 0,
         };
-        file::make_private(&path)
-            .with_context(|| format!("cannot make the store '{}'", path.display()))?;
+        file::make_private(&path).with_context(cannot_open)?;
         if from == 0 {
             files::sync_dir(path.parent().unwrap_or(Path::new("/")))?;
         }
-        let mut connection = connect(&path)
-            .with_context(|| format!("cannot open the store '{}'", path.display()))?;
+        let mut connection = connect(&path).with_context(cannot_open)?;
         if from < newest {
             migrating(from, newest);
-            schema::migrate(&mut connection, from, steps)
-                .with_context(|| format!("cannot migrate the store '{}'", path.display()))?;
+            schema::migrate(&mut connection, from, steps).with_context(cannot_open)?;
         }
-        let read = || -> rusqlite::Result<_> {
-            Ok((
-                log::highest_clock(&connection)?,
-                sync::is_spoke(&connection)?,
-            ))
-        };
-        let (clock, is_spoke) =
-            read().with_context(|| format!("cannot read the store '{}'", path.display()))?;
+        let clock = log::load_clock(&connection).with_context(cannot_open)?;
+        let is_spoke = sync::is_spoke(&connection).with_context(cannot_open)?;
         Ok(Store {
             connection,
             clock,
@@ -139,75 +100,34 @@ impl Store {
         })
     }
 
-    /// Returns where it is, with links resolved.
+    /// Returns its path, with links resolved.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Returns its schema.
     pub fn schema(&self) -> u32 {
         self.schema
     }
+
+    /// Returns the result of `sql`, a single number that is not negative.
+    fn count(&self, sql: &str) -> Result<u64> {
+        let count: i64 = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([], |row| row.get(0))?;
+        Ok(count.unsigned_abs())
+    }
 }
 
-/// Opens the file for daily use.
 fn connect(path: &Path) -> Result<Connection> {
     let connection = file::open_writable(path)?;
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
     if mode != "wal" {
-        bail!("SQLite has no write-ahead log on this file system");
+        bail!("SQLite cannot use a write-ahead log on this file system");
     }
     connection.pragma_update(None, "synchronous", "full")?;
-    // More than there are statements: each is prepared once.
+    // More than the store has: each statement is prepared once.
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
-}
-
-/// Returns `path` with links resolved, so that one store has one lock; makes its folder.
-fn resolve(path: &Path) -> Result<PathBuf> {
-    match fs::canonicalize(path) {
-        Ok(path) => Ok(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-                bail!("'{}' cannot be the name of a store", path.display());
-            };
-            files::create_private_dir(folder)?;
-            let folder = fs::canonicalize(folder)
-                .with_context(|| format!("cannot open the folder '{}'", folder.display()))?;
-            Ok(folder.join(name))
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot look at '{}'", path.display())),
-    }
-}
-
-fn take_lock(path: &Path) -> Result<Lock> {
-    lock::try_exclusive(&file::beside(path, ".lock"))?.ok_or_else(|| {
-        Error::new(format!(
-            "another hephd has the store '{}' open",
-            path.display()
-        ))
-        .with_hint("`heph daemon stop` ends it; HEPH_DB names another store")
-    })
-}
-
-fn too_new(path: &Path, marks: Marks, newest: u32) -> Error {
-    Error::new(format!(
-        "the store '{}' has schema {}, which a release with schema {} or later can read; \
-         this one has schema {newest} and did not touch it",
-        path.display(),
-        marks.schema,
-        marks.oldest_reader,
-    ))
-    .with_hint(
-        "install a newer heph, or put a backup in its place: `hephd store restore --backup FILE`",
-    )
-}
-
-fn unknown(path: &Path, why: &str) -> Error {
-    Error::new(format!(
-        "'{}' cannot be read as a store of heph ({why}); it was not touched",
-        path.display()
-    ))
-    .with_hint("HEPH_DB names another store; `hephd store restore --backup FILE` puts a backup in its place")
 }

@@ -1,17 +1,17 @@
-//! Putting a backup in place of a store that this release cannot read, without losing an operation.
+//! Replaces a store that this release cannot read by a backup, without losing an operation.
 //!
 //! The scene: an update migrated the store, its hephd then turned out unhealthy, and the older release is back, which
-//! cannot read what the newer one made of the store. The backup from before the update it can read; but between the
-//! switch and the roll-back the newer hephd may have acknowledged writes. They are in the newer file's log, whose
-//! layout no release changes (`schema`), so they are carried over by operation id. Those of a kind that this release
-//! does not know stay in the log, for the next release that does.
+//! cannot read the migrated store. It can read the backup from before the update; but between the switch and the roll-back
+//! the newer hephd may have acknowledged writes. They are in the newer file's log, whose layout no release changes
+//! (`schema`), so they are carried over by operation id. Those of a kind that this release does not know stay in the log
+//! for a release that does.
 //!
-//! At every instant the name of the store has either the newer file or the complete restored one under it:
+//! At every instant the path of the store has either the newer file or the complete restored one:
 //!
-//! 1. The write-ahead log of the newer file is folded into it, so that one file is all of it.
+//! 1. The write-ahead log of the newer file is folded into it, so that one file holds everything.
 //! 2. The restored store is built as `heph.db.restoring` and synced.
 //! 3. The newer file gets a second name, `heph.db.newer-schema<N>-<time>`.
-//! 4. The restored store takes the name: one rename.
+//! 4. The restored store is renamed to the path of the store.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -22,53 +22,52 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use serde::Serialize;
 
-use super::log;
-use super::schema::{self, Found, SCHEMA, STEPS};
-use super::{file, resolve, sync, take_lock};
+use super::schema::{self, SCHEMA, STEPS, StoreFile};
+use super::{file, log, sync};
 use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::files;
 
 /// What `hephd store restore` did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Restored {
+pub(crate) struct Restored {
     /// Always 1: the schema of this object.
     pub schema: u32,
     /// The backup.
     pub restored_from: String,
-    /// Where the file that was there before is now; `None` where there was none.
+    /// The new path of the replaced file; `None` where there was none.
     pub kept_as: Option<String>,
     /// How many operations the backup lacked and were carried over.
     pub operations_carried: u64,
-    /// Why the log could not be read to its end, so that operations may be missing from the restored store (the file
-    /// kept has them); `None` where it could.
+    /// Why the replaced file's log could not be read to its end, so that the restored store may lack operations.
     pub operations_unread: Option<String>,
 }
 
-/// Puts `backup` in place of the store `path`, which this release cannot read or which is not there.
+/// Replaces the store `path`, which is missing or which this release cannot read, by `backup`.
 ///
 /// # Errors
 ///
-/// A hephd runs with it, this release can read it, the backup is no store that this release can read, or the disk
-/// refused. The store is as it was.
-pub fn restore(path: &Path, backup: &Path, now: Timestamp) -> Result<Restored> {
+/// A hephd has the store open, this release can read it, the backup is not a store that this release can read, or the disk
+/// failed. The store is as it was.
+pub(crate) fn restore(path: &Path, backup: &Path, now: Timestamp) -> Result<Restored> {
     let backup = std::path::absolute(backup)?;
-    let path = resolve(path)?;
-    let _lock = take_lock(&path)?;
-    let found = schema::look(&path)?;
-    let aside = match &found {
-        Found::Store(marks) if marks.usable_by(SCHEMA) => {
-            return Err(readable(&path, marks.schema));
+    let path = file::resolve(path)?;
+    let _lock = file::lock(&path)?;
+    let found = schema::inspect(&path)?;
+    let suffix = match &found {
+        StoreFile::Store(version) if found.obstacle(SCHEMA).is_none() => {
+            return Err(readable(&path, version.schema));
         }
-        Found::Store(marks) => format!(".newer-schema{}-", marks.schema),
-        Found::Unknown(_) | Found::Nothing => ".unreadable-".to_owned(),
+        StoreFile::Store(version) => format!(".newer-schema{}-", version.schema),
+        StoreFile::Unreadable(_) | StoreFile::Missing => ".unreadable-".to_owned(),
     };
-    let aside = unused_name(&path, &aside, now);
+    let aside = unused_name(&path, &suffix, now);
+    let replaced = (found != StoreFile::Missing).then_some(path.as_path());
 
-    let temporary = file::beside(&path, ".restoring");
-    let carried = build(&temporary, &backup, &path, found != Found::Nothing)
+    let temporary = file::sibling(&path, ".restoring");
+    let carried = build(&temporary, &backup, replaced)
         .inspect_err(|_| drop(remove_with_companions(&temporary)))?;
 
-    let kept = put_in_place(&path, &temporary, aside, found != Found::Nothing)
+    let kept = put_in_place(&path, &temporary, aside, replaced.is_some())
         .with_context(|| format!("cannot put the restored store at '{}'", path.display()))?;
     Ok(Restored {
         schema: 1,
@@ -86,32 +85,32 @@ struct Carried {
 }
 
 /// Builds the restored store at `temporary`, synced.
-fn build(temporary: &Path, backup: &Path, newer: &Path, is_there: bool) -> Result<Carried> {
-    let mut carried = Carried::default();
-    if is_there {
-        carried.unread =
-            fold(newer).with_context(|| format!("cannot read '{}'", newer.display()))?;
-    }
-    let mut connection = copy_of(backup, temporary)
+fn build(temporary: &Path, backup: &Path, replaced: Option<&Path>) -> Result<Carried> {
+    let unread = match replaced {
+        Some(newer) => fold(newer).with_context(|| format!("cannot read '{}'", newer.display()))?,
+        None => None,
+    };
+    let mut connection = copy(backup, temporary)
         .with_context(|| format!("cannot restore from '{}'", backup.display()))?;
-    if is_there {
-        let (operations, unread) = carry_over(newer, &mut connection)
-            .with_context(|| format!("cannot carry over the log of '{}'", newer.display()))?;
-        carried.operations = operations;
-        carried.unread = carried.unread.or(unread);
-    }
+    let mut carried = match replaced {
+        Some(newer) => carry_over(newer, &mut connection)
+            .with_context(|| format!("cannot carry over the log of '{}'", newer.display()))?,
+        None => Carried::default(),
+    };
+    carried.unread = unread.or(carried.unread);
     connection.close().map_err(|(_, error)| error)?;
     files::sync_file(temporary)?;
     Ok(carried)
 }
 
-/// Writes the write-ahead log of `newer` back into it, so that one file is all of it. Returns why that is impossible.
+/// Writes the write-ahead log of `newer` back into it, so that one file holds everything. Returns the reason if its content
+/// makes that impossible.
 ///
 /// # Errors
 ///
-/// The machine refuses, or another process has the file open.
+/// The machine failed, or another process has the file open.
 fn fold(newer: &Path) -> Result<Option<String>> {
-    // Opening what is none, SQLite would remove the log beside it.
+    // When it opens a file that is not a database, SQLite removes the log beside it.
     if !file::is_database(newer)? {
         return Ok(Some("it is not a database".to_owned()));
     }
@@ -122,33 +121,24 @@ fn fold(newer: &Path) -> Result<Option<String>> {
         connection.close().map_err(|(_, error)| error)?;
         Ok(mode)
     };
-    match unless_unreadable(fold())? {
+    match fold() {
         Ok(mode) if mode == "delete" => Ok(None),
         Ok(mode) => bail!("SQLite leaves it in mode '{mode}'"),
-        Err(why) => Ok(Some(why)),
+        Err(error) => Ok(Some(schema::unreadable(error)?)),
     }
 }
 
-/// Tells a file that cannot be understood, which is no reason to give up, from a machine that refuses, which is.
-fn unless_unreadable<T>(result: rusqlite::Result<T>) -> rusqlite::Result<Result<T, String>> {
-    match result {
-        Ok(value) => Ok(Ok(value)),
-        Err(error) if schema::is_about_the_host(&error) => Err(error),
-        Err(error) => Ok(Err(file::in_words(&error))),
-    }
-}
-
-/// Copies `backup` to `temporary`, checks it, and brings it to the schema of this release.
-fn copy_of(backup: &Path, temporary: &Path) -> Result<Connection> {
-    let marks = match schema::look(backup)? {
-        Found::Store(marks) if marks.usable_by(SCHEMA) => marks,
-        Found::Store(marks) => bail!("it has schema {}, and this release {SCHEMA}", marks.schema),
-        Found::Nothing => bail!("there is no store in it"),
-        Found::Unknown(why) => bail!("{why}"),
+/// Copies `backup` to `temporary`, checks it, and migrates it to the schema of this release.
+fn copy(backup: &Path, temporary: &Path) -> Result<Connection> {
+    let found = schema::inspect(backup)?;
+    let version = match (&found, found.obstacle(SCHEMA)) {
+        (_, Some(obstacle)) => bail!("{obstacle}"),
+        (StoreFile::Store(version), None) => *version,
+        (_, None) => bail!("it contains no store"),
     };
-    if file::has_content(&file::beside(backup, "-wal")) {
+    if file::has_content(&file::sibling(backup, "-wal")) {
         bail!(
-            "it is a store in use, or was when its hephd ended; only `heph backup` makes copies that are whole"
+            "the store is in use, or was when its hephd was killed; only `heph backup` makes complete copies"
         );
     }
     remove_with_companions(temporary)?;
@@ -164,69 +154,68 @@ fn copy_of(backup: &Path, temporary: &Path) -> Result<Connection> {
     if damage != "ok" {
         bail!("it is damaged: {damage}");
     }
-    schema::migrate(&mut connection, marks.schema, STEPS)?;
-    sync::forget_the_hub(&connection)?;
+    schema::migrate(&mut connection, version.schema, STEPS)?;
+    sync::forget_hub(&connection)?;
     Ok(connection)
 }
 
-/// Appends the operations in the log of `newer` that `restored` lacks, in their order, and derives the state anew.
-/// Returns how many they were, and why the log could not be read further, if it could not.
-fn carry_over(newer: &Path, restored: &mut Connection) -> Result<(u64, Option<String>)> {
+/// Appends the operations in the log of `newer` that `restored` lacks, in order, and rebuilds the tasks.
+fn carry_over(newer: &Path, restored: &mut Connection) -> Result<Carried> {
     let transaction = restored.transaction()?;
-    let mut carried = 0;
-    // Whose error it is decides what follows, and only one comes out of the walk.
-    let mut refused = None;
-    let read = file::open_readonly(newer).and_then(|newer| {
-        log::for_each(&newer, |_, operation| {
-            match log::append(&transaction, &operation) {
-                Ok(seq) => carried += u64::from(seq.is_some()),
+    let mut operations = 0;
+    // A failed write is an error; a failed read ends the walk. Only one of them comes out of it.
+    let mut write_error = None;
+    let walk = file::open_readonly(newer).and_then(|newer| {
+        log::for_each(&newer, |_, record| {
+            match log::append(&transaction, &record) {
+                Ok(seq) => operations += u64::from(seq.is_some()),
                 Err(error) => {
-                    refused = Some(error);
+                    write_error = Some(error);
                     return Err(rusqlite::Error::QueryReturnedNoRows);
                 }
             }
             Ok(())
         })
     });
-    if let Some(error) = refused {
+    if let Some(error) = write_error {
         return Err(error.into());
     }
-    let unread = unless_unreadable(read)?.err();
-    log::derive_anew(&transaction)?;
+    let unread = walk.err().map(schema::unreadable).transpose()?;
+    log::rebuild_tasks(&transaction)?;
     transaction.commit()?;
-    Ok((carried, unread))
+    Ok(Carried { operations, unread })
 }
 
-/// Gives the file at `path` the name `aside` as well, and `temporary` the name `path`. Returns where the file is kept.
+/// Keeps the replaced file as `aside`, and renames `temporary` to `path`. Returns where the file is kept.
 fn put_in_place(
     path: &Path,
     temporary: &Path,
     aside: PathBuf,
-    is_there: bool,
+    has_replaced: bool,
 ) -> Result<Option<PathBuf>> {
     let folder = path
         .parent()
-        .ok_or_else(|| Error::new("it has no folder"))?;
-    let kept = if is_there {
+        .ok_or_else(|| Error::new("the path has no folder"))?;
+    let kept = if has_replaced {
         Some(keep(path, folder, &aside)?)
     } else {
         None
     };
-    // Left only where SQLite could not fold them. Beside the restored store they would be taken for that one's.
+    // Left only where SQLite could not fold them. SQLite would take them for those of the restored store.
     for suffix in ["-wal", "-journal"] {
-        let log = file::beside(path, suffix);
+        let log = file::sibling(path, suffix);
         if log.exists() {
-            fs::rename(&log, file::beside(kept.as_ref().unwrap_or(&aside), suffix))?;
+            fs::rename(&log, file::sibling(kept.as_ref().unwrap_or(&aside), suffix))?;
         }
     }
-    files::remove_file_if_there(&file::beside(path, "-shm"))?;
+    files::remove_file_if_there(&file::sibling(path, "-shm"))?;
     files::sync_dir(folder)?;
     fs::rename(temporary, path)?;
     files::sync_dir(folder)?;
     Ok(kept)
 }
 
-/// Gives the file at `path` a second name, unless a run that was interrupted has done so already.
+/// Gives the file at `path` a second name, unless an interrupted run has done so already.
 fn keep(path: &Path, folder: &Path, aside: &Path) -> Result<PathBuf> {
     let store = fs::metadata(path)?;
     for entry in fs::read_dir(folder)? {
@@ -243,13 +232,13 @@ fn keep(path: &Path, folder: &Path, aside: &Path) -> Result<PathBuf> {
     Ok(aside.to_owned())
 }
 
-/// Returns a name beside `path` that nothing has yet.
+/// Returns an unused path beside `path`.
 fn unused_name(path: &Path, what: &str, now: Timestamp) -> PathBuf {
-    let first = file::beside(path, &format!("{what}{}", now.strftime("%Y%m%dT%H%M%SZ")));
+    let first = file::sibling(path, &format!("{what}{}", now.strftime("%Y%m%dT%H%M%SZ")));
     let mut name = first.clone();
     let mut number = 2;
     while fs::symlink_metadata(&name).is_ok() {
-        name = file::beside(&first, &format!("-{number}"));
+        name = file::sibling(&first, &format!("-{number}"));
         number += 1;
     }
     name
@@ -257,15 +246,15 @@ fn unused_name(path: &Path, what: &str, now: Timestamp) -> PathBuf {
 
 fn remove_with_companions(path: &Path) -> io::Result<()> {
     for suffix in ["", "-journal", "-wal", "-shm"] {
-        files::remove_file_if_there(&file::beside(path, suffix))?;
+        files::remove_file_if_there(&file::sibling(path, suffix))?;
     }
     Ok(())
 }
 
 fn readable(path: &Path, schema: u32) -> Error {
     Error::new(format!(
-        "this release can read the store '{}' (schema {schema}); nothing was changed",
+        "cannot restore '{}': this release can read the store (schema {schema})",
         path.display()
     ))
-    .with_hint("move it away first if the backup is to take its place all the same")
+    .with_hint("move it away first if the backup is to replace it")
 }

@@ -1,22 +1,22 @@
-//! Which releases may read a store, and the steps that bring an older one up to date.
+//! Which releases may use a store, and the steps that migrate an older one.
 //!
 //! # The contract between releases
 //!
-//! Updates go forward, and roll back when they fail; stores get copied between machines. So a release meets stores of
-//! releases older and newer than itself. Three things are the same in all of them, for good:
+//! Updates roll back when they fail, and stores get copied between machines. So a release meets stores of older and newer
+//! releases. Three things never change:
 //!
 //! 1. `PRAGMA application_id` is 0x68657068.
-//! 2. `meta (schema, oldest_reader)` has one row: the schema of this store, and the lowest schema a release must know
-//!    to read *and write* it. A release refuses a store whose `oldest_reader` is above its own schema, before it has
-//!    changed one byte. It uses a newer store that allows it without migrating it.
+//! 2. `meta (schema, oldest_reader)` has one row: the schema of this store, and the lowest schema that a release must know
+//!    to read *and write* it. A release rejects a store whose `oldest_reader` is above its own schema, before it has
+//!    changed a byte. It uses a newer store that allows it, without migrating it.
 //! 3. `ops (seq, id, kind, task, body, created_at)`, the log, keeps its layout: no column is added, removed or given
-//!    another meaning. What is new goes into `body`, into a new `kind`, or into tables of its own. This is what lets an
-//!    older release carry the operations of a newer one over when it gets its store back (`restore`), and what will
-//!    let releases of different age sync.
+//!    another meaning. New data goes into `body`, into a new `kind`, or into separate tables. This is what lets an older
+//!    release carry over the operations of a newer one when it gets its store back (`restore`), and what lets releases
+//!    of different age sync.
 //!
-//! Everything else is derived from the log and may change with every schema. A kind of operation that is new comes with
-//! a new schema number: a release keeps operations it does not know in the log, and the step that introduces them
-//! derives the state from the whole log anew.
+//! Everything else is derived from the log and may change with every schema. A new kind of operation comes with a new
+//! schema number: a release keeps unknown operations in the log, and the migration that introduces their kind rebuilds
+//! the derived tables from the whole log.
 
 use std::fs;
 use std::io;
@@ -27,19 +27,19 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use super::{file, log};
 use crate::error::{Result, ResultExt};
 
-/// One step from the schema before it.
+/// A migration from the schema before it.
 #[derive(Clone, Copy, Debug)]
-pub struct Step {
-    /// The schema it leads to.
+pub(super) struct Step {
+    /// The schema after it.
     pub schema: u32,
-    /// The lowest schema a release must know to use the store after it.
+    /// The lowest schema that a release must know to use the store after it.
     pub oldest_reader: u32,
-    /// What it does. The state is derived anew after the last step, so no step needs to fill `tasks`.
+    /// It need not fill `tasks`, which is rebuilt after the last step.
     pub sql: &'static str,
 }
 
-/// All steps, in order.
-pub const STEPS: &[Step] = &[
+/// All migrations, in order.
+pub(super) const STEPS: &[Step] = &[
     Step {
         schema: 1,
         oldest_reader: 1,
@@ -53,138 +53,138 @@ pub const STEPS: &[Step] = &[
 ];
 
 /// The schema of this release.
-pub const SCHEMA: u32 = STEPS[STEPS.len() - 1].schema;
+pub(super) const SCHEMA: u32 = STEPS[STEPS.len() - 1].schema;
 
 /// The `application_id` of a store.
 const APPLICATION: i64 = 0x6865_7068;
 
-/// What a store says of itself.
+/// The row of `meta`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Marks {
-    /// Its schema.
+pub(super) struct SchemaVersion {
     pub schema: u32,
-    /// The lowest schema that may use it.
+    /// The lowest schema that a release must know to use the store.
     pub oldest_reader: u32,
 }
 
-impl Marks {
-    /// Returns whether a release of `schema` may use the store.
-    pub fn usable_by(self, schema: u32) -> bool {
-        self.oldest_reader <= schema
+/// What the path of a store leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum StoreFile {
+    /// No file, or one that no release has written to yet.
+    Missing,
+    Store(SchemaVersion),
+    /// Not recognizable as a store, with the reason.
+    Unreadable(String),
+}
+
+impl StoreFile {
+    /// Returns why a release whose schema is `known` cannot use it; `None` where it can, or where no store exists yet.
+    pub fn obstacle(&self, known: u32) -> Option<String> {
+        match self {
+            StoreFile::Store(version) if version.oldest_reader > known => Some(format!(
+                "it has schema {}, which needs a release with schema {} or later; this one has schema {known}",
+                version.schema, version.oldest_reader
+            )),
+            StoreFile::Missing | StoreFile::Store(_) => None,
+            StoreFile::Unreadable(reason) => Some(reason.clone()),
+        }
     }
 }
 
-/// What is found under the name of a store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// No file, or one that no release has written to yet.
-    Nothing,
-    /// A store.
-    Store(Marks),
-    /// Something that cannot be told to be a store; why.
-    Unknown(String),
-}
-
-/// Looks at the store `path` and leaves its bytes, and those of its write-ahead log, as they are.
+/// Identifies the file `path` without changing it or its write-ahead log.
 ///
-/// A rollback journal that a crash left is rolled back first, as any first reader must: before that, the file says
-/// nothing reliable.
+/// A rollback journal that a crash left behind is rolled back first: before that, the file says nothing reliable.
 ///
 /// # Errors
 ///
-/// The file cannot be read at all, because of its mode or the disk.
-pub fn look(path: &Path) -> Result<Found> {
+/// The file mode or the disk prevents reading the file at all.
+pub(super) fn inspect(path: &Path) -> Result<StoreFile> {
+    let cannot_read = || format!("cannot read '{}'", path.display());
     let size = match fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => {
-            return Ok(Found::Unknown("it is not a file".to_owned()));
+            return Ok(StoreFile::Unreadable("it is not a file".to_owned()));
         }
         Ok(metadata) => metadata.len(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
-        Err(error) => {
-            return Err(error).with_context(|| format!("cannot look at '{}'", path.display()));
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(StoreFile::Missing),
+        Err(error) => return Err(error).with_context(cannot_read),
     };
     if size == 0 {
-        return Ok(Found::Nothing);
+        return Ok(StoreFile::Missing);
     }
-    let begins_well =
-        file::is_database(path).with_context(|| format!("cannot read '{}'", path.display()))?;
-    if !begins_well {
-        return Ok(Found::Unknown("it is not a database".to_owned()));
+    if !file::is_database(path).with_context(cannot_read)? {
+        return Ok(StoreFile::Unreadable("it is not a database".to_owned()));
     }
-    let marks = || -> rusqlite::Result<Found> {
-        if file::has_content(&file::beside(path, "-journal")) {
+    let read = || -> rusqlite::Result<StoreFile> {
+        if file::has_content(&file::sibling(path, "-journal")) {
             let writable = file::open_writable(path)?;
             writable.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         }
-        read_marks(&file::open_readonly(path)?)
+        read_version(&file::open_readonly(path)?)
     };
-    match marks() {
-        Ok(found) => Ok(found),
-        Err(error) if is_about_the_host(&error) => {
-            Err(error).with_context(|| format!("cannot look at '{}'", path.display()))
-        }
-        Err(error) => Ok(Found::Unknown(file::in_words(&error))),
-    }
+    read()
+        .or_else(|error| unreadable(error).map(StoreFile::Unreadable))
+        .with_context(cannot_read)
 }
 
-fn read_marks(connection: &Connection) -> rusqlite::Result<Found> {
+fn read_version(connection: &Connection) -> rusqlite::Result<StoreFile> {
     let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     if number("SELECT count(*) FROM sqlite_schema")? == 0 {
-        return Ok(Found::Nothing);
+        return Ok(StoreFile::Missing);
     }
     if number("PRAGMA application_id")? != APPLICATION {
-        return Ok(Found::Unknown(
-            "it is the database of another program".to_owned(),
-        ));
+        let reason = "it is the database of another program";
+        return Ok(StoreFile::Unreadable(reason.to_owned()));
     }
     connection.query_row("SELECT schema, oldest_reader FROM meta", [], |row| {
-        Ok(Found::Store(Marks {
+        Ok(StoreFile::Store(SchemaVersion {
             schema: row.get(0)?,
             oldest_reader: row.get(1)?,
         }))
     })
 }
 
-/// Returns whether the machine, rather than the content of the file, is why SQLite failed.
-pub fn is_about_the_host(error: &rusqlite::Error) -> bool {
+/// Returns why the content of a file cannot be read.
+///
+/// # Errors
+///
+/// `error` itself, where the machine rather than the content is the cause.
+pub(super) fn unreadable(error: rusqlite::Error) -> rusqlite::Result<String> {
     use ErrorCode::*;
-    error.sqlite_error_code().is_some_and(|code| {
-        matches!(
-            code,
+    match error.sqlite_error_code() {
+        Some(
             PermissionDenied
-                | DatabaseBusy
-                | DatabaseLocked
-                | OutOfMemory
-                | ReadOnly
-                | SystemIoFailure
-                | DiskFull
-                | CannotOpen
-                | FileLockingProtocolFailed
-                | OperationInterrupted
-        )
-    })
+            | DatabaseBusy
+            | DatabaseLocked
+            | OutOfMemory
+            | ReadOnly
+            | SystemIoFailure
+            | DiskFull
+            | CannotOpen
+            | FileLockingProtocolFailed
+            | OperationInterrupted,
+        ) => Err(error),
+        _ => Ok(error.to_string()),
+    }
 }
 
-/// Brings the store from schema `from` (0: an empty one) to that of the last of `steps`; a newer one stays as it is.
+/// Migrates the store from schema `from` (0: an empty one) to that of the last of `steps`; a newer one stays as it is.
 ///
-/// Each step is one transaction: after a crash the next start goes on where this one was.
+/// Each step is one transaction: after a crash, the next start continues with the step that was interrupted.
 ///
 /// # Errors
 ///
 /// A step failed; the store is as the last complete step left it.
-pub fn migrate(connection: &mut Connection, from: u32, steps: &[Step]) -> Result<()> {
+pub(super) fn migrate(connection: &mut Connection, from: u32, steps: &[Step]) -> Result<()> {
     for (index, step) in steps.iter().enumerate() {
         if step.schema <= from {
             continue;
         }
-        let last = index + 1 == steps.len();
+        let is_last = index + 1 == steps.len();
         let mut run = || -> rusqlite::Result<()> {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             transaction.execute_batch(step.sql)?;
-            if last {
-                log::derive_anew(&transaction)?;
+            if is_last {
+                log::rebuild_tasks(&transaction)?;
             }
             transaction.execute(
                 "UPDATE meta SET schema = ?1, oldest_reader = ?2",
@@ -192,7 +192,7 @@ pub fn migrate(connection: &mut Connection, from: u32, steps: &[Step]) -> Result
             )?;
             transaction.commit()
         };
-        run().with_context(|| format!("cannot bring the store to schema {}", step.schema))?;
+        run().with_context(|| format!("cannot migrate to schema {}", step.schema))?;
     }
     Ok(())
 }

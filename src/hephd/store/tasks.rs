@@ -1,4 +1,4 @@
-//! What clients ask of the store: tasks of this machine's owner, added, changed and listed.
+//! What clients do with tasks: add, change and list those of this machine's owner.
 
 use std::time::SystemTime;
 
@@ -6,35 +6,31 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, TransactionBehavior};
 use ulid::Ulid;
 
-use super::log::{self, Content, Operation};
-use super::merge::{ADD, DELETE, DONE, EDIT, REOPEN};
-use super::{Refusal, Store, sync};
-use crate::client::wire::{LONGEST_TITLE, State, Task, Which};
+use super::log::{self, Content, Record};
+use super::{Store, sync, validate};
+use crate::client::wire::{State, Task, Which};
+use crate::error::{Error, Kind, Result};
+use crate::hephd::protocol::OperationKind;
 
-/// The tasks that are shown: those of this machine's owner that were added and not deleted.
-const SHOWN: &str = "user = '' AND created_at IS NOT NULL AND deleted = 0";
-/// The columns of a task. One that another release allowed to have no title has an empty one.
+/// The tasks that are listed: those of this machine's owner that were added and not deleted.
+const VISIBLE: &str = "user = '' AND created_at IS NOT NULL AND deleted = 0";
+/// The columns of a task. Another release may have allowed a task without a title; it is shown with an empty one.
 const TASK: &str = "id, ifnull(title, ''), created_at, done_at";
 
+/// Each change takes an operation id that the client may choose. Repeating the change with the same id changes nothing and
+/// returns the same task; using the id for another change is a [`Kind::Conflict`].
+///
+/// A task is named by its id or by an unambiguous prefix of it.
 impl Store {
-    /// Adds a task. A second call with the same `operation` and title adds nothing and returns the same task.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::BadTitle`], [`Refusal::OperationReused`] or [`Refusal::Failed`].
-    pub fn add(
-        &mut self,
-        title: &str,
-        operation: Option<Ulid>,
-        now: Timestamp,
-    ) -> Result<Task, Refusal> {
-        let title = check_title(title).map_err(Refusal::BadTitle)?;
+    pub fn add(&mut self, title: &str, operation: Option<Ulid>, now: Timestamp) -> Result<Task> {
+        let title = validate::title(title)?;
         let id = self.new_id(now);
-        let added = self.commit(ADD, &id, Some(title), operation, now)?;
-        // The log itself tells a retried operation, so the usual case need not look for one first.
+        let added = self.commit(OperationKind::Add, &id, Some(title), operation, now)?;
+        // Only the log can tell that an operation is repeated, so the usual case need not search it first.
         if !added
             && let Some(operation) = operation
-            && let Some(earlier) = self.earlier(operation, ADD, None, Some(title))?
+            && let Some(earlier) =
+                self.find_repeated(operation, &OperationKind::Add, None, Some(title))?
         {
             return self.task(&earlier);
         }
@@ -42,127 +38,87 @@ impl Store {
             id,
             title: title.to_owned(),
             state: State::Open,
-            // As it is kept.
+            // As precise as it is stored.
             created_at: Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now),
             done_at: None,
         })
     }
 
-    /// Gives the task `id`, or the only one whose id begins so, another title. As [`Store::add`] with `operation`.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::BadTitle`], and as [`Store::done`].
+    /// Changes the title.
     pub fn edit(
         &mut self,
         id: &str,
         title: &str,
         operation: Option<Ulid>,
         now: Timestamp,
-    ) -> Result<Task, Refusal> {
-        let title = check_title(title).map_err(Refusal::BadTitle)?;
-        self.change(EDIT, id, Some(title), operation, now)
+    ) -> Result<Task> {
+        let title = validate::title(title)?;
+        self.change(OperationKind::Edit, id, Some(title), operation, now)
     }
 
-    /// Marks the task `id`, or the only one whose id begins so, as done. One that is done already stays as it is.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::BadId`], [`Refusal::NoTask`], [`Refusal::Ambiguous`], [`Refusal::OperationReused`] or
-    /// [`Refusal::Failed`].
-    pub fn done(
-        &mut self,
-        id: &str,
-        operation: Option<Ulid>,
-        now: Timestamp,
-    ) -> Result<Task, Refusal> {
-        self.change(DONE, id, None, operation, now)
+    /// Marks the task as done; one that is done stays as it is.
+    pub fn done(&mut self, id: &str, operation: Option<Ulid>, now: Timestamp) -> Result<Task> {
+        self.change(OperationKind::Done, id, None, operation, now)
     }
 
-    /// Marks the task as open again. One that is open stays as it is.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::done`].
-    pub fn reopen(
-        &mut self,
-        id: &str,
-        operation: Option<Ulid>,
-        now: Timestamp,
-    ) -> Result<Task, Refusal> {
-        self.change(REOPEN, id, None, operation, now)
+    /// Marks the task as open again; one that is open stays as it is.
+    pub fn reopen(&mut self, id: &str, operation: Option<Ulid>, now: Timestamp) -> Result<Task> {
+        self.change(OperationKind::Reopen, id, None, operation, now)
     }
 
-    /// Deletes the task, for good, and returns it as it was.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::done`].
-    pub fn delete(
-        &mut self,
-        id: &str,
-        operation: Option<Ulid>,
-        now: Timestamp,
-    ) -> Result<Task, Refusal> {
-        self.change(DELETE, id, None, operation, now)
+    /// Deletes the task for good, and returns it as it was.
+    pub fn delete(&mut self, id: &str, operation: Option<Ulid>, now: Timestamp) -> Result<Task> {
+        self.change(OperationKind::Delete, id, None, operation, now)
     }
 
     /// Returns tasks, the oldest first.
-    pub fn list(&self, which: Which) -> Result<Vec<Task>, Refusal> {
+    pub fn list(&self, which: Which) -> Result<Vec<Task>> {
         let condition = match which {
             Which::Open => "AND done_at IS NULL",
             Which::Done => "AND done_at IS NOT NULL",
             Which::All => "",
         };
         let sql =
-            format!("SELECT {TASK} FROM tasks WHERE {SHOWN} {condition} ORDER BY created_at, id");
+            format!("SELECT {TASK} FROM tasks WHERE {VISIBLE} {condition} ORDER BY created_at, id");
         let mut statement = self.connection.prepare_cached(&sql)?;
         let tasks = statement.query_map([], read_task)?;
         Ok(tasks.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Returns the task to do next: the oldest open one.
-    pub fn next(&self) -> Result<Option<Task>, Refusal> {
+    /// Returns the oldest open task.
+    pub fn next(&self) -> Result<Option<Task>> {
         let sql = format!(
-            "SELECT {TASK} FROM tasks WHERE {SHOWN} AND done_at IS NULL ORDER BY created_at, id LIMIT 1"
+            "SELECT {TASK} FROM tasks WHERE {VISIBLE} AND done_at IS NULL ORDER BY created_at, id LIMIT 1"
         );
-        Ok(self
-            .connection
-            .prepare_cached(&sql)?
-            .query_row([], read_task)
-            .optional()?)
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        Ok(statement.query_row([], read_task).optional()?)
     }
 
     /// Returns how many tasks are open.
-    pub fn open_tasks(&self) -> Result<u64, Refusal> {
-        let sql = format!("SELECT count(*) FROM tasks WHERE {SHOWN} AND done_at IS NULL");
-        let count: u32 = self
-            .connection
-            .prepare_cached(&sql)?
-            .query_row([], |row| row.get(0))?;
-        Ok(u64::from(count))
+    pub fn open_tasks(&self) -> Result<u64> {
+        let sql = format!("SELECT count(*) FROM tasks WHERE {VISIBLE} AND done_at IS NULL");
+        self.count(&sql)
     }
 
-    /// Does `kind` to the task `id`, or the only one whose id begins so, unless that changes nothing.
     fn change(
         &mut self,
-        kind: &str,
+        kind: OperationKind,
         id: &str,
         title: Option<&str>,
         operation: Option<Ulid>,
         now: Timestamp,
-    ) -> Result<Task, Refusal> {
-        // Before the task is looked for: a retried deletion does not find it any more.
+    ) -> Result<Task> {
+        // Before the task is looked up: a repeated deletion would not find it.
         if let Some(operation) = operation
-            && let Some(earlier) = self.earlier(operation, kind, Some(id), title)?
+            && let Some(earlier) = self.find_repeated(operation, &kind, Some(id), title)?
         {
             return self.task(&earlier);
         }
-        let task = self.task(&self.complete(id)?)?;
+        let task = self.task(&self.resolve_prefix(id)?)?;
         let changes = match kind {
-            DONE => task.state == State::Open,
-            REOPEN => task.state == State::Done,
-            EDIT => title != Some(&task.title),
+            OperationKind::Done => task.state == State::Open,
+            OperationKind::Reopen => task.state == State::Done,
+            OperationKind::Edit => title != Some(&task.title),
             _ => true,
         };
         if changes {
@@ -171,57 +127,47 @@ impl Store {
         self.task(&task.id)
     }
 
-    /// Returns the task of the operation where it was made before, by a client that did not hear the answer.
-    fn earlier(
+    /// Returns the task of the operation if the log has it: the client repeats it because it did not receive the answer.
+    fn find_repeated(
         &self,
         operation: Ulid,
-        kind: &str,
-        beginning: Option<&str>,
+        kind: &OperationKind,
+        prefix: Option<&str>,
         title: Option<&str>,
-    ) -> Result<Option<String>, Refusal> {
+    ) -> Result<Option<String>> {
         let id = operation.to_string();
         let Some((_, earlier)) = log::find(&self.connection, &id)? else {
             return Ok(None);
         };
         let content = earlier.content();
-        let same_task = beginning.is_none_or(|beginning| {
-            earlier
-                .task
-                .to_ascii_uppercase()
-                .starts_with(&beginning.to_ascii_uppercase())
-        });
-        if earlier.kind != kind
-            || !same_task
-            || !content.user.is_empty()
-            || (title.is_some() && content.title.as_deref() != title)
-        {
-            return Err(Refusal::OperationReused(id));
+        let task = earlier.task.to_ascii_uppercase();
+        let is_same = earlier.kind == *kind
+            && prefix.is_none_or(|prefix| task.starts_with(&prefix.to_ascii_uppercase()))
+            && content.user.is_empty()
+            && (title.is_none() || content.title.as_deref() == title);
+        if !is_same {
+            let message = format!("the operation id '{id}' was used for another operation");
+            return Err(Error::new(message).with_kind(Kind::Conflict));
         }
         Ok(Some(earlier.task))
     }
 
-    /// Appends an operation and derives the state, in one transaction. Returns whether the log lacked it.
+    /// Appends an operation and applies it, in one transaction. Returns `false` if the log has its id already.
     fn commit(
         &mut self,
-        kind: &str,
+        kind: OperationKind,
         task: &str,
         title: Option<&str>,
         operation: Option<Ulid>,
         now: Timestamp,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<bool> {
         let id = match operation {
             Some(id) => id.to_string(),
             None => self.new_id(now),
         };
-        let clock = self.clock.next(now.as_millisecond());
-        let operation = Operation::new(
-            kind,
-            id,
-            task.to_owned(),
-            title,
-            clock,
-            now.as_millisecond(),
-        );
+        let created_at = now.as_millisecond();
+        let clock = self.clock.next(created_at);
+        let record = Record::new(kind, id, task.to_owned(), title, clock, created_at);
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -230,19 +176,19 @@ impl Store {
             clock: Some(clock),
             user: String::new(),
         };
-        let Some((seq, _)) = log::record_as(&transaction, &operation, &content)? else {
+        let Some((seq, _)) = log::append_and_apply(&transaction, &record, &content)? else {
             return Ok(false);
         };
         if self.is_spoke {
-            sync::send_later(&transaction, seq)?;
+            sync::mark_unsent(&transaction, seq)?;
         }
         transaction.commit()?;
         self.clock = clock;
         Ok(true)
     }
 
-    /// Returns the task `id`, also one that was deleted.
-    fn task(&self, id: &str) -> Result<Task, Refusal> {
+    /// Returns the task `id`, even if it was deleted.
+    fn task(&self, id: &str) -> Result<Task> {
         let sql = format!(
             "SELECT {TASK} FROM tasks WHERE user = '' AND id = ?1 AND created_at IS NOT NULL"
         );
@@ -250,37 +196,42 @@ impl Store {
             .prepare_cached(&sql)?
             .query_row([id], read_task)
             .optional()?
-            .ok_or_else(|| Refusal::NoTask(id.to_owned()))
+            .ok_or_else(|| no_task(id))
     }
 
-    /// Returns the id that `beginning` is, or begins.
-    fn complete(&self, beginning: &str) -> Result<String, Refusal> {
-        let plain = beginning.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        if !plain || beginning.is_empty() || beginning.len() > ulid::ULID_LEN {
-            return Err(Refusal::BadId(beginning.to_owned()));
+    /// Returns the only visible task id that begins with `prefix`.
+    fn resolve_prefix(&self, prefix: &str) -> Result<String> {
+        let is_plain = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if !is_plain || prefix.is_empty() || prefix.len() > ulid::ULID_LEN {
+            let message = format!("'{prefix}' is not the id of a task or the beginning of one");
+            return Err(Error::new(message).with_kind(Kind::Invalid));
         }
-        let begin = beginning.to_ascii_uppercase();
-        // '~' sorts behind all that an id is made of.
+        // '~' sorts after every character of an id.
         let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT id FROM tasks WHERE {SHOWN} AND id >= ?1 AND id < ?1 || '~' LIMIT 2"
+            "SELECT id FROM tasks WHERE {VISIBLE} AND id >= ?1 AND id < ?1 || '~' LIMIT 2"
         ))?;
-        let found: Vec<String> = statement
-            .query_map([&begin], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
-        match <[String; 1]>::try_from(found) {
-            Ok([id]) => Ok(id),
-            Err(none) if none.is_empty() => Err(Refusal::NoTask(beginning.to_owned())),
-            Err(_) => Err(Refusal::Ambiguous(beginning.to_owned())),
+        let mut ids = statement.query_map([prefix.to_ascii_uppercase()], |row| row.get(0))?;
+        match (ids.next().transpose()?, ids.next()) {
+            (Some(id), None) => Ok(id),
+            (None, _) => Err(no_task(prefix)),
+            (Some(_), Some(_)) => {
+                let message = format!("more than one task has an id that begins with '{prefix}'");
+                Err(Error::new(message).with_kind(Kind::Ambiguous))
+            }
         }
     }
 
-    /// Returns a ULID above all that this process made before.
+    /// Returns a ULID above all that this process generated before.
     fn new_id(&mut self, now: Timestamp) -> String {
         self.ids
             .generate_from_datetime(SystemTime::from(now))
             .unwrap_or_else(|overflow| overflow.commit_overflow_increment())
             .to_string()
     }
+}
+
+fn no_task(id: &str) -> Error {
+    Error::new(format!("there is no task '{id}'")).with_kind(Kind::NotFound)
 }
 
 fn read_task(row: &Row<'_>) -> rusqlite::Result<Task> {
@@ -301,25 +252,4 @@ fn read_task(row: &Row<'_>) -> rusqlite::Result<Task> {
         created_at: time(2, row.get(2)?)?,
         done_at,
     })
-}
-
-/// Returns the title that is kept for `title`, or why there is none.
-pub fn check_title(title: &str) -> Result<&str, String> {
-    let title = title.trim();
-    if title.is_empty() {
-        return Err("is empty".to_owned());
-    }
-    if title.len() > LONGEST_TITLE {
-        return Err(format!(
-            "has {} bytes; {LONGEST_TITLE} is the most",
-            title.len()
-        ));
-    }
-    if let Some(control) = title.chars().find(|c| c.is_control()) {
-        return Err(format!(
-            "has the control character {}",
-            control.escape_unicode()
-        ));
-    }
-    Ok(title)
 }

@@ -7,10 +7,10 @@ use super::address::Address;
 use super::call::{self, Called, Caller};
 use super::trouble::{Kind, Trouble};
 use super::verdict::{self, Asked, Verdict};
-use super::wire::{Answer, Request};
 use super::{Hub, Login};
 use crate::error::{Error, Exit, Result};
 use crate::hephd::print;
+use crate::hephd::protocol::{Request, Response};
 use crate::os::clock;
 
 /// How long an interrupted call is repeated before it counts as a failure: a hub restarts in less.
@@ -49,7 +49,7 @@ impl Exchange {
     /// # Errors
     ///
     /// The hub cannot be reached, or does not take the request; or there is no token to send.
-    pub fn send(&mut self, request: &Request) -> Result<Answer, Trouble> {
+    pub fn send(&mut self, request: &Request) -> Result<Response, Trouble> {
         let body = serde_json::to_vec(request)
             .map_err(Error::from)
             .and_then(|json| Ok(call::compressed(&json)?))
@@ -66,7 +66,7 @@ impl Exchange {
 
     /// Sends `body` until it is answered. What breaks off in the middle is sent again, since the hub takes each operation
     /// once, however often it comes: a hub that restarts is not worth a word.
-    fn repeat(&mut self, body: &[u8], token: Option<&str>) -> Result<Answer, Trouble> {
+    fn repeat(&mut self, body: &[u8], token: Option<&str>) -> Result<Response, Trouble> {
         let mut until = None;
         let mut pause = FIRST_PAUSE;
         loop {
@@ -143,7 +143,7 @@ impl Exchange {
 
 /// What came of sending a request once.
 enum Once {
-    Answered(Answer),
+    Answered(Response),
     Interrupted(Trouble),
     NobodyThere(Trouble),
     Failed(Trouble),

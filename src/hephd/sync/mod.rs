@@ -18,7 +18,6 @@
 //! | `login` | the token that is sent |
 //! | `exchange` | one page: its token, and its repetition where it was interrupted |
 //! | `spoke` | the thread, round by round |
-//! | `wire` | what hub and spoke exchange |
 
 mod address;
 mod backoff;
@@ -29,7 +28,6 @@ mod schedule;
 mod spoke;
 mod trouble;
 mod verdict;
-pub mod wire;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -42,7 +40,7 @@ use tokio::time::timeout;
 
 use super::keeper::Keeper;
 use super::rpc;
-use super::store::{Refusal, Store};
+use super::store::Store;
 use crate::client::wire::{SyncStatus, code};
 use crate::error::{Error, Result, ResultExt};
 use crate::os::clock;
@@ -213,7 +211,7 @@ impl Handle {
     /// # Errors
     ///
     /// The store failed.
-    pub fn status(&self, store: &Store) -> Result<SyncStatus, Refusal> {
+    pub fn status(&self, store: &Store) -> Result<SyncStatus> {
         let Some(shared) = &self.0 else {
             return Ok(SyncStatus::default());
         };

@@ -7,11 +7,11 @@ use ulid::Ulid;
 
 use super::exchange::Exchange;
 use super::trouble::{Kind, Trouble};
-use super::wire::{Answer, Page};
 use super::{Done, Hub, Shared};
 use crate::hephd::keeper::Distant;
 use crate::hephd::print;
-use crate::hephd::store::{Refusal, Store};
+use crate::hephd::protocol::{PageLimits, Response};
+use crate::hephd::store::Store;
 use crate::os::text::printable;
 
 /// The smallest page that is tried where larger ones are refused, in bytes before compression.
@@ -26,7 +26,7 @@ pub struct Spoke {
     exchange: Exchange,
     store: Distant,
     shared: Arc<Shared>,
-    page: Page,
+    page: PageLimits,
     /// What the log was told last, so that it is told once.
     told: Told,
 }
@@ -57,7 +57,7 @@ impl Spoke {
             exchange: Exchange::new(hub),
             store,
             shared,
-            page: Page::default(),
+            page: PageLimits::default(),
             told: Told::Nothing,
         }
     }
@@ -131,13 +131,13 @@ impl Spoke {
     /// Has the store's thread do `work`.
     fn ask<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Store) -> Result<T, Refusal> + Send + 'static,
+        work: impl FnOnce(&mut Store) -> crate::error::Result<T> + Send + 'static,
     ) -> Result<T, Trouble> {
         match self.store.call(work) {
             Ok(Ok(done)) => Ok(done),
-            Ok(Err(refusal)) => Err(Trouble::new(
+            Ok(Err(error)) => Err(Trouble::new(
                 Kind::Wrong,
-                format!("on this machine: {refusal}"),
+                error.context("the store failed on this machine").one_line(),
             )),
             Err(_) => Err(Trouble::new(Kind::Ending, "hephd ends")),
         }
@@ -173,7 +173,7 @@ impl Spoke {
 }
 
 /// Logs what the hub refused: that is not sent again.
-fn tell_of_refused(answer: &Answer) {
+fn tell_of_refused(answer: &Response) {
     for refused in answer.refused.iter().take(NAMED) {
         print::log(format!(
             "the hub refused the operation {}: {}",

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::error::Category;
 
 use super::trouble::{Kind, Trouble};
-use super::wire::{Answer, SCHEMA};
+use crate::hephd::protocol::{Response, SCHEMA};
 use crate::os::http;
 use crate::os::text::excerpt;
 
@@ -35,7 +35,7 @@ pub struct Head {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
     /// The hub took what was sent, and this is what it sent back.
-    Answer(Answer),
+    Answer(Response),
     /// The answer ends in the middle.
     CutOff,
     /// It did not.

@@ -1,30 +1,28 @@
-//! What a hub takes and gives.
+//! The hub's half of an exchange.
 
 use std::collections::HashSet;
 
 use rusqlite::{Transaction, TransactionBehavior};
 use ulid::Ulid;
 
-use super::super::log::{self, COLUMNS, Operation};
-use super::super::{Refusal, Store};
-use super::{Taken, admit, epoch, fits, send_later, take, to_wire};
-use crate::hephd::sync::wire::{self, Answer, Page, Place, Refused, Request};
+use super::super::log::{self, COLUMNS, Record};
+use super::super::{Store, validate};
+use super::{Insertion, epoch, insert, mark_unsent, to_wire};
+use crate::error::Result;
+use crate::hephd::protocol::{self, PageLimits, Position, RefusedOperation, Request, Response};
 
 impl Store {
-    /// As the hub: takes what `request` sends for `user`, and answers with what the spoke lacks, a page of it.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::Failed`]; nothing was taken.
-    pub fn exchange(&mut self, user: &str, request: &Request) -> Result<Answer, Refusal> {
+    /// As the hub: takes the operations of `request` for `user`, and returns a page of what the spoke lacks. An error
+    /// leaves the store unchanged.
+    pub fn exchange(&mut self, user: &str, request: &Request) -> Result<Response> {
         let behavior = if request.operations.is_empty() {
             TransactionBehavior::Deferred
         } else {
             TransactionBehavior::Immediate
         };
         let transaction = self.connection.transaction_with_behavior(behavior)?;
-        let mut answer = Answer {
-            schema: wire::SCHEMA,
+        let mut response = Response {
+            schema: protocol::SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             epoch: epoch(&transaction, user)?,
             reset: false,
@@ -34,73 +32,78 @@ impl Store {
             cursor: request.cursor.clone(),
             more: false,
         };
-        let of_this_epoch = request
+        let is_same_epoch = request
             .epoch
             .as_ref()
-            .is_none_or(|known| *known == answer.epoch);
-        if !of_this_epoch || !has_places(&transaction, user, request)? {
-            if of_this_epoch {
-                answer.epoch = begin_epoch_of(&transaction, user)?;
+            .is_none_or(|known| *known == response.epoch);
+        if !is_same_epoch || !has_positions(&transaction, user, request)? {
+            if is_same_epoch {
+                response.epoch = renew_epoch(&transaction, user)?;
             }
-            answer.reset = true;
-            (answer.sent, answer.cursor) = (None, None);
+            response.reset = true;
+            (response.sent, response.cursor) = (None, None);
             transaction.commit()?;
-            return Ok(answer);
+            return Ok(response);
         }
         let mut clock = self.clock;
-        let mut anything_new = false;
-        let mut of_request: HashSet<String> = HashSet::new();
+        let mut has_new = false;
+        let mut request_ids: HashSet<String> = HashSet::new();
         for operation in &request.operations {
-            let mut ours = match admit::from_spoke(operation, user) {
-                Ok(ours) => ours,
-                Err(reason) => {
-                    answer.refuse(operation, reason);
+            let mut refuse = |reason: String| {
+                let id = operation.id.clone();
+                response.refused.push(RefusedOperation { id, reason });
+            };
+            let mut record = match validate::from_spoke(operation, user) {
+                Ok(record) => record,
+                Err(error) => {
+                    refuse(error.to_string());
                     continue;
                 }
             };
-            let mut taken = take(&transaction, &ours, &mut clock)?;
-            if matches!(taken, Taken::Foreign) {
-                ours.id = id_apart(&ours.id, user);
-                taken = take(&transaction, &ours, &mut clock)?;
+            let mut insertion = insert(&transaction, &record, &mut clock)?;
+            if insertion == Insertion::IdOfOtherUser {
+                record.id = derived_id(&record.id, user);
+                insertion = insert(&transaction, &record, &mut clock)?;
             }
-            let seq = match taken {
-                Taken::New(seq) => {
-                    anything_new = true;
-                    // This machine may be the spoke of another hub at another time.
+            let seq = match insertion {
+                Insertion::New(seq) => {
+                    has_new = true;
+                    // This machine may become the spoke of another hub.
                     if self.is_spoke && user.is_empty() {
-                        send_later(&transaction, seq)?;
+                        mark_unsent(&transaction, seq)?;
                     }
                     seq
                 }
-                Taken::Known(seq) => seq,
-                Taken::Foreign | Taken::Clash => {
-                    answer.refuse(operation, "its id belongs to another operation".to_owned());
+                Insertion::Known(seq) => seq,
+                Insertion::IdOfOtherUser | Insertion::Conflict => {
+                    refuse("the id belongs to another operation".to_owned());
                     continue;
                 }
             };
             let seq = seq.unsigned_abs();
-            if answer.sent.as_ref().is_none_or(|sent| sent.seq < seq) {
-                let id = ours.id.clone();
-                answer.sent = Some(Place { seq, id });
+            if response.sent.as_ref().is_none_or(|sent| sent.seq < seq) {
+                let id = record.id.clone();
+                response.sent = Some(Position { seq, id });
             }
-            of_request.insert(ours.id);
+            request_ids.insert(record.id);
         }
-        fill(&transaction, user, request, &of_request, &mut answer)?;
-        if anything_new {
-            log::keep_clock(&transaction, clock)?;
+        add_page(&transaction, user, &request_ids, &mut response)?;
+        if has_new {
+            log::save_clock(&transaction, clock)?;
         }
         transaction.commit()?;
         self.clock = clock;
-        Ok(answer)
+        Ok(response)
     }
 }
 
-/// Returns the id that an operation of `user` has on this hub where another user has one with the id that it came with.
+/// Returns the id that an operation of `user` gets on this hub where another user has one with its original id.
 ///
-/// It happens to a hub that began without tokens and then asked for them, or whose issuer changed: its spokes send what they
-/// had under the new user. The others of that user fetch it by this id, which changes no task: merging heeds what an
-/// operation says, and says twice. As it is derived, sending it again finds it.
-fn id_apart(id: &str, user: &str) -> String {
+/// This happens to a hub that began without tokens and then required them, or whose issuer changed: its spokes send all
+/// they have again, for the new user. The user's other spokes fetch such an operation by this id. That changes no task,
+/// because applying an operation twice is the same as applying it once. The id is derived, so that an operation that is
+/// sent again is found.
+fn derived_id(id: &str, user: &str) -> String {
     let digest = ring::digest::digest(
         &ring::digest::SHA256,
         format!("heph operation\n{id}\n{user}").as_bytes(),
@@ -111,26 +114,16 @@ fn id_apart(id: &str, user: &str) -> String {
     Ulid::from_parts(time, random).to_string()
 }
 
-impl Answer {
-    fn refuse(&mut self, operation: &wire::Operation, reason: String) {
-        let id = operation.id.clone();
-        self.refused.push(Refused { id, reason });
-    }
-}
-
-/// Returns whether the places that the spoke knows are those of operations of `user` in this log.
-fn has_places(
+/// Returns whether this log has operations of `user` at the positions that the spoke knows.
+fn has_positions(
     transaction: &Transaction<'_>,
     user: &str,
     request: &Request,
 ) -> rusqlite::Result<bool> {
-    for place in [&request.cursor, &request.sent].into_iter().flatten() {
-        let is_there = match log::find(transaction, &place.id)? {
-            Some((seq, operation)) => {
-                seq.unsigned_abs() == place.seq && operation.content().user == user
-            }
-            None => false,
-        };
+    for position in [&request.cursor, &request.sent].into_iter().flatten() {
+        let is_there = log::find(transaction, &position.id)?.is_some_and(|(seq, record)| {
+            seq.unsigned_abs() == position.seq && record.content().user == user
+        });
         if !is_there {
             return Ok(false);
         }
@@ -138,8 +131,8 @@ fn has_places(
     Ok(true)
 }
 
-/// Has the spokes of `user`, and nobody else's, begin anew. Returns the epoch.
-fn begin_epoch_of(transaction: &Transaction<'_>, user: &str) -> rusqlite::Result<String> {
+/// Forces only `user`'s spokes to resync from scratch. Returns the new epoch.
+fn renew_epoch(transaction: &Transaction<'_>, user: &str) -> rusqlite::Result<String> {
     transaction
         .prepare_cached(
             "INSERT INTO user_epochs (user, epoch) VALUES (?1, lower(hex(randomblob(16))))
@@ -148,16 +141,15 @@ fn begin_epoch_of(transaction: &Transaction<'_>, user: &str) -> rusqlite::Result
         .query_row([user], |row| row.get(0))
 }
 
-/// Adds what `user` has beyond the cursor to the answer, and moves the cursor.
-fn fill(
+/// Adds the operations of `user` after the cursor, and moves the cursor past them.
+fn add_page(
     transaction: &Transaction<'_>,
     user: &str,
-    request: &Request,
-    of_request: &HashSet<String>,
-    answer: &mut Answer,
+    request_ids: &HashSet<String>,
+    response: &mut Response,
 ) -> rusqlite::Result<()> {
-    let after = request.cursor.as_ref().map_or(0, |cursor| cursor.seq);
-    // Most hubs have users, or just the one; those who change from one to the other pay with a longer walk.
+    let after = response.cursor.as_ref().map_or(0, |cursor| cursor.seq);
+    // A hub has users or it has not; one that changed from one to the other walks over what is not the owner's.
     let sql = if user.is_empty() {
         format!("SELECT seq, {COLUMNS} FROM ops WHERE seq > ?1 AND ?2 = '' ORDER BY seq")
     } else {
@@ -168,25 +160,25 @@ fn fill(
     };
     let mut statement = transaction.prepare_cached(&sql)?;
     let mut rows = statement.query((after.cast_signed(), user))?;
-    let page = Page::default();
+    let limits = PageLimits::default();
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
-        let operation = Operation::from_row(row, 1)?;
-        if operation.content().user != user {
+        let record = Record::from_row(row, 1)?;
+        if record.content().user != user {
             continue;
         }
-        if answer.operations.len() >= page.operations || bytes >= page.bytes {
-            answer.more = true;
+        if response.operations.len() >= limits.operations || bytes >= limits.bytes {
+            response.more = true;
             return Ok(());
         }
         let seq: i64 = row.get(0)?;
-        answer.cursor = Some(Place {
+        response.cursor = Some(Position {
             seq: seq.unsigned_abs(),
-            id: operation.id.clone(),
+            id: record.id.clone(),
         });
-        if fits(&operation) && !of_request.contains(&operation.id) {
-            bytes += operation.body.len();
-            answer.operations.push(to_wire(operation));
+        if record.is_sendable() && !request_ids.contains(&record.id) {
+            bytes += record.body.len();
+            response.operations.push(to_wire(record));
         }
     }
     Ok(())

@@ -1,22 +1,20 @@
-//! What a spoke sends and takes in.
+//! The spoke's half of an exchange.
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 use ulid::Ulid;
 
-use super::super::log::{self, COLUMNS, Operation};
-use super::super::{Refusal, Store};
-use super::{Taken, admit, place, take, to_wire};
-use crate::hephd::sync::wire::{self, Answer, LARGEST_OPERATION, Next, Page, Request};
+use super::super::log::{self, COLUMNS, Record};
+use super::super::{Store, validate};
+use super::{Insertion, insert, to_wire};
+use crate::error::Result;
+use crate::hephd::protocol::{self, LARGEST_OPERATION, PageLimits, Position, Request, Response};
 
+/// The methods of a spoke. An error leaves the store unchanged.
 impl Store {
-    /// As a spoke: begins to be one, or goes on. The first time, all that this machine's owner has is to be sent.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::Failed`].
-    pub fn become_spoke(&mut self) -> Result<(), Refusal> {
+    /// Makes this store a spoke's, if it is not. The first time, everything of this machine's owner is to be sent.
+    pub fn become_spoke(&mut self) -> Result<()> {
         if self.is_spoke {
             return Ok(());
         }
@@ -25,82 +23,67 @@ impl Store {
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let id = Ulid::generate().to_string();
         transaction.execute("INSERT INTO spoke (id) VALUES (?1)", [id])?;
-        send_all_again(&transaction)?;
+        mark_everything_unsent(&transaction)?;
         transaction.commit()?;
         self.is_spoke = true;
         Ok(())
     }
 
-    /// As a spoke: returns the next request, with as much as `page` allows of what the hub has not acknowledged. After
-    /// [`Store::become_spoke`].
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::Failed`].
-    pub fn next_request(&self, page: Page) -> Result<Request, Refusal> {
-        let mut request = what_is_known(&self.connection)?;
+    /// Returns the next request, with as many unacknowledged operations as `limits` allow. After [`Store::become_spoke`].
+    pub fn next_request(&self, limits: PageLimits) -> Result<Request> {
+        let mut request = empty_request(&self.connection)?;
         let sql = format!("SELECT {COLUMNS} FROM unsent JOIN ops USING (seq) ORDER BY seq");
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query([])?;
         let mut bytes = 0;
-        while request.operations.len() < page.operations && bytes < page.bytes {
+        while request.operations.len() < limits.operations && bytes < limits.bytes {
             let Some(row) = rows.next()? else { break };
-            let operation = Operation::from_row(row, 0)?;
-            bytes += operation.body.len();
-            request.operations.push(to_wire(operation));
+            let record = Record::from_row(row, 0)?;
+            bytes += record.body.len();
+            request.operations.push(to_wire(record));
         }
         Ok(request)
     }
 
-    /// As a spoke: takes in the hub's `answer` to `request`, and returns whether to go on at once. An answer to a request
-    /// from before another answer is passed over: what it says of the hub may be true no more.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::Failed`]; nothing was taken in, and the same request may be sent again.
-    pub fn apply(&mut self, request: &Request, answer: &Answer) -> Result<Next, Refusal> {
+    /// Applies the hub's `response` to `request`. Ignores the response to a request from before another response, because
+    /// what it says of the hub may be outdated.
+    pub fn apply(&mut self, request: &Request, response: &Response) -> Result<()> {
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let known = what_is_known(&transaction)?;
-        let in_time = (&known.epoch, &known.cursor, &known.sent)
-            == (&request.epoch, &request.cursor, &request.sent);
-        if !in_time {
-            return Ok(Next::Again);
+        let known = empty_request(&transaction)?;
+        let is_outdated = (&known.epoch, &known.cursor, &known.sent)
+            != (&request.epoch, &request.cursor, &request.sent);
+        if is_outdated {
+            return Ok(());
         }
-        if answer.reset {
-            let forget = "UPDATE spoke SET epoch = NULL, cursor_seq = NULL, cursor_id = NULL,
-                 sent_seq = NULL, sent_id = NULL";
-            transaction.execute(forget, [])?;
-            send_all_again(&transaction)?;
-            transaction.commit()?;
-            // A hub that knows nothing better of a spoke that claims nothing would keep both busy for ever.
-            let claimed =
-                request.epoch.is_some() || request.cursor.is_some() || request.sent.is_some();
-            return Ok(if claimed { Next::Again } else { Next::Done });
+        if response.reset {
+            save_hub(&transaction, None, None, None)?;
+            mark_everything_unsent(&transaction)?;
+            return Ok(transaction.commit()?);
         }
-        let asked: HashSet<&str> = request
+        let sent: HashSet<&str> = request
             .operations
             .iter()
             .map(|operation| operation.id.as_str())
             .collect();
-        for refused in &answer.refused {
-            if asked.contains(refused.id.as_str()) {
-                refuse(&transaction, &refused.id, &refused.reason)?;
+        for refused in &response.refused {
+            if sent.contains(refused.id.as_str()) {
+                mark_refused(&transaction, &refused.id, &refused.reason)?;
             }
         }
         let mut clock = self.clock;
-        let mut anything_new = false;
-        for operation in &answer.operations {
-            // What cannot be in a log is not worth stopping for.
-            let Ok(admitted) = admit::from_hub(operation) else {
+        let mut has_new = false;
+        for operation in &response.operations {
+            // An operation that no log can hold must not stop the sync.
+            let Ok(record) = validate::from_hub(operation) else {
                 continue;
             };
-            match take(&transaction, &admitted, &mut clock)? {
-                Taken::New(_) => anything_new = true,
-                // What comes from the hub need not be sent to it.
-                Taken::Known(seq) => acknowledge(&transaction, seq)?,
-                Taken::Foreign | Taken::Clash => {}
+            match insert(&transaction, &record, &mut clock)? {
+                Insertion::New(_) => has_new = true,
+                // The hub has it, so it need not be sent.
+                Insertion::Known(seq) => acknowledge(&transaction, seq)?,
+                Insertion::IdOfOtherUser | Insertion::Conflict => {}
             }
         }
         for operation in &request.operations {
@@ -108,79 +91,82 @@ impl Store {
                 acknowledge(&transaction, seq)?;
             }
         }
-        let (cursor, sent) = (&answer.cursor, &answer.sent);
-        let number = |place: &Option<wire::Place>| place.as_ref().map(|p| p.seq.cast_signed());
-        let id = |place: &Option<wire::Place>| place.as_ref().map(|place| place.id.clone());
-        transaction
-            .prepare_cached(
-                "UPDATE spoke SET epoch = ?1, cursor_seq = ?2, cursor_id = ?3, sent_seq = ?4, sent_id = ?5",
-            )?
-            .execute((&answer.epoch, number(cursor), id(cursor), number(sent), id(sent)))?;
-        let left = transaction
-            .prepare_cached("SELECT 1 FROM unsent LIMIT 1")?
-            .exists([])?;
-        if anything_new {
-            log::keep_clock(&transaction, clock)?;
+        let (cursor, sent) = (response.cursor.as_ref(), response.sent.as_ref());
+        save_hub(&transaction, Some(&response.epoch), cursor, sent)?;
+        if has_new {
+            log::save_clock(&transaction, clock)?;
         }
         transaction.commit()?;
         self.clock = clock;
-        // A hub that promises more and sends nothing would keep both busy for ever.
-        let moved = answer.cursor != request.cursor || !request.operations.is_empty();
-        Ok(if (answer.more && moved) || left {
-            Next::Again
-        } else {
-            Next::Done
-        })
+        Ok(())
     }
 
-    /// As a spoke: returns how many operations the hub has not acknowledged.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::Failed`].
-    pub fn pending(&self) -> Result<u64, Refusal> {
-        count(&self.connection, "SELECT count(*) FROM unsent")
+    /// Returns how many operations the hub has not acknowledged.
+    pub fn pending(&self) -> Result<u64> {
+        self.count("SELECT count(*) FROM unsent")
     }
 
-    /// As a spoke: returns how many operations the hub does not take.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::Failed`].
-    pub fn refused(&self) -> Result<u64, Refusal> {
-        count(&self.connection, "SELECT count(*) FROM refused")
+    /// Returns how many operations the hub rejected.
+    pub fn refused(&self) -> Result<u64> {
+        self.count("SELECT count(*) FROM refused")
     }
 }
 
 /// Returns a request without operations: what this spoke knows of the hub.
-fn what_is_known(connection: &Connection) -> rusqlite::Result<Request> {
+fn empty_request(connection: &Connection) -> rusqlite::Result<Request> {
     let sql = "SELECT id, epoch, cursor_seq, cursor_id, sent_seq, sent_id FROM spoke";
     connection.prepare_cached(sql)?.query_row([], |row| {
         Ok(Request {
-            schema: wire::SCHEMA,
+            schema: protocol::SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             spoke: row.get(0)?,
             epoch: row.get(1)?,
-            cursor: place(row, 2)?,
-            sent: place(row, 4)?,
+            cursor: position(row, 2)?,
+            sent: position(row, 4)?,
             operations: Vec::new(),
         })
     })
 }
 
-/// Has all that this machine's owner has be sent, but for what no hub would take because of its size.
-fn send_all_again(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+fn position(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Position>> {
+    let seq: Option<i64> = row.get(column)?;
+    let id: Option<String> = row.get(column + 1)?;
+    Ok(seq.zip(id).map(|(seq, id)| Position {
+        seq: seq.cast_unsigned(),
+        id,
+    }))
+}
+
+/// Saves what this spoke knows of the hub.
+fn save_hub(
+    transaction: &Transaction<'_>,
+    epoch: Option<&str>,
+    cursor: Option<&Position>,
+    sent: Option<&Position>,
+) -> rusqlite::Result<()> {
+    let seq = |position: Option<&Position>| position.map(|position| position.seq.cast_signed());
+    let id = |position: Option<&Position>| position.map(|position| position.id.clone());
+    transaction
+        .prepare_cached(
+            "UPDATE spoke SET epoch = ?1, cursor_seq = ?2, cursor_id = ?3, sent_seq = ?4, sent_id = ?5",
+        )?
+        .execute((epoch, seq(cursor), id(cursor), seq(sent), id(sent)))?;
+    Ok(())
+}
+
+/// Marks everything of this machine's owner as unsent, except what every hub rejects for its size.
+fn mark_everything_unsent(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(&format!(
         "DELETE FROM refused;
          DELETE FROM unsent;
          INSERT INTO unsent SELECT seq FROM ops
            WHERE octet_length(body) <= {LARGEST_OPERATION} AND seq NOT IN (SELECT seq FROM user_ops);
-         INSERT INTO refused SELECT seq, 'it is too large' FROM ops
+         INSERT INTO refused SELECT seq, 'the operation is too large' FROM ops
            WHERE octet_length(body) > {LARGEST_OPERATION} AND seq NOT IN (SELECT seq FROM user_ops);"
     ))
 }
 
-fn refuse(transaction: &Transaction<'_>, id: &str, reason: &str) -> rusqlite::Result<()> {
+fn mark_refused(transaction: &Transaction<'_>, id: &str, reason: &str) -> rusqlite::Result<()> {
     transaction
         .prepare_cached(
             "INSERT OR REPLACE INTO refused (seq, reason)
@@ -190,17 +176,10 @@ fn refuse(transaction: &Transaction<'_>, id: &str, reason: &str) -> rusqlite::Re
     Ok(())
 }
 
-/// Notes that the hub is done with the operation `seq`.
+/// Notes that the operation number `seq` need not be sent any more.
 fn acknowledge(transaction: &Transaction<'_>, seq: i64) -> rusqlite::Result<()> {
     transaction
         .prepare_cached("DELETE FROM unsent WHERE seq = ?1")?
         .execute([seq])?;
     Ok(())
-}
-
-fn count(connection: &Connection, sql: &str) -> Result<u64, Refusal> {
-    let count: u32 = connection
-        .prepare_cached(sql)?
-        .query_row([], |row| row.get(0))?;
-    Ok(u64::from(count))
 }

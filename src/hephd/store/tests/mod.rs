@@ -17,6 +17,7 @@ use ulid::Ulid;
 
 use super::*;
 use crate::client::wire::{State, Task, Which};
+use crate::hephd::protocol::{Operation, PageLimits, Request, Response};
 
 /// A folder with an odd name, for one store.
 struct Home {
@@ -35,12 +36,12 @@ impl Home {
         }
     }
 
-    fn beside(&self, suffix: &str) -> PathBuf {
-        file::beside(&self.store, suffix)
+    fn sibling(&self, suffix: &str) -> PathBuf {
+        file::sibling(&self.store, suffix)
     }
 
-    /// Opens it. A child that another test has just started has our descriptors until it runs its program, and so the
-    /// lock of a store that was closed meanwhile.
+    /// Opens it. A child process that another test has just forked holds our descriptors, and so the lock of a store that
+    /// was closed meanwhile, until it executes its program.
     fn open(&self) -> Store {
         let until = Instant::now() + Duration::from_secs(30);
         loop {
@@ -68,26 +69,127 @@ impl Home {
         file::open_writable(&self.store).unwrap()
     }
 
-    /// Returns the names and contents of all files of the store, without those that carry no content of it: the lock
-    /// and the index of the write-ahead log.
+    /// Returns the names and contents of all files of the store, except the lock and the index of the write-ahead log.
     fn files(&self) -> Vec<(String, Vec<u8>)> {
-        files_in(self.store.parent().unwrap())
+        let mut files: Vec<_> = fs::read_dir(self.store.parent().unwrap())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_file())
+            .map(|path| {
+                let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+                (name, fs::read(path).unwrap())
+            })
+            .filter(|(name, _)| !name.ends_with(".lock") && !name.ends_with("-shm"))
+            .collect();
+        files.sort();
+        files
+    }
+
+    /// Creates a store of schema 1 with a task that was added and done at these times.
+    fn with_schema_1(&self, task: &str, added: i64, done: i64) {
+        let first = Connection::open(&self.store).unwrap();
+        first.execute_batch(STEPS[0].sql).unwrap();
+        first
+            .execute_batch(&format!(
+                "UPDATE meta SET schema = 1, oldest_reader = 1;
+                 INSERT INTO ops (id, kind, task, body, created_at) VALUES
+                   ('{}', 'task.add', '{task}', '{{\"title\":\"old\"}}', {added}),
+                   ('{}', 'task.done', '{task}', '{{}}', {done});",
+                ulid(),
+                ulid()
+            ))
+            .unwrap();
     }
 }
 
-fn files_in(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut files: Vec<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_file())
-        .map(|path| {
-            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-            (name, fs::read(path).unwrap())
+fn ulid() -> String {
+    Ulid::generate().to_string()
+}
+
+/// Returns the store of a spoke.
+fn spoke() -> (Home, Store) {
+    let home = Home::new();
+    let mut store = home.open();
+    store.become_spoke().unwrap();
+    (home, store)
+}
+
+/// Returns a request with `operations` from a spoke that knows nothing of the hub.
+fn request(operations: Vec<Operation>) -> Request {
+    Request {
+        schema: 1,
+        version: "1.2.3".to_owned(),
+        spoke: ulid(),
+        epoch: None,
+        cursor: None,
+        sent: None,
+        operations,
+    }
+}
+
+/// Returns an operation that adds `task`.
+fn adds(task: &str, title: &str) -> Operation {
+    Operation {
+        id: ulid(),
+        kind: "task.add".to_owned().into(),
+        task: task.to_owned(),
+        body: json(&format!(r#"{{"title":"{title}","clock":[5,0]}}"#)),
+        created_at: 5,
+    }
+}
+
+fn json(text: &str) -> serde_json::Map<String, serde_json::Value> {
+    serde_json::from_str(text).unwrap()
+}
+
+/// Sends `request` as it goes over the wire.
+fn send(hub: &mut Store, user: &str, request: &Request) -> Response {
+    let text = serde_json::to_string(request).unwrap();
+    let request: Request = serde_json::from_str(&text).unwrap();
+    hub.exchange(user, &request).unwrap()
+}
+
+/// Lets `spoke` exchange a page with `hub`.
+fn exchange_page(hub: &mut Store, user: &str, spoke: &mut Store, limits: PageLimits) -> Response {
+    let request = spoke.next_request(limits).unwrap();
+    let response = send(hub, user, &request);
+    spoke.apply(&request, &response).unwrap();
+    response
+}
+
+/// Lets `spoke` exchange pages with `hub` until neither lacks anything.
+fn sync_as(hub: &mut Store, user: &str, spoke: &mut Store, limits: PageLimits) {
+    for _ in 0..1000 {
+        let response = exchange_page(hub, user, spoke, limits);
+        if !response.reset && !response.more && spoke.pending().unwrap() == 0 {
+            return;
+        }
+    }
+    panic!("it never ends");
+}
+
+fn sync_with(hub: &mut Store, spoke: &mut Store) {
+    sync_as(hub, "", spoke, PageLimits::default());
+}
+
+/// Returns the titles that a new spoke of `user` fetches.
+fn fetched(hub: &mut Store, user: &str) -> Vec<String> {
+    let response = hub.exchange(user, &request(Vec::new())).unwrap();
+    response
+        .operations
+        .iter()
+        .map(|operation| {
+            assert!(!operation.body.contains_key("user"));
+            operation.body["title"].as_str().unwrap().to_owned()
         })
-        .filter(|(name, _)| !name.ends_with(".lock") && !name.ends_with("-shm"))
-        .collect();
-    files.sort();
-    files
+        .collect()
+}
+
+fn titles(store: &Store) -> Vec<String> {
+    let tasks = store.list(Which::All).unwrap().into_iter();
+    let mut titles: Vec<_> = tasks.map(|task| task.title).collect();
+    titles.sort();
+    titles
 }
 
 /// The time, some milliseconds after a fixed one.

@@ -20,13 +20,13 @@ fn all_files_of_a_store_are_its_owners_only() {
     let mut store = home.open();
     store.add("secret", None, at(1)).unwrap();
     for suffix in ["", "-wal", "-shm", ".lock"] {
-        assert_eq!(mode(&home.beside(suffix)), 0o600, "{suffix}");
+        assert_eq!(mode(&home.sibling(suffix)), 0o600, "{suffix}");
     }
     drop(store);
     fs::set_permissions(&home.store, fs::Permissions::from_mode(0o644)).unwrap();
     drop(home.open());
     assert_eq!(mode(&home.store), 0o600, "an open one is closed again");
-    assert!(!home.beside("-wal").exists(), "closed cleanly");
+    assert!(!home.sibling("-wal").exists(), "closed cleanly");
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_folder_that_is_not_there_is_made_and_a_link_is_followed() {
     let link = folder.path().join("link.db");
     std::os::unix::fs::symlink(&real, &link).unwrap();
     let error = Store::open(&link, |_, _| {}).unwrap_err();
-    assert!(error.to_string().contains("another hephd has the store"));
+    assert!(error.to_string().contains("another hephd has it open"));
     drop(store);
     let store = Store::open(&link, |_, _| {}).unwrap();
     assert_eq!(store.path(), fs::canonicalize(&real).unwrap());
@@ -79,7 +79,7 @@ fn a_store_too_new_is_refused_with_both_schemas_named_and_not_one_byte_changed()
         (false, Some(7), Some(5))
     );
     assert_eq!(home.files(), before);
-    assert!(!home.beside("-shm").exists());
+    assert!(!home.sibling("-shm").exists());
 }
 
 #[test]
@@ -101,7 +101,7 @@ pub fn newer_and_killed(home: &Home) -> Home {
     let newer = connect(&home.store).unwrap();
     make_newer(&newer, 7, 7);
     fs::copy(&home.store, &crashed.store).unwrap();
-    fs::copy(home.beside("-wal"), crashed.beside("-wal")).unwrap();
+    fs::copy(home.sibling("-wal"), crashed.sibling("-wal")).unwrap();
     crashed
 }
 
@@ -221,9 +221,9 @@ const LATER: [Step; 4] = [
 fn an_older_store_is_migrated_step_by_step_and_keeps_its_tasks() {
     let home = Home::new();
     let tasks = home.with(&["one", "two"]);
-    let mut heard = None;
-    let store = Store::open_with(&home.store, &LATER, |from, to| heard = Some((from, to))).unwrap();
-    assert_eq!(heard, Some((2, 4)));
+    let mut seen = None;
+    let store = Store::open_with(&home.store, &LATER, |from, to| seen = Some((from, to))).unwrap();
+    assert_eq!(seen, Some((2, 4)));
     assert_eq!(store.list(Which::All).unwrap(), tasks);
     drop(store);
     let said = check(&home.store).unwrap();

@@ -15,8 +15,8 @@ fn updated() -> (Home, PathBuf, Vec<Task>) {
 
 fn operations(connection: &Connection) -> Vec<String> {
     let mut all = Vec::new();
-    log::for_each(connection, |_, operation| {
-        all.push(format!("{} {}", operation.kind, operation.body));
+    log::for_each(connection, |_, record| {
+        all.push(format!("{} {}", record.kind.as_str(), record.body));
         Ok(())
     })
     .unwrap();
@@ -65,7 +65,7 @@ fn what_the_newer_release_had_only_in_its_write_ahead_log_is_carried_over() {
     let restored = restore(&crashed.store, &backup, at(0)).unwrap();
     assert_eq!(restored.operations_carried, 3);
     assert_eq!(restored.operations_unread, None);
-    assert!(!crashed.beside("-wal").exists() && !crashed.beside("-shm").exists());
+    assert!(!crashed.sibling("-wal").exists() && !crashed.sibling("-shm").exists());
     let kept = PathBuf::from(restored.kept_as.unwrap());
     assert_eq!(check(&kept).unwrap().store_schema, Some(7));
     assert_eq!(crashed.open().list(Which::All).unwrap().len(), 3);
@@ -133,7 +133,7 @@ fn a_file_that_is_no_database_at_all_is_kept_with_its_companions() {
     let (home, backup, tasks) = updated();
     let rubbish = "rubbish ".repeat(1000);
     fs::write(&home.store, &rubbish).unwrap();
-    fs::write(home.beside("-wal"), "old").unwrap();
+    fs::write(home.sibling("-wal"), "old").unwrap();
     let restored = restore(&home.store, &backup, at(0)).unwrap();
     assert!(
         restored
@@ -144,7 +144,7 @@ fn a_file_that_is_no_database_at_all_is_kept_with_its_companions() {
     let kept = PathBuf::from(restored.kept_as.unwrap());
     assert_eq!(fs::read_to_string(&kept).unwrap(), rubbish);
     assert_eq!(
-        fs::read_to_string(file::beside(&kept, "-wal")).unwrap(),
+        fs::read_to_string(file::sibling(&kept, "-wal")).unwrap(),
         "old"
     );
     assert_eq!(home.open().list(Which::All).unwrap(), tasks);
@@ -164,15 +164,15 @@ fn what_an_interrupted_restore_left_is_used_or_replaced() {
     let (home, backup, _) = updated();
     make_newer(&home.connect(), 7, 7);
     // Interrupted just before the last rename: both names, and a complete restored store.
-    let kept = home.beside(".newer-schema7-20260101T000000Z");
+    let kept = home.sibling(".newer-schema7-20260101T000000Z");
     fs::hard_link(&home.store, &kept).unwrap();
-    fs::write(home.beside(".restoring"), "half a copy").unwrap();
-    fs::write(home.beside(".restoring-journal"), "half a journal").unwrap();
+    fs::write(home.sibling(".restoring"), "half a copy").unwrap();
+    fs::write(home.sibling(".restoring-journal"), "half a journal").unwrap();
     let restored = restore(&home.store, &backup, at(0)).unwrap();
     assert_eq!(restored.kept_as, Some(kept.display().to_string()));
     assert_eq!(restored.operations_carried, 3);
     assert_eq!(home.open().list(Which::All).unwrap().len(), 3);
-    assert!(!home.beside(".restoring").exists());
+    assert!(!home.sibling(".restoring").exists());
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn a_restore_that_is_refused_changes_nothing() {
     in_use.add("more", None, at(1)).unwrap();
     let before: Vec<_> = home.files();
     for (backup, why) in [
-        (&missing, "there is no store"),
+        (&missing, "contains no store"),
         (&rubbish, "not a database"),
         (&too_new, "has schema 7"),
         (&cut, ""),
@@ -232,7 +232,7 @@ fn a_restore_that_is_refused_changes_nothing() {
         assert_eq!(check(&home.store).unwrap().store_schema, Some(7));
     }
 
-    let held = take_lock(&fs::canonicalize(&home.store).unwrap()).unwrap();
+    let held = file::lock(&fs::canonicalize(&home.store).unwrap()).unwrap();
     let error = restore(&home.store, &backup, at(0)).unwrap_err();
     assert!(words(error).contains("another hephd"));
     drop(held);

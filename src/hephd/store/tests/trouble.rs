@@ -1,27 +1,14 @@
 //! What goes wrong between a hub and its spokes: hubs put back by hand, machines with impossible clocks, and peers that
 //! do not keep to the protocol.
 
-use super::merging::{adds, fetched, json, request};
 use super::*;
-use crate::hephd::sync::wire::{Answer, LARGEST_OPERATION, Next, Operation, Page, Request};
-
-/// A spoke with a store of its own.
-fn spoke() -> (Home, Store) {
-    let home = Home::new();
-    let mut store = home.open();
-    store.become_spoke().unwrap();
-    (home, store)
-}
-
-fn ulid() -> String {
-    Ulid::generate().to_string()
-}
+use crate::hephd::protocol::{LARGEST_OPERATION, RefusedOperation};
 
 /// Returns an operation on `task`, made at `clock`.
 fn operation(kind: &str, task: &str, clock: (i64, u32)) -> Operation {
     let (ms, counter) = clock;
     Operation {
-        kind: kind.to_owned(),
+        kind: kind.to_owned().into(),
         body: json(&format!(
             r#"{{"title":"at {ms}","clock":[{ms},{counter}]}}"#
         )),
@@ -29,28 +16,20 @@ fn operation(kind: &str, task: &str, clock: (i64, u32)) -> Operation {
     }
 }
 
-/// Lets `spoke` ask `hub` once; returns the answer and what to do next.
-fn ask(hub: &mut Store, spoke: &mut Store) -> (Answer, Next) {
-    let request = spoke.next_request(Page::default()).unwrap();
-    let answer = hub.exchange("", &request).unwrap();
-    let next = spoke.apply(&request, &answer).unwrap();
-    (answer, next)
+fn ask(hub: &mut Store, spoke: &mut Store) -> Response {
+    exchange_page(hub, "", spoke, PageLimits::default())
 }
 
-fn sync(hub: &mut Store, spoke: &mut Store) {
-    for _ in 0..100 {
-        if ask(hub, spoke).1 == Next::Done {
-            return;
-        }
-    }
-    panic!("it never ends");
-}
-
-fn titles(store: &Store) -> Vec<String> {
-    let tasks = store.list(Which::All).unwrap().into_iter();
-    let mut titles: Vec<_> = tasks.map(|task| task.title).collect();
-    titles.sort();
-    titles
+/// Replaces a hub by an empty one with the same epoch: a copy by hand from its first day.
+fn set_back(home: &Home, hub: Store) -> Store {
+    let epoch = hub.epoch().unwrap();
+    drop(hub);
+    fs::remove_file(&home.store).unwrap();
+    drop(home.open());
+    home.connect()
+        .execute("UPDATE epoch SET epoch = ?1", [&epoch])
+        .unwrap();
+    home.open()
 }
 
 #[test]
@@ -64,33 +43,23 @@ fn a_hub_put_back_by_hand_whose_log_grew_to_look_the_same_still_loses_nothing() 
     ask(&mut hub, &mut a.1);
     d.1.add("d", None, at(3)).unwrap();
     for store in [&mut d.1, &mut b.1] {
-        sync(&mut hub, store);
+        sync_with(&mut hub, store);
     }
-    drop(hub);
 
-    // An empty copy of the same store, as a snapshot from the first day would be: the epoch is the same.
-    let epoch = home
-        .connect()
-        .query_row("SELECT epoch FROM epoch", [], |row| row.get::<_, String>(0));
-    fs::remove_file(&home.store).unwrap();
-    drop(home.open());
-    home.connect()
-        .execute("UPDATE epoch SET epoch = ?1", [epoch.unwrap()])
-        .unwrap();
-    let mut hub = home.open();
+    let mut hub = set_back(&home, hub);
     // Two others come first, so that what is sent again gets the number that it had.
     e.1.add("e", None, at(4)).unwrap();
     c.1.add("c", None, at(5)).unwrap();
     for store in [&mut e.1, &mut c.1] {
         ask(&mut hub, store);
     }
-    let (answer, _) = ask(&mut hub, &mut d.1);
+    let answer = ask(&mut hub, &mut d.1);
     assert!(answer.reset, "its third operation is not there");
     for store in [&mut d.1, &mut a.1, &mut b.1, &mut c.1, &mut e.1] {
-        sync(&mut hub, store);
+        sync_with(&mut hub, store);
     }
     for store in [&mut a.1, &mut b.1, &mut c.1, &mut d.1, &mut e.1] {
-        sync(&mut hub, store);
+        sync_with(&mut hub, store);
         assert_eq!(titles(store), ["a1", "a2", "c", "d", "e"]);
     }
     assert_eq!(titles(&hub), ["a1", "a2", "c", "d", "e"]);
@@ -103,23 +72,16 @@ fn a_spoke_that_sees_a_number_taken_by_the_same_operation_is_told_of_another_log
     let mut hub = home.open();
     let [mut b, mut d, mut e] = [(); 3].map(|()| spoke());
     e.1.add("lost", None, at(1)).unwrap();
-    sync(&mut hub, &mut e.1);
+    sync_with(&mut hub, &mut e.1);
     d.1.add("d", None, at(2)).unwrap();
     ask(&mut hub, &mut d.1);
-    sync(&mut hub, &mut b.1);
-    let epoch = hub.epoch().unwrap();
-    drop(hub);
-    fs::remove_file(&home.store).unwrap();
-    drop(home.open());
-    home.connect()
-        .execute("UPDATE epoch SET epoch = ?1", [&epoch])
-        .unwrap();
-    let mut hub = home.open();
+    sync_with(&mut hub, &mut b.1);
+    let mut hub = set_back(&home, hub);
     let (_other, mut other) = spoke();
     other.add("new", None, at(3)).unwrap();
     ask(&mut hub, &mut other);
-    sync(&mut hub, &mut d.1);
-    sync(&mut hub, &mut b.1);
+    sync_with(&mut hub, &mut d.1);
+    sync_with(&mut hub, &mut b.1);
     assert!(
         titles(&b.1).contains(&"new".to_owned()),
         "{:?}",
@@ -199,7 +161,7 @@ fn the_clocks_of_other_users_move_nobodys() {
     };
     let now = at(1).as_millisecond();
     assert_eq!(clock(&mut hub), now);
-    log::derive_anew(&hub.connection).unwrap();
+    log::rebuild_tasks(&hub.connection).unwrap();
     drop(hub);
     assert_eq!(clock(&mut home.open()), now);
 }
@@ -216,25 +178,26 @@ fn the_last_time_there_is_stops_nobody_from_writing() {
     )
     .unwrap();
     let (_home, mut spoke) = spoke();
-    sync(&mut hub, &mut spoke);
+    sync_with(&mut hub, &mut spoke);
     spoke.add("after the last", None, at(1)).unwrap();
-    sync(&mut hub, &mut spoke);
+    sync_with(&mut hub, &mut spoke);
     assert_eq!((spoke.pending().unwrap(), spoke.refused().unwrap()), (0, 0));
     assert!(titles(&hub).contains(&"after the last".to_owned()));
 }
 
 #[test]
-fn a_hub_that_always_resets_does_not_keep_a_spoke_busy() {
+fn a_reset_by_a_hub_that_was_told_nothing_changes_nothing() {
     let (_home, mut spoke) = spoke();
     spoke.add("kept", None, at(1)).unwrap();
     let mut hub = Home::new().open();
-    let request = spoke.next_request(Page::default()).unwrap();
-    let answer = Answer {
+    let request = spoke.next_request(PageLimits::default()).unwrap();
+    let answer = Response {
         reset: true,
         ..hub.exchange("", &request).unwrap()
     };
-    assert_eq!(spoke.apply(&request, &answer).unwrap(), Next::Done);
+    spoke.apply(&request, &answer).unwrap();
     assert_eq!(spoke.pending().unwrap(), 1);
+    assert_eq!(spoke.next_request(PageLimits::default()).unwrap(), request);
 }
 
 #[test]
@@ -242,19 +205,19 @@ fn an_answer_to_an_earlier_question_is_passed_over() {
     let mut hub = Home::new().open();
     let (_home, mut spoke) = spoke();
     spoke.add("one", None, at(1)).unwrap();
-    let early = spoke.next_request(Page::default()).unwrap();
+    let early = spoke.next_request(PageLimits::default()).unwrap();
     let answer = hub.exchange("", &early).unwrap();
-    sync(&mut hub, &mut spoke);
+    sync_with(&mut hub, &mut spoke);
     spoke.add("two", None, at(2)).unwrap();
-    sync(&mut hub, &mut spoke);
-    let now = spoke.next_request(Page::default()).unwrap();
+    sync_with(&mut hub, &mut spoke);
+    let now = spoke.next_request(PageLimits::default()).unwrap();
     spoke.apply(&early, &answer).unwrap();
-    let reset = Answer {
+    let reset = Response {
         reset: true,
         ..answer
     };
     spoke.apply(&early, &reset).unwrap();
-    assert_eq!(spoke.next_request(Page::default()).unwrap(), now);
+    assert_eq!(spoke.next_request(PageLimits::default()).unwrap(), now);
     assert_eq!(spoke.pending().unwrap(), 0);
 }
 
@@ -263,19 +226,21 @@ fn a_hub_can_refuse_only_what_it_was_sent() {
     let mut hub = Home::new().open();
     let (_home, mut spoke) = spoke();
     spoke.add("one", None, at(1)).unwrap();
-    let request = spoke.next_request(Page::default()).unwrap();
+    let request = spoke.next_request(PageLimits::default()).unwrap();
     spoke.add("two", None, at(2)).unwrap();
-    let later = spoke.next_request(Page::default()).unwrap().operations[1].clone();
+    let later = spoke
+        .next_request(PageLimits::default())
+        .unwrap()
+        .operations[1]
+        .clone();
     let mut answer = hub.exchange("", &request).unwrap();
     for id in [later.id, ulid(), "no id".to_owned()] {
         let reason = "no".to_owned();
-        answer
-            .refused
-            .push(crate::hephd::sync::wire::Refused { id, reason });
+        answer.refused.push(RefusedOperation { id, reason });
     }
     spoke.apply(&request, &answer).unwrap();
     assert_eq!((spoke.pending().unwrap(), spoke.refused().unwrap()), (1, 0));
-    sync(&mut hub, &mut spoke);
+    sync_with(&mut hub, &mut spoke);
     assert_eq!(titles(&hub), ["one", "two"]);
 }
 
@@ -283,7 +248,7 @@ fn a_hub_can_refuse_only_what_it_was_sent() {
 fn what_a_newer_hub_let_pass_is_kept_for_the_release_that_understands_it() {
     let mut hub = Home::new().open();
     let (_home, mut spoke) = spoke();
-    let request = spoke.next_request(Page::default()).unwrap();
+    let request = spoke.next_request(PageLimits::default()).unwrap();
     let mut answer = hub.exchange("", &request).unwrap();
     let mut long = adds(&ulid(), "");
     long.body
@@ -308,7 +273,7 @@ fn numbers_with_many_digits_are_the_same_operation_when_they_come_back() {
             .is_empty()
     );
     for store in [&mut one, &mut two] {
-        sync(&mut hub, store);
+        sync_with(&mut hub, store);
     }
     // Both send it again, as after a reset.
     for store in [&one, &two] {
@@ -318,10 +283,9 @@ fn numbers_with_many_digits_are_the_same_operation_when_they_come_back() {
             .unwrap();
     }
     for store in [&mut one, &mut two] {
-        let text = serde_json::to_string(&store.next_request(Page::default()).unwrap()).unwrap();
-        let again: Request = serde_json::from_str(&text).unwrap();
+        let again = store.next_request(PageLimits::default()).unwrap();
         assert_eq!(again.operations.len(), 1);
-        assert_eq!(hub.exchange("", &again).unwrap().refused, []);
+        assert_eq!(send(&mut hub, "", &again).refused, []);
     }
 }
 
@@ -340,9 +304,9 @@ fn one_operation_too_large_to_send_does_not_hold_up_the_rest() {
     let mut store = home.open();
     store.add("two", None, at(2)).unwrap();
     store.become_spoke().unwrap();
-    let request = store.next_request(Page::default()).unwrap();
+    let request = store.next_request(PageLimits::default()).unwrap();
     assert!(serde_json::to_vec(&request).unwrap().len() < LARGEST_OPERATION);
-    sync(&mut hub, &mut store);
+    sync_with(&mut hub, &mut store);
     assert_eq!(titles(&hub), ["one", "two"]);
     assert_eq!((store.pending().unwrap(), store.refused().unwrap()), (0, 1));
 }
@@ -358,7 +322,7 @@ fn what_a_former_spoke_took_as_a_hub_goes_to_its_own_hub_later() {
         .exchange("a b", &request(vec![adds(&ulid(), "of a user")]))
         .unwrap();
     between.become_spoke().unwrap();
-    sync(&mut hub, &mut between);
+    sync_with(&mut hub, &mut between);
     assert_eq!(titles(&hub), ["of a spoke"]);
     assert_eq!(fetched(&mut hub, ""), ["of a spoke"]);
 }
@@ -366,18 +330,8 @@ fn what_a_former_spoke_took_as_a_hub_goes_to_its_own_hub_later() {
 #[test]
 fn a_task_done_before_it_was_added_by_a_clock_set_back_stays_done() {
     let home = Home::new();
-    let first = Connection::open(&home.store).unwrap();
-    first.execute_batch(STEPS[0].sql).unwrap();
-    let [add, done, task] = [ulid(), ulid(), ulid()];
-    first
-        .execute_batch(&format!(
-            "UPDATE meta SET schema = 1, oldest_reader = 1;
-             INSERT INTO ops (id, kind, task, body, created_at) VALUES
-               ('{add}', 'task.add', '{task}', '{{\"title\":\"old\"}}', 1790000000009),
-               ('{done}', 'task.done', '{task}', '{{}}', 1790000000002);"
-        ))
-        .unwrap();
-    drop(first);
+    let task = ulid();
+    home.with_schema_1(&task, 1_790_000_000_009, 1_790_000_000_002);
     let mut store = home.open();
     assert_eq!(store.list(Which::Done).unwrap()[0].done_at, Some(at(2)));
     store.reopen(&task, None, at(0)).unwrap();
@@ -387,10 +341,11 @@ fn a_task_done_before_it_was_added_by_a_clock_set_back_stays_done() {
 #[test]
 fn a_copy_of_a_spoke_is_another_spoke_and_another_hub() {
     let (home, spoke) = spoke();
-    let copy = home.beside(".copy");
+    let copy = home.sibling(".copy");
     write_copy(&home.store, &copy).unwrap();
     let copied = Store::open(&copy, |_, _| {}).unwrap();
-    let [mine, its] = [&spoke, &copied].map(|store| store.next_request(Page::default()).unwrap());
+    let [mine, its] =
+        [&spoke, &copied].map(|store| store.next_request(PageLimits::default()).unwrap());
     assert_ne!(mine.spoke, its.spoke);
     assert!(Ulid::from_string(&its.spoke).is_ok());
     assert_ne!(spoke.epoch().unwrap(), copied.epoch().unwrap());
@@ -407,7 +362,7 @@ fn nobody_says_for_whom_an_operation_is_neither_a_spoke_without_a_user_nor_the_h
     assert!(fetched(&mut hub, "a b").is_empty());
     assert_eq!(fetched(&mut hub, ""), ["claimed"]);
 
-    let request = spoke.next_request(Page::default()).unwrap();
+    let request = spoke.next_request(PageLimits::default()).unwrap();
     let mut answer = hub.exchange("", &request).unwrap();
     answer.operations = vec![claims];
     spoke.apply(&request, &answer).unwrap();

@@ -4,33 +4,27 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::log::Record;
 use super::*;
-use crate::hephd::sync::wire::{Answer, Next, Page, Request};
+use crate::hephd::protocol::OperationKind;
 
-/// One hub and some spokes, with what their clients were told.
+/// One hub and some spokes, with what was acknowledged to their clients.
 pub struct World {
     pub hub: Home,
     pub hub_store: Option<Store>,
     pub spokes: Vec<(Home, Store)>,
     /// Copies of the hub's store, made at some time.
     copies: Vec<PathBuf>,
-    /// What was acknowledged to clients, by the id of the operation.
-    acknowledged: BTreeMap<String, log::Operation>,
-    /// Requests and answers that the network still has, and delivers again and late.
-    held: Vec<(usize, Request, Answer)>,
+    /// By the id of the operation.
+    acknowledged: BTreeMap<String, Record>,
+    /// Requests and responses that the network still has, and delivers again and late.
+    held: Vec<(usize, Request, Response)>,
     time: i64,
 }
 
 impl World {
     pub fn new(spokes: usize) -> World {
-        let spokes = (0..spokes)
-            .map(|_| {
-                let home = Home::new();
-                let mut store = home.open();
-                store.become_spoke().unwrap();
-                (home, store)
-            })
-            .collect();
+        let spokes = (0..spokes).map(|_| spoke()).collect();
         let hub = Home::new();
         World {
             hub_store: Some(hub.open()),
@@ -50,25 +44,20 @@ impl World {
         at([self.time, self.time - 5 * hour, 3 * hour, self.time][spoke])
     }
 
-    pub fn exchange(&mut self, user: &str, request: &Request) -> Answer {
-        // As it goes over the wire.
-        let text = serde_json::to_string(request).unwrap();
-        let request: Request = serde_json::from_str(&text).unwrap();
-        let hub = self.hub_store.as_mut().unwrap();
-        hub.exchange(user, &request).unwrap()
+    pub fn send(&mut self, user: &str, request: &Request) -> Response {
+        send(self.hub_store.as_mut().unwrap(), user, request)
     }
 
-    /// Exchanges until both have everything.
+    /// Sends the next request of `spoke`, and returns it with the response.
+    fn ask(&mut self, spoke: usize) -> (Request, Response) {
+        let request = self.spokes[spoke].1.next_request(small()).unwrap();
+        let response = self.send("", &request);
+        (request, response)
+    }
+
     pub fn sync(&mut self, spoke: usize) {
-        for _ in 0..1000 {
-            let request = self.spokes[spoke].1.next_request(small()).unwrap();
-            let answer = self.exchange("", &request);
-            let store = &mut self.spokes[spoke].1;
-            if store.apply(&request, &answer).unwrap() == Next::Done {
-                return;
-            }
-        }
-        panic!("it never ends");
+        let hub = self.hub_store.as_mut().unwrap();
+        sync_as(hub, "", &mut self.spokes[spoke].1, small());
     }
 
     fn act(&mut self, act: &Act) {
@@ -76,36 +65,34 @@ impl World {
         match *act {
             Act::Write(spoke, kind, which) => self.write(among(spoke, self), kind, which),
             Act::Sync(spoke) => self.sync(among(spoke, self)),
-            Act::AnswerLost(spoke) => {
+            Act::ResponseLost(spoke) => {
                 let spoke = among(spoke, self);
-                let request = self.spokes[spoke].1.next_request(small()).unwrap();
-                let answer = self.exchange("", &request);
-                self.held.push((spoke, request, answer));
+                let (request, response) = self.ask(spoke);
+                self.held.push((spoke, request, response));
             }
-            Act::AnswerTwice(spoke) => {
+            Act::ResponseTwice(spoke) => {
                 let spoke = among(spoke, self);
-                let request = self.spokes[spoke].1.next_request(small()).unwrap();
-                let answer = self.exchange("", &request);
+                let (request, response) = self.ask(spoke);
                 let store = &mut self.spokes[spoke].1;
-                store.apply(&request, &answer).unwrap();
-                store.apply(&request, &answer).unwrap();
-                self.held.push((spoke, request, answer));
+                store.apply(&request, &response).unwrap();
+                store.apply(&request, &response).unwrap();
+                self.held.push((spoke, request, response));
             }
             Act::RequestAgain(which) => {
                 if let Some((_, request, _)) = self.held.get(which % self.held.len().max(1)) {
                     let request = request.clone();
-                    self.exchange("", &request);
+                    self.send("", &request);
                 }
             }
-            Act::AnswerLate(which) => {
-                if let Some((spoke, request, answer)) =
+            Act::ResponseLate(which) => {
+                if let Some((spoke, request, response)) =
                     self.held.get(which % self.held.len().max(1))
                 {
-                    self.spokes[*spoke].1.apply(request, answer).unwrap();
+                    self.spokes[*spoke].1.apply(request, response).unwrap();
                 }
             }
             Act::Copy { raw } => {
-                let copy = self.hub.beside(&format!(".copy{}", self.copies.len()));
+                let copy = self.hub.sibling(&format!(".copy{}", self.copies.len()));
                 if raw {
                     // As somebody who stops hephd and copies the file.
                     self.hub_store = None;
@@ -167,41 +154,38 @@ impl World {
     }
 }
 
-fn logged(store: &Store) -> Vec<log::Operation> {
+fn logged(store: &Store) -> Vec<Record> {
     let mut all = Vec::new();
-    log::for_each(&store.connection, |_, operation| {
-        all.push(operation);
+    log::for_each(&store.connection, |_, record| {
+        all.push(record);
         Ok(())
     })
     .unwrap();
     all
 }
 
-/// Returns the tasks that a set of operations makes, told all at once and without the code under test.
-fn model(operations: &BTreeMap<String, log::Operation>) -> Vec<Task> {
-    let order = |operation: &&log::Operation| {
-        let clock = operation.content().clock.unwrap();
-        (clock.0, clock.1, operation.id.clone())
+/// Returns the tasks that a set of operations makes, computed from the whole set and without the code under test.
+fn model(records: &BTreeMap<String, Record>) -> Vec<Task> {
+    use OperationKind::*;
+    let order = |record: &&Record| {
+        let clock = record.content().clock.unwrap();
+        (clock.0, clock.1, record.id.clone())
     };
     let mut tasks = Vec::new();
-    for add in operations.values().filter(|op| op.kind == "task.add") {
-        let of = |kinds: &[&str]| {
-            let these = operations.values().filter(|op| op.task == add.task);
-            let these = these.filter(|op| kinds.contains(&op.kind.as_str()));
+    for add in records.values().filter(|record| record.kind == Add) {
+        let last = |kinds: &[OperationKind]| {
+            let these = records.values().filter(|record| record.task == add.task);
+            let these = these.filter(|record| kinds.contains(&record.kind));
             these.max_by_key(order)
         };
-        if of(&["task.delete"]).is_some() {
+        if last(&[Delete]).is_some() {
             continue;
         }
-        let done = of(&["task.done", "task.reopen"]).filter(|op| op.kind == "task.done");
-        let time = |op: &log::Operation| Timestamp::from_millisecond(op.created_at).unwrap();
+        let done = last(&[Done, Reopen]).filter(|record| record.kind == Done);
+        let time = |record: &Record| Timestamp::from_millisecond(record.created_at).unwrap();
         tasks.push(Task {
             id: add.task.clone(),
-            title: of(&["task.add", "task.edit"])
-                .unwrap()
-                .content()
-                .title
-                .unwrap(),
+            title: last(&[Add, Edit]).unwrap().content().title.unwrap(),
             state: if done.is_some() {
                 State::Done
             } else {
@@ -216,8 +200,8 @@ fn model(operations: &BTreeMap<String, log::Operation>) -> Vec<Task> {
 }
 
 /// Pages so small that histories of a few operations have several.
-pub fn small() -> Page {
-    Page {
+pub fn small() -> PageLimits {
+    PageLimits {
         operations: 3,
         bytes: 1 << 20,
     }
@@ -227,10 +211,10 @@ pub fn small() -> Page {
 enum Act {
     Write(usize, usize, usize),
     Sync(usize),
-    AnswerLost(usize),
-    AnswerTwice(usize),
+    ResponseLost(usize),
+    ResponseTwice(usize),
     RequestAgain(usize),
-    AnswerLate(usize),
+    ResponseLate(usize),
     Copy { raw: bool },
     Restore,
     Restart(usize),
@@ -240,10 +224,10 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     let act = prop_oneof![
         12 => (0..4_usize, 0..5_usize, 0..8_usize).prop_map(|(spoke, kind, which)| Act::Write(spoke, kind, which)),
         4 => (0..4_usize).prop_map(Act::Sync),
-        2 => (0..4_usize).prop_map(Act::AnswerLost),
-        2 => (0..4_usize).prop_map(Act::AnswerTwice),
+        2 => (0..4_usize).prop_map(Act::ResponseLost),
+        2 => (0..4_usize).prop_map(Act::ResponseTwice),
         1 => (0..8_usize).prop_map(Act::RequestAgain),
-        1 => (0..8_usize).prop_map(Act::AnswerLate),
+        1 => (0..8_usize).prop_map(Act::ResponseLate),
         1 => any::<bool>().prop_map(|raw| Act::Copy { raw }),
         1 => Just(Act::Restore),
         1 => (0..4_usize).prop_map(Act::Restart),
@@ -271,7 +255,7 @@ proptest! {
             prop_assert!(ids.iter().all(|id| world.acknowledged.contains_key(id)));
             // What was derived step by step is what the log says, whatever the order it has there.
             let before = derived(&store.connection);
-            log::derive_anew(&store.connection).unwrap();
+            log::rebuild_tasks(&store.connection).unwrap();
             prop_assert_eq!(derived(&store.connection), before);
         }
     }
