@@ -28,7 +28,6 @@ pub mod config;
 pub mod error;
 pub mod hephd;
 pub mod install;
-pub(crate) mod interval;
 pub mod login;
 pub mod os;
 pub mod paths;

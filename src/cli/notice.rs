@@ -221,7 +221,7 @@ mod tests {
             );
         }
         let waits = Policy {
-            cooldown: 48 * HOUR,
+            cooldown: (48 * HOUR).into(),
             ..Policy::default()
         };
         assert_eq!(told(|known| known.policy = waits), None);

@@ -1,31 +1,41 @@
 //! Settings: what the file says, checked once, with defaults for all it does not say.
 
+mod interval;
 mod parse;
 mod repository;
 pub mod trust;
 mod values;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use directories::BaseDirs;
 use semver::VersionReq;
+use serde::Deserialize;
 
 use crate::error::{Error, Result, ResultExt};
 use crate::os::files;
+pub use interval::Interval;
+pub use repository::Repository;
 pub use trust::{Require, Signers, Trust};
+pub use values::{Hook, TagPrefix};
 
 /// All settings.
-#[derive(Clone, Debug, Default, PartialEq)]
+///
+/// A new setting is a field here (or in [`SelfUpdate`] or [`Trust`]), its default, and its row in `docs/reference.md`, which
+/// a test demands.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Config {
-    /// Key `service-manager`: which service manager and scheduler to use.
+    /// Which service manager and scheduler to use.
+    #[serde(deserialize_with = "values::word")]
     pub service_manager: ServiceManager,
     /// Table `[self-update]`.
+    #[serde(deserialize_with = "values::table")]
     pub self_update: SelfUpdate,
 }
 
 /// Which of the operating system's tools run hephd and the timer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ServiceManager {
     /// systemd where a user manager answers, launchd on macOS, else none (and cron for the timer).
     #[default]
@@ -39,56 +49,68 @@ pub enum ServiceManager {
 }
 
 /// The settings of `[self-update]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct SelfUpdate {
-    /// Where releases are published: the https URL of a repository (http on loopback), without a trailing slash and
-    /// without a user or password. It ends in `.git` only where the user wrote so.
-    pub repository: String,
+    /// Where releases are published.
+    pub repository: Repository,
     /// What kind of forge that is.
+    #[serde(deserialize_with = "values::word")]
     pub forge: Forge,
     /// The Cargo packages to install.
+    #[serde(deserialize_with = "values::packages")]
     pub packages: Vec<String>,
-    /// Whether the timer installs or only tells.
+    /// Whether the timer installs or only reports.
+    #[serde(deserialize_with = "values::word")]
     pub mode: Mode,
     /// How often the timer runs, unless `enable` says otherwise.
-    pub every: Duration,
+    #[serde(deserialize_with = "values::within::<SHORTEST_EVERY, { u64::MAX }, _>")]
+    pub every: Interval,
     /// Only releases that match are considered.
+    #[serde(deserialize_with = "values::pin")]
     pub pin: Option<VersionReq>,
     /// Whether pre-releases are considered.
     pub prereleases: bool,
     /// Releases younger than this are not installed yet.
-    pub cooldown: Duration,
-    /// How long a new hephd must stay healthy after a restart.
-    pub settle: Duration,
+    pub cooldown: Interval,
+    /// How long a new hephd must stay healthy after a restart. It may be longer than `health_timeout`: this counts from the
+    /// first good answer, the other until it.
+    #[serde(deserialize_with = "values::within::<0, LONGEST_WAIT, _>")]
+    pub settle: Interval,
     /// How long a new hephd has to answer at all.
-    pub health_timeout: Duration,
+    #[serde(deserialize_with = "values::within::<1, LONGEST_WAIT, _>")]
+    pub health_timeout: Interval,
     /// How many slots are kept besides the current one.
+    #[serde(deserialize_with = "values::slots")]
     pub keep: usize,
     /// How many bytes the build folder may keep.
+    #[serde(deserialize_with = "values::size")]
     pub build_folder_limit: u64,
     /// Where the commands are; default: beside the running `heph`.
+    #[serde(deserialize_with = "values::folder")]
     pub bin_dir: Option<PathBuf>,
     /// What stands before the version in a tag.
-    pub tag_prefix: String,
+    pub tag_prefix: TagPrefix,
     /// What a scheduled run does on battery.
+    #[serde(deserialize_with = "values::word")]
     pub on_battery: OnBattery,
     /// How releases become binaries.
+    #[serde(deserialize_with = "values::word")]
     pub delivery: Delivery,
-    /// Table `[self-update.trust]`: whose signatures count, and what is asked of a release.
-    pub trust: Trust,
     /// Run when a newer release is found and not installed.
     pub on_available: Option<Hook>,
     /// Run after an update.
     pub on_updated: Option<Hook>,
     /// Run after a failed or rolled back update.
     pub on_failed: Option<Hook>,
+    /// Table `[self-update.trust]`: whose signatures count, and what is asked of a release.
+    #[serde(deserialize_with = "values::table")]
+    pub trust: Trust,
 }
 
-/// A command with its arguments; no shell is involved. Never empty.
-pub type Hook = Vec<String>;
-
 /// What kind of forge publishes the releases.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Forge {
     /// Found out from the host and one probe, then remembered.
     #[default]
@@ -104,7 +126,8 @@ pub enum Forge {
 }
 
 /// What the timer does about a newer release.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// Installs it.
     #[default]
@@ -114,7 +137,8 @@ pub enum Mode {
 }
 
 /// What a scheduled run does on battery.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum OnBattery {
     /// Nothing.
     #[default]
@@ -124,7 +148,8 @@ pub enum OnBattery {
 }
 
 /// How releases become binaries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Delivery {
     /// From an archive where the release has one for this machine that is vouched for, else built by cargo.
     #[default]
@@ -135,43 +160,38 @@ pub enum Delivery {
     Prebuilt,
 }
 
-/// The default interval of the timer.
-pub const DEFAULT_EVERY: Duration = Duration::from_secs(6 * 60 * 60);
-/// The shortest interval of the timer.
-pub const SHORTEST_EVERY: Duration = Duration::from_secs(60);
+/// The shortest interval of the timer, in seconds.
+pub const SHORTEST_EVERY: u64 = 60;
+/// The longest `settle` and `health-timeout`, in seconds: the job that waits for them has a time limit of its own.
+const LONGEST_WAIT: u64 = 60 * 60;
 /// The most bytes a settings file may have.
 const LARGEST_FILE: u64 = 1 << 20;
 
 impl Default for SelfUpdate {
     fn default() -> Self {
         SelfUpdate {
-            repository: env!("CARGO_PKG_REPOSITORY").to_owned(),
+            repository: Repository::default(),
             forge: Forge::Auto,
             packages: vec![env!("CARGO_PKG_NAME").to_owned()],
             mode: Mode::Apply,
-            every: DEFAULT_EVERY,
+            every: Interval::from_secs(6 * 60 * 60),
             pin: None,
             prereleases: false,
-            cooldown: Duration::ZERO,
-            settle: Duration::from_secs(10),
-            health_timeout: Duration::from_secs(60),
+            cooldown: Interval::default(),
+            settle: Interval::from_secs(10),
+            health_timeout: Interval::from_secs(60),
             keep: 2,
             build_folder_limit: 2 << 30,
             bin_dir: None,
-            tag_prefix: "v".to_owned(),
+            tag_prefix: TagPrefix::default(),
             on_battery: OnBattery::Skip,
             delivery: Delivery::Auto,
-            trust: Trust::default(),
             on_available: None,
             on_updated: None,
             on_failed: None,
+            trust: Trust::default(),
         }
     }
-}
-
-/// Returns the names of all settings, table by table; the name of a table itself is none.
-pub fn keys() -> impl Iterator<Item = &'static str> {
-    parse::keys()
 }
 
 impl Config {
@@ -200,11 +220,11 @@ impl Config {
     }
 
     fn parse(file: &Path, bytes: &[u8]) -> Result<Config> {
-        let home = BaseDirs::new().map(|base| base.home_dir().to_owned());
         // Keys count even where there is no settings file.
         let standing = Trust::of_folder(&trust::folder(file))?;
-        parse::settings(bytes, home.as_deref(), standing)
-            .map_err(|problems| Error::usage(parse::report(file, &problems)))
+        let mut config = parse::settings(file, bytes)?;
+        config.self_update.trust.fall_back_to(standing);
+        Ok(config)
     }
 }
 

@@ -6,12 +6,14 @@
 pub mod minisign;
 pub mod signers;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
-use toml::Spanned;
-use toml::de::DeValue;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Error as _, SeqAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::values::{self, Wrong};
+use super::values::{self, text};
 use crate::error::{Error, Result, ResultExt};
 use crate::os::files;
 
@@ -19,16 +21,20 @@ use crate::os::files;
 pub const LARGEST_FILE: u64 = 1 << 20;
 
 /// The settings of `[self-update.trust]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Trust {
     /// Whose SSH signatures count on a tag.
     pub tag_signers: Option<Signers>,
     /// Whose OpenPGP signatures count on a tag: a keyring as `gpg --export` writes it.
+    #[serde(deserialize_with = "values::keyring")]
     pub tag_openpgp_keyring: Option<PathBuf>,
-    /// The minisign public keys (base64, "RW…") whose signatures count on a prebuilt archive. Any one is enough.
-    pub minisign_keys: Vec<String>,
-    /// What a release must show before anything of it is installed.
-    pub require: Require,
+    /// The keys whose signatures count on a prebuilt archive. Any one is enough.
+    #[serde(deserialize_with = "minisign_keys")]
+    pub minisign_keys: Vec<minisign::Key>,
+    /// What the settings require of a release, where they say; see [`Trust::require`].
+    #[serde(deserialize_with = "require")]
+    pub require: Option<Require>,
 }
 
 /// SSH keys whose signatures count.
@@ -36,12 +42,13 @@ pub struct Trust {
 pub enum Signers {
     /// An allowed-signers file (ssh-keygen(1), "ALLOWED SIGNERS").
     File(PathBuf),
-    /// Lines of such a file, or bare public keys. Never empty; each is valid.
-    Inline(Vec<String>),
+    /// Lines of such a file, or bare public keys. Never empty.
+    Inline(Vec<signers::Entry>),
 }
 
 /// What a release must show.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Require {
     /// Nothing.
     None,
@@ -74,12 +81,21 @@ impl Trust {
         self.tag_signers.is_some() || self.tag_openpgp_keyring.is_some()
     }
 
-    /// Returns what is required where the settings do not say.
-    pub fn default_require(&self) -> Require {
-        if self.has_keys() {
+    /// Returns what a release must show before anything of it is installed.
+    pub fn require(&self) -> Require {
+        let default = if self.has_keys() {
             Require::Signature
         } else {
             Require::Checksum
+        };
+        self.require.unwrap_or(default)
+    }
+
+    /// Takes from `standing` what the settings do not say.
+    pub(super) fn fall_back_to(&mut self, standing: Trust) {
+        self.tag_signers = self.tag_signers.take().or(standing.tag_signers);
+        if self.minisign_keys.is_empty() {
+            self.minisign_keys = standing.minisign_keys;
         }
     }
 
@@ -98,9 +114,8 @@ impl Trust {
         }
         if let Some(text) = read(&keys)? {
             trust.minisign_keys = minisign::file(&text)
-                .map_err(|wrong| Error::usage(format!("'{}' {wrong}", keys.display())))?;
+                .with_context(|| Error::usage(format!("cannot use '{}'", keys.display())))?;
         }
-        trust.require = trust.default_require();
         Ok(trust)
     }
 }
@@ -135,62 +150,77 @@ pub fn read(file: &Path) -> Result<Option<String>> {
     Ok(Some(String::from_utf8(bytes).map_err(not_text)?))
 }
 
-/// Reads `tag-signers`: a path, or one or more keys.
-pub(super) fn tag_signers(
-    value: &Spanned<DeValue<'_>>,
-    home: Option<&Path>,
-) -> Result<Signers, Wrong> {
-    let expected = "the absolute path of an allowed-signers file, or a list of SSH public keys";
-    let lines: Vec<(&Spanned<DeValue<'_>>, &str)> = match value.get_ref() {
-        DeValue::String(text) if text.contains(' ') && signers::line(text.trim()).is_ok() => {
-            vec![(value, text.trim())]
+impl<'de> Deserialize<'de> for Signers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Signers, D::Error> {
+        struct PathOrKeys;
+        impl<'de> Visitor<'de> for PathOrKeys {
+            type Value = Signers;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(
+                    "the absolute path of an allowed-signers file, or a list of SSH public keys",
+                )
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Signers, E> {
+                let invalid = || E::invalid_value(Unexpected::Str(text), &self);
+                let text = text.trim();
+                if text.contains(' ')
+                    && let Ok(entry) = text.parse()
+                {
+                    return Ok(Signers::Inline(vec![entry]));
+                }
+                if !text.contains('\n') {
+                    return values::path(text).map(Signers::File).ok_or_else(invalid);
+                }
+                let lines = text.lines().filter(|line| !signers::is_blank(line));
+                let entries: Vec<_> = lines
+                    .map(str::parse)
+                    .collect::<Result<_>>()
+                    .map_err(E::custom)?;
+                if entries.is_empty() {
+                    return Err(invalid());
+                }
+                Ok(Signers::Inline(entries))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Signers, A::Error> {
+                let entries = Vec::deserialize(SeqAccessDeserializer::new(list))?;
+                if entries.is_empty() {
+                    return Err(A::Error::invalid_length(0, &self));
+                }
+                Ok(Signers::Inline(entries))
+            }
         }
-        DeValue::String(text) if text.trim().contains('\n') => text
-            .lines()
-            .filter(|line| !signers::is_blank(line))
-            .map(|line| (value, line.trim()))
-            .collect(),
-        DeValue::String(_) => return values::path(value, home, expected).map(Signers::File),
-        DeValue::Array(_) => values::elements(value, expected)?
-            .iter()
-            .map(|element| Ok((element, values::text(element, "an SSH public key")?.trim())))
-            .collect::<Result<_, Wrong>>()?,
-        _ => return Err(values::not(value, expected)),
-    };
-    for (place, line) in &lines {
-        signers::line(line)
-            .map_err(|why| values::wrong(place, &format!("holds a line that {why}")))?;
+        deserializer.deserialize_any(PathOrKeys)
     }
-    if lines.is_empty() {
-        return Err(values::not(value, expected));
-    }
-    let lines = lines.into_iter().map(|(_, line)| line.to_owned());
-    Ok(Signers::Inline(lines.collect()))
 }
 
-/// Reads `tag-openpgp-keyring`.
-pub(super) fn keyring(value: &Spanned<DeValue<'_>>, home: Option<&Path>) -> Result<PathBuf, Wrong> {
-    values::path(value, home, "the absolute path of an OpenPGP keyring")
-}
-
-/// Reads `minisign-keys`.
-pub(super) fn minisign_keys(value: &Spanned<DeValue<'_>>) -> Result<Vec<String>, Wrong> {
-    let expected = "a list of minisign public keys such as [\"RW…\"]";
-    let mut keys: Vec<String> = Vec::new();
-    for element in values::elements(value, expected)? {
-        let key = values::text(element, "a minisign public key")?;
-        minisign::check(key)
-            .map_err(|why| values::wrong(element, &format!("must be {expected}: {why}")))?;
-        if keys.iter().any(|other| other == key) {
-            return Err(values::wrong(element, "names a key twice"));
-        }
-        keys.push(key.to_owned());
+impl<'de> Deserialize<'de> for signers::Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text(deserializer, "an SSH public key", |line| {
+            line.trim().parse().map_err(Some)
+        })
     }
-    Ok(keys)
 }
 
-/// Reads `require`.
-pub(super) fn require(value: &Spanned<DeValue<'_>>) -> Result<Require, Wrong> {
-    let all = [Require::Signature, Require::Checksum, Require::None];
-    values::choice(value, &all.map(|require| (require.name(), require)))
+impl<'de> Deserialize<'de> for minisign::Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text(deserializer, "a minisign public key", |key| {
+            key.parse().map_err(Some)
+        })
+    }
+}
+
+fn minisign_keys<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<minisign::Key>, D::Error> {
+    values::list(
+        deserializer,
+        "a list of minisign public keys such as [\"RW…\"]",
+    )
+}
+
+fn require<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Require>, D::Error> {
+    values::word(deserializer).map(Some)
 }

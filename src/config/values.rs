@@ -1,152 +1,190 @@
-//! What each setting takes: one function a kind of value.
+//! What a setting's value may be: the building blocks of `Deserialize` for settings.
 //!
-//! An error finishes the sentence `'KEY' …`, and never repeats what may be a secret.
+//! An error of serde's own form ("expected …") becomes `'KEY' must be …, not …` in `parse.rs`; any other finishes the
+//! sentence `'KEY' …`.
 
-use std::ops::Range;
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::str::FromStr;
 
+use directories::BaseDirs;
 use semver::VersionReq;
-use toml::Spanned;
-use toml::de::DeValue;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{
+    self, DeserializeOwned, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
+};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Delivery, Forge, Hook, Mode, OnBattery, SHORTEST_EVERY, ServiceManager, repository};
-use crate::interval;
-use crate::os::text::excerpt;
+use super::Interval;
+use crate::error::{Error, Result};
 
-type Value<'a> = Spanned<DeValue<'a>>;
-type Read<T> = Result<T, Wrong>;
-
-/// What is wrong, and which bytes of the file say it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wrong {
-    /// The bytes.
-    pub at: Range<usize>,
-    /// What is wrong.
-    pub message: String,
-}
-
-/// The longest `settle` and `health-timeout`: the job that waits for them has a time limit of its own.
-const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 /// The most slots to keep.
-const MOST_KEPT: usize = 100;
+const MOST_KEPT: u64 = 100;
 /// The longest tag prefix, in bytes.
 const LONGEST_PREFIX: usize = 64;
 /// The longest package name, in bytes (what crates.io takes).
 const LONGEST_NAME: usize = 64;
 
-/// Reads `service-manager`.
-pub fn service_manager(value: &Value) -> Read<ServiceManager> {
-    choice(
-        value,
-        &[
-            ("auto", ServiceManager::Auto),
-            ("systemd", ServiceManager::Systemd),
-            ("launchd", ServiceManager::Launchd),
-            ("none", ServiceManager::None),
-        ],
-    )
-}
+/// Deserializes a string by `read`, which returns the reason where it knows more than that this is not `expected`.
+pub(super) fn text<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    expected: &str,
+    read: impl FnOnce(&str) -> Result<T, Option<Error>>,
+) -> Result<T, D::Error> {
+    struct Text<'e, F>(&'e str, F);
+    impl<T, F: FnOnce(&str) -> Result<T, Option<Error>>> Visitor<'_> for Text<'_, F> {
+        type Value = T;
 
-/// Reads `forge`.
-pub fn forge(value: &Value) -> Read<Forge> {
-    choice(
-        value,
-        &[
-            ("auto", Forge::Auto),
-            ("forgejo", Forge::Forgejo),
-            ("github", Forge::Github),
-            ("gitlab", Forge::Gitlab),
-            ("git", Forge::Git),
-        ],
-    )
-}
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
 
-/// Reads `mode`.
-pub fn mode(value: &Value) -> Read<Mode> {
-    choice(value, &[("apply", Mode::Apply), ("notify", Mode::Notify)])
-}
-
-/// Reads `on-battery`.
-pub fn on_battery(value: &Value) -> Read<OnBattery> {
-    choice(value, &[("skip", OnBattery::Skip), ("run", OnBattery::Run)])
-}
-
-/// Reads `delivery`.
-pub fn delivery(value: &Value) -> Read<Delivery> {
-    choice(
-        value,
-        &[
-            ("auto", Delivery::Auto),
-            ("cargo", Delivery::Cargo),
-            ("prebuilt", Delivery::Prebuilt),
-        ],
-    )
-}
-
-/// Reads true or false.
-pub fn switch(value: &Value) -> Read<bool> {
-    match value.get_ref() {
-        DeValue::Boolean(switch) => Ok(*switch),
-        _ => Err(not(value, "true or false")),
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+            self.1(text).map_err(|reason| match reason {
+                Some(reason) => E::custom(format!("must be {}: {reason}", self.0)),
+                None => E::invalid_value(Unexpected::Str(text), &self.0),
+            })
+        }
     }
+    deserializer.deserialize_str(Text(expected, read))
 }
 
-/// Reads a length of time.
-pub fn length(value: &Value) -> Read<Duration> {
-    let expected = "a length of time such as \"90s\", \"30m\", \"6h\" or \"1d\"";
-    interval::parse(text(value, expected)?).map_err(|_| not(value, expected))
-}
-
-/// Reads `every`.
-pub fn every(value: &Value) -> Read<Duration> {
-    within(value, SHORTEST_EVERY, Duration::MAX)
-}
-
-/// Reads `settle`. It may be longer than `health-timeout`: the one counts from the first good answer, the other until it.
-pub fn settle(value: &Value) -> Read<Duration> {
-    within(value, Duration::ZERO, LONGEST_WAIT)
-}
-
-/// Reads `health-timeout`.
-pub fn health_timeout(value: &Value) -> Read<Duration> {
-    within(value, Duration::from_secs(1), LONGEST_WAIT)
-}
-
-fn within(value: &Value, least: Duration, most: Duration) -> Read<Duration> {
-    let read = length(value)?;
-    if read < least {
-        return Err(not(value, &format!("at least {}", interval::show(least))));
-    }
-    if read > most {
-        return Err(not(value, &format!("at most {}", interval::show(most))));
-    }
-    Ok(read)
-}
-
-/// Reads `keep`.
-pub fn keep(value: &Value) -> Read<usize> {
-    integer(value)
-        .and_then(|number| usize::try_from(number).ok())
-        .filter(|number| *number <= MOST_KEPT)
-        .ok_or_else(|| not(value, &format!("a whole number from 0 to {MOST_KEPT}")))
-}
-
-/// Reads a number of bytes: `"512MiB"`, `"2GiB"`, or the bare number.
-pub fn size(value: &Value) -> Read<u64> {
-    let bytes = match value.get_ref() {
-        DeValue::String(text) => size_in_words(text),
-        _ => integer(value).and_then(|number| u64::try_from(number).ok()),
+/// Deserializes one of the words of an enum.
+pub(super) fn word<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let read = |word: &str| {
+        T::deserialize(IntoDeserializer::<de::value::Error>::into_deserializer(
+            word,
+        ))
     };
-    bytes.ok_or_else(|| {
-        not(
-            value,
-            "a size such as \"512MiB\" or \"2GiB\", or a number of bytes",
-        )
-    })
+    // A derived `Deserialize` lists the words where it is given none of them.
+    let unknown = read("")
+        .err()
+        .map(|error| error.to_string().replace('`', "\""));
+    let expected = unknown
+        .as_deref()
+        .and_then(|error| error.split_once(", expected "));
+    let expected = expected.map_or("a word", |(_, expected)| expected);
+    text(deserializer, expected, |text| read(text).map_err(|_| None))
 }
 
-fn size_in_words(text: &str) -> Option<u64> {
+/// Deserializes a list that is not empty and has no element twice.
+pub(super) fn list<'de, D, T>(deserializer: D, expected: &str) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + PartialEq + fmt::Display,
+{
+    let list: Vec<T> = words(deserializer, expected)?;
+    match list
+        .iter()
+        .enumerate()
+        .find(|(at, one)| list[..*at].contains(one))
+    {
+        Some((_, twice)) => Err(D::Error::custom(format!("names '{twice}' twice"))),
+        None => Ok(list),
+    }
+}
+
+/// Deserializes a list that is not empty.
+fn words<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+    expected: &str,
+) -> Result<Vec<T>, D::Error> {
+    struct List<'e, T>(&'e str, std::marker::PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for List<'_, T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Vec<T>, A::Error> {
+            let list = Vec::deserialize(SeqAccessDeserializer::new(list))?;
+            if list.is_empty() {
+                return Err(A::Error::custom(format!("must be {}, not empty", self.0)));
+            }
+            Ok(list)
+        }
+    }
+    deserializer.deserialize_seq(List(expected, std::marker::PhantomData))
+}
+
+/// Deserializes a struct of settings from a table only: serde would take a list as well.
+pub(super) fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    struct Table<T>(std::marker::PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Table<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(super::parse::TABLE)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(table))
+        }
+    }
+    deserializer.deserialize_map(Table(std::marker::PhantomData))
+}
+
+/// Deserializes an interval from `LEAST` to `MOST` seconds.
+pub(super) fn within<'de, const LEAST: u64, const MOST: u64, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Interval, D::Error> {
+    let interval = Interval::deserialize(deserializer)?;
+    let expected = match interval.as_secs() {
+        seconds if seconds < LEAST => format!("at least {}", Interval::from_secs(LEAST)),
+        seconds if seconds > MOST => format!("at most {}", Interval::from_secs(MOST)),
+        _ => return Ok(interval),
+    };
+    Err(D::Error::invalid_value(
+        Unexpected::Other("it"),
+        &expected.as_str(),
+    ))
+}
+
+struct Number<'e>(&'e str, u64);
+
+impl Visitor<'_> for Number<'_> {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<u64, E> {
+        let allowed = u64::try_from(number)
+            .ok()
+            .filter(|number| *number <= self.1);
+        allowed.ok_or_else(|| E::invalid_value(Unexpected::Signed(number), &self))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<u64, E> {
+        let size = if self.1 == u64::MAX {
+            bytes(text)
+        } else {
+            None
+        };
+        size.ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+    }
+}
+
+/// Deserializes how many slots to keep.
+pub(super) fn slots<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let expected = format!("a whole number from 0 to {MOST_KEPT}");
+    let kept = deserializer.deserialize_any(Number(&expected, MOST_KEPT))?;
+    Ok(usize::try_from(kept).unwrap_or(usize::MAX))
+}
+
+/// Deserializes a number of bytes: `"512MiB"`, `"2GiB"`, or the bare number.
+pub(super) fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let expected = "a size such as \"512MiB\" or \"2GiB\", or a number of bytes";
+    deserializer.deserialize_any(Number(expected, u64::MAX))
+}
+
+fn bytes(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(digits);
     let shift = match unit {
@@ -159,176 +197,171 @@ fn size_in_words(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
-/// Reads `pin`.
-pub fn pin(value: &Value) -> Read<VersionReq> {
+/// Deserializes a requirement of versions.
+pub(super) fn pin<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<VersionReq>, D::Error> {
     let expected = "a semver requirement such as \"1.4\", \"~1.4.2\" or \">=1, <3\"";
-    VersionReq::parse(text(value, expected)?).map_err(|_| not(value, expected))
+    text(deserializer, expected, |text| {
+        text.parse().map(Some).map_err(|_| None)
+    })
 }
 
-/// Reads `repository`, without trailing slashes.
-pub fn repository(value: &Value) -> Read<String> {
-    let url = text(value, "the URL of a repository")?;
-    repository::check(url).map_err(|message| wrong(value, &message))
+/// Deserializes a folder.
+pub(super) fn folder<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<PathBuf>, D::Error> {
+    let expected = "an absolute path or one that starts with \"~/\", without control characters";
+    text(deserializer, expected, |text| {
+        path(text).map(Some).ok_or(None)
+    })
 }
 
-/// Reads `packages`. They become arguments of cargo, so none may look like an option.
-pub fn packages(value: &Value) -> Read<Vec<String>> {
+/// Deserializes a file.
+pub(super) fn keyring<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<PathBuf>, D::Error> {
+    let expected = "the absolute path of an OpenPGP keyring";
+    text(deserializer, expected, |text| {
+        path(text).map(Some).ok_or(None)
+    })
+}
+
+/// Returns the absolute path that `text` is; `~/` stands for the user's home folder.
+pub(super) fn path(text: &str) -> Option<PathBuf> {
+    let path = match (text.strip_prefix("~/"), BaseDirs::new()) {
+        (Some(below), Some(base)) => base.home_dir().join(below.trim_start_matches('/')),
+        _ => PathBuf::from(text),
+    };
+    (path.is_absolute() && !text.contains(char::is_control)).then_some(path)
+}
+
+/// Deserializes the names of Cargo packages.
+pub(super) fn packages<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<String>, D::Error> {
+    #[derive(PartialEq)]
+    struct Name(String);
+    impl fmt::Display for Name {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(&self.0)
+        }
+    }
+    impl<'de> Deserialize<'de> for Name {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
+            let expected = "package names: letters, digits, '-' and '_', not starting with '-'";
+            text(deserializer, expected, |name| {
+                // It becomes an argument of cargo.
+                let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+                let short = !name.is_empty() && name.len() <= LONGEST_NAME;
+                let valid = short && !name.starts_with('-') && name.bytes().all(plain);
+                valid.then(|| Name(name.to_owned())).ok_or(None)
+            })
+        }
+    }
     let expected = "a list of package names such as [\"heph\"]";
-    let mut names: Vec<String> = Vec::new();
-    for element in elements(value, expected)? {
-        let name = text(element, "a package name")?;
-        let letters = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        if name.is_empty()
-            || name.len() > LONGEST_NAME
-            || name.starts_with('-')
-            || !name.bytes().all(letters)
+    let names: Vec<Name> = list(deserializer, expected)?;
+    Ok(names.into_iter().map(|name| name.0).collect())
+}
+
+/// What stands before the version in a tag, such as `v`, `heph-v` or `heph/v`: with a version behind it, a valid tag
+/// (git-check-ref-format(1)) that no tool takes for an option and that needs no escape in a URL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TagPrefix(String);
+
+impl TagPrefix {
+    /// Returns it as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for TagPrefix {
+    fn default() -> TagPrefix {
+        TagPrefix("v".to_owned())
+    }
+}
+
+impl fmt::Display for TagPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for TagPrefix {
+    type Err = Error;
+
+    fn from_str(prefix: &str) -> Result<TagPrefix> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/+".contains(&byte);
+        let folder = |part: &str| {
+            part.is_empty()
+                || part.starts_with('.')
+                || part.ends_with('.')
+                || part.ends_with(".lock")
+        };
+        let mut folders = prefix.rsplit('/');
+        let name = folders.next().unwrap_or_default();
+        if prefix.len() > LONGEST_PREFIX
+            || !prefix.bytes().all(plain)
+            || prefix.starts_with('-')
+            || prefix.contains("..")
+            || name.starts_with('.')
+            || folders.any(folder)
         {
-            return Err(not(
-                element,
-                "package names: letters, digits, '-' and '_', not starting with '-'",
-            ));
+            return Err(Error::usage("this is not a tag prefix")
+                .with_hint("use letters, digits and . _ + - / only, as in \"v\" or \"release/\""));
         }
-        if names.iter().any(|other| other == name) {
-            return Err(wrong(element, &format!("names '{name}' twice")));
-        }
-        names.push(name.to_owned());
-    }
-    Ok(names)
-}
-
-/// Reads `tag-prefix`, such as `v`, `heph-v`, `heph/v` or `heph@`: with a version behind it, a valid tag
-/// (git-check-ref-format(1)) that no tool takes for an option.
-pub fn tag_prefix(value: &Value) -> Read<String> {
-    let expected = "what stands before the version in a tag, such as \"v\" or \"heph-v\"";
-    let prefix = text(value, expected)?;
-    let letters = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/@+".contains(&byte);
-    let folders = |part: &str| part.starts_with('.') || part.ends_with(".lock");
-    if prefix.len() > LONGEST_PREFIX
-        || !prefix.bytes().all(letters)
-        || prefix.starts_with(['-', '/'])
-        || prefix.contains("..")
-        || prefix.contains("//")
-        || prefix.split('/').any(folders)
-    {
-        return Err(not(value, expected));
-    }
-    Ok(prefix.to_owned())
-}
-
-/// Reads an absolute folder; `~/` stands for `home`.
-pub fn folder(value: &Value, home: Option<&Path>) -> Read<PathBuf> {
-    path(
-        value,
-        home,
-        "an absolute path, or one that starts with \"~/\"",
-    )
-}
-
-/// Reads an absolute path; `~/` stands for `home`.
-pub fn path(value: &Value, home: Option<&Path>, expected: &str) -> Read<PathBuf> {
-    let path = text(value, expected)?;
-    if path.chars().any(char::is_control) {
-        return Err(not(value, "a path without control characters"));
-    }
-    let path = match (path.strip_prefix("~/"), home) {
-        (Some(below), Some(home)) => home.join(below.trim_start_matches('/')),
-        _ => PathBuf::from(path),
-    };
-    if path.is_absolute() {
-        Ok(path)
-    } else {
-        Err(not(value, expected))
+        Ok(TagPrefix(prefix.to_owned()))
     }
 }
 
-/// Reads a hook.
-pub fn hook(value: &Value) -> Read<Hook> {
-    let expected = "a command and its arguments as a list, such as [\"notify-send\", \"heph\"]";
-    let words = elements(value, expected)?
-        .iter()
-        .map(|element| {
-            let word = text(element, "a list of strings")?;
-            if word.contains('\0') {
-                return Err(not(element, "words without the character 0"));
-            }
-            Ok(word.to_owned())
+impl<'de> Deserialize<'de> for TagPrefix {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TagPrefix, D::Error> {
+        let expected = "what stands before the version in a tag, such as \"v\" or \"heph-v\"";
+        text(deserializer, expected, |text| {
+            text.parse().map_err(|_| None)
         })
-        .collect::<Read<Hook>>()?;
-    let program = Path::new(&words[0]);
-    let on_path = !words[0].contains('/');
-    if words[0].is_empty() || !(on_path || program.is_absolute()) {
-        return Err(not(
-            value,
-            "a list that starts with an absolute path or the name of a command on PATH",
-        ));
     }
-    Ok(words)
 }
 
-/// Returns the elements of a list that is not empty.
-pub fn elements<'a, 'i>(value: &'a Value<'i>, expected: &str) -> Read<&'a [Value<'i>]> {
-    match value.get_ref() {
-        DeValue::Array(elements) if elements.is_empty() => {
-            Err(wrong(value, &format!("must be {expected}, not empty")))
+/// A command with its arguments. No shell is involved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// An absolute path, or a name on PATH.
+    pub program: String,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+}
+
+impl<'de> Deserialize<'de> for Hook {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Hook, D::Error> {
+        struct Word(String);
+        impl<'de> Deserialize<'de> for Word {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Word, D::Error> {
+                text(
+                    deserializer,
+                    "a list of strings without the character 0",
+                    |word| {
+                        let valid = !word.contains('\0');
+                        valid.then(|| Word(word.to_owned())).ok_or(None)
+                    },
+                )
+            }
         }
-        DeValue::Array(elements) => Ok(elements),
-        _ => Err(not(value, expected)),
+        let expected = "a command and its arguments as a list, such as [\"notify-send\", \"heph\"]";
+        let words: Vec<Word> = words(deserializer, expected)?;
+        let mut words = words.into_iter().map(|word| word.0);
+        let program = words.next().unwrap_or_default();
+        if program.is_empty() || (program.contains('/') && !Path::new(&program).is_absolute()) {
+            let expected =
+                "a list that starts with an absolute path or the name of a command on PATH";
+            return Err(D::Error::invalid_value(Unexpected::Seq, &expected));
+        }
+        Ok(Hook {
+            program,
+            arguments: words.collect(),
+        })
     }
-}
-
-/// Returns the text of a string.
-pub fn text<'a>(value: &'a Value, expected: &str) -> Read<&'a str> {
-    value.get_ref().as_str().ok_or_else(|| not(value, expected))
-}
-
-fn integer(value: &Value) -> Option<i64> {
-    let integer = value.get_ref().as_integer()?;
-    i64::from_str_radix(integer.as_str(), integer.radix()).ok()
-}
-
-/// Reads one of `choices`.
-pub fn choice<T: Copy>(value: &Value, choices: &[(&str, T)]) -> Read<T> {
-    let names: Vec<String> = choices
-        .iter()
-        .map(|(name, _)| format!("\"{name}\""))
-        .collect();
-    let expected = match names.as_slice() {
-        [first, second] => format!("{first} or {second}"),
-        _ => format!("one of {}", names.join(", ")),
-    };
-    let text = text(value, &expected)?;
-    choices
-        .iter()
-        .find(|(name, _)| *name == text)
-        .map(|(_, choice)| *choice)
-        .ok_or_else(|| not(value, &expected))
-}
-
-/// Returns what is wrong with `value`.
-pub fn wrong(value: &Value, message: &str) -> Wrong {
-    Wrong {
-        at: value.span(),
-        message: message.to_owned(),
-    }
-}
-
-/// Returns "must be `expected`, not …", with the value where it is short and of no concern.
-pub fn not(value: &Value, expected: &str) -> Wrong {
-    let found = match value.get_ref() {
-        DeValue::String(text) => format!("\"{}\"", shown(text)),
-        DeValue::Integer(number) => format!("the number {}", shown(number.as_str())),
-        DeValue::Float(number) => format!("the number {}", shown(number.as_str())),
-        DeValue::Boolean(switch) => switch.to_string(),
-        DeValue::Datetime(_) => "a date or time".to_owned(),
-        DeValue::Array(_) => "this list".to_owned(),
-        DeValue::Table(_) => "a table".to_owned(),
-    };
-    wrong(value, &format!("must be {expected}, not {found}"))
-}
-
-/// Returns `text` fit for one line of a terminal: short, without control characters.
-pub fn shown(text: &str) -> String {
-    excerpt(text, 60)
 }
 
 #[cfg(test)]
@@ -337,8 +370,8 @@ mod tests {
 
     #[test]
     fn sizes_are_read_in_binary_units() {
-        assert_eq!(size_in_words("2GiB"), Some(2 << 30));
-        assert_eq!(size_in_words("512MiB"), Some(512 << 20));
+        assert_eq!(bytes("2GiB"), Some(2 << 30));
+        assert_eq!(bytes("512MiB"), Some(512 << 20));
         for bad in [
             "",
             "GiB",
@@ -349,7 +382,20 @@ mod tests {
             "2.5GiB",
             "99999999999TiB",
         ] {
-            assert_eq!(size_in_words(bad), None, "{bad}");
+            assert_eq!(bytes(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_tag_prefix_begins_a_tag_that_is_safe_everywhere() {
+        for prefix in ["", "v", "heph-v", "heph/v", "release/", "heph_1.2+v"] {
+            assert_eq!(prefix.parse::<TagPrefix>().unwrap().as_str(), prefix);
+        }
+        for bad in [
+            "-v", "v ", "../v", "x;y", "a//v", "/v", ".v", "a/.v", "a.lock/v", "a./v", "heph@",
+            "v..",
+        ] {
+            assert!(bad.parse::<TagPrefix>().is_err(), "{bad}");
         }
     }
 }

@@ -79,7 +79,7 @@ pub(super) fn find<'a>(
             package,
             version: &release.version,
             targets,
-            repository: &settings.repository,
+            repository: settings.repository.url(),
         };
         let candidates = match candidates(manifest.as_ref(), top.as_ref(), &facts, tag) {
             Ok(candidates) => candidates,
@@ -105,7 +105,7 @@ fn read(
     settings: &SelfUpdate,
     folder: &Path,
 ) -> Result<(Option<CargoToml>, Vec<Option<CargoToml>>)> {
-    let url = &settings.repository;
+    let url = settings.repository.url();
     let mut all = CargoTomls::fetch(url, &release.tag, &origin.commit, folder)?;
     let packages = &settings.packages;
     let of_packages: Result<_> = packages.iter().map(|package| all.of(package)).collect();

@@ -108,7 +108,7 @@ impl DeliveryOrder<'_> {
             staged,
         } = self;
         let trust = &settings.trust;
-        origin.admits_build(trust.require).map_err(|reason| {
+        origin.admits_build(trust.require()).map_err(|reason| {
             Error::new(format!(
                 "{} cannot be built from source: {reason}",
                 release.tag.as_str()
@@ -120,7 +120,7 @@ impl DeliveryOrder<'_> {
         enough_space(&paths.versions(), SLOT_SPACE, "keep a release")?;
         let built = cargo.install(
             &cargo::BuildOrder {
-                url: &settings.repository,
+                url: settings.repository.url(),
                 tag: &release.tag,
                 commit: &origin.commit,
                 by_commit: trust.signs_tags(),

@@ -108,7 +108,7 @@ pub fn stage_in(
     afresh: bool,
 ) -> Result<Slot> {
     let slots = Slots::new(paths);
-    let require = settings.trust.require;
+    let require = settings.trust.require();
     if !afresh && let Some(slot) = reusable(&slots, release, origin, require)? {
         return Ok(slot);
     }

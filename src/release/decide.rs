@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use semver::{Version, VersionReq};
 
 use super::Release;
-use crate::interval;
+use crate::config::Interval;
 
 /// What the user allows.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +17,7 @@ pub struct Policy {
     /// Whether pre-releases count.
     pub prereleases: bool,
     /// Younger releases wait.
-    pub cooldown: Duration,
+    pub cooldown: Interval,
 }
 
 /// What a person asked for by hand, beyond "keep it current".
@@ -199,10 +199,10 @@ pub fn objection(situation: &Situation, release: &Release) -> Option<String> {
     let published = release.published_at?;
     // A release from the future is as young as can be.
     let age = Duration::try_from(now.duration_since(published)).unwrap_or_default();
-    (age < policy.cooldown).then(|| {
+    (age < *policy.cooldown).then(|| {
         format!(
             "{version} was published at {published}, and `cooldown = \"{}\"` in [self-update] lets it wait",
-            interval::show(policy.cooldown)
+            policy.cooldown
         )
     })
 }

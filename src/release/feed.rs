@@ -13,12 +13,11 @@ mod tags;
 
 use std::path::Path;
 
-use super::source::{FeedAnswer, ForgeKind, Question, ReleaseFilter, Repository, forgejo, gitlab};
-use super::{Release, Tag};
-use crate::config::SelfUpdate;
+use super::Release;
+use super::source::{FeedAnswer, ForgeKind, Question, ReleaseFilter, forgejo, gitlab};
+use crate::config::{Repository, SelfUpdate};
 use crate::error::{Error, Kind, Result};
 use crate::os::http::{self, Answer, Get, Limits};
-use crate::os::text::quoted;
 use feed_cache::{FeedCache, FeedKey};
 use jiff::Timestamp;
 use response::{ResponseClass, classify};
@@ -103,18 +102,10 @@ impl Feed<'_> {
 
     /// Like [`Feed::fetch`], within other limits, and tells whether the answer could be remembered.
     pub fn ask(&self, now: Timestamp, limits: &Limits) -> FeedCheck {
-        let repository = match self.repository() {
-            Ok(repository) => repository,
-            Err(news) => {
-                return FeedCheck {
-                    news: Err(news),
-                    unwritten: None,
-                };
-            }
-        };
+        let repository = &self.settings.repository;
         let mut cache = FeedCache::load(self.state, &FeedKey::of(self.settings), now);
         if let Some(until) = cache.not_before.filter(|until| *until > now) {
-            let reason = format!("{} asked to be left alone until {until}", repository.host);
+            let reason = format!("{} asked to be left alone until {until}", repository.host());
             return FeedCheck {
                 news: Ok(News::Unreachable {
                     reason,
@@ -125,7 +116,7 @@ impl Feed<'_> {
         }
         cache.last_attempt = Some(now);
         cache.not_before = None;
-        let news = match self.request(&repository, &mut cache, now, limits) {
+        let news = match self.request(repository, &mut cache, now, limits) {
             Ok(()) => {
                 cache.last_success = Some(now);
                 cache.last_error = None;
@@ -160,19 +151,6 @@ impl Feed<'_> {
         }
     }
 
-    /// Returns the repository that the settings name.
-    fn repository(&self) -> Result<Repository> {
-        let prefix = &self.settings.tag_prefix;
-        if Tag::try_from(format!("{prefix}1.0.0")).is_err() {
-            return Err(
-                Error::usage(format!("`tag-prefix` = {} will not do", quoted(prefix))).with_hint(
-                    "use letters, digits and . _ + - / only, as in \"v\" or \"release/\"",
-                ),
-            );
-        }
-        Repository::parse(&self.settings.repository)
-    }
-
     /// Asks, and puts what was learnt into `cache`.
     fn request(
         &self,
@@ -182,11 +160,11 @@ impl Feed<'_> {
         limits: &Limits,
     ) -> Result<(), Trouble> {
         let wanted = ReleaseFilter {
-            prefix: &self.settings.tag_prefix,
+            prefix: self.settings.tag_prefix.as_str(),
             prereleases: self.settings.prereleases,
             pin: self.settings.pin.as_ref(),
             ripe: (!self.settings.cooldown.is_zero()).then(|| {
-                now.checked_sub(self.settings.cooldown)
+                now.checked_sub(*self.settings.cooldown)
                     .unwrap_or(Timestamp::MIN)
             }),
         };
@@ -233,9 +211,10 @@ fn probe(repository: &Repository, now: Timestamp, limits: &Limits) -> Result<For
     };
     match http::get(&request, limits) {
         Ok(answer) => match classify(&answer, now) {
-            ResponseClass::Later(why, until) => {
-                Err(Trouble::Later(format!("{} {why}", repository.host), until))
-            }
+            ResponseClass::Later(why, until) => Err(Trouble::Later(
+                format!("{} {why}", repository.host()),
+                until,
+            )),
             _ => Ok(ForgeKind::from_probe(
                 &answer.body,
                 answer.header(gitlab::HEADER).is_some(),
@@ -298,36 +277,6 @@ impl ResponseClass {
                 .with_hint(format!("publish a release there, or {hint}")),
             )),
             ResponseClass::Wrong(why) => Err(of_no_use(url, &why)),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::Exit;
-
-    #[test]
-    fn settings_that_name_no_forge_are_wrong_configuration_and_leave_no_trace() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = folder.path().join("feed.json");
-        for (repository, prefix) in [
-            ("http://forge.example/a/b", "v"),
-            ("https://forge.example/a/b", "--config="),
-            ("https://forge.example/a/b", "../"),
-        ] {
-            let settings = SelfUpdate {
-                repository: repository.to_owned(),
-                tag_prefix: prefix.to_owned(),
-                ..SelfUpdate::default()
-            };
-            let feed = Feed {
-                settings: &settings,
-                state: &state,
-            };
-            let error = feed.fetch(Timestamp::UNIX_EPOCH).unwrap_err();
-            assert_eq!(error.exit(), Exit::Usage, "{error}");
-            assert!(!state.exists());
         }
     }
 }

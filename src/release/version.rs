@@ -169,6 +169,14 @@ mod tests {
         }
 
         #[test]
+        fn a_prefix_that_the_settings_admit_begins_a_tag(prefix in "[-a-z0-9./_+@]{0,6}") {
+            if let Ok(prefix) = prefix.parse::<crate::config::TagPrefix>() {
+                let tag = format!("{prefix}1.0.0");
+                prop_assert!(Tag::try_from(tag).is_ok());
+            }
+        }
+
+        #[test]
         fn a_tag_made_from_a_version_gives_it_back(major: u16, minor: u16, pre in "[a-z]{0,3}") {
             let dash = if pre.is_empty() { "" } else { "-" };
             let version: Version = format!("{major}.{minor}.0{dash}{pre}").parse().unwrap();

@@ -12,7 +12,6 @@ use crate::client;
 use crate::error::{Error, Result};
 use crate::install::links::BinDir;
 use crate::install::slots::Slot;
-use crate::interval;
 use crate::os::interrupt;
 use crate::os::process::Run;
 use crate::platform::service;
@@ -99,11 +98,11 @@ fn answer(world: World, bin_dir: &BinDir) -> Result<(PathBuf, Option<client::Sta
 /// Restarts hephd through `slot`'s own `heph daemon restart`, so that its templates are used.
 pub(super) fn restart(world: World, slot: &Slot) -> Result<()> {
     let wait = world.config.self_update.health_timeout;
-    let arguments = ["daemon", "restart", "--wait", &interval::show(wait)];
+    let arguments = ["daemon", "restart", "--wait", &wait.to_string()];
     let restart = || {
         heph(world, slot)
             .args(arguments)
-            .limit(wait + SLACK)
+            .limit(*wait + SLACK)
             .success()
             .map(drop)
     };
@@ -165,8 +164,8 @@ pub(super) fn settle(world: World, expected: &Version) -> Result<()> {
         match judge(
             &observations,
             expected,
-            settings.settle,
-            settings.health_timeout,
+            *settings.settle,
+            *settings.health_timeout,
         ) {
             Health::Pending => thread::sleep(OBSERVE_EVERY),
             Health::Healthy => return Ok(()),

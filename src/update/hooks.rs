@@ -29,12 +29,12 @@ pub struct News {
 ///
 /// A run that a hook started runs no hooks: a hook that retries would start itself without end.
 pub fn run(hook: Option<&Hook>, news: &News, json: &[u8]) -> Option<String> {
-    let (program, arguments) = hook?.split_first()?;
+    let hook = hook?;
     if std::env::var_os(EVENT).is_some() {
         return None;
     }
-    let run = Run::new(program)
-        .args(arguments)
+    let run = Run::new(&hook.program)
+        .args(&hook.arguments)
         .env(EVENT, news.event)
         .env("HEPH_OUTCOME", &news.outcome)
         .env("HEPH_FROM", &news.from)
@@ -52,7 +52,11 @@ mod tests {
     use super::*;
 
     fn hook(words: &[&str]) -> Hook {
-        words.iter().map(|word| (*word).to_owned()).collect()
+        let (program, arguments) = words.split_first().unwrap();
+        Hook {
+            program: (*program).to_owned(),
+            arguments: arguments.iter().map(|word| (*word).to_owned()).collect(),
+        }
     }
 
     #[test]

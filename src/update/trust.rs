@@ -25,7 +25,7 @@ pub(super) fn prove(
     report: &mut Report,
 ) -> Result<Origin> {
     let (all, here) = advertised(world, release)?;
-    let repository = &world.config.self_update.repository;
+    let repository = world.config.self_update.repository.url();
     let mut memory = SeenTags::load(&world.paths.trust())?;
     let seen = memory.seen(repository, here.tag.as_str());
     if let Some(sentence) = moved(&here, seen) {
@@ -70,7 +70,7 @@ pub(super) fn prove(
 /// The git remote cannot be reached, or the record of seen tags cannot be read.
 pub(super) fn look(world: World, release: &Release) -> Result<Option<Error>> {
     let (all, here) = advertised(world, release)?;
-    let repository = &world.config.self_update.repository;
+    let repository = world.config.self_update.repository.url();
     let path = world.paths.trust();
     // A run that is under way records it itself.
     let held = exclusive(world.paths).ok();
@@ -128,9 +128,9 @@ fn examine(world: World, here: &Advertised) -> Result<Proof> {
     let trust = &settings.trust;
     let keys = trust.signs_tags();
     let folder = world.paths.tags();
-    let content = if needs_object(here, keys, trust.require) {
+    let content = if needs_object(here, keys, trust.require()) {
         (world.say)(&format!("verifying the tag {}", here.tag.as_str()));
-        Some(fetch::tag_object(&settings.repository, here, &folder)?)
+        Some(fetch::tag_object(settings.repository.url(), here, &folder)?)
     } else {
         None
     };
@@ -146,7 +146,7 @@ fn examine(world: World, here: &Advertised) -> Result<Proof> {
     };
     Ok(judge(Evidence {
         advertised: here,
-        require: trust.require,
+        require: trust.require(),
         keys,
         object: object
             .as_ref()

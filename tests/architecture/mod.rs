@@ -12,11 +12,10 @@ enum Rule {
     Not(&'static [&'static str]),
 }
 
-const RULES: [(&str, Rule); 11] = [
+const RULES: [(&str, Rule); 10] = [
     ("error", Rule::Only(&[])),
-    ("interval", Rule::Only(&["error"])),
     ("paths", Rule::Only(&["error", "os"])),
-    ("config", Rule::Only(&["error", "interval", "os", "paths"])),
+    ("config", Rule::Only(&["error", "os", "paths"])),
     ("os", Rule::Only(&["error"])),
     ("client", Rule::Only(&["error", "os"])),
     ("login", Rule::Only(&["error", "os", "paths"])),
@@ -34,7 +33,7 @@ const RULES: [(&str, Rule); 11] = [
     ),
     (
         "platform",
-        Rule::Only(&["client", "config", "error", "interval", "os", "paths"]),
+        Rule::Only(&["client", "config", "error", "os", "paths"]),
     ),
 ];
 

@@ -102,7 +102,7 @@ fn a_plain_git_remote_is_a_feed() {
     let folder = tempfile::tempdir().unwrap();
     let forge = forge_with(&["1.9.0", "1.10.0", "2.0.0-rc.1"], folder.path());
     let settings = SelfUpdate {
-        repository: forge.repository(),
+        repository: forge.repository().parse().unwrap(),
         forge: Kind::Git,
         ..SelfUpdate::default()
     };
@@ -140,7 +140,7 @@ fn a_git_remote_without_tags_or_without_commits_has_no_release() {
     let folder = tempfile::tempdir().unwrap();
     let forge = Forge::start();
     let settings = SelfUpdate {
-        repository: forge.repository(),
+        repository: forge.repository().parse().unwrap(),
         forge: Kind::Git,
         ..SelfUpdate::default()
     };

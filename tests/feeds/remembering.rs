@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use heph::config::{Forge as Kind, SelfUpdate};
+use heph::config::{Forge as Kind, Interval, SelfUpdate};
 use heph::os::http::Limits;
 use heph::release::feed::{Feed, News, Remembered};
 use jiff::Timestamp;
@@ -24,7 +24,7 @@ impl Machine {
         let folder = tempfile::tempdir().unwrap();
         Machine {
             settings: SelfUpdate {
-                repository: forge.repository(),
+                repository: forge.repository().parse().unwrap(),
                 forge: kind,
                 ..SelfUpdate::default()
             },
@@ -177,7 +177,8 @@ fn the_kind_of_a_forge_is_found_out_with_one_probe_and_remembered() {
         let second = asked(&forge);
         assert!(second[0].starts_with(own), "no probe again: {second:?}");
 
-        machine.settings.repository += "-moved";
+        let moved = format!("{}-moved", machine.settings.repository);
+        machine.settings.repository = moved.parse().unwrap();
         let _ = machine.asks();
         assert_eq!(asked(&forge)[0], "/api/v1/version", "another repository");
     }
@@ -255,7 +256,7 @@ fn a_release_that_has_to_ripen_is_taken_when_it_has_although_the_feed_is_the_sam
         });
     }
     let mut machine = Machine::of(&forge, Kind::Forgejo);
-    machine.settings.cooldown = Duration::from_secs(2 * 24 * 60 * 60);
+    machine.settings.cooldown = Interval::from_secs(2 * 24 * 60 * 60);
     assert_eq!(machine.asks(), "1.0.0");
     let highest = machine.feed().remembered().highest.unwrap();
     assert_eq!(highest.tag.as_str(), "v1.0.1");

@@ -26,7 +26,7 @@ fn run(row: &Row) -> Result<(), String> {
     let folder = tempfile::tempdir().unwrap();
     let forge = Forge::speaking(row.speaks);
     let settings = SelfUpdate {
-        repository: forge.repository(),
+        repository: forge.repository().parse().unwrap(),
         forge: match row.speaks {
             Speaks::Forgejo => Kind::Forgejo,
             Speaks::Github => Kind::Github,

@@ -18,7 +18,7 @@ use crate::support::old::installation::{
 /// A home whose settings name the repository and packages.
 fn home(repository: &Repository, packages: &[&str]) -> Home {
     let mut home = Home::new();
-    home.settings.repository = repository.url();
+    home.settings.repository = heph::config::Repository::on_disk(&repository.url());
     home.settings.packages = packages.iter().map(|name| (*name).to_owned()).collect();
     home
 }
@@ -269,7 +269,7 @@ fn a_host_that_cannot_be_reached_is_worth_another_try() {
     let (release, _) = repository.publish("1.0.0", &["tool"], SAYS_VERSION);
     let mut home = home(&repository, &["tool"]);
     // Port 9 is `discard`, which nobody runs.
-    home.settings.repository = "http://127.0.0.1:9/tool".to_owned();
+    home.settings.repository = "http://127.0.0.1:9/tool".parse().unwrap();
     let error = assert_refused(&home, &release, &["a host cannot be reached"]);
     assert_eq!(error.exit(), Exit::TryLater);
 }
@@ -433,7 +433,7 @@ fn a_fork_with_the_same_version_is_not_the_code_of_the_original() {
     stage(&home, &release, false).unwrap();
     let fork = Repository::new();
     publish_with_a_part(&fork, "1.0.0", "fork");
-    home.settings.repository = fork.url();
+    home.settings.repository = heph::config::Repository::on_disk(&fork.url());
     let slot = stage(&home, &release, true).unwrap();
     assert_eq!(run(&slot.binary("tool")), "tool 1.0.0 fork");
 }

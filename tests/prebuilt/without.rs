@@ -24,7 +24,7 @@ impl Shop {
         let repository = Repository::new();
         let (release, _) = repository.publish("1.0.0", &["tool"], SAYS_VERSION);
         let mut home = Home::new();
-        home.settings.repository = repository.url();
+        home.settings.repository = heph::config::Repository::on_disk(&repository.url());
         home.settings.packages = vec!["tool".to_owned()];
         home.settings.bin_dir = Some(home.bin.clone());
         home.settings.delivery = delivery;
@@ -107,7 +107,7 @@ fn one_without_files_or_without_proof_is_built() {
 
     let mut shop = Shop::new(Delivery::Auto);
     shop.archive("tool", "echo tool 1.0.0");
-    shop.home.settings.trust.require = Require::Signature;
+    shop.home.settings.trust.require = Some(Require::Signature);
     let (staged, notes) = shop.stage();
     let refused = staged.unwrap_err().one_line();
     assert!(refused.contains("cannot be built from source"), "{refused}");

@@ -1,8 +1,8 @@
 //! Settings files that are right.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
+use heph::config::Interval;
 use heph::config::{Config, Delivery, Forge, Mode, OnBattery, ServiceManager};
 
 /// Returns what the file `text` says.
@@ -20,7 +20,7 @@ fn no_file_and_an_empty_file_mean_defaults() {
     assert_eq!(missing, load(""));
     let settings = missing.self_update;
     assert_eq!(
-        settings.repository,
+        settings.repository.url(),
         "https://forge.eblu.me/eblume/hephaestus"
     );
     assert_eq!(settings.packages, ["heph"]);
@@ -64,16 +64,16 @@ fn every_key_is_taken() {
     );
     assert_eq!(config.service_manager, ServiceManager::None);
     let settings = config.self_update;
-    assert_eq!(settings.repository, "https://github.example/me/fork");
+    assert_eq!(settings.repository.url(), "https://github.example/me/fork");
     assert_eq!(
         (settings.forge, settings.mode),
         (Forge::Gitlab, Mode::Notify)
     );
     assert_eq!(settings.packages, ["heph", "my_tool-2"]);
-    assert_eq!(settings.every, Duration::from_secs(90 * 60));
+    assert_eq!(settings.every, Interval::from_secs(90 * 60));
     assert_eq!(settings.pin, Some("~1.4".parse().unwrap()));
     assert!(settings.prereleases);
-    assert_eq!(settings.cooldown, Duration::from_secs(3 * 86400));
+    assert_eq!(settings.cooldown, Interval::from_secs(3 * 86400));
     assert_eq!(
         (settings.settle.as_secs(), settings.health_timeout.as_secs()),
         (0, 120)
@@ -88,9 +88,9 @@ fn every_key_is_taken() {
         ("heph-v", OnBattery::Run)
     );
     assert_eq!(settings.delivery, Delivery::Prebuilt);
-    assert_eq!(settings.on_available.unwrap()[2], "newer");
-    assert_eq!(settings.on_updated.unwrap(), ["/usr/bin/true"]);
-    assert_eq!(settings.on_failed.unwrap().len(), 3);
+    assert_eq!(settings.on_available.unwrap().arguments[1], "newer");
+    assert_eq!(settings.on_updated.unwrap().program, "/usr/bin/true");
+    assert_eq!(settings.on_failed.unwrap().arguments.len(), 2);
 }
 
 #[test]
@@ -117,5 +117,5 @@ fn a_tilde_stands_for_the_home_folder_and_a_prefix_may_be_empty() {
         config.self_update.bin_dir,
         Some(home.home_dir().join("my bin"))
     );
-    assert_eq!(config.self_update.tag_prefix, "");
+    assert_eq!(config.self_update.tag_prefix.as_str(), "");
 }

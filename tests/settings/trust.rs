@@ -50,7 +50,7 @@ fn without_keys_a_checksum_is_required_and_with_one_a_signature() {
         ("require = 'none'\ntag-signers = '/keys'", Require::None),
         ("require = 'signature'", Require::Signature),
     ] {
-        assert_eq!(trust(text).unwrap().require, require, "{text}");
+        assert_eq!(trust(text).unwrap().require(), require, "{text}");
     }
 }
 
@@ -59,7 +59,7 @@ fn signers_are_a_path_or_keys() {
     let file = |path: &str| Some(Signers::File(PathBuf::from(path)));
     let inline = |lines: &[&str]| {
         Some(Signers::Inline(
-            lines.iter().map(|line| (*line).to_owned()).collect(),
+            lines.iter().map(|line| line.parse().unwrap()).collect(),
         ))
     };
     let whole = format!("a@b namespaces=\"git\" {SSH}");
@@ -110,8 +110,8 @@ fn keys_beside_the_settings_hold_unless_the_settings_name_others() {
     let read = load(&beside).unwrap();
     assert_eq!(read.tag_signers, Some(Signers::File(file.clone())));
     assert_eq!(
-        (read.minisign_keys, read.require),
-        (vec![MINISIGN.to_owned()], Require::Signature)
+        (read.require(), read.minisign_keys),
+        (Require::Signature, vec![MINISIGN.parse().unwrap()])
     );
 
     fs::write(
@@ -121,7 +121,7 @@ fn keys_beside_the_settings_hold_unless_the_settings_name_others() {
     .unwrap();
     let read = load(&beside).unwrap();
     assert_eq!(read.tag_signers, Some(Signers::File("/others".into())));
-    assert_eq!(read.require, Require::Checksum);
+    assert_eq!(read.require(), Require::Checksum);
 }
 
 #[test]
@@ -138,5 +138,5 @@ fn a_broken_file_of_keys_never_counts_as_none() {
     assert!(load(&unreadable).is_err());
     // An empty list of signers is a list: nobody's signature counts.
     let nobody = load(&folder(&[("trust/allowed_signers", "")])).unwrap();
-    assert_eq!(nobody.require, Require::Signature);
+    assert_eq!(nobody.require(), Require::Signature);
 }

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use super::program;
 use crate::cli::Context;
 use crate::cli::self_update::enable_timer;
+use crate::config::Interval;
 use crate::error::{Error, Exit, Result};
 use crate::hephd;
-use crate::interval;
 use crate::paths::Paths;
 use crate::platform::service::arguments::{Baked, Flag};
 use crate::platform::service::bring_up::{Up, bring_up};
@@ -16,7 +16,7 @@ use crate::platform::service::definition::{Definition, Environment};
 use crate::platform::service::{self, File, FileState, Manager};
 
 /// The shortest interval of the timer, in seconds.
-const SHORTEST: u64 = crate::config::SHORTEST_EVERY.as_secs();
+const SHORTEST: u64 = crate::config::SHORTEST_EVERY;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -57,8 +57,8 @@ pub struct Args {
     #[arg(long)]
     force: bool,
     /// How long to wait until hephd answers
-    #[arg(long, value_name = "LENGTH", default_value = "60s", value_parser = interval::parse)]
-    wait: Duration,
+    #[arg(long, value_name = "LENGTH", default_value = "60s")]
+    wait: Interval,
 }
 
 /// What to do with a hephd that runs.
@@ -89,7 +89,7 @@ pub fn run(context: &Context, args: &Args, verb: Verb) -> Result<Exit> {
 
     let before = Instant::now();
     let restart = verb == Verb::Restart;
-    let up = bring_up(&*manager, &definition, &context.paths, restart, args.wait)?;
+    let up = bring_up(&*manager, &definition, &context.paths, restart, *args.wait)?;
     say(context, &up, &*manager, before.elapsed());
 
     let interval = args.self_update_interval_secs.map(Duration::from_secs);

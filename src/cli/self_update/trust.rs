@@ -12,8 +12,8 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use crate::cli::Context;
+use crate::config::trust::read;
 use crate::config::trust::signers::{self, Entry, Standing};
-use crate::config::trust::{minisign, read};
 use crate::config::{Signers, Trust};
 use crate::error::{Exit, Result};
 use crate::os::clock;
@@ -55,15 +55,13 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
 }
 
 /// A line of a list of signers: the key, or why it counts for nothing.
-type Line = Result<Entry, String>;
+type Line = Result<Entry>;
 
 /// Returns the file of the signers, where they are in one, and what it says.
 fn listed(trust: &Trust) -> Result<(Option<&Path>, Vec<Line>)> {
     match &trust.tag_signers {
         None => Ok((None, Vec::new())),
-        Some(Signers::Inline(lines)) => {
-            Ok((None, lines.iter().map(|line| signers::line(line)).collect()))
-        }
+        Some(Signers::Inline(entries)) => Ok((None, entries.iter().cloned().map(Ok).collect())),
         Some(Signers::File(file)) => {
             let text = read(file)?.unwrap_or_default();
             let lines = signers::file(&text).into_iter().map(|(_, line)| line);
@@ -80,7 +78,7 @@ fn show(context: &Context, json: bool) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let ui = &context.ui;
-    ui.say(format!("require        {}", trust.require.name()));
+    ui.say(format!("require        {}", trust.require().name()));
     if trust.tag_signers.is_none() && trust.tag_openpgp_keyring.is_none() {
         ui.say("tag signers    none: nothing proves whose a tag is");
     }
@@ -100,20 +98,16 @@ fn show(context: &Context, json: bool) -> Result<Exit> {
     }
     for (index, key) in trust.minisign_keys.iter().enumerate() {
         let title = if index == 0 { "minisign" } else { "" };
-        ui.say(format!("{title:<15}{key}  {}", number(key)));
+        ui.say(format!("{title:<15}{key}  {}", key.number()));
     }
     Ok(Exit::Done)
-}
-
-fn number(key: &str) -> String {
-    minisign::number(key).unwrap_or_default()
 }
 
 /// Returns one line about a line of a list of signers.
 fn told(line: &Line) -> String {
     let entry = match line {
         Ok(entry) => entry,
-        Err(why) => return format!("a line that {why}, and counts for nothing"),
+        Err(reason) => return format!("an unusable line, which is ignored: {reason}"),
     };
     let mut text = format!(
         "{}  {}  {}",
@@ -160,11 +154,11 @@ fn object(trust: &Trust, file: Option<&Path>, lines: &[Line]) -> Value {
     let minisign: Vec<Value> = trust
         .minisign_keys
         .iter()
-        .map(|key| json!({ "key": key, "number": number(key) }))
+        .map(|key| json!({ "key": key.as_str(), "number": key.number() }))
         .collect();
     json!({
         "schema": 1,
-        "require": trust.require.name(),
+        "require": trust.require().name(),
         "tag_signers_file": file,
         "tag_signers": signers,
         "unusable_lines": lines.iter().filter(|line| line.is_err()).count(),

@@ -4,6 +4,7 @@
 //! alone decides.
 
 use std::ops::Range;
+use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
@@ -11,6 +12,8 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result, bail};
 
 /// The name of a signer whose bare key has no usable comment.
 const NAMELESS: &str = "signer";
@@ -123,63 +126,64 @@ pub fn is_blank(line: &str) -> bool {
     line.is_empty() || line.starts_with('#')
 }
 
-/// Reads one line: of an allowed-signers file, or a bare public key, which may then sign for git and nothing else.
-///
-/// # Errors
-///
-/// Why it will not do, to finish the sentence "a line that …".
-pub fn line(line: &str) -> Result<Entry, String> {
-    if line.contains(['\n', '\r', '\0']) {
-        return Err("is more than one".to_owned());
+/// Accepts a line of an allowed-signers file, or a bare public key, which may then sign for git and nothing else.
+impl FromStr for Entry {
+    type Err = Error;
+
+    fn from_str(line: &str) -> Result<Entry> {
+        if line.contains(['\n', '\r', '\0']) {
+            bail!("it is more than one line");
+        }
+        let words = words(line)?;
+        let kind_at = words.iter().take(3).position(|word| is_kind(word));
+        let Some(kind_at) = kind_at else {
+            bail!("it names no kind of SSH key, such as ssh-ed25519");
+        };
+        let kind = &words[kind_at];
+        let Some(key) = words.get(kind_at + 1) else {
+            bail!("there is no key after {kind}");
+        };
+        if !is_key(kind, key) {
+            bail!("its key is not of the kind {kind}");
+        }
+        let comment = words[kind_at + 2..].join(" ");
+        let mut entry = Entry {
+            principals: String::new(),
+            authority: false,
+            namespaces: None,
+            valid_after: None,
+            valid_before: None,
+            kind: kind.clone(),
+            key: key.clone(),
+            comment,
+        };
+        if kind_at == 0 {
+            entry.principals = principal_of(&entry.comment).to_owned();
+            entry.namespaces = Some(NAMESPACE.to_owned());
+            return Ok(entry);
+        }
+        entry.principals = words[0].replace('"', "");
+        if entry.principals.is_empty() {
+            bail!("it names no signer");
+        }
+        if kind_at == 2 {
+            options(&words[1], &mut entry)?;
+        }
+        Ok(entry)
     }
-    let words = words(line)?;
-    let kind_at = words
-        .iter()
-        .take(3)
-        .position(|word| is_kind(word))
-        .ok_or("names no kind of SSH key, such as ssh-ed25519")?;
-    let key = words.get(kind_at + 1).ok_or("has no key")?;
-    let kind = &words[kind_at];
-    if !is_key(kind, key) {
-        return Err(format!("holds no key of the kind {kind}"));
-    }
-    let comment = words[kind_at + 2..].join(" ");
-    let mut entry = Entry {
-        principals: String::new(),
-        authority: false,
-        namespaces: None,
-        valid_after: None,
-        valid_before: None,
-        kind: kind.clone(),
-        key: key.clone(),
-        comment,
-    };
-    if kind_at == 0 {
-        entry.principals = principal_of(&entry.comment).to_owned();
-        entry.namespaces = Some(NAMESPACE.to_owned());
-        return Ok(entry);
-    }
-    entry.principals = words[0].replace('"', "");
-    if entry.principals.is_empty() {
-        return Err("names no signer".to_owned());
-    }
-    if kind_at == 2 {
-        options(&words[1], &mut entry)?;
-    }
-    Ok(entry)
 }
 
 /// Reads a whole file: each line that says something, with its number from 1.
-pub fn file(text: &str) -> Vec<(usize, Result<Entry, String>)> {
+pub fn file(text: &str) -> Vec<(usize, Result<Entry>)> {
     text.lines()
         .enumerate()
         .filter(|(_, content)| !is_blank(content))
-        .map(|(at, content)| (at + 1, line(content.trim())))
+        .map(|(at, content)| (at + 1, content.trim().parse()))
         .collect()
 }
 
 /// Splits at blanks that stand outside of quotes.
-fn words(line: &str) -> Result<Vec<String>, String> {
+fn words(line: &str) -> Result<Vec<String>> {
     let mut words = vec![String::new()];
     let mut quoted = false;
     for c in line.chars() {
@@ -196,7 +200,7 @@ fn words(line: &str) -> Result<Vec<String>, String> {
         }
     }
     if quoted {
-        return Err("has a quotation mark without its other half".to_owned());
+        bail!("a quotation mark is not closed");
     }
     words.retain(|word| !word.is_empty());
     Ok(words)
@@ -239,7 +243,7 @@ fn principal_of(comment: &str) -> &str {
 }
 
 /// Reads `a,b="c,d"`.
-fn options(text: &str, entry: &mut Entry) -> Result<(), String> {
+fn options(text: &str, entry: &mut Entry) -> Result<()> {
     let mut quoted = false;
     let parts = text.split(|c: char| {
         quoted ^= c == '"';
@@ -253,18 +257,17 @@ fn options(text: &str, entry: &mut Entry) -> Result<(), String> {
             ),
             None => (part, None),
         };
-        let valued = || {
-            value
-                .map(str::to_owned)
-                .ok_or(format!("has {name} without a value in quotes"))
+        let valued = || -> Result<String> {
+            match value {
+                Some(value) => Ok(value.to_owned()),
+                None => bail!("{name} has no value in quotes"),
+            }
         };
-        let date = || {
-            valued().and_then(|value| {
-                instant(&value, &TimeZone::UTC)
-                    .is_some()
-                    .then_some(value)
-                    .ok_or(format!("has {name} that is no date"))
-            })
+        let date = || -> Result<String> {
+            match valued()? {
+                date if instant(&date, &TimeZone::UTC).is_some() => Ok(date),
+                _ => bail!("{name} is not a date"),
+            }
         };
         // OpenSSH compares names without regard to case.
         match name.to_ascii_lowercase().as_str() {
@@ -272,7 +275,7 @@ fn options(text: &str, entry: &mut Entry) -> Result<(), String> {
             "namespaces" => entry.namespaces = Some(valued()?),
             "valid-after" => entry.valid_after = Some(date()?),
             "valid-before" => entry.valid_before = Some(date()?),
-            _ => return Err("has an option that ssh-keygen does not know".to_owned()),
+            _ => bail!("ssh-keygen does not know one of its options"),
         }
     }
     Ok(())
@@ -307,17 +310,21 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn entry(line: &str) -> Result<Entry> {
+        line.parse()
+    }
+
     const KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIBbVnWRGrrVxYqGYGyJzn8pgmM3pTDoLpHyBm3cAiuMe";
 
     #[test]
     fn bare_keys_sign_for_git_only() {
-        let bare = line(&format!("ssh-ed25519 {KEY} alice@example.org")).unwrap();
+        let bare = entry(&format!("ssh-ed25519 {KEY} alice@example.org")).unwrap();
         assert_eq!(
             bare.line(),
             format!("alice@example.org namespaces=\"git\" ssh-ed25519 {KEY} alice@example.org")
         );
         for comment in ["", "my key", "-x", "a,b", "*", "ü"] {
-            let bare = line(&format!("ssh-ed25519 {KEY} {comment}")).unwrap();
+            let bare = entry(&format!("ssh-ed25519 {KEY} {comment}")).unwrap();
             assert_eq!(bare.principals, "signer", "{comment}");
         }
     }
@@ -332,7 +339,7 @@ mod tests {
             ),
             format!("\"a b\" ssh-ed25519 {KEY}"),
         ] {
-            assert_eq!(line(&text).unwrap().line(), text);
+            assert_eq!(entry(&text).unwrap().line(), text);
         }
     }
 
@@ -352,7 +359,7 @@ mod tests {
             format!("a@b ssh-ed25519 {KEY}\nb ssh-ed25519 {KEY}"),
             format!("\"\" ssh-ed25519 {KEY}"),
         ] {
-            assert!(line(&text).is_err(), "{text}");
+            assert!(entry(&text).is_err(), "{text}");
         }
     }
 
@@ -372,7 +379,7 @@ mod tests {
                 Standing::Valid,
             ),
         ] {
-            let entry = line(&format!("a@b {options} ssh-ed25519 {KEY}")).unwrap();
+            let entry = entry(&format!("a@b {options} ssh-ed25519 {KEY}")).unwrap();
             assert_eq!(entry.standing(now, &zone), standing, "{options}");
         }
         for bad in [
@@ -384,7 +391,7 @@ mod tests {
             "éé2601",
         ] {
             assert!(
-                line(&format!("a@b valid-before=\"{bad}\" ssh-ed25519 {KEY}")).is_err(),
+                entry(&format!("a@b valid-before=\"{bad}\" ssh-ed25519 {KEY}")).is_err(),
                 "{bad}"
             );
         }
@@ -393,8 +400,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_panics_and_what_is_read_reads_back_the_same(text in "[a-z\"=, #]{0,12} ?(namespaces=\"[a-z,]{0,5}\")? ?ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBbVnWRGrrVxYqGYGyJzn8pgmM3pTDoLpHyBm3cAiuMe ?[a-z ]{0,5}") {
-            if let Ok(entry) = line(&text) {
-                prop_assert_eq!(line(&entry.line()), Ok(entry));
+            if let Ok(read) = entry(&text) {
+                prop_assert_eq!(entry(&read.line()).unwrap(), read);
             }
         }
     }

@@ -10,9 +10,9 @@ use std::time::Duration;
 use jiff::Zoned;
 use jiff::civil::Time;
 
+use crate::config::Interval;
 use crate::config::SHORTEST_EVERY;
 use crate::error::Error;
-use crate::interval;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -66,8 +66,9 @@ impl Cadence {
     ///
     /// It is shorter than 60 s.
     pub fn every(interval: Duration) -> Result<Cadence, Error> {
-        if interval < SHORTEST_EVERY {
-            let (interval, shortest) = (interval::show(interval), interval::show(SHORTEST_EVERY));
+        if interval.as_secs() < SHORTEST_EVERY {
+            let shortest = Interval::from_secs(SHORTEST_EVERY);
+            let interval = Interval::from(interval);
             let message = format!("{interval} is too often: the shortest interval is {shortest}");
             return Err(Error::usage(message));
         }
@@ -80,7 +81,7 @@ impl Cadence {
     ///
     /// It is no interval, or shorter than 60 s.
     pub fn parse_every(text: &str) -> Result<Cadence, Error> {
-        Cadence::every(interval::parse(text)?)
+        Cadence::every(*text.parse::<Interval>()?)
     }
 
     /// Reads times of day such as `03:30,15:30`.
@@ -226,7 +227,7 @@ impl Cadence {
 impl fmt::Display for Cadence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Cadence::Every(interval) => write!(f, "every {}", interval::show(*interval)),
+            Cadence::Every(interval) => write!(f, "every {}", Interval::from(*interval)),
             Cadence::At(times) => {
                 let times: Vec<String> = times.iter().map(TimeOfDay::to_string).collect();
                 write!(f, "at {}", times.join(","))

@@ -292,7 +292,7 @@ pub fn enable(config: &Config, paths: &Paths, request: Request) -> Result<Enable
     let cadence = match (request.cadence, &existing) {
         (Some(cadence), _) => cadence,
         (None, Some(job)) => job.cadence.clone(),
-        (None, None) => Cadence::every(config.self_update.every)?,
+        (None, None) => Cadence::every(*config.self_update.every)?,
     };
     let job = Job {
         exe: request.exe,

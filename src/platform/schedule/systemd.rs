@@ -5,8 +5,8 @@ use serde::Deserialize;
 
 use super::cadence::{Cadence, Trigger};
 use super::job::{Environment, Job};
+use crate::config::Interval;
 use crate::error::{Error, Result, ResultExt, bail};
-use crate::interval;
 use crate::os::files;
 use crate::paths::Paths;
 use crate::platform::generated::{self, Generated, check_path, fill};
@@ -71,7 +71,7 @@ fn render_timer(cadence: &Cadence) -> String {
     };
     let persistent = pauses.is_none().then(|| "true".to_owned());
     let (boot, between) = pauses.unzip();
-    let show = |length| interval::show(length);
+    let show = |length| Interval::from(length).to_string();
     fill(
         TIMER_TEMPLATE,
         &[

@@ -58,7 +58,7 @@ impl Case {
         self
     }
     fn cooldown(mut self, hours: u64) -> Case {
-        self.policy.cooldown = Duration::from_secs(hours * 3600);
+        self.policy.cooldown = Interval::from_secs(hours * 3600);
         self
     }
     fn now(mut self, text: &str) -> Case {
@@ -338,7 +338,7 @@ proptest! {
         let policy = Policy {
             pin: pinned.then(|| "^1".parse().unwrap()),
             prereleases,
-            cooldown: Duration::from_secs(hours * 3600),
+            cooldown: Interval::from_secs(hours * 3600),
         };
         let situation = Situation {
             installed: Some(&installed),

@@ -9,29 +9,23 @@ use crate::config::Delivery;
 use crate::error::{Error, Result};
 use crate::os::http::Limits;
 use crate::release::Release;
-use crate::release::source::{ForgeKind, Repository};
+use crate::release::source::ForgeKind;
 
 impl Feed<'_> {
     /// Returns whether the releases are known to come from a plain git remote, which lists no files. Asks nobody.
     pub fn is_plain_git(&self, now: Timestamp) -> bool {
-        let Ok(repository) = self.repository() else {
-            return false;
-        };
         let detected = || FeedCache::load(self.state, &FeedKey::of(self.settings), now).detected;
-        ForgeKind::known(self.settings.forge, &repository).or_else(detected) == Some(ForgeKind::Git)
+        ForgeKind::known(self.settings.forge, &self.settings.repository).or_else(detected)
+            == Some(ForgeKind::Git)
     }
 
     /// Completes a release that git knows by the files that its forge lists (one more request, where files count).
-    pub(super) fn with_assets(
-        &self,
-        repository: &Repository,
-        release: Release,
-        now: Timestamp,
-    ) -> Result<Release> {
+    pub(super) fn with_assets(&self, release: Release, now: Timestamp) -> Result<Release> {
         if self.settings.delivery == Delivery::Cargo {
             return Ok(release);
         }
         let limits = Limits::default();
+        let repository = &self.settings.repository;
         let mut cache = FeedCache::load(self.state, &FeedKey::of(self.settings), now);
         let kind = match ForgeKind::known(self.settings.forge, repository).or(cache.detected) {
             Some(kind) => Ok(kind),

@@ -36,7 +36,7 @@ impl FeedKey {
     /// Returns the key of these settings.
     pub fn of(settings: &SelfUpdate) -> FeedKey {
         FeedKey {
-            repository: settings.repository.clone(),
+            repository: settings.repository.to_string(),
             forge: match settings.forge {
                 Forge::Auto => None,
                 Forge::Forgejo => Some(ForgeKind::Forgejo),
@@ -44,7 +44,7 @@ impl FeedKey {
                 Forge::Gitlab => Some(ForgeKind::Gitlab),
                 Forge::Git => Some(ForgeKind::Git),
             },
-            tag_prefix: settings.tag_prefix.clone(),
+            tag_prefix: settings.tag_prefix.to_string(),
             prereleases: settings.prereleases,
             pin: settings.pin.as_ref().map(ToString::to_string),
             cooldown: settings.cooldown.as_secs(),
@@ -204,7 +204,7 @@ mod tests {
 
         for other in [
             SelfUpdate {
-                repository: "https://other.example/a/b".to_owned(),
+                repository: "https://other.example/a/b".parse().unwrap(),
                 ..settings.clone()
             },
             SelfUpdate {
@@ -212,7 +212,7 @@ mod tests {
                 ..settings.clone()
             },
             SelfUpdate {
-                tag_prefix: "release/".to_owned(),
+                tag_prefix: "release/".parse().unwrap(),
                 ..settings.clone()
             },
             SelfUpdate {

@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use semver::Version;
 
 use super::{Feed, HINT, Trouble, get, of_no_use};
+use crate::config::Repository;
 use crate::error::{Error, Result};
 use crate::os::http::Limits;
 use crate::release::source::git::Advertised;
-use crate::release::source::{ForgeKind, Repository, git};
+use crate::release::source::{ForgeKind, git};
 use crate::release::{Release, Tag};
 
 impl Feed<'_> {
@@ -20,7 +21,7 @@ impl Feed<'_> {
     /// There is no such tag (exit 1, naming the nearest), or the remote cannot be reached (exit 75).
     pub fn named(&self, version: &Version, now: Timestamp) -> Result<Release> {
         let release = self.tagged(version, now)?;
-        self.with_assets(&self.repository()?, release, now)
+        self.with_assets(release, now)
     }
 
     /// Returns the release of exactly this version as the git remote knows it, without its files, and remembers nothing.
@@ -29,13 +30,12 @@ impl Feed<'_> {
     ///
     /// As [`Feed::named`].
     pub fn tagged(&self, version: &Version, now: Timestamp) -> Result<Release> {
-        let repository = self.repository()?;
-        let prefix = &self.settings.tag_prefix;
-        let found = ask(&repository, now, |body| git::named(body, prefix, version))?;
+        let repository = &self.settings.repository;
+        let prefix = self.settings.tag_prefix.as_str();
+        let found = ask(repository, now, |body| git::named(body, prefix, version))?;
         found.map_err(|near| {
             Error::new(format!(
-                "{} has no tag '{}'",
-                repository.url,
+                "{repository} has no tag '{}'",
                 Tag::of(prefix, version).as_str()
             ))
             .with_hint(match near.as_slice() {
@@ -57,8 +57,8 @@ impl Feed<'_> {
     ///
     /// What answers is no git remote (exit 1), or the remote cannot be reached (exit 75).
     pub fn advertised(&self, now: Timestamp) -> Result<Vec<Advertised>> {
-        let prefix = &self.settings.tag_prefix;
-        ask(&self.repository()?, now, |body| {
+        let prefix = self.settings.tag_prefix.as_str();
+        ask(&self.settings.repository, now, |body| {
             git::advertised(body, prefix)
         })
     }

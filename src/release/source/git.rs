@@ -10,7 +10,7 @@ use crate::release::{Release, Tag};
 
 /// Returns where the remote advertises its refs.
 pub fn url(repository: &Repository) -> String {
-    format!("{}/info/refs?service=git-upload-pack", repository.url)
+    format!("{}/info/refs?service=git-upload-pack", repository.url())
 }
 
 /// Chooses from the advertised tags.

@@ -6,7 +6,7 @@ use crate::error::Error;
 
 pub(super) fn url(repository: &Repository, question: Question) -> Result<String, Error> {
     let (forge, owner, name) = repository.owner_and_name()?;
-    let api = match repository.host.as_str() {
+    let api = match repository.host() {
         "github.com" | "www.github.com" => "https://api.github.com".to_owned(),
         _ => format!("{forge}/api/v3"),
     };

@@ -61,13 +61,13 @@ impl From<Published> for Entry {
 }
 
 pub(super) fn url(repository: &Repository, question: Question) -> String {
-    let project = repository.path.replace('/', "%2F");
+    let project = repository.path().replace('/', "%2F");
     let rest = match question {
         Question::Latest => "/permalink/latest".to_owned(),
         Question::List => format!("?per_page={LISTED}"),
     };
     format!(
         "{}/api/v4/projects/{project}/releases{rest}",
-        repository.root
+        repository.root()
     )
 }

@@ -12,9 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::asset::{self, Asset};
 use super::{Release, Tag, decide};
-use crate::config::Forge;
+use crate::config::{Forge, Repository};
 use crate::error::Error;
-use crate::os::http;
 use crate::os::text::{excerpt, quoted};
 
 /// How many releases a list asks for: enough to find a pinned one, few enough for the limit on an answer.
@@ -87,7 +86,7 @@ impl ForgeKind {
             Forge::Github => Some(ForgeKind::Github),
             Forge::Gitlab => Some(ForgeKind::Gitlab),
             Forge::Git => Some(ForgeKind::Git),
-            Forge::Auto => match repository.host.as_str() {
+            Forge::Auto => match repository.host() {
                 "github.com" | "www.github.com" => Some(ForgeKind::Github),
                 "gitlab.com" => Some(ForgeKind::Gitlab),
                 "codeberg.org" => Some(ForgeKind::Forgejo),
@@ -187,68 +186,6 @@ impl ForgeKind {
             ForgeKind::Git => {
                 git::parse(body, wanted).map(|choice| FeedAnswer::Releases(Box::new(choice)))
             }
-        }
-    }
-}
-
-/// A repository's address, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repository {
-    /// The address itself, without a trailing slash.
-    pub url: String,
-    /// The host, in lower case, without a port.
-    pub host: String,
-    /// Scheme, host and port.
-    root: String,
-    /// The path, without slashes around it and without `.git`.
-    path: String,
-}
-
-impl Repository {
-    /// Takes `repository` apart.
-    ///
-    /// # Errors
-    ///
-    /// It is not an https address of a repository (plain http is accepted on loopback only).
-    pub fn parse(url: &str) -> Result<Repository, Error> {
-        let wrong = |why: &str| {
-            Error::usage(format!("`repository` = {} will not do: {why}", quoted(url)))
-                .with_hint("write it like \"https://forge.example/owner/name\"")
-        };
-        let uri = http::check(url).map_err(|why| wrong(&why.one_line()))?;
-        if url.contains(['?', '#']) {
-            return Err(wrong("it has a query or a fragment"));
-        }
-        let path = uri.path().trim_matches('/');
-        let path = path.strip_suffix(".git").unwrap_or(path);
-        if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
-            return Err(wrong("it names no repository"));
-        }
-        let authority = uri.authority().map_or("", |all| all.as_str());
-        let scheme = uri.scheme_str().unwrap_or("https");
-        Ok(Repository {
-            url: url.trim_end_matches('/').to_owned(),
-            host: uri.host().unwrap_or_default().to_ascii_lowercase(),
-            root: format!("{scheme}://{authority}"),
-            path: path.to_owned(),
-        })
-    }
-
-    /// Returns the address of the forge, `owner` and `name`: the last two parts of the path. A forge may live below a path.
-    fn owner_and_name(&self) -> Result<(String, &str, &str), Error> {
-        let mut parts = self.path.rsplitn(3, '/');
-        match (parts.next(), parts.next(), parts.next()) {
-            (Some(name), Some(owner), below) => {
-                let below = below.map_or(String::new(), |below| format!("/{below}"));
-                Ok((format!("{}{below}", self.root), owner, name))
-            }
-            _ => Err(Error::usage(format!(
-                "`repository` = {} will not do: it has no owner and name",
-                quoted(&self.url)
-            ))
-            .with_hint(
-                "write it like \"https://forge.example/owner/name\", or set `forge = \"git\"`",
-            )),
         }
     }
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use semver::Version;
 
 fn repository(url: &str) -> Repository {
-    Repository::parse(url).unwrap()
+    url.parse().unwrap()
 }
 
 const V: ReleaseFilter = ReleaseFilter {
@@ -73,27 +73,6 @@ fn each_forge_has_its_address() {
             .url(&repository("https://forge.example/heph"), Question::Latest)
             .is_err()
     );
-}
-
-#[test]
-fn an_address_that_is_no_repository_is_wrong_configuration() {
-    for url in [
-        "http://forge.example/a/b",
-        "https://user:secret@forge.example/a/b",
-        "https://forge.example",
-        "https://forge.example/",
-        "https://forge.example/a/../b",
-        "https://forge.example/a//b",
-        "https://forge.example/a/b?x=1",
-        "https://forge.example/a/b#x",
-        "git@forge.example:a/b",
-        "ssh://forge.example/a/b",
-        "--config=x",
-        "",
-    ] {
-        let fault = Repository::parse(url).expect_err(url);
-        assert_eq!(fault.exit().code(), 2, "{url}");
-    }
 }
 
 #[test]

@@ -13,6 +13,7 @@
 
 use minisign_verify::{PublicKey, Signature, StreamVerifier};
 
+use crate::config::trust::minisign::Key;
 use crate::config::{Require, Trust};
 use crate::os::text::quoted;
 use crate::release::asset::{self, Asset, Offer};
@@ -51,7 +52,7 @@ impl ProofAssets<'_> {
 
 /// Returns why no archive can be vouched for as far as `trust` requires, whatever is published; a sentence.
 pub fn hopeless(trust: &Trust) -> Option<String> {
-    (trust.require == Require::Signature && trust.minisign_keys.is_empty()).then(|| {
+    (trust.require() == Require::Signature && trust.minisign_keys.is_empty()).then(|| {
         "`require` in [self-update.trust] asks for a signature of archives, but `minisign-keys` lists no key".to_owned()
     })
 }
@@ -79,7 +80,7 @@ pub fn wanted<'a>(offer: &Offer<'a>, trust: &Trust) -> Result<ProofAssets<'a>, S
         });
     }
     let name = &offer.archive.name;
-    match trust.require {
+    match trust.require() {
         Require::Signature if signed => Err(format!("'{name}' is not signed")),
         Require::Signature => Err(format!(
             "`require` in [self-update.trust] asks for a signature of '{name}', but `minisign-keys` lists no key"
@@ -213,7 +214,7 @@ impl Expected {
 }
 
 /// Reads a signature of the file `name`, and finds the key that it says it is of.
-fn claim(text: &str, name: &str, keys: &[String]) -> Result<Signed, String> {
+fn claim(text: &str, name: &str, keys: &[Key]) -> Result<Signed, String> {
     let signature = Signature::decode(text)
         .map_err(|why| format!("the signature of '{name}' is none of minisign: {why}"))?;
     let comment = signature.trusted_comment();
@@ -224,13 +225,13 @@ fn claim(text: &str, name: &str, keys: &[String]) -> Result<Signed, String> {
         ));
     }
     for line in keys {
-        let key = PublicKey::from_base64(line)
-            .map_err(|why| format!("{} is no minisign key: {why}", quoted(line)))?;
+        let key = PublicKey::from_base64(line.as_str())
+            .map_err(|why| format!("{} is no minisign key: {why}", quoted(line.as_str())))?;
         match key.verify_stream(&signature).map(drop) {
             Ok(()) => {
                 return Ok(Signed {
                     key,
-                    line: line.clone(),
+                    line: line.to_string(),
                     signature,
                 });
             }
@@ -265,8 +266,8 @@ mod tests {
 
     fn trust(keys: &[&str], require: Require) -> Trust {
         Trust {
-            minisign_keys: keys.iter().map(|key| (*key).to_owned()).collect(),
-            require,
+            minisign_keys: keys.iter().map(|key| key.parse().unwrap()).collect(),
+            require: Some(require),
             ..Trust::default()
         }
     }
@@ -305,6 +306,7 @@ mod tests {
     #[test]
     fn as_much_is_fetched_as_can_be_checked_and_too_little_is_said() {
         use Require::{Checksum, None, Signature};
+        const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
         for (published, keys, require, expected) in [
             ("", &[][..], None, Ok("")),
             ("c", &[], None, Ok("c")),
@@ -312,14 +314,14 @@ mod tests {
             ("c", &[], Checksum, Ok("c")),
             ("ls", &[], Checksum, Ok("c")),
             ("a", &[], Checksum, Err("no checksum")),
-            ("a", &["K"], Checksum, Ok("a")),
-            ("ls", &["K"], Checksum, Ok("sc")),
-            ("l", &["K"], Checksum, Ok("c")),
-            ("l", &["K"], Signature, Err("is not signed")),
-            ("cs", &["K"], Signature, Err("is not signed")),
-            ("ls", &["K"], Signature, Ok("sc")),
-            ("lsa", &["K"], Signature, Ok("sc")),
-            ("la", &["K"], Signature, Ok("ac")),
+            ("a", &[KEY], Checksum, Ok("a")),
+            ("ls", &[KEY], Checksum, Ok("sc")),
+            ("l", &[KEY], Checksum, Ok("c")),
+            ("l", &[KEY], Signature, Err("is not signed")),
+            ("cs", &[KEY], Signature, Err("is not signed")),
+            ("ls", &[KEY], Signature, Ok("sc")),
+            ("lsa", &[KEY], Signature, Ok("sc")),
+            ("la", &[KEY], Signature, Ok("ac")),
             ("lsa", &[], Signature, Err("lists no key")),
         ] {
             match (plan(published, keys, require), expected) {

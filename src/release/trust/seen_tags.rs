@@ -154,8 +154,8 @@ impl SeenTags {
         self.healthy
             .drain(..(self.healthy.len() + 1).saturating_sub(MOST_REPOSITORIES));
         self.healthy.push(HealthyVersion {
-            repository: settings.repository.clone(),
-            tag_prefix: settings.tag_prefix.clone(),
+            repository: settings.repository.to_string(),
+            tag_prefix: settings.tag_prefix.to_string(),
             version: version.clone(),
             at,
         });
@@ -165,7 +165,8 @@ impl SeenTags {
 
 impl HealthyVersion {
     fn is_of(&self, settings: &SelfUpdate) -> bool {
-        self.repository == settings.repository && self.tag_prefix == settings.tag_prefix
+        self.repository == settings.repository.url()
+            && self.tag_prefix == settings.tag_prefix.as_str()
     }
 }
 
@@ -228,7 +229,7 @@ mod tests {
         let mut seen_tags = SeenTags::default();
         let settings = SelfUpdate::default();
         let other = SelfUpdate {
-            tag_prefix: "other-v".to_owned(),
+            tag_prefix: "other-v".parse().unwrap(),
             ..settings.clone()
         };
         let version = |text: &str| text.parse::<Version>().unwrap();

@@ -74,11 +74,7 @@ fn ssh(
             file.clone()
         }
         Signers::Inline(lines) => {
-            let text: String = lines
-                .iter()
-                .filter_map(|line| signers::line(line).ok())
-                .map(|entry| entry.line() + "\n")
-                .collect();
+            let text: String = lines.iter().map(|entry| entry.line() + "\n").collect();
             written(folder, "allowed_signers", text.as_bytes())?
         }
     };

@@ -183,7 +183,7 @@ pub fn manifest(version: &str, binaries: Vec<Binary>) -> SlotManifest {
 
 /// Where `release` comes from, as the repository that `home` uses says; a commit of zeros where it has no such tag.
 pub fn origin(home: &Home, release: &Release) -> Origin {
-    let repository = home.settings.repository.trim_start_matches("file://");
+    let repository = home.settings.repository.url().trim_start_matches("file://");
     let output = Command::new("git")
         .args(["rev-parse", "--verify", "--quiet"])
         .arg(format!("{}^{{commit}}", release.tag.as_str()))

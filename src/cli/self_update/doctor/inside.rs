@@ -23,7 +23,7 @@ use crate::os::{clock, files};
 use crate::paths::Paths;
 use crate::release::Release;
 use crate::release::feed::{Feed, News};
-use crate::release::source::{Repository, git};
+use crate::release::source::git;
 
 /// How long the small build may take.
 const BUILD_LIMIT: Duration = Duration::from_secs(120);
@@ -204,12 +204,9 @@ fn forge(context: &Context) -> (Row, Option<Release>) {
         Ok(News::Latest(latest)) => latest.clone(),
         _ => None,
     };
-    let host = Repository::parse(&settings.repository).map_or_else(
-        |_| settings.repository.clone(),
-        |repository| repository.host,
-    );
+    let host = settings.repository.host();
     (
-        rows::forge(&host, asked.map_err(told), settings.forge),
+        rows::forge(host, asked.map_err(told), settings.forge),
         latest,
     )
 }
@@ -226,9 +223,8 @@ fn git(context: &Context, latest: Option<Release>) -> Result<String, (String, Op
         let named = feed.tagged(&latest.version, clock::now()).map_err(told)?;
         return Ok(format!("'{url}' has the tag {}", named.tag.as_str()));
     }
-    let repository = Repository::parse(url).map_err(told)?;
     let request = Get {
-        url: &git::url(&repository),
+        url: &git::url(url),
         accept: "*/*",
         ..Get::default()
     };

@@ -10,6 +10,7 @@ use crate::cli::Context;
 use crate::config::trust::signers::{self, Entry, Standing};
 use crate::config::trust::{LARGEST_FILE, read};
 use crate::config::{Require, Signers, Trust};
+use crate::error::Result;
 use crate::install::slots::Slots;
 use crate::os::{clock, files};
 use crate::release::feed::Feed;
@@ -35,7 +36,7 @@ pub fn look(context: &Context) -> Vec<Row> {
 #[derive(Debug)]
 struct Found {
     /// The lines of the list of signers, or why it cannot be read.
-    signers: Result<Vec<Result<Entry, String>>, String>,
+    signers: Result<Vec<Result<Entry>>, String>,
     /// Whether the keyring can be read.
     keyring: Result<(), String>,
     /// The programs that are needed and not there.
@@ -62,7 +63,7 @@ fn found(trust: &Trust) -> Found {
     Found {
         signers: match &trust.tag_signers {
             None => Ok(Vec::new()),
-            Some(Signers::Inline(all)) => Ok(all.iter().map(|line| signers::line(line)).collect()),
+            Some(Signers::Inline(all)) => Ok(all.iter().cloned().map(Ok).collect()),
             Some(Signers::File(file)) => read(file)
                 .map_err(|error| error.one_line())
                 .and_then(|text| there(text.is_some(), file).map(|()| text.unwrap_or_default()))
@@ -95,7 +96,7 @@ fn keys(trust: &Trust, found: &Found, now: Timestamp, zone: &TimeZone) -> Row {
         );
     }
     if !trust.has_keys() {
-        return match trust.require {
+        return match trust.require() {
             Require::Signature => Row::problem(
                 NAME,
                 "a signature is required, and no key is configured: every release is refused",
@@ -147,7 +148,7 @@ fn keys(trust: &Trust, found: &Found, now: Timestamp, zone: &TimeZone) -> Row {
     if !trust.minisign_keys.is_empty() {
         kinds.push(format!("{} for archives", trust.minisign_keys.len()));
     }
-    let required = trust.require.name();
+    let required = trust.require().name();
     Row::ok(NAME, format!("{}; required: {required}", kinds.join(", ")))
 }
 
@@ -204,11 +205,11 @@ mod tests {
     fn listed(lines: &[&str]) -> Row {
         let trust = Trust {
             tag_signers: Some(Signers::File("/s".into())),
-            require: Require::Signature,
+            require: Some(Require::Signature),
             ..Trust::default()
         };
         let found = Found {
-            signers: Ok(lines.iter().map(|line| signers::line(line)).collect()),
+            signers: Ok(lines.iter().map(|line| line.parse()).collect()),
             keyring: Ok(()),
             missing: Vec::new(),
         };
@@ -253,7 +254,7 @@ mod tests {
         let none = Trust::default();
         assert_eq!(row(&none, &nothing()), Status::Ok);
         let required = Trust {
-            require: Require::Signature,
+            require: Some(Require::Signature),
             ..Trust::default()
         };
         assert_eq!(row(&required, &nothing()), Status::Problem);

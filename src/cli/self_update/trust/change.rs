@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{listed, number, told};
+use super::{listed, told};
 use crate::cli::Context;
 use crate::config::trust::signers::{self, Entry};
 use crate::config::trust::{self, minisign, read};
 use crate::config::{Require, Signers, Trust};
-use crate::error::{Error, Exit, Result};
+use crate::error::{Error, Exit, Result, ResultExt, bail};
 use crate::os::files;
 use crate::update::quarantine::Quarantine;
 
@@ -15,7 +15,7 @@ use crate::update::quarantine::Quarantine;
 #[derive(Debug, PartialEq, Eq)]
 enum Keys {
     Ssh(Vec<Entry>),
-    Minisign(Vec<String>),
+    Minisign(Vec<minisign::Key>),
 }
 
 pub fn add(context: &Context, given: &str) -> Result<Exit> {
@@ -46,12 +46,12 @@ pub fn add(context: &Context, given: &str) -> Result<Exit> {
                     context.ui.say(format!("listed already: {key}"));
                     continue;
                 }
-                append(&file, &key)?;
-                context.ui.say(format!("added {key}  {}", number(&key)));
+                append(&file, key.as_str())?;
+                context.ui.say(format!("added {key}  {}", key.number()));
             }
         }
     }
-    if !files.trust.has_keys() && files.trust.require != Require::None {
+    if !files.trust.has_keys() && files.trust.require() != Require::None {
         context
             .ui
             .say("from now on a release must carry the signature of a listed key");
@@ -68,18 +68,18 @@ pub fn remove(context: &Context, named: &str) -> Result<Exit> {
     let files = Files::of(context)?;
     let mut removed = Vec::new();
     let named = named.trim();
-    let bare = signers::line(named).map(|entry| entry.key);
+    let bare = named.parse().map(|entry: Entry| entry.key).ok();
     let (_, lines) = listed(files.trust)?;
     let is_meant = |entry: &Entry| {
         entry.fingerprint() == named
             || entry.key == named
-            || bare.as_ref() == Ok(&entry.key)
+            || bare.as_ref() == Some(&entry.key)
             || entry.principals.split(',').any(|name| name == named)
     };
     if lines.iter().flatten().any(is_meant) {
         let file = files.signers()?;
         without(&file, |line| {
-            signers::line(line.trim()).is_ok_and(|entry| {
+            line.trim().parse().is_ok_and(|entry: Entry| {
                 let meant = is_meant(&entry);
                 if meant {
                     removed.push(told(&Ok(entry)));
@@ -92,11 +92,12 @@ pub fn remove(context: &Context, named: &str) -> Result<Exit> {
             files::remove_file_if_there(&file)?;
         }
     }
-    let is_meant = |key: &str| key == named || number(key).eq_ignore_ascii_case(named);
-    if files.trust.minisign_keys.iter().any(|key| is_meant(key)) {
+    let is_meant =
+        |key: &minisign::Key| key.as_str() == named || key.number().eq_ignore_ascii_case(named);
+    if files.trust.minisign_keys.iter().any(is_meant) {
         let file = files.minisign()?;
         without(&file, |line| {
-            let meant = minisign::check(line.trim()).is_ok() && is_meant(line.trim());
+            let meant = line.trim().parse().is_ok_and(|key| is_meant(&key));
             if meant {
                 removed.push(line.trim().to_owned());
             }
@@ -173,24 +174,24 @@ fn by_hand(key: &str) -> Error {
 }
 
 /// Reads keys from what was given as an argument.
-fn keys_in(text: &str) -> Result<Keys, String> {
+fn keys_in(text: &str) -> Result<Keys> {
     let lines: Vec<&str> = text
         .lines()
         .map(str::trim)
         .filter(|line| !signers::is_blank(line))
         .collect();
     if lines.is_empty() {
-        return Err("holds no key".to_owned());
+        bail!("there is no key in it");
     }
-    if lines.iter().all(|line| minisign::check(line).is_ok())
+    if lines
+        .iter()
+        .all(|line| line.parse::<minisign::Key>().is_ok())
         || lines[0].starts_with("untrusted comment:")
     {
         return minisign::file(text).map(Keys::Minisign);
     }
-    let entries = lines
-        .into_iter()
-        .map(|line| signers::line(line).map_err(|why| format!("holds a line that {why}")));
-    entries.collect::<Result<_, _>>().map(Keys::Ssh)
+    let entries = lines.into_iter().map(str::parse);
+    entries.collect::<Result<_>>().map(Keys::Ssh)
 }
 
 fn from_file(file: &Path) -> Result<Keys> {
@@ -208,8 +209,8 @@ fn from_file(file: &Path) -> Result<Keys> {
                 .with_hint("give the public one, which often ends in .pub"),
         );
     }
-    keys_in(&text).map_err(|why| {
-        Error::usage(format!("'{}' {why}", file.display())).with_hint(
+    keys_in(&text).with_context(|| {
+        Error::usage(format!("cannot use '{}'", file.display())).with_hint(
             "give SSH or minisign public keys; an OpenPGP keyring is set as `tag-openpgp-keyring`",
         )
     })

@@ -125,7 +125,7 @@ fn an_interval_beyond_cron_is_an_error_that_lists_what_is_not() {
         let hint = error.hint().unwrap();
         let listed = hint
             .split([' ', ','])
-            .filter(|word| interval::parse(word).is_ok());
+            .filter(|word| word.parse::<Interval>().is_ok());
         assert_eq!(listed.clone().count(), 19);
         for word in listed {
             assert!(every(word).cron(0).is_ok(), "{word}");
