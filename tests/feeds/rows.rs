@@ -190,17 +190,17 @@ fn http() -> Vec<Row> {
         fails(
             "another protocol",
             raw("SSH-2.0-OpenSSH_9.2\r\n\r\n"),
-            &["proper http"],
+            &["not valid HTTP"],
         ),
         fails(
             "no status line",
             raw(format!("{GOOD}\r\n\r\n")),
-            &["proper http"],
+            &["not valid HTTP"],
         ),
         fails(
             "a status that is no number",
             raw("HTTP/1.1 abc OK\r\n\r\n"),
-            &["proper http"],
+            &["not valid HTTP"],
         ),
         fails(
             "very many headers",
@@ -215,21 +215,21 @@ fn http() -> Vec<Row> {
         fails(
             "a length that is no number",
             raw(format!("{OK}Content-Length: many\r\n\r\n{GOOD}")),
-            &["proper http"],
+            &["not valid HTTP"],
         ),
         fails(
             "two lengths",
             raw(format!(
                 "{OK}Content-Length: 9\r\nContent-Length: 8\r\n\r\n{GOOD}"
             )),
-            &["proper http"],
+            &["not valid HTTP"],
         ),
         fails(
             "a chunk without a length",
             raw(format!(
                 "{OK}Transfer-Encoding: chunked\r\n\r\nxyz\r\n{GOOD}"
             )),
-            &["proper http"],
+            &["not valid HTTP"],
         ),
         fails(
             "a huge answer",

@@ -171,7 +171,7 @@ fn answers_that_are_no_download_leave_everything_as_it_is() {
             "larger than allowed",
             head("200 OK", "Content-Length: 99999999999"),
             1,
-            "no more than",
+            "at most",
         ),
         (
             "no length",
