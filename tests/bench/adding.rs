@@ -12,9 +12,9 @@ use super::measure::Samples;
 use super::page::{Page, ratio, row, spread, time, verdict};
 
 const HOW: &str = "\
-`task.add` on a connection that stays open, from the request to the answer, against one row put into a table of a bare
-SQLite database with the same settings (write-ahead log, `synchronous = full`), by the library, without a process
-between. Both are on the disk when they are counted. In turn, twenty times as many as elsewhere.";
+`task.add` on an open connection, from the request to the answer, against one row inserted into a bare SQLite database with
+the same settings (write-ahead log, `synchronous = full`) by the library, in the same process. Both are durable when they are
+counted. In turn, twenty times as many as elsewhere.";
 const GOAL: f64 = 1.5;
 
 /// Measures, and writes the section.

@@ -11,14 +11,14 @@ use crate::support::manager::UserManager;
 
 const GOAL: f64 = 1.2;
 const HOW: &str = "\
-Both ask the same nginx on loopback for the latest release as Forgejo describes it, over TLS 1.3, and trust an authority
-made for this run: heph by `SSL_CERT_FILE`, curl by `--cacert`. The release named is the one installed. *Cold*: nothing
-is known of the feed, the answer is 200, and curl keeps the ETag (`--etag-save`). *304*: both send the ETag of the answer
-before (`--etag-compare`). heph is installed in a slot.
+Both request the latest release in Forgejo's form from the same nginx on loopback, over TLS 1.3, and trust an authority made
+for this run: heph by `SSL_CERT_FILE`, curl by `--cacert`. The release named is the one installed. *Cold*: the feed is not
+cached, the answer is 200, and curl saves the ETag (`--etag-save`). *304*: both send the ETag of the previous answer
+(`--etag-compare`). heph is installed in a slot.
 
-- *hephd as a service*: the settings are the default ones and systemd runs hephd, which `check` asks for its version.
+- *hephd as a service*: default settings; systemd runs hephd, and `check` requests its version.
 - *no service manager*: `service-manager = \"none\"`, and no hephd runs.
-- *system trust*: as the first, but both read the authorities of the system and this one from one file.";
+- *system trust*: as the first, but both read the system's authorities and this one from one file.";
 
 /// Which feed, what is known of it, and in which circumstances.
 struct Case<'a> {

@@ -1,7 +1,7 @@
-//! `make bench`: heph against the tools that people would use in its place, in one run, written to docs/benchmarks.md.
+//! `make bench`: heph against the tools that people would use instead, in one run, written to docs/benchmarks.md.
 //!
-//! Everything is real and on loopback: nginx, curl, git, cargo, systemd. Programs that are compared run in turn, so that
-//! whatever disturbs the machine disturbs all of them, and medians are compared.
+//! Everything is real and on loopback: nginx, curl, git, cargo, systemd. Contenders take turns, so a disturbance of the
+//! machine affects all of them, and medians are compared.
 //!
 //! `cargo run --release --example bench -- PART…` runs some of the parts (check, apply, prebuilt, switch, startup, adding,
 //! sync, restart, earlier) and prints what it would write; a number among them is how often to run what is short.
@@ -120,9 +120,9 @@ fn head(scratch: &Path, runs: usize) -> String {
     let today = jiff::Timestamp::now().strftime("%Y-%m-%d");
     format!(
         "# Benchmarks\n\n\
-         `make bench` measured this on {today}, in one run. What is compared took turns, so that whatever disturbed the\n\
-         machine disturbed all of it. Figures are medians of {runs} runs, in brackets the range of nine in ten, unless a\n\
-         section says otherwise.\n\n\
+         `make bench` measured this on {today}, in one run. Contenders took turns, so a disturbance of the machine affected\n\
+         all of them. Figures are medians of {runs} runs, with the range of nine in ten in brackets, unless a section says\n\
+         otherwise.\n\n\
          Machine: {cores} cores, {memory:.0} GiB of memory, Linux {kernel}, {disk}, {curl}; load {load} at the start.\n",
         curl = curl.join(" "),
     )

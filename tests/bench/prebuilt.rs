@@ -25,12 +25,12 @@ const OLD: &str = "0.0.1";
 const NAMES: [&str; 2] = ["heph", "hephd"];
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 const HOW: &str = "\
-The release build of this tree, as `tar` and `gzip` pack it, with SHA256SUMS signed by minisign, on a forge on loopback.
-Each run begins with an older release in a slot. heph needs a signature (`minisign-keys`), and there is no service
-(`service-manager = \"none\"`), so that nothing is restarted and there is no settle time. By hand, the same archive comes
-from the same server: `curl -sSf -O ARCHIVE -O SHA256SUMS && sha256sum -c SHA256SUMS && tar -xzf ARCHIVE`. heph also
-asks the feed for the release and git for the commit of its tag, verifies the signature, runs the new commands, and
-syncs all it keeps to the disk.";
+The release build of this tree, packed by `tar` and `gzip`, with SHA256SUMS signed by minisign, on a forge on loopback. Each
+run begins with an older release in a slot. heph requires a signature (`minisign-keys`), and there is no service
+(`service-manager = \"none\"`), so nothing is restarted and there is no settle time. By hand, the same archive comes from the
+same server: `curl -sSf -O ARCHIVE -O SHA256SUMS && sha256sum -c SHA256SUMS && tar -xzf ARCHIVE`. heph also requests the feed
+from the forge and the commit of the tag from git, verifies the signature, runs the new commands, and syncs everything to the
+disk.";
 
 /// Measures, and writes the section; `plain` is what `cargo install` of the same release takes.
 pub fn measure(page: &mut Page, scratch: &Path, runs: usize, plain: Option<Duration>) {

@@ -18,10 +18,10 @@ use super::page::{Page, ratio, row, spread};
 use crate::support::manager::UserManager;
 
 const HOW: &str = "\
-A client asks hephd for its status without a pause, each time on a new connection, while hephd is restarted by a private
-systemd user manager. The gap is the longest time from one answer to the next; a request that is refused or cut off has
-failed, and the next one follows at once. A fifth as many restarts as elsewhere runs. Beside it, a bare hephd from its start
-to its first answer.";
+A client requests hephd's status without a pause, each time on a new connection, while a private systemd user manager restarts
+hephd. The gap is the longest time between two answers; a request that is refused or cut off counts as failed, and the next
+one follows immediately. A fifth of the usual number of runs. For comparison, a bare hephd from its start to its first
+answer.";
 /// How long the client goes on after a restart.
 const AFTER: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(30);

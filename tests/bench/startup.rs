@@ -9,8 +9,8 @@ use super::measure::{Contender, Program, Samples, side_by_side};
 use super::page::{Page, mebibytes, ratio, row, spread};
 
 const HOW: &str = "\
-From start to end of the process; of hephd, from its start until it has answered `status` on its socket, with a store
-that is there already and one that is not.";
+From the start to the exit of the process; for hephd, from its start to its answer to `status`, with an existing store and
+without one.";
 
 /// Measures, and writes the section.
 pub fn measure(page: &mut Page, scratch: &Path, runs: usize) {

@@ -32,15 +32,14 @@ const CLIENTS: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(300);
 
 const FETCH: &str = "\
-A hub and a new spoke, both real, with a counting relay between them. The hub has 100,000 operations of one user, each
-adding a task with a title of some 40 bytes. The time is from the start of the spoke's hephd until it lists as many
-tasks as the hub. Beside it, the same titles put into a bare SQLite database by the library, a thousand rows in one
-transaction, as large as the pages are. One run.";
+A real hub and a new spoke, with a counting relay between them. The hub has 100,000 operations of one user, each adding a
+task with a title of some 40 bytes. The time is from the start of the spoke's hephd until it lists as many tasks as the hub.
+For comparison, the same titles are inserted into a bare SQLite database by the library, a thousand rows in one transaction,
+which is the size of a page. One run.";
 const MANY: &str = "\
-One hub with 100 spokes, each a hephd of its own on this machine. *Steady*: for a minute, each spoke gets a task every
-10 s, which it sends within a second and which 99 others fetch when they next ask, at most 30 s later. *As fast as it
-answers*: eight clients on connections that stay open ask for news, of which there is none. Processor time is that of
-the hub alone; 100 % is one core.";
+One hub with 100 spokes on this machine. *Steady*: for a minute, each spoke gets a task every 10 s, which it sends within a
+second and which the 99 others fetch with their next request, at most 30 s later. *As fast as it answers*: eight clients on
+open connections poll a hub without news. Processor time is that of the hub alone; 100 % is one core.";
 
 /// Measures, and writes both sections.
 pub fn measure(page: &mut Page, scratch: &Path) {
