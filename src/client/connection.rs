@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::waiting::{self, Absence};
 use super::{check_length, read_answer};
 use crate::error::{Error, Result, ResultExt};
+use crate::os::backoff::Backoff;
 
 /// The largest answer that is read.
 const LARGEST_ANSWER: u64 = 1 << 30;
@@ -21,8 +22,11 @@ const LARGEST_ANSWER: u64 = 1 << 30;
 const LOOK: Duration = Duration::from_millis(20);
 /// How often a call that was cut off is sent again. A hephd that hangs up each time is not restarting.
 const AGAIN: u32 = 10;
-/// The longest pause before that.
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// The waits before that.
+const BACKOFF: Backoff = Backoff {
+    first: LOOK,
+    longest: Duration::from_millis(500),
+};
 
 /// A way to a hephd that must be there.
 pub(super) struct Caller {
@@ -51,12 +55,10 @@ impl Caller {
     /// very same bytes are sent again to the hephd that comes next.
     pub fn call<T: DeserializeOwned>(&mut self, method: &str, params: Value) -> Result<T> {
         let request = request(method, params);
-        let mut pause = LOOK;
-        for _ in 0..AGAIN {
+        for failures in 1..=AGAIN {
             match self.connection.exchange(&request) {
                 Err(error) if was_cut_off(&error) => {
-                    thread::sleep(pause);
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    thread::sleep(BACKOFF.wait(failures));
                     match connect_when_there(&self.socket, self.deadline)? {
                         Some(connection) => self.connection = connection,
                         None => return Err(went_away(error)),

@@ -2,6 +2,7 @@
 //!
 //! Architecture invariant: nothing here knows what a release, a slot or a service is.
 
+pub(crate) mod backoff;
 pub mod clock;
 pub(crate) mod download;
 pub mod files;

@@ -11,13 +11,16 @@ use super::{Hub, Login};
 use crate::error::{Error, Exit, Result};
 use crate::hephd::print;
 use crate::hephd::protocol::{Request, Response};
+use crate::os::backoff::Backoff;
 use crate::os::clock;
 
 /// How long an interrupted call is repeated before it counts as a failure: a hub restarts in less.
 const RESTART: Duration = Duration::from_secs(5);
-/// The pauses between the repetitions: the first, which doubles, and the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// The waits between the attempts.
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_millis(20),
+    longest: Duration::from_millis(500),
+};
 
 /// A hub to exchange pages with.
 pub struct Exchange {
@@ -68,7 +71,7 @@ impl Exchange {
     /// once, however often it comes: a hub that restarts is not worth a word.
     fn repeat(&mut self, body: &[u8], token: Option<&str>) -> Result<Response, Trouble> {
         let mut until = None;
-        let mut pause = FIRST_PAUSE;
+        let mut failures = 0;
         loop {
             let trouble = match self.once(body, token) {
                 Once::Answered(answer) => return Ok(answer),
@@ -80,8 +83,8 @@ impl Exchange {
             if Instant::now() >= *until.get_or_insert_with(|| Instant::now() + RESTART) {
                 return Err(trouble);
             }
-            thread::sleep(pause);
-            pause = LONGEST_PAUSE.min(pause * 2);
+            failures += 1;
+            thread::sleep(BACKOFF.wait(failures));
         }
     }
 

@@ -11,7 +11,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `address` | the address of a hub, checked once; pure |
-//! | `schedule`, `backoff` | when the next round is due; pure |
+//! | `schedule` | when the next round is due; pure |
 //! | `verdict` | what an answer means; pure |
 //! | `trouble` | why a round failed, in words |
 //! | `call` | one POST |
@@ -20,7 +20,6 @@
 //! | `spoke` | the thread, round by round |
 
 mod address;
-mod backoff;
 mod call;
 mod exchange;
 mod login;

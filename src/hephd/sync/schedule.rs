@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::backoff;
+use crate::os::backoff::Backoff;
 
 /// A moment, as the time since hephd started.
 pub type Moment = Duration;
@@ -13,6 +13,12 @@ pub type Moment = Duration;
 pub const GATHER: Duration = Duration::from_secs(1);
 /// How often the hub is asked for news.
 pub const EVERY: Duration = Duration::from_secs(30);
+
+/// How long a hub is left alone after failures.
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(5 * 60),
+};
 
 /// What decides about the next attempt. The first one is due at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,9 +82,9 @@ impl Schedule {
     pub fn fail(&mut self, now: Moment, retry_after: Option<Duration>, entropy: u64) {
         self.failures = self.failures.saturating_add(1);
         self.asked = false;
-        self.again = now + backoff::pause(self.failures, entropy);
+        self.again = now + BACKOFF.jittered(self.failures, entropy);
         if let Some(pause) = retry_after {
-            self.not_before = now + backoff::asked_for(pause);
+            self.not_before = now + BACKOFF.clamp(pause);
             self.again = self.not_before;
         }
     }
@@ -213,7 +219,7 @@ mod tests {
                         schedule.fail(now, asked.map(Duration::from_secs), entropy);
                     }
                 }
-                prop_assert!(schedule.next() <= now + backoff::LONGEST);
+                prop_assert!(schedule.next() <= now + BACKOFF.longest);
             }
         }
     }
