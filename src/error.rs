@@ -187,6 +187,15 @@ impl Error {
         outer
     }
 
+    /// Applies `f` to every text, for an error that another process sent.
+    pub fn map_text(mut self, f: impl Fn(&str) -> String) -> Error {
+        let hint = self.0.hint.iter_mut();
+        for text in hint.chain(&mut self.0.causes).chain([&mut self.0.message]) {
+            *text = f(text);
+        }
+        self
+    }
+
     /// Returns the kind.
     pub fn kind(&self) -> Kind {
         self.0.kind

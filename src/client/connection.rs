@@ -8,10 +8,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
 
 use super::waiting::{self, Absence};
+use super::wire::Call;
 use super::{check_length, read_answer};
 use crate::error::{Error, Result, ResultExt};
 use crate::os::backoff::Backoff;
@@ -51,10 +52,10 @@ impl Caller {
         })
     }
 
-    /// Calls `method`, which must be idempotent, and returns its result. Where the connection ends before the answer, the
+    /// Makes a call, which must be idempotent, and returns its result. Where the connection ends before the answer, the
     /// very same bytes are sent again to the hephd that comes next.
-    pub fn call<T: DeserializeOwned>(&mut self, method: &str, params: Value) -> Result<T> {
-        let request = request(method, params);
+    pub fn call<T: DeserializeOwned>(&mut self, call: &Call) -> Result<T> {
+        let request = request(call)?;
         for failures in 1..=AGAIN {
             match self.connection.exchange(&request) {
                 Err(error) if was_cut_off(&error) => {
@@ -70,27 +71,41 @@ impl Caller {
         finish(self.connection.exchange(&request))
     }
 
-    /// Calls `method` once, and returns its result.
-    pub fn call_once<T: DeserializeOwned>(&mut self, method: &str, params: Value) -> Result<T> {
-        finish(self.connection.exchange(&request(method, params)))
+    /// Makes a call once and returns its result.
+    pub fn call_once<T: DeserializeOwned>(&mut self, call: &Call) -> Result<T> {
+        finish(self.connection.exchange(&request(call)?))
     }
 }
 
-/// Calls `method` of the hephd that listens on `socket` right now, once; `None` where none listens.
+/// Makes a call to the hephd that listens on `socket` right now, once; `None` where none listens.
 pub(super) fn call_if_there<T: DeserializeOwned>(
     socket: &Path,
-    method: &str,
+    call: &Call,
     limit: Duration,
 ) -> Result<Option<T>> {
     match Connection::open(socket, Instant::now() + limit)? {
-        Ok(mut connection) => finish(connection.exchange(&request(method, json!({})))).map(Some),
+        Ok(mut connection) => finish(connection.exchange(&request(call)?)).map(Some),
         Err(_) => Ok(None),
     }
 }
 
-fn request(method: &str, params: Value) -> Vec<u8> {
-    let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-    format!("{request}\n").into_bytes()
+/// Returns the line that makes `call`.
+fn request(call: &Call) -> Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Request<'a> {
+        jsonrpc: &'static str,
+        id: u32,
+        #[serde(flatten)]
+        call: &'a Call,
+    }
+    let request = Request {
+        jsonrpc: "2.0",
+        id: 1,
+        call,
+    };
+    let mut line = serde_json::to_vec(&request)?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 fn finish<T: DeserializeOwned>(answer: io::Result<Vec<u8>>) -> Result<T> {
@@ -256,6 +271,7 @@ mod tests {
     }
 
     const LIMIT: Duration = Duration::from_secs(60);
+    const NEXT: Call = Call::TaskNext {};
     const WELL: &[u8] = b"{\"result\":7}\n";
 
     #[test]
@@ -268,10 +284,19 @@ mod tests {
             [b"".as_slice(), b"{\"resu", WELL].map(|answer| serve(&listener, answer))
         });
         let mut caller = Caller::connect(&socket, LIMIT).unwrap();
-        let params = json!({ "title": "x", "op_id": "1" });
-        assert_eq!(caller.call::<u32>("task.add", params).unwrap(), 7);
+        let id = "01K9ZZZZZZABCDEFGHJKMNPQRS";
+        let call = Call::TaskAdd {
+            title: "x".to_owned(),
+            op_id: Some(id.to_owned().try_into().unwrap()),
+        };
+        assert_eq!(caller.call::<u32>(&call).unwrap(), 7);
         let [first, second, third] = hephd.join().unwrap();
-        assert!(first.contains("\"op_id\":\"1\""), "{first}");
+        assert_eq!(
+            first,
+            format!(
+                r#"{{"jsonrpc":"2.0","id":1,"method":"task.add","params":{{"title":"x","op_id":"{id}"}}}}"#
+            ) + "\n"
+        );
         assert_eq!([&second, &third], [&first, &first]);
     }
 
@@ -282,7 +307,7 @@ mod tests {
         let listener = UnixListener::bind(&socket).unwrap();
         let hephd = thread::spawn(move || (serve(&listener, b""), listener));
         let mut caller = Caller::connect(&socket, LIMIT).unwrap();
-        let error = caller.call_once::<u32>("backup", json!({})).unwrap_err();
+        let error = caller.call_once::<u32>(&NEXT).unwrap_err();
         assert!(format!("{error:#}").contains("it closed the connection"));
         hephd.join().unwrap();
     }
@@ -305,7 +330,7 @@ mod tests {
                 serve(&listener, WELL);
             });
             let mut caller = Caller::connect(&socket, LIMIT).unwrap();
-            assert_eq!(caller.call::<u32>("task.next", json!({})).unwrap(), 7);
+            assert_eq!(caller.call::<u32>(&NEXT).unwrap(), 7);
             hephd.join().unwrap();
             fs::remove_file(&socket).unwrap();
         }
@@ -323,7 +348,7 @@ mod tests {
             listener
         });
         let mut caller = Caller::connect(&socket, LIMIT).unwrap();
-        let error = caller.call::<u32>("task.next", json!({})).unwrap_err();
+        let error = caller.call::<u32>(&NEXT).unwrap_err();
         assert_eq!(
             format!("{error:#}"),
             "hephd did not answer: it closed the connection"
@@ -341,7 +366,7 @@ mod tests {
         // Before the connection ends: then nothing is waited for.
         fs::remove_dir_all(socket.parent().unwrap()).unwrap();
         let hephd = thread::spawn(move || serve(&listener, b""));
-        let error = caller.call::<u32>("task.next", json!({})).unwrap_err();
+        let error = caller.call::<u32>(&NEXT).unwrap_err();
         assert!(error.to_string().contains("went away"), "{error}");
         assert!(error.hint().unwrap().contains("whether"));
         hephd.join().unwrap();

@@ -5,18 +5,20 @@
 
 mod connection;
 mod waiting;
-pub mod wire;
+pub(crate) mod wire;
 
-use crate::error::{Error, Kind, Result, ResultExt, bail};
-use crate::os::text::printable;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
+use ulid::Ulid;
 
+use crate::error::{Error, Result, ResultExt, bail};
+use crate::os::text::printable;
 use connection::Caller;
+use wire::{Call, Failure, NextTask, OneTask, OperationId, Tasks, Written};
 pub use wire::{State, Status, SyncRound, SyncStatus, Task, Which};
 
 /// How long a command waits for hephd.
@@ -32,7 +34,7 @@ pub const LONGEST_SOCKET: usize = if cfg!(target_os = "linux") { 107 } else { 10
 ///
 /// One listens but does not answer well within `limit`.
 pub fn status(socket: &Path, limit: Duration) -> Result<Option<Status>> {
-    connection::call_if_there(socket, "status", limit)
+    connection::call_if_there(socket, &Call::Status {}, limit)
 }
 
 /// Has hephd write a consistent copy of its store to `file`, which must not exist; returns once it is durable.
@@ -45,68 +47,64 @@ pub fn backup(socket: &Path, file: &Path, limit: Duration) -> Result<()> {
         .to_str()
         .with_context(|| format!("cannot name '{}' to hephd: it is not UTF-8", file.display()))?;
     // Not again: a second one would find the file of the first in its way.
-    running(socket, limit)?.call_once::<Value>("backup", json!({ "path": path }))?;
+    let call = Call::Backup {
+        path: path.to_owned(),
+    };
+    running(socket, limit)?.call_once::<Written>(&call)?;
     Ok(())
 }
 
 /// Adds a task and returns it, once it is durable.
 pub fn add(socket: &Path, title: &str) -> Result<Task> {
-    write(socket, "task.add", json!({ "title": title }))
+    let title = title.to_owned();
+    write(socket, |op_id| Call::TaskAdd { title, op_id })
 }
 
-/// Marks the task `id`, or the only one whose id begins so, as done, and returns it.
+/// Marks the task `id`, or the only one with this prefix, as done and returns it.
 pub fn done(socket: &Path, id: &str) -> Result<Task> {
-    write(socket, "task.done", json!({ "id": id }))
+    let id = id.to_owned();
+    write(socket, |op_id| Call::TaskDone { id, op_id })
 }
 
-/// Gives the task `id`, or the only one whose id begins so, another title, and returns it.
+/// Changes the title of the task `id`, or the only one with this prefix, and returns it.
 pub fn edit(socket: &Path, id: &str, title: &str) -> Result<Task> {
-    write(socket, "task.edit", json!({ "id": id, "title": title }))
+    let (id, title) = (id.to_owned(), title.to_owned());
+    write(socket, |op_id| Call::TaskEdit { id, title, op_id })
 }
 
-/// Marks the task `id`, or the only one whose id begins so, as open again, and returns it.
+/// Marks the task `id`, or the only one with this prefix, as open again and returns it.
 pub fn reopen(socket: &Path, id: &str) -> Result<Task> {
-    write(socket, "task.reopen", json!({ "id": id }))
+    let id = id.to_owned();
+    write(socket, |op_id| Call::TaskReopen { id, op_id })
 }
 
-/// Deletes the task `id`, or the only one whose id begins so, for good, and returns it as it was.
+/// Deletes the task `id`, or the only one with this prefix, for good and returns it as it was.
 pub fn delete(socket: &Path, id: &str) -> Result<Task> {
-    write(socket, "task.delete", json!({ "id": id }))
+    let id = id.to_owned();
+    write(socket, |op_id| Call::TaskDelete { id, op_id })
 }
 
-/// Calls a method that writes one task, with an operation id that is chosen here: by it, hephd knows the call again where
-/// it is sent twice.
-fn write(socket: &Path, method: &str, mut params: Value) -> Result<Task> {
-    params["op_id"] = ulid::Ulid::generate().to_string().into();
-    Ok(running(socket, LIMIT)?.call::<One>(method, params)?.task)
+/// Calls a method that writes one task, with a new operation id: hephd recognizes the call if it is sent twice.
+fn write(socket: &Path, call: impl FnOnce(Option<OperationId>) -> Call) -> Result<Task> {
+    let call = call(Some(OperationId(Ulid::generate())));
+    Ok(running(socket, LIMIT)?.call::<OneTask>(&call)?.task)
 }
 
 /// Returns the tasks, the oldest first.
-pub fn list(socket: &Path, which: Which) -> Result<Vec<Task>> {
-    #[derive(Deserialize)]
-    struct Many {
-        tasks: Vec<Task>,
-    }
-    let params = json!({ "state": which });
-    Ok(running(socket, LIMIT)?
-        .call::<Many>("task.list", params)?
-        .tasks)
+pub fn list(socket: &Path, state: Which) -> Result<Vec<Task>> {
+    let call = Call::TaskList { state };
+    Ok(running(socket, LIMIT)?.call::<Tasks>(&call)?.tasks)
 }
 
 /// Returns the task to do next, if there is one.
 pub fn next(socket: &Path) -> Result<Option<Task>> {
-    #[derive(Deserialize)]
-    struct Perhaps {
-        task: Option<Task>,
-    }
-    Ok(running(socket, LIMIT)?
-        .call::<Perhaps>("task.next", json!({}))?
-        .task)
+    let call = Call::TaskNext {};
+    Ok(running(socket, LIMIT)?.call::<NextTask>(&call)?.task)
 }
 
 /// Returns how the sync with the hub stands.
 pub fn sync_status(socket: &Path) -> Result<SyncStatus> {
-    running(socket, LIMIT)?.call("sync.status", json!({}))
+    running(socket, LIMIT)?.call(&Call::SyncStatus {})
 }
 
 /// Returns the same from the hephd that listens on `socket`, if one does; asks once.
@@ -115,7 +113,7 @@ pub fn sync_status(socket: &Path) -> Result<SyncStatus> {
 ///
 /// As [`status`]; or it is one that knows nothing of hubs.
 pub fn sync_status_if_there(socket: &Path, limit: Duration) -> Result<Option<SyncStatus>> {
-    connection::call_if_there(socket, "sync.status", limit)
+    connection::call_if_there(socket, &Call::SyncStatus {}, limit)
 }
 
 /// Has hephd sync with its hub, and returns what that did.
@@ -125,12 +123,7 @@ pub fn sync_status_if_there(socket: &Path, limit: Duration) -> Result<Option<Syn
 /// hephd has no hub (wrong usage), the hub cannot be reached or does not answer within a minute (try later), or the sync
 /// failed.
 pub fn sync_now(socket: &Path) -> Result<SyncRound> {
-    running(socket, SYNC_LIMIT)?.call("sync.now", json!({}))
-}
-
-#[derive(Deserialize)]
-struct One {
-    task: Task,
+    running(socket, SYNC_LIMIT)?.call(&Call::SyncNow {})
 }
 
 /// Connects to a hephd that must be there, or comes back within a moment.
@@ -159,40 +152,26 @@ pub fn check_length(socket: &Path) -> Result<(), Error> {
 struct Answer {
     #[serde(default)]
     result: Option<Value>,
-    error: Option<Refused>,
+    error: Option<Failure>,
 }
 
-#[derive(Deserialize)]
-struct Refused {
-    code: i64,
-    message: String,
-    data: Option<Help>,
-}
-
-#[derive(Deserialize)]
-struct Help {
-    hint: Option<String>,
-}
-
-/// Reads hephd's answer: a result, or an error in hephd's words.
+/// Reads hephd's answer: a result, or the error that hephd had.
 fn read_answer<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     let answer: Answer =
         serde_json::from_slice(bytes).context("cannot understand hephd's answer")?;
-    if let Some(refused) = answer.error {
-        let fault = Error::new(printable(&refused.message));
-        let fault = match refused.code {
-            wire::code::NO_TASK => fault.with_hint("`heph list --all` shows every task with its id"),
-            wire::code::AMBIGUOUS => fault.with_hint("write more of the id"),
-            wire::code::NO_METHOD => fault.with_hint(
+    if let Some(failure) = answer.error {
+        let hint = match failure.code {
+            wire::code::NO_TASK => Some("`heph list --all` shows every task with its id"),
+            wire::code::AMBIGUOUS => Some("write more of the id"),
+            wire::code::NO_METHOD => Some(
                 "hephd is of another version than heph; `heph daemon restart` starts the one beside it",
             ),
-            wire::code::NO_HUB => fault.with_kind(Kind::Usage),
-            wire::code::HUB_AWAY => fault.with_kind(Kind::Unreachable),
-            _ => fault,
+            _ => None,
         };
-        return Err(match refused.data.and_then(|help| help.hint) {
-            Some(hint) => fault.with_hint(printable(&hint)),
-            None => fault,
+        let error = failure.into_error().map_text(printable);
+        return Err(match hint.filter(|_| error.hint().is_none()) {
+            Some(hint) => error.with_hint(hint),
+            None => error,
         });
     }
     let Some(result) = answer.result else {

@@ -1,41 +1,195 @@
-//! The words that hephd and its clients exchange: the same types on both ends, so that they cannot drift apart.
+//! What hephd and its clients exchange on the socket: the same types on both ends, so that they cannot drift apart.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use ulid::Ulid;
+
+use crate::error::{Error, Kind};
 
 /// The largest request, in bytes without its newline.
-pub const LARGEST_REQUEST: usize = 1 << 20;
+pub(crate) const LARGEST_REQUEST: usize = 1 << 20;
 /// The longest title, in bytes.
-pub const LONGEST_TITLE: usize = 4096;
+pub(crate) const LONGEST_TITLE: usize = 4096;
+
+/// A method with its parameters. The id of a task may be abbreviated to a prefix that only one task has.
+///
+/// Methods that write take an operation id that the client chose: a request that is sent twice is performed once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "method", content = "params", deny_unknown_fields)]
+pub(crate) enum Call {
+    #[serde(rename = "status")]
+    Status {},
+    #[serde(rename = "task.add")]
+    TaskAdd {
+        title: String,
+        op_id: Option<OperationId>,
+    },
+    #[serde(rename = "task.list")]
+    TaskList {
+        #[serde(default)]
+        state: Which,
+    },
+    #[serde(rename = "task.next")]
+    TaskNext {},
+    #[serde(rename = "task.edit")]
+    TaskEdit {
+        id: String,
+        title: String,
+        op_id: Option<OperationId>,
+    },
+    #[serde(rename = "task.done")]
+    TaskDone {
+        id: String,
+        op_id: Option<OperationId>,
+    },
+    #[serde(rename = "task.reopen")]
+    TaskReopen {
+        id: String,
+        op_id: Option<OperationId>,
+    },
+    #[serde(rename = "task.delete")]
+    TaskDelete {
+        id: String,
+        op_id: Option<OperationId>,
+    },
+    /// `path` is absolute and does not exist.
+    #[serde(rename = "backup")]
+    Backup { path: String },
+    #[serde(rename = "sync.status")]
+    SyncStatus {},
+    #[serde(rename = "sync.now")]
+    SyncNow {},
+    /// A method that this release does not have.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A ULID as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub(crate) struct OperationId(pub(crate) Ulid);
+
+impl From<OperationId> for String {
+    fn from(id: OperationId) -> String {
+        id.0.to_string()
+    }
+}
+
+impl TryFrom<String> for OperationId {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<OperationId, Error> {
+        let id = Ulid::from_string(&text).map_err(|_| Error::new("op_id is not a ULID"))?;
+        Ok(OperationId(id))
+    }
+}
+
+/// The result of `task.add`, `task.edit`, `task.done`, `task.reopen` and `task.delete`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct OneTask {
+    pub(crate) task: Task,
+}
+
+/// The result of `task.next`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct NextTask {
+    pub(crate) task: Option<Task>,
+}
+
+/// The result of `task.list`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Tasks {
+    pub(crate) tasks: Vec<Task>,
+}
+
+/// The result of `backup`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Written {
+    pub(crate) path: String,
+}
+
+/// The error of an answer. Its data is the whole [`Error`]; hephd 0.1.0 sends the hint alone, or no data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Failure {
+    pub(crate) code: i64,
+    message: String,
+    #[serde(default)]
+    data: Value,
+}
+
+impl Failure {
+    pub(crate) fn new(code: i64, error: Error) -> Failure {
+        Failure {
+            code,
+            message: error.one_line(),
+            data: serde_json::to_value(error).unwrap_or_default(),
+        }
+    }
+
+    /// Returns the error as hephd had it.
+    pub(crate) fn into_error(self) -> Error {
+        let Failure {
+            code,
+            message,
+            mut data,
+        } = self;
+        if let Value::Object(data) = &mut data {
+            data.entry("message")
+                .or_insert_with(|| message.as_str().into());
+        }
+        let error: Error = serde_json::from_value(data).unwrap_or_else(|_| Error::new(message));
+        // Also where only a newer hephd knows the kind.
+        match error.kind() {
+            Kind::Failed => error.with_kind(code::kind(code)),
+            _ => error,
+        }
+    }
+}
 
 /// Codes of hephd's errors: those of JSON-RPC 2.0 (section 5.1), and its own from the range left to servers.
-pub mod code {
+pub(crate) mod code {
+    use crate::error::Kind;
+
     /// Not JSON.
-    pub const PARSE: i64 = -32700;
+    pub(crate) const PARSE: i64 = -32700;
     /// JSON, but no request.
-    pub const INVALID_REQUEST: i64 = -32600;
+    pub(crate) const INVALID_REQUEST: i64 = -32600;
     /// No such method.
-    pub const NO_METHOD: i64 = -32601;
+    pub(crate) const NO_METHOD: i64 = -32601;
     /// The method does not take these parameters.
-    pub const INVALID_PARAMS: i64 = -32602;
+    pub(crate) const INVALID_PARAMS: i64 = -32602;
     /// hephd itself failed.
-    pub const INTERNAL: i64 = -32603;
+    pub(crate) const INTERNAL: i64 = -32603;
     /// No such task.
-    pub const NO_TASK: i64 = -32001;
+    pub(crate) const NO_TASK: i64 = -32001;
     /// The beginning of an id fits more than one task.
-    pub const AMBIGUOUS: i64 = -32002;
+    pub(crate) const AMBIGUOUS: i64 = -32002;
     /// The operation id belongs to another operation.
-    pub const OPERATION_REUSED: i64 = -32003;
+    pub(crate) const OPERATION_REUSED: i64 = -32003;
     /// The store, or the disk below it, failed; nothing was changed.
-    pub const STORE: i64 = -32004;
+    pub(crate) const STORE: i64 = -32004;
     /// The backup could not be written.
-    pub const BACKUP: i64 = -32005;
+    pub(crate) const BACKUP: i64 = -32005;
     /// There is no hub to sync with.
-    pub const NO_HUB: i64 = -32010;
+    pub(crate) const NO_HUB: i64 = -32010;
     /// The hub is away or cannot answer now: later it may work by itself.
-    pub const HUB_AWAY: i64 = -32011;
+    pub(crate) const HUB_AWAY: i64 = -32011;
     /// The sync failed, and somebody has to look.
-    pub const SYNC: i64 = -32012;
+    pub(crate) const SYNC: i64 = -32012;
+
+    /// Returns the kind of an error that has none.
+    pub(super) fn kind(code: i64) -> Kind {
+        match code {
+            INVALID_PARAMS => Kind::Invalid,
+            NO_TASK => Kind::NotFound,
+            AMBIGUOUS => Kind::Ambiguous,
+            OPERATION_REUSED => Kind::Conflict,
+            NO_HUB => Kind::Usage,
+            HUB_AWAY => Kind::Unreachable,
+            _ => Kind::Failed,
+        }
+    }
 }
 
 /// A task.
@@ -126,4 +280,69 @@ pub struct SyncRound {
     /// How it stands now.
     #[serde(flatten)]
     pub status: SyncStatus,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn calls_keep_the_form_that_release_0_1_0_reads() {
+        let id = "01K9ZZZZZZABCDEFGHJKMNPQRS".to_owned();
+        let op_id = Some(OperationId::try_from(id.clone()).unwrap());
+        let add = Call::TaskAdd {
+            title: "x".to_owned(),
+            op_id,
+        };
+        let json = json!({"method": "task.add", "params": {"title": "x", "op_id": id}});
+        assert_eq!(serde_json::to_value(&add).unwrap(), json);
+        let next = json!({"method": "task.next", "params": {}});
+        assert_eq!(serde_json::to_value(Call::TaskNext {}).unwrap(), next);
+        assert_eq!(serde_json::from_value::<Call>(json).unwrap(), add);
+    }
+
+    #[test]
+    fn an_error_is_the_same_on_the_other_side_of_the_socket() {
+        let error = Error::unreachable("no disk")
+            .context("cannot sync")
+            .with_hint("buy one")
+            .with_retry_after(std::time::Duration::from_secs(7));
+        let failure = Failure::new(code::HUB_AWAY, error.clone());
+        let json = serde_json::to_value(failure).unwrap();
+        assert_eq!(json["code"], -32011);
+        assert_eq!(json["message"], "cannot sync: no disk");
+        assert_eq!(json["data"]["kind"], "unreachable");
+        assert_eq!(json["data"]["hint"], "buy one");
+        let failure: Failure = serde_json::from_value(json).unwrap();
+        assert_eq!(failure.into_error(), error);
+    }
+
+    #[test]
+    fn the_code_tells_the_kind_where_nothing_else_does() {
+        let error = |json| serde_json::from_value::<Failure>(json).map(Failure::into_error);
+        let away = Error::unreachable("no");
+        let hinted = away.clone().with_hint("wait");
+        for (json, expected) in [
+            // Release 0.1.0.
+            (json!({"code": -32011, "message": "no"}), &away),
+            (
+                json!({"code": -32011, "message": "no", "data": {"hint": "wait"}}),
+                &hinted,
+            ),
+            // A newer one.
+            (
+                json!({"code": -32011, "message": "no", "data": {"kind": "lunar", "message": "no", "hint": "wait"}}),
+                &hinted,
+            ),
+            // Another program.
+            (
+                json!({"code": -32011, "message": "no", "data": ["x"]}),
+                &away,
+            ),
+            (json!({"code": 5, "message": "no"}), &Error::new("no")),
+        ] {
+            assert_eq!(error(json.clone()).unwrap(), *expected, "{json}");
+        }
+    }
 }

@@ -12,6 +12,7 @@
 //! | `socket` | the socket's name in the file system |
 //! | `activation` | listeners that the service manager holds |
 //! | `rpc` | JSON-RPC 2.0, pure |
+//! | `methods` | what the methods of the socket do |
 //! | `keeper` | the thread that has the store |
 //! | `store` | the log of operations and the tasks derived from it |
 //! | `protocol` | what a spoke and its hub exchange |
@@ -27,6 +28,7 @@ mod connections;
 mod eviction;
 mod hub;
 mod keeper;
+mod methods;
 mod notify;
 mod print;
 mod protocol;
@@ -49,8 +51,9 @@ use crate::os::text::printable;
 use activation::Inherited;
 pub use command::{Hephd, run};
 use keeper::Keeper;
+use methods::{About, Methods};
 use notify::Busy;
-use server::{About, Socket};
+use server::Socket;
 use store::Store;
 pub use sync::check_spoke;
 
@@ -178,7 +181,7 @@ async fn serve(
     };
     let socket = Socket { listener, name };
     tokio::join!(
-        server::serve(socket, about, keeper, sync, stopped),
+        server::serve(socket, Methods::new(about, keeper, sync), stopped),
         serve_hub,
         stop
     );

@@ -1,222 +1,29 @@
-//! JSON-RPC 2.0 (jsonrpc.org/specification): what a line asks for, and the line that answers it. Pure.
+//! JSON-RPC 2.0 (jsonrpc.org/specification): reads requests and writes answers. Pure.
 //!
-//! Parameters are by name. Batches are refused: on a connection that stays open, many requests are many lines.
+//! Parameters are by name. Batches are rejected: on a connection that stays open, many requests are many lines.
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use ulid::Ulid;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 
-use crate::client::wire::{Status, SyncRound, SyncStatus, Task, Which, code};
-use crate::error::{Error, Kind};
+use crate::client::wire::{Call, Failure, code};
+use crate::error::{Error, Kind, Result};
 
 /// One request.
 #[derive(Debug, PartialEq)]
-pub struct Request {
-    /// What the answer carries; `None` for a notification, which gets none.
-    pub id: Option<Value>,
-    /// What is asked for, or why it is not understood.
-    pub call: Result<Call, Failure>,
+pub(super) struct Request {
+    /// Copied to the answer; `None` for a notification, which has no answer.
+    pub(super) id: Option<Value>,
+    pub(super) call: Result<Call, Failure>,
 }
 
-/// What hephd can be asked for.
-#[derive(Debug, PartialEq)]
-pub enum Call {
-    /// What hephd says of itself.
-    Status,
-    /// A new task.
-    Add(Add),
-    /// The tasks.
-    List(List),
-    /// The task to do next.
-    Next,
-    /// A task with another title.
-    Edit(Edit),
-    /// A task done.
-    Done(OneTask),
-    /// A task open again.
-    Reopen(OneTask),
-    /// A task deleted.
-    Delete(OneTask),
-    /// A copy of the store.
-    Backup(Backup),
-    /// How the sync with the hub stands.
-    SyncStatus,
-    /// A round of sync.
-    SyncNow,
-}
-
-impl Call {
-    /// Returns whether it may change the store: then there is something to sync.
-    pub fn writes(&self) -> bool {
-        !matches!(
-            self,
-            Call::Status
-                | Call::List(_)
-                | Call::Next
-                | Call::Backup(_)
-                | Call::SyncStatus
-                | Call::SyncNow
-        )
-    }
-
-    /// Returns whether it takes no longer than a sync of the disk, however many tasks there are.
-    pub fn is_short(&self) -> bool {
-        self.writes() || *self == Call::Next
-    }
-}
-
-/// Parameters of `task.add`.
-#[derive(Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct Add {
-    /// What to do.
-    pub title: String,
-    /// An id that the client chose: the same request sent twice with it adds one task.
-    pub op_id: Option<OperationId>,
-}
-
-/// Parameters of `task.list`.
-#[derive(Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct List {
-    /// Which tasks.
-    #[serde(default)]
-    pub state: Which,
-}
-
-/// Parameters of `task.edit`.
-#[derive(Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct Edit {
-    /// The task's id, or a beginning that only it has.
-    pub id: String,
-    /// What to do.
-    pub title: String,
-    /// As in [`Add`].
-    pub op_id: Option<OperationId>,
-}
-
-/// Parameters of `task.done`, `task.reopen` and `task.delete`.
-#[derive(Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct OneTask {
-    /// The task's id, or a beginning that only it has.
-    pub id: String,
-    /// As in [`Add`].
-    pub op_id: Option<OperationId>,
-}
-
-/// Parameters of `backup`.
-#[derive(Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct Backup {
-    /// Where to: absolute, and nothing is there.
-    pub path: String,
-}
-
-/// A ULID as text.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
-#[serde(try_from = "String")]
-pub struct OperationId(pub Ulid);
-
-impl TryFrom<String> for OperationId {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<OperationId, String> {
-        Ulid::from_string(&text)
-            .map(OperationId)
-            .map_err(|_| "op_id is not a ULID".to_owned())
-    }
-}
-
-/// The parameters of a method that takes none.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoParams {}
-
-/// What a request brought.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub enum Outcome {
-    /// Of `status`.
-    Status(Status),
-    /// Of `task.add`, `task.edit`, `task.done`, `task.reopen` and `task.delete`.
-    Task { task: Task },
-    /// Of `task.next`.
-    Perhaps { task: Option<Task> },
-    /// Of `task.list`.
-    Tasks { tasks: Vec<Task> },
-    /// Of `backup`.
-    Written { path: String },
-    /// Of `sync.status`.
-    SyncStatus(SyncStatus),
-    /// Of `sync.now`.
-    SyncRound(SyncRound),
-}
-
-/// Why a request is not done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Failure {
-    /// One of [`code`].
-    pub code: i64,
-    /// For people.
-    pub message: String,
-    /// What more there is to say.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<Help>,
-}
-
-/// What helps against a failure.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Help {
-    /// The command or step.
-    pub hint: String,
-}
-
-impl Failure {
-    /// Returns a failure.
-    pub fn new(code: i64, message: impl Into<String>) -> Failure {
-        Failure {
-            code,
-            message: message.into(),
-            data: None,
-        }
-    }
-
-    /// Adds the command or step that helps.
-    pub fn with_hint(mut self, hint: impl Into<String>) -> Failure {
-        self.data = Some(Help { hint: hint.into() });
-        self
-    }
-}
-
-/// The failure of a call of the store.
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
-        let code = match error.kind() {
-            Kind::Invalid => code::INVALID_PARAMS,
-            Kind::NotFound => code::NO_TASK,
-            Kind::Ambiguous => code::AMBIGUOUS,
-            Kind::Conflict => code::OPERATION_REUSED,
-            _ => {
-                let error = error.context("the store failed");
-                return Failure::new(code::STORE, error.one_line());
-            }
-        };
-        Failure::new(code, error.one_line())
-    }
-}
-
-/// Returns what the line `bytes` asks for.
-pub fn read(bytes: &[u8]) -> Request {
+pub(super) fn read(bytes: &[u8]) -> Request {
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(members)) => read_object(members),
         Ok(Value::Array(_)) => invalid(Value::Null, "batches are not supported"),
         Ok(_) => invalid(Value::Null, "a request is an object"),
         Err(error) => Request {
             id: Some(Value::Null),
-            call: Err(Failure::new(code::PARSE, format!("not JSON: {error}"))),
+            call: Err(failure(code::PARSE, format!("not JSON: {error}"))),
         },
     }
 }
@@ -242,71 +49,51 @@ fn read_object(mut members: Map<String, Value>) -> Request {
     };
     Request {
         id,
-        call: read_call(&method, params),
+        call: read_call(method, params),
     }
 }
 
-fn read_call(method: &str, params: Value) -> Result<Call, Failure> {
-    Ok(match method {
-        "status" => read_params::<NoParams>(params).map(|_| Call::Status)?,
-        "task.add" => Call::Add(read_params(params)?),
-        "task.list" => Call::List(read_params(params)?),
-        "task.next" => read_params::<NoParams>(params).map(|_| Call::Next)?,
-        "task.edit" => Call::Edit(read_params(params)?),
-        "task.done" => Call::Done(read_params(params)?),
-        "task.reopen" => Call::Reopen(read_params(params)?),
-        "task.delete" => Call::Delete(read_params(params)?),
-        "backup" => Call::Backup(read_params(params)?),
-        "sync.status" => read_params::<NoParams>(params).map(|_| Call::SyncStatus)?,
-        "sync.now" => read_params::<NoParams>(params).map(|_| Call::SyncNow)?,
-        _ => {
-            let shown: String = method.chars().take(64).collect();
-            let message = format!("there is no method '{shown}'");
-            return Err(Failure::new(code::NO_METHOD, message));
-        }
+fn read_call(method: String, params: Value) -> Result<Call, Failure> {
+    let unknown = json!({ "method": &method });
+    // serde would read an array as the members in their order, and make that order part of the protocol.
+    let call = if params.is_array() {
+        Err("the parameters are given by name".to_owned())
+    } else {
+        serde_json::from_value(json!({ "method": method, "params": params }))
+            .map_err(|error| error.to_string())
+    };
+    call.or_else(|reason| match serde_json::from_value(unknown) {
+        Ok(Call::Unknown) => Ok(Call::Unknown),
+        _ => Err(failure(code::INVALID_PARAMS, reason)),
     })
-}
-
-fn read_params<T: DeserializeOwned>(params: Value) -> Result<T, Failure> {
-    // serde would take an array for the members in their order, and make that order part of the protocol.
-    if params.is_array() {
-        let message = "the parameters are given by name";
-        return Err(Failure::new(code::INVALID_PARAMS, message));
-    }
-    serde_json::from_value(params)
-        .map_err(|error| Failure::new(code::INVALID_PARAMS, error.to_string()))
 }
 
 fn invalid(id: Value, message: &str) -> Request {
     Request {
         id: Some(id),
-        call: Err(Failure::new(code::INVALID_REQUEST, message)),
+        call: Err(failure(code::INVALID_REQUEST, message)),
     }
 }
 
-/// Returns the line, with its newline, that answers the request `id`.
-pub fn answer(id: &Value, outcome: Result<Outcome, Failure>) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Answer<'a> {
-        jsonrpc: &'static str,
-        id: &'a Value,
-        #[serde(flatten)]
-        body: Body,
-    }
-    #[derive(Serialize)]
-    #[serde(rename_all = "lowercase")]
-    enum Body {
-        Result(Outcome),
-        Error(Failure),
-    }
-    let answer = Answer {
-        jsonrpc: "2.0",
-        id,
-        body: outcome.map_or_else(Body::Error, Body::Result),
+pub(super) fn failure(code: i64, message: impl Into<String>) -> Failure {
+    Failure::new(code, Error::new(message).with_kind(Kind::Invalid))
+}
+
+/// Returns the JSON of a result.
+pub(super) fn result(value: &impl Serialize) -> Result<Vec<u8>> {
+    Ok(serde_json::to_vec(value)?)
+}
+
+/// Returns the line, with its newline, that answers the request `id`. The result is JSON already.
+pub(super) fn answer(id: &Value, outcome: Result<Vec<u8>, Failure>) -> Vec<u8> {
+    let (member, json) = match outcome {
+        Ok(result) => ("result", result),
+        // The members are text and numbers, whose serialization does not fail.
+        Err(failure) => ("error", serde_json::to_vec(&failure).unwrap_or_default()),
     };
-    // Only maps with keys that are no strings, and failing writers, can fail; there are none here.
-    let mut line = serde_json::to_vec(&answer).unwrap_or_default();
-    line.push(b'\n');
+    let mut line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"{member}\":").into_bytes();
+    line.extend(json);
+    line.extend(b"}\n");
     line
 }
 
@@ -390,8 +177,15 @@ mod tests {
             );
         }
         for method in ["", "Status", "task", "rpc.discover", "task.add "] {
-            let line = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}"}}"#);
-            assert_eq!(refused(&line).0, code::NO_METHOD, "{line}");
+            for params in [
+                "",
+                r#","params":{}"#,
+                r#","params":{"x":1}"#,
+                r#","params":[]"#,
+            ] {
+                let line = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}"{params}}}"#);
+                assert_eq!(read(line.as_bytes()).call, Ok(Call::Unknown), "{line}");
+            }
         }
     }
 
@@ -399,7 +193,7 @@ mod tests {
     fn a_request_without_an_id_is_a_notification() {
         let request = read(br#"{"jsonrpc":"2.0","method":"task.next"}"#);
         assert_eq!(request.id, None);
-        assert_eq!(request.call, Ok(Call::Next));
+        assert_eq!(request.call, Ok(Call::TaskNext {}));
         let request = read(br#"{"jsonrpc":"2.0","method":"task.next","id":null}"#);
         assert_eq!(request.id, Some(Value::Null));
     }

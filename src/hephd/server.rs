@@ -1,55 +1,26 @@
 //! The socket's connections: requests are answered in order, one connection at a time.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Mutex, watch};
-use tokio::task;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::connections::{self, FIRST_REQUEST, Listener, WRITE_TIMEOUT};
 use super::eviction::{Entry, Registry};
-use super::keeper::Keeper;
-use super::rpc::{self, Call, Failure, Outcome};
-use super::store::{self, Store};
-use super::{print, socket, sync};
-use crate::client::wire::{LARGEST_REQUEST, Status, SyncRound, code};
-use crate::os::clock;
+use super::methods::Methods;
+use super::{print, rpc, socket};
+use crate::client::wire::{LARGEST_REQUEST, code};
 
 /// How many connections are served at once. For one more, the longest idle one is evicted; if none is idle, newcomers wait
 /// in the kernel's queue.
 const CONNECTIONS: usize = 256;
 /// How long a connection may be silent, and how long a request may take to arrive.
 const IDLE: Duration = Duration::from_secs(5 * 60);
-
-/// What is said of this hephd, whatever its store holds.
-#[derive(Debug)]
-pub struct About {
-    /// `local` or `server`.
-    pub mode: &'static str,
-    /// Where the store is.
-    pub store: PathBuf,
-    /// The schema of the store.
-    pub schema: u32,
-    /// When this hephd started.
-    pub started_at: Timestamp,
-}
-
-/// What all connections share.
-#[derive(Debug)]
-struct Shared {
-    about: About,
-    keeper: Keeper,
-    sync: sync::Handle,
-    // One at a time: a backup reads the whole store.
-    backup: Mutex<()>,
-}
 
 /// The unix socket. It has a name where hephd bound it, and none where the service manager holds it for the next hephd.
 #[derive(Debug)]
@@ -85,21 +56,10 @@ impl Listener for Socket {
 }
 
 /// Serves `socket` until `stopped`, then drains.
-pub async fn serve(
-    socket: Socket,
-    about: About,
-    keeper: Keeper,
-    sync: sync::Handle,
-    stopped: watch::Receiver<bool>,
-) {
-    let shared = Arc::new(Shared {
-        about,
-        keeper,
-        sync,
-        backup: Mutex::new(()),
-    });
+pub(super) async fn serve(socket: Socket, methods: Methods, stopped: watch::Receiver<bool>) {
+    let methods = Arc::new(methods);
     let registry = Registry::new(CONNECTIONS);
-    let converse = |stream, entry| converse(stream, entry, Arc::clone(&shared), stopped.clone());
+    let converse = |stream, entry| converse(stream, entry, Arc::clone(&methods), stopped.clone());
     connections::serve(socket, &registry, stopped.clone(), converse).await;
 }
 
@@ -114,7 +74,7 @@ fn is_ours(stream: &UnixStream) -> bool {
 async fn converse(
     stream: UnixStream,
     entry: Arc<Entry>,
-    shared: Arc<Shared>,
+    methods: Arc<Methods>,
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut lines = Lines::new(stream, entry);
@@ -141,20 +101,16 @@ async fn converse(
         has_asked = true;
         lines.entry.busy();
         let answer = match line {
-            Ok(Line::Request(line)) => answer(&shared, line).await,
+            Ok(Line::Request(line)) => answer(&methods, &line).await,
             Ok(Line::TooLong) => {
-                let failure = Failure::new(
-                    code::INVALID_REQUEST,
-                    format!("a request has at most {LARGEST_REQUEST} bytes"),
-                );
-                lines.write(&rpc::answer(&Value::Null, Err(failure))).await;
+                let message = format!("a request has at most {LARGEST_REQUEST} bytes");
+                lines.reject(code::INVALID_REQUEST, message).await;
                 lines.discard().await;
                 return;
             }
             Ok(Line::Unfinished) => {
-                let failure = Failure::new(code::PARSE, "a request ends with a newline");
-                lines.write(&rpc::answer(&Value::Null, Err(failure))).await;
-                return;
+                let message = "a request ends with a newline";
+                return lines.reject(code::PARSE, message).await;
             }
             Ok(Line::End) | Err(_) => return,
         };
@@ -166,126 +122,14 @@ async fn converse(
     }
 }
 
-/// Does what `line` asks for; returns the line that answers it, unless it is a notification.
-async fn answer(shared: &Arc<Shared>, line: Vec<u8>) -> Option<Vec<u8>> {
-    let request = rpc::read(&line);
-    let id = request.id;
-    let call = match request.call {
-        Ok(call) => call,
-        Err(failure) => return id.map(|id| rpc::answer(&id, Err(failure))),
+/// Processes a request; returns the line that answers it, unless it is a notification.
+async fn answer(methods: &Arc<Methods>, line: &[u8]) -> Option<Vec<u8>> {
+    let request = rpc::read(line);
+    let outcome = match request.call {
+        Ok(call) => methods.run(call).await,
+        Err(failure) => Err(failure),
     };
-    if let Call::Backup(backup) = call {
-        let outcome = write_backup(shared, backup.path).await;
-        return id.map(|id| rpc::answer(&id, outcome));
-    }
-    if call == Call::SyncNow {
-        let outcome = sync_now(shared).await;
-        return id.map(|id| rpc::answer(&id, outcome));
-    }
-    let writes = call.writes();
-    let for_store = Arc::clone(shared);
-    let unanswered = id.clone();
-    let is_short = call.is_short();
-    let work = move |store: &mut Store| {
-        let outcome = perform(&for_store, store, call, clock::now());
-        // A long list becomes text here, where nobody else waits for it.
-        id.map(|id| rpc::answer(&id, outcome))
-    };
-    let done = if is_short {
-        shared.keeper.call_at_once(work).await
-    } else {
-        shared.keeper.call(work).await
-    };
-    if writes {
-        shared.sync.wrote();
-    }
-    done.unwrap_or_else(|_| {
-        let failure = Failure::new(code::INTERNAL, "hephd has lost its store and ends");
-        unanswered.map(|id| rpc::answer(&id, Err(failure)))
-    })
-}
-
-/// Does `call` with the store.
-fn perform(
-    shared: &Shared,
-    store: &mut Store,
-    call: Call,
-    now: Timestamp,
-) -> Result<Outcome, Failure> {
-    let about = &shared.about;
-    let outcome = match call {
-        Call::Status => Outcome::Status(Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            mode: about.mode.to_owned(),
-            store: about.store.display().to_string(),
-            schema: about.schema,
-            open_tasks: store.open_tasks()?,
-            started_at: about.started_at.to_string(),
-        }),
-        Call::Add(add) => Outcome::Task {
-            task: store.add(&add.title, add.op_id.map(|id| id.0), now)?,
-        },
-        Call::List(list) => Outcome::Tasks {
-            tasks: store.list(list.state)?,
-        },
-        Call::Next => Outcome::Perhaps {
-            task: store.next()?,
-        },
-        Call::Edit(edit) => Outcome::Task {
-            task: store.edit(&edit.id, &edit.title, edit.op_id.map(|id| id.0), now)?,
-        },
-        Call::Done(done) => Outcome::Task {
-            task: store.done(&done.id, done.op_id.map(|id| id.0), now)?,
-        },
-        Call::Reopen(reopen) => Outcome::Task {
-            task: store.reopen(&reopen.id, reopen.op_id.map(|id| id.0), now)?,
-        },
-        Call::Delete(delete) => Outcome::Task {
-            task: store.delete(&delete.id, delete.op_id.map(|id| id.0), now)?,
-        },
-        Call::Backup(_) => {
-            let message = "a backup is not written by the store's own thread";
-            return Err(Failure::new(code::INTERNAL, message));
-        }
-        Call::SyncStatus => Outcome::SyncStatus(shared.sync.status(store)?),
-        Call::SyncNow => {
-            let message = "a sync is not waited for by the store's own thread";
-            return Err(Failure::new(code::INTERNAL, message));
-        }
-    };
-    Ok(outcome)
-}
-
-/// Has the spoke go through a round; returns what it did and how the sync stands then.
-async fn sync_now(shared: &Arc<Shared>) -> Result<Outcome, Failure> {
-    let done = shared.sync.now().await?;
-    let for_store = Arc::clone(shared);
-    let status = shared
-        .keeper
-        .call(move |store| for_store.sync.status(store));
-    let status = status
-        .await
-        .map_err(|_| Failure::new(code::INTERNAL, "hephd has lost its store and ends"))??;
-    Ok(Outcome::SyncRound(SyncRound {
-        sent: done.sent,
-        received: done.received,
-        status,
-    }))
-}
-
-/// Writes a copy of the store, on a thread of its own so that writes go on meanwhile.
-async fn write_backup(shared: &Arc<Shared>, path: String) -> Result<Outcome, Failure> {
-    let _one = shared.backup.lock().await;
-    // Nothing here may keep the store's thread alive: a backup may outlast the daemon's patience.
-    let source = shared.about.store.clone();
-    let target = PathBuf::from(&path);
-    let copied = task::spawn_blocking(move || store::write_copy(&source, &target));
-    match copied.await {
-        Ok(Ok(())) => Ok(Outcome::Written { path }),
-        Ok(Err(error)) => Err(Failure::new(code::BACKUP, error.one_line())),
-        Err(_) => Err(Failure::new(code::INTERNAL, "the backup was given up")),
-    }
+    request.id.map(|id| rpc::answer(&id, outcome))
 }
 
 /// What a client sent.
@@ -378,6 +222,11 @@ impl Lines {
                 return;
             }
         }
+    }
+
+    async fn reject(&mut self, code: i64, message: impl Into<String>) {
+        let answer = rpc::answer(&Value::Null, Err(rpc::failure(code, message)));
+        self.write(&answer).await;
     }
 
     /// Writes an answer; returns whether the client took it.

@@ -38,10 +38,9 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::keeper::Keeper;
-use super::rpc;
 use super::store::Store;
-use crate::client::wire::{SyncStatus, code};
-use crate::error::{Error, Result, ResultExt};
+use crate::client::wire::SyncStatus;
+use crate::error::{self, Error, Result, ResultExt};
 use crate::os::clock;
 use address::Address;
 use login::Login;
@@ -238,10 +237,10 @@ impl Handle {
     /// # Errors
     ///
     /// There is no hub, the round failed, or it takes longer than a minute.
-    pub async fn now(&self) -> Result<Done, rpc::Failure> {
+    pub async fn now(&self) -> Result<Done> {
         let Some(shared) = &self.0 else {
-            let failure = rpc::Failure::new(code::NO_HUB, "hephd syncs with no hub");
-            return Err(failure.with_hint("`heph daemon restart --hub-url URL` names one"));
+            return Err(Error::usage("hephd syncs with no hub")
+                .with_hint("`heph daemon restart --hub-url URL` names one"));
         };
         let mut changed = shared.changed.subscribe();
         let (first, wanted) = {
@@ -271,22 +270,23 @@ impl Handle {
             Ok(outcome) => outcome.map_err(failure),
             Err(_) => {
                 let words = format!("the sync is still under way after {PATIENCE:?}");
-                let failure = rpc::Failure::new(code::HUB_AWAY, words);
-                Err(failure.with_hint("`heph sync status` tells when it is done"))
+                Err(Error::unreachable(words).with_hint("`heph sync status` tells when it is done"))
             }
         }
     }
 }
 
-fn failure(trouble: Trouble) -> rpc::Failure {
-    let code = match trouble.kind {
-        Kind::Unreachable | Kind::Ending => code::HUB_AWAY,
-        Kind::Login | Kind::TooLarge | Kind::Wrong => code::SYNC,
+fn failure(trouble: Trouble) -> Error {
+    let kind = match trouble.kind {
+        Kind::Unreachable | Kind::Ending => error::Kind::Unreachable,
+        Kind::Login => error::Kind::Unauthorized,
+        Kind::TooLarge => error::Kind::TooLarge,
+        Kind::Wrong => error::Kind::Failed,
     };
-    let failure = rpc::Failure::new(code, trouble.words);
+    let error = Error::new(trouble.words).with_kind(kind);
     match trouble.hint {
-        Some(hint) => failure.with_hint(hint),
-        None => failure,
+        Some(hint) => error.with_hint(hint),
+        None => error,
     }
 }
 

@@ -1,0 +1,185 @@
+//! The methods of the socket: one arm of [`Methods::run`] each.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::Mutex;
+use tokio::task;
+use ulid::Ulid;
+
+use super::keeper::{Gone, Keeper};
+use super::store::{self, Store};
+use super::{rpc, sync};
+use crate::client::wire::{
+    Call, Failure, NextTask, OneTask, OperationId, Status, SyncRound, Task, Tasks, Written, code,
+};
+use crate::error::{Error, Kind, Result};
+use crate::os::clock;
+
+/// Facts about this hephd, whatever its store holds.
+#[derive(Clone, Debug)]
+pub(super) struct About {
+    /// `local` or `server`.
+    pub(super) mode: &'static str,
+    pub(super) store: PathBuf,
+    pub(super) schema: u32,
+    pub(super) started_at: Timestamp,
+}
+
+/// What the methods work with.
+#[derive(Debug)]
+pub(super) struct Methods {
+    about: About,
+    keeper: Keeper,
+    sync: sync::Handle,
+    // One at a time: a backup reads the whole store.
+    backup: Mutex<()>,
+}
+
+impl Methods {
+    pub(super) fn new(about: About, keeper: Keeper, sync: sync::Handle) -> Methods {
+        Methods {
+            about,
+            keeper,
+            sync,
+            backup: Mutex::new(()),
+        }
+    }
+
+    /// Runs a method and returns its result as JSON.
+    pub(super) async fn run(self: &Arc<Self>, call: Call) -> Result<Vec<u8>, Failure> {
+        match call {
+            Call::Status {} => self.read(Methods::status).await,
+            Call::TaskAdd { title, op_id } => {
+                self.write(op_id, move |store, op, now| store.add(&title, op, now))
+                    .await
+            }
+            Call::TaskEdit { id, title, op_id } => {
+                self.write(op_id, move |store, op, now| {
+                    store.edit(&id, &title, op, now)
+                })
+                .await
+            }
+            Call::TaskDone { id, op_id } => {
+                self.write(op_id, move |store, op, now| store.done(&id, op, now))
+                    .await
+            }
+            Call::TaskReopen { id, op_id } => {
+                self.write(op_id, move |store, op, now| store.reopen(&id, op, now))
+                    .await
+            }
+            Call::TaskDelete { id, op_id } => {
+                self.write(op_id, move |store, op, now| store.delete(&id, op, now))
+                    .await
+            }
+            Call::TaskList { state } => {
+                self.read(move |_, store| {
+                    let tasks = store.list(state)?;
+                    Ok(Tasks { tasks })
+                })
+                .await
+            }
+            Call::TaskNext {} => {
+                let next = |store: &mut Store| {
+                    let task = store.next()?;
+                    rpc::result(&NextTask { task })
+                };
+                of_store(self.keeper.call_at_once(next).await)
+            }
+            Call::Backup { path } => self.backup(path).await,
+            Call::SyncStatus {} => self.read(|this, store| this.sync.status(store)).await,
+            Call::SyncNow {} => self.sync_now().await,
+            Call::Unknown => Err(rpc::failure(code::NO_METHOD, "there is no such method")),
+        }
+    }
+
+    /// Reads from the store, on its thread: a long list becomes JSON where no other client waits for it.
+    async fn read<T: Serialize>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&Methods, &mut Store) -> Result<T> + Send + 'static,
+    ) -> Result<Vec<u8>, Failure> {
+        let this = Arc::clone(self);
+        let work = move |store: &mut Store| rpc::result(&read(&this, store)?);
+        of_store(self.keeper.call(work).await)
+    }
+
+    /// Writes a task, which takes no longer than a sync of the disk, and schedules a round of sync.
+    async fn write(
+        &self,
+        op_id: Option<OperationId>,
+        write: impl FnOnce(&mut Store, Option<Ulid>, Timestamp) -> Result<Task> + Send + 'static,
+    ) -> Result<Vec<u8>, Failure> {
+        let work = move |store: &mut Store| {
+            let task = write(store, op_id.map(|id| id.0), clock::now())?;
+            rpc::result(&OneTask { task })
+        };
+        let written = self.keeper.call_at_once(work).await;
+        self.sync.wrote();
+        of_store(written)
+    }
+
+    fn status(&self, store: &mut Store) -> Result<Status> {
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            mode: self.about.mode.to_owned(),
+            store: self.about.store.display().to_string(),
+            schema: self.about.schema,
+            open_tasks: store.open_tasks()?,
+            started_at: self.about.started_at.to_string(),
+        })
+    }
+
+    /// Writes a copy of the store, on a thread of its own so that writes go on meanwhile.
+    async fn backup(&self, path: String) -> Result<Vec<u8>, Failure> {
+        let _one = self.backup.lock().await;
+        // Nothing here may keep the store's thread alive: a backup may take longer than the shutdown.
+        let source = self.about.store.clone();
+        let target = PathBuf::from(&path);
+        let copied = task::spawn_blocking(move || store::write_copy(&source, &target))
+            .await
+            .map_err(|_| Failure::new(code::INTERNAL, Error::new("the backup was cut off")))?;
+        copied
+            .and_then(|()| rpc::result(&Written { path }))
+            .map_err(|error| Failure::new(code::BACKUP, error))
+    }
+
+    /// Has the spoke go through a round; returns what it did and the state of the sync after it.
+    async fn sync_now(self: &Arc<Self>) -> Result<Vec<u8>, Failure> {
+        let done = self.sync.now().await.map_err(|error| {
+            let code = match error.kind() {
+                Kind::Usage => code::NO_HUB,
+                Kind::Unreachable => code::HUB_AWAY,
+                _ => code::SYNC,
+            };
+            Failure::new(code, error)
+        })?;
+        self.read(move |this, store| {
+            Ok(SyncRound {
+                sent: done.sent,
+                received: done.received,
+                status: this.sync.status(store)?,
+            })
+        })
+        .await
+    }
+}
+
+fn of_store<T>(called: Result<Result<T>, Gone>) -> Result<T, Failure> {
+    let lost = |_| {
+        let error = Error::new("hephd has lost its store and shuts down");
+        Failure::new(code::INTERNAL, error)
+    };
+    called.map_err(lost)?.map_err(|error| {
+        let code = match error.kind() {
+            Kind::Invalid => code::INVALID_PARAMS,
+            Kind::NotFound => code::NO_TASK,
+            Kind::Ambiguous => code::AMBIGUOUS,
+            Kind::Conflict => code::OPERATION_REUSED,
+            _ => return Failure::new(code::STORE, error.context("the store failed")),
+        };
+        Failure::new(code, error)
+    })
+}
