@@ -3,28 +3,74 @@
 //! Linux follows the XDG base directories, macOS the `directories` crate, except for plists, which launchd wants under
 //! `~/Library/LaunchAgents`.
 
-use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
 use directories::{BaseDirs, ProjectDirs};
 
-/// The places heph reads and writes. All are absolute; none need exist.
+use crate::error::{Error, Result, ResultExt};
+
+/// The places of hephd and of what talks to it. All are absolute; none need exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HephdPaths {
+    /// The data folder.
+    pub data: PathBuf,
+    /// The store: `HEPH_DB`, or `heph.db` in the data folder.
+    pub store: PathBuf,
+    /// The socket: `HEPH_SOCKET`, or `heph/hephd.sock` in the runtime folder, else in the data folder.
+    pub socket: PathBuf,
+}
+
+impl HephdPaths {
+    /// Returns the paths for this process's environment.
+    ///
+    /// # Errors
+    ///
+    /// There is no home folder, or a relative path was given.
+    pub fn from_env() -> Result<HephdPaths> {
+        let project = project()?;
+        let mut paths = HephdPaths::in_folders(project.data_dir(), project.runtime_dir());
+        if let Some(store) = absolute_variable("HEPH_DB")? {
+            paths.store = store;
+        }
+        if let Some(socket) = absolute_variable("HEPH_SOCKET")? {
+            paths.socket = socket;
+        }
+        Ok(paths)
+    }
+
+    /// Returns the paths below `data`; the socket is in `runtime`, where there is such a folder.
+    pub fn in_folders(data: &Path, runtime: Option<&Path>) -> HephdPaths {
+        HephdPaths {
+            data: data.to_owned(),
+            store: data.join("heph.db"),
+            socket: runtime.unwrap_or(data).join("hephd.sock"),
+        }
+    }
+
+    /// Returns hephd's log.
+    pub fn log(&self) -> PathBuf {
+        self.data.join("hephd.log")
+    }
+
+    /// Returns the tokens of the login.
+    pub fn tokens(&self) -> PathBuf {
+        self.data.join("tokens.json")
+    }
+}
+
+/// The places of the command line and of updates. All are absolute; none need exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paths {
     /// The user's home folder.
     pub home: PathBuf,
     /// The settings file: `--config`, `HEPH_CONFIG`, or `config.toml` in the configuration folder.
     pub config: PathBuf,
-    /// Data: store, log, slots and `current`.
-    pub data: PathBuf,
+    /// The places of hephd. The slots and `current` are in its data folder too.
+    pub hephd: HephdPaths,
     /// State: lock, journal, history, quarantine, feed, build logs.
     pub state: PathBuf,
     /// Cache: the build folder.
     pub cache: PathBuf,
-    /// hephd's store: `HEPH_DB`, or `heph.db` in the data folder.
-    pub store: PathBuf,
-    /// hephd's socket: `HEPH_SOCKET`, or `heph/hephd.sock` in the runtime folder, else in the data folder.
-    pub socket: PathBuf,
     /// Where systemd looks for units of this user.
     pub systemd_units: PathBuf,
     /// Where launchd looks for agents of this user.
@@ -38,35 +84,39 @@ impl Paths {
     ///
     /// There is no home folder, or a relative path was given.
     pub fn from_env(config: Option<&Path>) -> Result<Paths> {
-        let no_home = || {
-            Error::usage("cannot tell where your home folder is")
-                .with_hint("set HOME to an absolute path")
-        };
-        let base = BaseDirs::new().ok_or_else(no_home)?;
-        let project = ProjectDirs::from("", "", "heph").ok_or_else(no_home)?;
-        let data = project.data_dir().to_owned();
-        let state = project
-            .state_dir()
-            .map_or_else(|| data.join("state"), Path::to_owned);
+        let base = BaseDirs::new().with_context(no_home)?;
+        let project = project()?;
+        let hephd = HephdPaths::from_env()?;
         let config = match config {
             Some(path) => std::path::absolute(path)?,
             None => absolute_variable("HEPH_CONFIG")?
                 .unwrap_or_else(|| project.config_dir().join("config.toml")),
         };
-        let store = absolute_variable("HEPH_DB")?.unwrap_or_else(|| data.join("heph.db"));
-        let socket = absolute_variable("HEPH_SOCKET")?
-            .unwrap_or_else(|| project.runtime_dir().unwrap_or(&data).join("hephd.sock"));
         Ok(Paths {
             home: base.home_dir().to_owned(),
             config,
-            state,
+            state: project
+                .state_dir()
+                .map_or_else(|| hephd.data.join("state"), Path::to_owned),
             cache: project.cache_dir().to_owned(),
-            store,
-            socket,
             systemd_units: unit_folder(&base),
             launch_agents: base.home_dir().join("Library/LaunchAgents"),
-            data,
+            hephd,
         })
+    }
+
+    /// Returns the paths of a user on Linux without XDG variables whose home is `home`, whatever this process's: for tests.
+    #[doc(hidden)]
+    pub fn in_home(home: &Path) -> Paths {
+        Paths {
+            home: home.to_owned(),
+            config: home.join(".config/heph/config.toml"),
+            hephd: HephdPaths::in_folders(&home.join(".local/share/heph"), None),
+            state: home.join(".local/state/heph"),
+            cache: home.join(".cache/heph"),
+            systemd_units: home.join(".config/systemd/user"),
+            launch_agents: home.join("Library/LaunchAgents"),
+        }
     }
 
     /// Returns whether the user named the settings file: by `--config`, whose value `config` is, or by `HEPH_CONFIG`.
@@ -76,22 +126,17 @@ impl Paths {
 
     /// Returns the folder that holds the slots.
     pub fn versions(&self) -> PathBuf {
-        self.data.join("versions")
+        self.hephd.data.join("versions")
     }
 
     /// Returns the link to the slot in use.
     pub fn current(&self) -> PathBuf {
-        self.data.join("current")
+        self.hephd.data.join("current")
     }
 
     /// Returns the folder of store backups that updates take.
     pub fn backups(&self) -> PathBuf {
-        self.data.join("backups")
-    }
-
-    /// Returns hephd's log.
-    pub fn log(&self) -> PathBuf {
-        self.data.join("hephd.log")
+        self.hephd.data.join("backups")
     }
 
     /// Returns the build folder, kept from one update to the next.
@@ -143,6 +188,14 @@ impl Paths {
     pub fn tags(&self) -> PathBuf {
         self.cache.join("tags")
     }
+}
+
+fn project() -> Result<ProjectDirs> {
+    ProjectDirs::from("", "", "heph").with_context(no_home)
+}
+
+fn no_home() -> Error {
+    Error::usage("cannot tell where your home folder is").with_hint("set HOME to an absolute path")
 }
 
 /// Returns the path in the variable `name`, or `None` where it is unset or empty.

@@ -30,7 +30,7 @@ struct Output<'a> {
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     // hephd has a working folder of its own.
     let file = std::path::absolute(args.file)?;
-    client::backup(&context.paths.socket, &file, LIMIT)?;
+    client::backup(&context.paths.hephd.socket, &file, LIMIT)?;
     let file = file.display().to_string();
     if args.json {
         context.ui.json(&Output {

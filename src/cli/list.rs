@@ -32,7 +32,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
         (_, true) => Which::Done,
         _ => Which::Open,
     };
-    let tasks = client::list(&context.paths.socket, which)?;
+    let tasks = client::list(&context.paths.hephd.socket, which)?;
     if args.json {
         context.ui.json(&Output {
             schema: 1,

@@ -21,7 +21,7 @@ struct Output<'a> {
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
-    let task = client::next(&context.paths.socket)?;
+    let task = client::next(&context.paths.hephd.socket)?;
     if args.json {
         context.ui.json(&Output {
             schema: 1,

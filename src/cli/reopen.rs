@@ -14,6 +14,6 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
-    let task = client::reopen(&context.paths.socket, &args.id)?;
+    let task = client::reopen(&context.paths.hephd.socket, &args.id)?;
     Ok(task::print(context, "reopened", &task, args.json))
 }

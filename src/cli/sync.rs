@@ -49,7 +49,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
 }
 
 fn status(context: &Context, form: &Form) -> Result<Exit> {
-    let status = client::sync_status(&context.paths.socket)?;
+    let status = client::sync_status(&context.paths.hephd.socket)?;
     if form.json {
         context.ui.json(&Output {
             schema: 1,
@@ -64,7 +64,7 @@ fn status(context: &Context, form: &Form) -> Result<Exit> {
 }
 
 fn now(context: &Context, form: &Form) -> Result<Exit> {
-    let round = client::sync_now(&context.paths.socket)?;
+    let round = client::sync_now(&context.paths.hephd.socket)?;
     if form.json {
         context.ui.json(&Output {
             schema: 1,

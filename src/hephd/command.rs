@@ -6,9 +6,8 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use super::{hub, print, store, sync};
 use crate::error::{Error, Exit, Result};
-use crate::login;
 use crate::os::clock;
-use crate::paths::Paths;
+use crate::paths::HephdPaths;
 
 /// Keep the tasks and serve them on a unix socket
 #[derive(Debug, Parser)]
@@ -91,8 +90,8 @@ enum StoreCommand {
 ///
 /// It could not start, or ended for want of its store; or the store cannot be read or restored.
 pub fn run(hephd: Hephd) -> Result<Exit> {
-    let paths = Paths::from_env(None)?;
-    let tokens = login::path(&paths);
+    let paths = HephdPaths::from_env()?;
+    let tokens = paths.tokens();
     let store = match hephd.db {
         Some(path) => std::path::absolute(path)?,
         None => paths.store,

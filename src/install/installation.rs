@@ -75,7 +75,7 @@ impl Installation {
         }
         Err(Error::usage(format!(
             "'{}' holds an installation of {}, and not of {}",
-            paths.data.display(),
+            paths.hephd.data.display(),
             self.packages.join(", "),
             wanted.join(", ")
         ))

@@ -29,7 +29,7 @@ pub mod tokens;
 
 pub use discovery::{Metadata, discover};
 pub use renew::{bearer, renewed};
-pub use tokens::{Tokens, load, path, remove, save};
+pub use tokens::{Tokens, load, remove, save};
 
 use crate::error::{Error, Kind};
 use crate::os::text::excerpt;

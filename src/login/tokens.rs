@@ -1,7 +1,7 @@
 //! The file of tokens: private, and complete or not there.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +11,6 @@ use super::claims;
 use crate::error::{Error, Kind, Result, ResultExt};
 use crate::os::files;
 use crate::os::lock::{self, Lock};
-use crate::paths::Paths;
 
 /// The schema of the file that this heph writes and reads.
 const SCHEMA: u32 = 1;
@@ -86,11 +85,6 @@ struct File<T> {
     schema: u32,
     #[serde(flatten)]
     tokens: T,
-}
-
-/// Returns where the tokens are.
-pub fn path(paths: &Paths) -> PathBuf {
-    paths.data.join("tokens.json")
 }
 
 /// Reads the tokens at `path`; `None` where nobody is logged in.

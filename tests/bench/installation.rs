@@ -14,18 +14,7 @@ const BINARIES: [&str; 2] = ["heph", "hephd"];
 
 /// Returns the paths of a user whose home is `home`, on Linux.
 pub fn paths(home: &Path) -> Paths {
-    let data = home.join(".local/share/heph");
-    Paths {
-        home: home.to_owned(),
-        config: home.join(".config/heph/config.toml"),
-        state: home.join(".local/state/heph"),
-        cache: home.join(".cache/heph"),
-        store: data.join("heph.db"),
-        socket: data.join("hephd.sock"),
-        systemd_units: home.join(".config/systemd/user"),
-        launch_agents: home.join("Library/LaunchAgents"),
-        data,
-    }
+    Paths::in_home(home)
 }
 
 /// Returns the folder of the release build, which lies beside the build of this program.

@@ -307,7 +307,7 @@ fn a_full_or_noexec_data_folder_is_refused_with_the_commands_untouched() {
         let home = Home::new();
         let body = format!("echo 'heph 1.0.0'; exit\n{}", "#".repeat(100_000));
         executable(&home.bin, "heph", &body);
-        let data = Mount::memory(&home.paths.data, options);
+        let data = Mount::memory(&home.paths.hephd.data, options);
         let before = picture(&home.bin);
         let text = adopt(&home).unwrap_err().one_line();
         assert!(text.contains(words), "{text}");

@@ -189,7 +189,10 @@ fn a_folder_is_sealed_only_where_it_is_what_it_says() {
     }
     assert!(
         slots
-            .seal(&home.paths.data, manifest("1.0.0", vec![heph.clone()]))
+            .seal(
+                &home.paths.hephd.data,
+                manifest("1.0.0", vec![heph.clone()])
+            )
             .is_err()
     );
     let slot = slots.seal(&folder, manifest("1.0.0", vec![heph])).unwrap();

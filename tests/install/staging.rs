@@ -39,9 +39,13 @@ fn stage(home: &Home, release: &Release, afresh: bool) -> heph::error::Result<Sl
 fn assert_refused(home: &Home, release: &Release, words: &[&str]) -> Error {
     let old = home.slot("0.9.0", &["tool"]);
     home.slots().switch(&old).unwrap();
-    let before = picture(&home.paths.data);
+    let before = picture(&home.paths.hephd.data);
     let error = stage(home, release, false).unwrap_err();
-    assert_eq!(picture(&home.paths.data), before, "nothing was touched");
+    assert_eq!(
+        picture(&home.paths.hephd.data),
+        before,
+        "nothing was touched"
+    );
     let text = error.one_line();
     for word in words {
         assert!(text.contains(word), "'{word}' is not in: {text}");
@@ -318,7 +322,7 @@ fn too_little_room_is_said_before_anything_is_built() {
     let repository = Repository::new();
     let (release, _) = repository.publish("1.0.0", &["tool"], SAYS_VERSION);
     let home = home(&repository, &["tool"]);
-    for folder in [home.paths.cache.clone(), home.paths.data.clone()] {
+    for folder in [home.paths.cache.clone(), home.paths.hephd.data.clone()] {
         let _small = Mount::memory(&folder, "size=8m");
         let error = stage(&home, &release, false).unwrap_err();
         let text = error.to_string();
@@ -337,7 +341,7 @@ fn a_data_folder_that_forbids_execution_is_found_out_before_the_switch() {
     let repository = Repository::new();
     let (release, _) = repository.publish("1.0.0", &["tool"], SAYS_VERSION);
     let home = home(&repository, &["tool"]);
-    let _noexec = Mount::memory(&home.paths.data, "size=200m,noexec");
+    let _noexec = Mount::memory(&home.paths.hephd.data, "size=200m,noexec");
     let error = stage(&home, &release, false).unwrap_err();
     assert!(error.one_line().contains("may not be run"), "{error:?}");
     assert!(error.hint().unwrap().contains("noexec"));

@@ -37,20 +37,6 @@ fn analyze(folder: &Path, arguments: &[&str]) -> Output {
         .expect("these tests need systemd-analyze (Debian, Fedora: package systemd)")
 }
 
-fn paths_of(home: &Path) -> Paths {
-    Paths {
-        home: home.into(),
-        config: home.join("config.toml"),
-        data: home.join("data/heph"),
-        state: home.join("state"),
-        cache: home.join("cache"),
-        store: home.join("heph.db"),
-        socket: home.join("hephd.sock"),
-        systemd_units: home.join("units"),
-        launch_agents: home.join("agents"),
-    }
-}
-
 #[test]
 fn systemd_accepts_every_unit() {
     let folder = tempfile::tempdir().unwrap();
@@ -69,7 +55,7 @@ fn systemd_accepts_every_unit() {
                 .into(),
         };
         script(&job.exe, "#!/bin/sh\n");
-        let units = systemd::files(&job, &paths_of(&home)).unwrap();
+        let units = systemd::files(&job, &Paths::in_home(&home)).unwrap();
         // Under a plain path: how systemd-analyze is given the files is not what is tested.
         for unit in &units {
             fs::write(

@@ -113,17 +113,7 @@ impl Home {
 
     /// Returns the paths that heph finds in this home without a runtime folder.
     pub fn paths(&self) -> Paths {
-        Paths {
-            config: self.path.join(".config/heph/config.toml"),
-            state: self.state(),
-            cache: self.path.join(".cache/heph"),
-            store: self.store(),
-            socket: self.data().join("hephd.sock"),
-            systemd_units: self.path.join(".config/systemd/user"),
-            launch_agents: self.path.join("Library/LaunchAgents"),
-            data: self.data(),
-            home: self.path.clone(),
-        }
+        Paths::in_home(&self.path)
     }
 
     /// Writes a file in the home; its folder is made.

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::Context;
 use crate::error::{Exit, Result};
 use crate::login::Tokens;
-use crate::paths::Paths;
+use crate::paths::HephdPaths;
 use crate::platform::service;
 
 #[derive(Debug, clap::Args)]
@@ -43,14 +43,13 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
 /// Returns where the tokens are: where the hephd of the service, which may have another data folder than this shell, looks.
 fn tokens(context: &Context) -> Result<PathBuf> {
     let written = service::written(&context.config, &context.paths)?;
-    let data = match written {
-        Some(written) => written.environment.data(&context.paths),
-        None => context.paths.data.clone(),
-    };
-    Ok(crate::login::path(&Paths {
-        data,
-        ..context.paths.clone()
-    }))
+    Ok(match written {
+        Some(written) => {
+            let data = written.environment.data(&context.paths);
+            HephdPaths::in_folders(&data, None).tokens()
+        }
+        None => context.paths.hephd.tokens(),
+    })
 }
 
 /// What `login` and `status` tell scripts: never a token.

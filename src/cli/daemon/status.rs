@@ -101,7 +101,7 @@ fn report(context: &Context) -> Result<Report> {
             let runtime = manager.as_ref().and_then(|manager| manager.runtime_dir());
             environment.socket(paths, runtime.as_deref())
         }
-        None => paths.socket.clone(),
+        None => paths.hephd.socket.clone(),
     };
     // Where the socket is held, one that is on its way up makes us wait, which is in vain if it never comes up.
     let limit = match process.activity {

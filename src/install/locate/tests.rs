@@ -141,18 +141,7 @@ fn what_others_update_is_refused_unless_the_setting_names_another_folder() {
 fn home() -> (tempfile::TempDir, Paths, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let home = fs::canonicalize(folder.path()).unwrap();
-    let data = home.join("data");
-    let paths = Paths {
-        config: home.join("config.toml"),
-        state: home.join("state"),
-        cache: home.join("cache"),
-        store: data.join("heph.db"),
-        socket: data.join("hephd.sock"),
-        systemd_units: home.join("units"),
-        launch_agents: home.join("agents"),
-        data,
-        home: home.clone(),
-    };
+    let paths = Paths::in_home(&home);
     let heph = home.join(".cargo/bin/heph");
     put(&heph);
     (folder, paths, heph)

@@ -24,7 +24,7 @@ const COMMAND: [&str; 4] = ["set", "--", "env", "-i"];
 const NICE: [&str; 3] = ["$(command -v nice)", "-n", "19"];
 
 fn script(paths: &Paths) -> PathBuf {
-    paths.data.join("self-update-job.sh")
+    paths.hephd.data.join("self-update-job.sh")
 }
 
 /// Returns the script of `job`.

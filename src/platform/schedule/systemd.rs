@@ -174,7 +174,7 @@ pub fn remove(paths: &Paths, force: bool) -> Result<bool> {
     let units = [TIMER, SERVICE].map(|name| paths.systemd_units.join(name));
     let wanted = paths.systemd_units.join("timers.target.wants").join(TIMER);
     // systemd's record of the last run. Left behind, it would make a timer enabled later start at once.
-    let data = paths.data.parent().unwrap_or(&paths.data);
+    let data = paths.hephd.data.parent().unwrap_or(&paths.hephd.data);
     let stamp = data.join("systemd/timers").join(format!("stamp-{TIMER}"));
     let active = || systemctl::call(&["is-active", "--quiet", TIMER]).is_ok();
     if !units.iter().any(|unit| unit.exists()) && wanted.symlink_metadata().is_err() && !active() {

@@ -7,18 +7,7 @@ use crate::platform::schedule::job::tests::{any_job, plain};
 use proptest::prelude::*;
 
 fn paths_of(home: &str) -> Paths {
-    let home = Path::new(home);
-    Paths {
-        home: home.into(),
-        config: home.join(".config/heph/config.toml"),
-        data: home.join(".local/share/heph"),
-        state: home.join(".local/state/heph"),
-        cache: home.join(".cache/heph"),
-        store: home.join(".local/share/heph/heph.db"),
-        socket: home.join("run/heph/hephd.sock"),
-        systemd_units: home.join(".config/systemd/user"),
-        launch_agents: home.join("Library/LaunchAgents"),
-    }
+    Paths::in_home(Path::new(home))
 }
 
 const HOME: &str = "/home/me";

@@ -73,7 +73,7 @@ impl Environment {
         // The `directories` crate knows no XDG variables on macOS.
         match self.0.get("XDG_DATA_HOME") {
             Some(data) if !cfg!(target_os = "macos") => Path::new(data).join("heph"),
-            _ => paths.data.clone(),
+            _ => paths.hephd.data.clone(),
         }
     }
 
@@ -87,7 +87,7 @@ impl Environment {
         match self.0.get("HEPH_DB") {
             Some(store) => PathBuf::from(store),
             None if self.0.contains_key("XDG_DATA_HOME") => self.data(paths).join("heph.db"),
-            None => paths.store.clone(),
+            None => paths.hephd.store.clone(),
         }
     }
 
@@ -242,17 +242,9 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn paths() -> Paths {
-        Paths {
-            home: "/home/me".into(),
-            config: "/home/me/.config/heph/config.toml".into(),
-            data: "/home/me/.local/share/heph".into(),
-            state: "/home/me/.local/state/heph".into(),
-            cache: "/home/me/.cache/heph".into(),
-            store: "/home/me/.local/share/heph/heph.db".into(),
-            socket: "/run/user/1/heph/hephd.sock".into(),
-            systemd_units: "/home/me/.config/systemd/user".into(),
-            launch_agents: "/home/me/Library/LaunchAgents".into(),
-        }
+        let mut paths = Paths::in_home(Path::new("/home/me"));
+        paths.hephd.socket = "/run/user/1/heph/hephd.sock".into();
+        paths
     }
 
     #[test]
@@ -289,10 +281,13 @@ pub(crate) mod tests {
     fn places_follow_the_baked_environment_before_ours() {
         let (paths, runtime) = (paths(), Some(Path::new("/run/user/1")));
         let plain = Environment::default();
-        assert_eq!(plain.store(&paths), paths.store);
-        assert_eq!(plain.socket(&paths, runtime), paths.socket);
-        assert_eq!(plain.socket(&paths, None), paths.data.join("hephd.sock"));
-        assert_eq!(plain.log(&paths), paths.log());
+        assert_eq!(plain.store(&paths), paths.hephd.store);
+        assert_eq!(plain.socket(&paths, runtime), paths.hephd.socket);
+        assert_eq!(
+            plain.socket(&paths, None),
+            paths.hephd.data.join("hephd.sock")
+        );
+        assert_eq!(plain.log(&paths), paths.hephd.log());
         let moved = environment(&[("HEPH_SOCKET", "/s"), ("XDG_DATA_HOME", "/data")]);
         assert_eq!(moved.socket(&paths, runtime), Path::new("/s"));
         if cfg!(not(target_os = "macos")) {

@@ -77,7 +77,7 @@ pub fn state(config: &Config, paths: &Paths) -> Result<Option<State>> {
 /// The service file is there and cannot be read.
 pub fn socket(config: &Config, paths: &Paths) -> Result<PathBuf> {
     let Some(manager) = chosen(config, paths) else {
-        return Ok(paths.socket.clone());
+        return Ok(paths.hephd.socket.clone());
     };
     Ok(match file(&*manager)? {
         File::Generated {
@@ -86,7 +86,7 @@ pub fn socket(config: &Config, paths: &Paths) -> Result<PathBuf> {
         } => written
             .environment
             .socket(paths, manager.runtime_dir().as_deref()),
-        _ => paths.socket.clone(),
+        _ => paths.hephd.socket.clone(),
     })
 }
 

@@ -42,18 +42,7 @@ impl Home {
     /// The home that `folder` is, which somebody else cleans up.
     pub fn in_folder(folder: &Path) -> Home {
         let home = folder.to_owned();
-        let data = home.join(".local/share/heph");
-        let paths = Paths {
-            config: home.join(".config/heph/config.toml"),
-            state: home.join(".local/state/heph"),
-            cache: home.join(".cache/heph"),
-            store: data.join("heph.db"),
-            socket: data.join("hephd.sock"),
-            systemd_units: home.join(".config/systemd/user"),
-            launch_agents: home.join("Library/LaunchAgents"),
-            data,
-            home: home.clone(),
-        };
+        let paths = Paths::in_home(&home);
         let bin = home.join(".cargo/bin");
         fs::create_dir_all(&bin).unwrap();
         Home {

@@ -59,7 +59,7 @@ impl Folders {
     pub fn of(paths: &Paths) -> Folders {
         Folders {
             config: paths.config.clone(),
-            data: paths.data.clone(),
+            data: paths.hephd.data.clone(),
             state: paths.state.clone(),
             cache: paths.cache.clone(),
         }
