@@ -87,7 +87,7 @@ fn now(context: &Context, form: &Form) -> Result<Exit> {
 fn lines(status: &SyncStatus, now: Timestamp, zone: &TimeZone) -> Vec<String> {
     let Some(hub) = &status.hub else {
         return vec![
-            "hephd syncs with no hub; `heph daemon restart --hub-url URL` names one".to_owned(),
+            "hephd has no hub; set one with `heph daemon restart --hub-url URL`".to_owned(),
         ];
     };
     let mut lines = vec![format!("hub           {}", printable(hub))];
@@ -158,7 +158,7 @@ mod tests {
     fn a_hephd_without_a_hub_says_how_to_name_one() {
         insta::assert_snapshot!(
             shown(&SyncStatus::default()),
-            @"hephd syncs with no hub; `heph daemon restart --hub-url URL` names one"
+            @"hephd has no hub; set one with `heph daemon restart --hub-url URL`"
         );
     }
 

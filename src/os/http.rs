@@ -28,7 +28,7 @@ use ureq::{Agent, Body};
 use super::clock;
 use super::text::excerpt;
 use crate::error::{Error, Result, ResultExt, bail};
-pub(crate) use failure::{LONGEST_RETRY_AFTER, failure, retry_after};
+pub(crate) use failure::{LONGEST_RETRY_AFTER, failure, is_cut_off, retry_after};
 pub(crate) use url::{authority, check, is_loopback};
 
 const USER_AGENT: &str = concat!("heph/", env!("CARGO_PKG_VERSION"));
@@ -131,7 +131,9 @@ pub(crate) fn peek(request: &Get, limits: &Limits, longest: u64) -> Result<Answe
     let (mut answer, body) = answer(host, response);
     if matches!(answer.status, 200 | 206) {
         let body = body.into_with_config().limit(u64::MAX).reader();
-        read_start(body, longest, &mut answer, limits)?;
+        body.take(longest)
+            .read_to_end(&mut answer.body)
+            .map_err(|error| failure(error.into(), &answer.host, limits))?;
     }
     Ok(answer)
 }
@@ -215,22 +217,31 @@ fn send(
 ///
 /// It is cut off, too large, or in an encoding that was not requested.
 pub(crate) fn read(response: Response<Body>, host: String, limits: &Limits) -> Result<Answer> {
-    let (mut answer, body) = answer(host, response);
+    let name = host.clone();
+    let answer =
+        read_whole(response, host, limits).map_err(|error| failure(error, &name, limits))?;
     // Decompression has removed this header already.
     if let Some(encoding) = answer.headers.get(header::CONTENT_ENCODING)
         && encoding != "identity"
     {
-        bail!(
-            "{} answers in the encoding {encoding:?}, which heph did not request",
-            answer.host
-        );
+        bail!("{name} answers in the encoding {encoding:?}, which heph did not request");
     }
+    Ok(answer)
+}
+
+/// As [`read`], in any encoding, and with the error of the library.
+pub(crate) fn read_whole(
+    response: Response<Body>,
+    host: String,
+    limits: &Limits,
+) -> Result<Answer, ureq::Error> {
+    let (mut answer, body) = answer(host, response);
     // ureq's own limit is on what arrives and fails when it is reached; what is decompressed has to be counted here.
     let over = limits.body.saturating_add(1);
     let body = body.into_with_config().limit(over).reader();
-    read_start(body, over, &mut answer, limits)?;
+    body.take(over).read_to_end(&mut answer.body)?;
     if answer.body.len() as u64 > limits.body {
-        return Err(failure::too_large(&answer.host, limits));
+        return Err(ureq::Error::BodyExceedsLimit(limits.body));
     }
     Ok(answer)
 }
@@ -244,12 +255,6 @@ pub(super) fn answer(host: String, response: Response<Body>) -> (Answer, Body) {
         body: Vec::new(),
     };
     (answer, body)
-}
-
-fn read_start(body: impl Read, longest: u64, answer: &mut Answer, limits: &Limits) -> Result<()> {
-    let read = body.take(longest).read_to_end(&mut answer.body);
-    read.map_err(|error| failure(error.into(), &answer.host, limits))?;
-    Ok(())
 }
 
 /// Returns the start of a message about a URL that failed [`check`].

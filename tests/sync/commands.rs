@@ -18,7 +18,7 @@ fn names(text: &str) -> Vec<String> {
 fn a_hephd_without_a_hub_has_a_status_and_nothing_to_do() {
     let spoke = Spoke::with(&[]);
     let status = spoke.heph(&["sync", "status"]).well();
-    status.says("hephd syncs with no hub; `heph daemon restart --hub-url URL` names one");
+    status.says("hephd has no hub; set one with `heph daemon restart --hub-url URL`");
     assert_eq!(
         spoke.status(),
         json!({
@@ -27,8 +27,8 @@ fn a_hephd_without_a_hub_has_a_status_and_nothing_to_do() {
         })
     );
     let now = spoke.heph(&["sync", "now"]).exits(2);
-    let now = now.complains("error: hephd syncs with no hub");
-    now.complains("hint: `heph daemon restart --hub-url URL` names one");
+    let now = now.complains("error: hephd has no hub to sync with");
+    now.complains("hint: set one with `heph daemon restart --hub-url URL`");
 }
 
 #[test]

@@ -10,7 +10,7 @@ fn what_is_no_address_of_a_hub_is_wrong_usage() {
             &["--hub-url", "h.example"][..],
             "neither https:// nor http://",
         ),
-        (&["--hub-url", ""], "cannot be the address of a hub"),
+        (&["--hub-url", ""], "--hub-url '' is invalid"),
         (
             &["--hub-url", "https://u:p@h.example"],
             "a user name or a password",
@@ -33,11 +33,11 @@ fn what_is_no_address_of_a_hub_is_wrong_usage() {
                 "--oidc-issuer",
                 "https://i",
             ],
-            "--oidc-issuer is of no use without --oidc-client-id",
+            "--oidc-issuer requires --oidc-client-id",
         ),
         (
             &["--hub-url", "https://h.example", "--oidc-client-id", "c"],
-            "--oidc-client-id is of no use without --oidc-issuer",
+            "--oidc-client-id requires --oidc-issuer",
         ),
     ] {
         let mut hephd = home.hephd();

@@ -130,7 +130,7 @@ fn a_hub_that_takes_no_token_has_the_person_log_in() {
     let hub = hub("of somebody else");
     let spoke = spoke(&hub, &issuer, Some(("old", SignedDuration::from_hours(1))));
     let ended = spoke.heph(&["sync", "now"]).exits(1);
-    let ended = ended.complains("does not take the login: the token has ended");
+    let ended = ended.complains("rejects the login: the token has ended");
     ended.complains("`heph auth login`");
     // The work goes on, and nothing of a token is told to anybody.
     spoke.add("meanwhile");

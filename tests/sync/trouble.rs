@@ -33,7 +33,10 @@ fn a_hub_that_never_answers_stalls_neither_tasks_nor_the_end() {
     ));
     spoke.daemon.signal(Signal::TERM);
     let answer = waiting.receive().unwrap();
-    assert_eq!(answer["error"]["message"], "hephd ends", "{answer}");
+    assert_eq!(
+        answer["error"]["message"], "hephd is shutting down",
+        "{answer}"
+    );
     assert_eq!(spoke.daemon.wait().code(), Some(0));
     let log = spoke.daemon.log();
     assert!(log.contains("hephd ends"), "{log}");
@@ -125,11 +128,11 @@ fn what_is_no_hub_is_called_so() {
     let hub = Fake::start(move |_| page.clone());
     let spoke = Spoke::of(&hub.url());
     let ended = spoke.heph(&["sync", "now"]).exits(1);
-    let ended = ended.complains("is no hub of heph: it sent text/html");
+    let ended = ended.complains("is not a hub: it sent text/html");
     ended.complains("hint: `heph daemon restart --hub-url URL`");
     hub.behave(|_| Reply::with(404, &[], "no such page"));
     let ended = spoke.heph(&["sync", "now"]).exits(1);
-    ended.complains("is no hub of heph: it sent status 404");
+    ended.complains("is not a hub: it sent status 404");
 }
 
 #[test]
@@ -185,7 +188,7 @@ fn a_hubs_own_words_are_passed_on() {
     let hub = Fake::start(move |_| Reply::json(403, &body));
     let spoke = Spoke::of(&hub.url());
     let ended = spoke.heph(&["sync", "now"]).exits(1);
-    let ended = ended.complains("does not allow it: the subject 'x' has no place here");
+    let ended = ended.complains("denies access: the subject 'x' has no place here");
     ended.complains("hint: ask the owner");
 }
 
@@ -194,7 +197,9 @@ fn a_hub_that_wants_a_login_names_the_flags() {
     let hub = Fake::start(|_| Reply::with(401, &[("WWW-Authenticate", "Bearer")], ""));
     let spoke = Spoke::of(&hub.url());
     let ended = spoke.heph(&["sync", "now"]).exits(1);
-    ended.complains("wants a login").complains("--oidc-issuer");
+    ended
+        .complains("requires a login")
+        .complains("--oidc-issuer");
 }
 
 #[test]
@@ -222,14 +227,14 @@ fn a_hub_that_would_never_end_is_called_confused() {
     });
     let spoke = Spoke::of(&hub.url());
     let ended = spoke.heph(&["sync", "now"]).exits(1);
-    ended.complains("says that there is more, and sends nothing");
+    ended.complains("promises more operations and sends none");
     hub.behave(|_| {
         let mut forgetful = answer();
         forgetful["reset"] = json!(true);
         Reply::json(200, &forgetful)
     });
     let ended = spoke.heph(&["sync", "now"]).exits(1);
-    ended.complains("says again and again that it is another one");
+    ended.complains("keeps resetting the sync");
 }
 
 #[test]
@@ -270,7 +275,7 @@ fn a_proxy_that_takes_no_large_requests_is_tried_with_smaller_ones_before_it_is_
     let hub = Fake::start(|_| Reply::with(413, &[("Content-Type", "text/html")], "<html>"));
     let spoke = Spoke::of(&hub.url());
     let ended = spoke.heph(&["sync", "now"]).exits(1);
-    let ended = ended.complains("takes no request of this size");
+    let ended = ended.complains("rejects requests of this size");
     ended.complains("client_max_body_size");
     assert!(hub.seen().len() > 4, "{} requests", hub.seen().len());
 }

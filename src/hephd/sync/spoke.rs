@@ -1,4 +1,4 @@
-//! The thread of a spoke: it waits until a round is due, and goes through it page by page.
+//! The thread of a spoke: waits until a round is due, and exchanges its pages.
 
 use std::sync::Arc;
 use std::thread;
@@ -6,73 +6,64 @@ use std::thread;
 use ulid::Ulid;
 
 use super::exchange::Exchange;
-use super::trouble::{Kind, Trouble};
-use super::{Done, Hub, Shared};
+use super::handle::{Shared, describe};
+use super::hub::Hub;
+use super::round::{Next, Round, Transferred};
+use crate::error::{Error, Kind, Result, ResultExt};
 use crate::hephd::keeper::Distant;
 use crate::hephd::print;
 use crate::hephd::protocol::{PageLimits, Response};
 use crate::hephd::store::Store;
 use crate::os::text::printable;
 
-/// The smallest page that is tried where larger ones are refused, in bytes before compression.
+/// The smallest page that is tried where larger ones are rejected, in bytes before compression.
 const SMALLEST_PAGE: usize = 64 << 10;
-/// How often a hub may be another one in one round, never twice in a row: another spoke may find it to be one as well.
-const MOST_RESETS: u32 = 8;
-/// How many refused operations of one answer the log names.
-const NAMED: usize = 5;
+/// How many refused operations of one response are logged singly.
+const LOGGED_REFUSALS: usize = 5;
 
-/// The thread.
-pub struct Spoke {
+pub(super) struct Spoke {
     exchange: Exchange,
     store: Distant,
     shared: Arc<Shared>,
-    page: PageLimits,
-    /// What the log was told last, so that it is told once.
-    told: Told,
+    limits: PageLimits,
+    /// The last line about the state of the sync; each state is logged once.
+    last_logged: Option<String>,
 }
 
-#[derive(Debug, PartialEq)]
-enum Told {
-    Nothing,
-    Well,
-    Trouble(String),
-}
+/// Ends the wait of clients when the thread ends, even if it panics.
+struct StopOnExit(Arc<Shared>);
 
-/// Says, when the thread ends, that no round will begin any more: also if it panicked.
-struct End(Arc<Shared>);
-
-impl Drop for End {
+impl Drop for StopOnExit {
     fn drop(&mut self) {
         if thread::panicking() {
-            print::log("the sync has ended by itself; `heph daemon restart` begins it anew");
+            print::log("the sync thread panicked; `heph daemon restart` starts it again");
         }
         self.0.stop();
     }
 }
 
 impl Spoke {
-    /// Returns a spoke of `hub`.
     pub fn new(hub: Hub, store: Distant, shared: Arc<Shared>) -> Spoke {
         Spoke {
             exchange: Exchange::new(hub),
             store,
             shared,
-            page: PageLimits::default(),
-            told: Told::Nothing,
+            limits: PageLimits::default(),
+            last_logged: None,
         }
     }
 
-    /// Goes through rounds until hephd ends.
+    /// Runs rounds until hephd shuts down.
     pub fn run(mut self) {
-        let _end = End(Arc::clone(&self.shared));
-        let address = self.exchange.address();
-        print::log(format!("syncs with '{}'", address.text()));
-        if address.is_plain() {
-            print::log("its address is plain http: whoever is on the way can read the tasks");
+        let _stop = StopOnExit(Arc::clone(&self.shared));
+        let url = self.exchange.url();
+        print::log(format!("syncing with '{}'", url.as_str()));
+        if url.is_unencrypted() {
+            print::log("the URL of the hub is plain http: tasks travel unencrypted");
         }
         while self.shared.begin_when_due() {
             let outcome = self.round();
-            if matches!(&outcome, Err(trouble) if trouble.kind == Kind::Ending) {
+            if outcome.is_err() && self.shared.is_stopped() {
                 return;
             }
             self.log(&outcome);
@@ -80,114 +71,85 @@ impl Spoke {
         }
     }
 
-    /// Exchanges pages until neither side lacks what was there when the round began.
-    fn round(&mut self) -> Result<Done, Trouble> {
-        self.ask(Store::become_spoke)?;
-        let mut done = Done::default();
-        let mut resets = 0;
-        let mut was_reset = false;
-        let mut left = self.ask(|store| store.pending())?;
+    fn round(&mut self) -> Result<Transferred> {
+        self.with_store(Store::become_spoke)?;
+        let mut round = Round::new(self.pending()?);
         loop {
-            let page = self.page;
-            let request = Arc::new(self.ask(move |store| store.next_request(page))?);
-            let answer = match self.exchange.send(&request) {
-                Ok(answer) => Arc::new(answer),
-                Err(trouble) if trouble.kind == Kind::TooLarge && page.bytes > SMALLEST_PAGE => {
-                    self.page.bytes /= 2;
+            let limits = self.limits;
+            let request = Arc::new(self.with_store(move |store| store.next_request(limits))?);
+            let response = match self.exchange.send(&request) {
+                Ok(response) => Arc::new(response),
+                Err(error) if error.kind() == Kind::TooLarge && limits.bytes > SMALLEST_PAGE => {
+                    self.limits.bytes /= 2;
                     continue;
                 }
-                Err(trouble) => return Err(trouble),
+                Err(error) => return Err(error),
             };
-            let stands_still = answer.operations.is_empty() && answer.cursor == request.cursor;
-            if !answer.reset && answer.more && stands_still {
-                return Err(self.confused("says that there is more, and sends nothing"));
-            }
-            if answer.reset && (was_reset || resets == MOST_RESETS) {
-                return Err(self.confused("says again and again that it is another one"));
-            }
-            let (asked, answered) = (Arc::clone(&request), Arc::clone(&answer));
-            self.ask(move |store| store.apply(&asked, &answered))?;
-            was_reset = answer.reset;
-            if answer.reset {
-                resets += 1;
-                self.tell_of_reset();
-                done = Done::default();
-                left = self.ask(|store| store.pending())?;
-                continue;
-            }
-            tell_of_refused(&answer);
-            let (offered, refused) = (request.operations.len(), answer.refused.len());
-            done.sent += offered.saturating_sub(refused) as u64;
-            done.refused += refused as u64;
-            done.received += answer.operations.len() as u64;
-            left = left.saturating_sub(offered as u64);
-            // What is written meanwhile has its own round: under constant writes, this one would never end.
-            if !answer.more && (left == 0 || offered == 0) {
-                return Ok(done);
+            let hub = self.exchange.url().as_str();
+            let next = round.advance(&request, &response).with_context(|| {
+                Error::new(format!("the hub '{hub}' violates the protocol"))
+                    .with_hint("see the log of the hub")
+            })?;
+            let (sent, received) = (Arc::clone(&request), Arc::clone(&response));
+            self.with_store(move |store| store.apply(&sent, &received))?;
+            log_refused(&response);
+            match next {
+                Next::Page => {}
+                Next::Resync => {
+                    print::log(format!(
+                        "the hub '{hub}' was replaced or restored from a backup: resyncing everything"
+                    ));
+                    round.restart(self.pending()?);
+                }
+                Next::Finish => return Ok(round.transferred),
             }
         }
     }
 
-    /// Has the store's thread do `work`.
-    fn ask<T: Send + 'static>(
+    fn pending(&self) -> Result<u64> {
+        self.with_store(|store| store.pending())
+    }
+
+    /// Runs `work` on the store's thread.
+    fn with_store<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Store) -> crate::error::Result<T> + Send + 'static,
-    ) -> Result<T, Trouble> {
+        work: impl FnOnce(&mut Store) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         match self.store.call(work) {
-            Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(Trouble::new(
-                Kind::Wrong,
-                error.context("the store failed on this machine").one_line(),
-            )),
-            Err(_) => Err(Trouble::new(Kind::Ending, "hephd ends")),
+            Ok(result) => result.context("the store failed on this machine"),
+            Err(_) => Err(Error::unreachable("hephd is shutting down")),
         }
     }
 
-    fn confused(&self, does: &str) -> Trouble {
-        let words = format!("the hub '{}' {does}", self.exchange.address().text());
-        Trouble::new(Kind::Wrong, words).with_hint("look at its log")
-    }
-
-    fn tell_of_reset(&self) {
-        print::log(format!(
-            "the hub '{}' is another one than before, or came back from a backup: it is told everything anew",
-            self.exchange.address().text()
-        ));
-    }
-
-    /// Logs what came of a round, unless it is the same as before.
-    fn log(&mut self, outcome: &Result<Done, Trouble>) {
-        let told = match outcome {
-            Ok(_) => Told::Well,
-            Err(trouble) => Told::Trouble(trouble.sentence()),
+    /// Logs the outcome of a round, unless it is that of the round before.
+    fn log(&mut self, outcome: &Result<Transferred>) {
+        let line = match outcome {
+            Ok(_) => "in sync with the hub".to_owned(),
+            Err(error) => format!("cannot sync: {}", printable(&describe(error))),
         };
-        if told == self.told {
-            return;
+        if self.last_logged.as_ref() != Some(&line) {
+            print::log(&line);
+            self.last_logged = Some(line);
         }
-        match &told {
-            Told::Trouble(sentence) => print::log(format!("cannot sync: {}", printable(sentence))),
-            _ => print::log("in sync with the hub"),
-        }
-        self.told = told;
     }
 }
 
-/// Logs what the hub refused: that is not sent again.
-fn tell_of_refused(answer: &Response) {
-    for refused in answer.refused.iter().take(NAMED) {
+/// Logs the operations that the hub refused, which are not sent again.
+fn log_refused(response: &Response) {
+    for refused in response.refused.iter().take(LOGGED_REFUSALS) {
         print::log(format!(
             "the hub refused the operation {}: {}",
             printable(&refused.id),
             printable(&refused.reason)
         ));
     }
-    if let Some(more @ 1..) = answer.refused.len().checked_sub(NAMED) {
+    if let Some(more @ 1..) = response.refused.len().checked_sub(LOGGED_REFUSALS) {
         print::log(format!("the hub refused {more} more"));
     }
 }
 
 /// Returns random bits for the jitter.
 fn entropy() -> u64 {
-    // ULIDs carry 80 of them.
+    // A ULID has 80 of them.
     (Ulid::generate().random() >> 8) as u64
 }

@@ -44,18 +44,27 @@ pub(super) fn of_status(host: &str, status: u16, retry_after: Option<Duration>) 
     }
 }
 
-pub(super) fn too_large(host: &str, limits: &Limits) -> Error {
-    Error::new(format!(
-        "the answer of {host} is larger than {} bytes",
-        limits.body
-    ))
+/// Returns whether the connection broke before the whole answer had arrived.
+pub(crate) fn is_cut_off(error: &ureq::Error) -> bool {
+    let (ureq::Error::Io(io) | ureq::Error::Decompress(_, io)) = error else {
+        return false;
+    };
+    matches!(
+        io.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+    )
 }
 
 /// Returns the error for one of the HTTP library, in words that name `host` and the cause.
 pub(crate) fn failure(error: ureq::Error, host: &str, limits: &Limits) -> Error {
     use ureq::Error as Library;
     let later = Error::unreachable;
-    let cut_off = || later(format!("the answer of {host} was cut off"));
+    if is_cut_off(&error) {
+        return later(format!("the answer of {host} was cut off"));
+    }
     let untrusted = |why: &str| {
         later(format!(
             "cannot trust {host}: {why} (for a private certificate authority, let SSL_CERT_FILE name its PEM file)"
@@ -76,10 +85,6 @@ pub(crate) fn failure(error: ureq::Error, host: &str, limits: &Limits) -> Error 
             seconds(limits.total)
         )),
         Library::Io(io) => match io.kind() {
-            io::ErrorKind::UnexpectedEof
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::BrokenPipe => cut_off(),
             // The TLS library wraps its errors so; plain connections have no such kind.
             io::ErrorKind::InvalidData => untrusted(&io.to_string()),
             _ => later(format!("cannot reach {host}: {io}")),
@@ -96,11 +101,13 @@ pub(crate) fn failure(error: ureq::Error, host: &str, limits: &Limits) -> Error 
         Library::InvalidProxyUrl => Error::new(format!(
             "cannot reach {host}: the proxy in HTTPS_PROXY or ALL_PROXY is not an http(s) URL"
         )),
-        Library::Decompress(_, io) if io.kind() == io::ErrorKind::UnexpectedEof => cut_off(),
         Library::Decompress(kind, io) => {
             Error::new(format!("the answer of {host} is damaged {kind}: {io}"))
         }
-        Library::BodyExceedsLimit(_) => too_large(host, limits),
+        Library::BodyExceedsLimit(_) => Error::new(format!(
+            "the answer of {host} is larger than {} bytes",
+            limits.body
+        )),
         Library::LargeResponseHeader(..) => {
             Error::new(format!("the headers of {host} are too large"))
         }

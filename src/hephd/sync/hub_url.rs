@@ -1,82 +1,82 @@
-//! The address of a hub, checked once. Pure.
+//! The URL of a hub. Pure.
 
 use ureq::http::Uri;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::os::http;
-use crate::os::text::printable;
 
-/// A hub, as `--hub-url` names it.
+/// A valid `--hub-url`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
+pub(super) struct HubUrl {
     text: String,
-    sync: Uri,
-    plain: bool,
+    endpoint: Uri,
+    is_unencrypted: bool,
 }
 
-impl Address {
-    /// Reads `text`: an address of http or https, with a path where the hub is not at the root of its host. A hub that
-    /// wants a token (`with_token`) has to be https, but on loopback: who listens on the way could use the token.
+impl HubUrl {
+    /// Parses an http or https URL, with a path if the hub is not at the root of its host. A hub that gets a token
+    /// (`with_token`) must have https or be on loopback, because anybody on the way could use the token.
     ///
     /// # Errors
     ///
-    /// It is wrong usage; the fault says what is wrong.
-    pub fn parse(text: &str, with_token: bool) -> Result<Address, Error> {
-        let shown = printable(text);
-        let bad = |why: &str| {
-            Error::usage(format!("'{shown}' cannot be the address of a hub: {why}"))
+    /// [`Kind::Usage`](crate::error::Kind::Usage), with the reason.
+    pub fn parse(text: &str, with_token: bool) -> Result<HubUrl> {
+        let shown = text.escape_debug();
+        let invalid = |why: &str| {
+            Error::usage(format!("--hub-url '{shown}' is invalid: {why}"))
                 .with_hint("write it like --hub-url=https://heph.example.org")
         };
-        let uri: Uri = text.parse().map_err(|_| bad("it is not a URL"))?;
-        let plain = match uri.scheme_str() {
+        let uri: Uri = text.parse().map_err(|_| invalid("it is not a URL"))?;
+        let is_http = match uri.scheme_str() {
             Some("https") => false,
             Some("http") => true,
-            _ => return Err(bad("it begins with neither https:// nor http://")),
+            _ => return Err(invalid("it begins with neither https:// nor http://")),
         };
         let authority = uri.authority().map_or("", |all| all.as_str());
         let host = uri.host().unwrap_or_default();
         if host.is_empty() {
-            return Err(bad("it names no host"));
+            return Err(invalid("it names no host"));
         }
         if authority.contains('@') {
-            return Err(bad("it carries a user name or a password"));
+            return Err(invalid("it contains a user name or a password"));
         }
         if text.contains(['?', '#']) {
-            return Err(bad("it has a query or a fragment"));
+            return Err(invalid("it has a query or a fragment"));
         }
-        if uri.authority().is_some_and(|all| {
-            let port = all.as_str().rsplit_once(':').map(|(_, port)| port);
-            port.is_some_and(|port| !port.ends_with(']'))
-                && all.port_u16().is_none_or(|port| port == 0)
-        }) {
-            return Err(bad("its port is none"));
+        let port = authority.rsplit_once(':').map(|(_, port)| port);
+        if port.is_some_and(|port| !port.ends_with(']'))
+            && uri.port_u16().is_none_or(|port| port == 0)
+        {
+            return Err(invalid("its port is not a number from 1 to 65535"));
         }
-        let plain = plain && !http::is_loopback(host);
-        if plain && with_token {
-            return Err(bad(
-                "a token would travel over plain http; only https is safe for it",
-            ));
+        let is_unencrypted = is_http && !http::is_loopback(host);
+        if is_unencrypted && with_token {
+            return Err(invalid("a token would travel over plain http; use https"));
         }
         let text = text.trim_end_matches('/').to_owned();
-        let sync = format!("{text}/v1/sync")
+        let endpoint = format!("{text}/v1/sync")
             .parse()
-            .map_err(|_| bad("it is not a URL"))?;
-        Ok(Address { text, sync, plain })
+            .map_err(|_| invalid("it is not a URL"))?;
+        Ok(HubUrl {
+            text,
+            endpoint,
+            is_unencrypted,
+        })
     }
 
     /// Returns it as it was given, without slashes at its end.
-    pub fn text(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Returns where operations are exchanged.
-    pub fn sync(&self) -> &Uri {
-        &self.sync
+    /// Returns the URL that requests go to.
+    pub fn endpoint(&self) -> &Uri {
+        &self.endpoint
     }
 
-    /// Returns whether tasks travel readable for all on the way: plain http that leaves this machine.
-    pub fn is_plain(&self) -> bool {
-        self.plain
+    /// Returns whether tasks travel unencrypted over a network.
+    pub fn is_unencrypted(&self) -> bool {
+        self.is_unencrypted
     }
 }
 
@@ -87,9 +87,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn refused(text: &str, with_token: bool) -> String {
-        let fault = Address::parse(text, with_token).expect_err(text);
-        assert_eq!(Error::exit(&fault.clone()), Exit::Usage);
-        fault.to_string()
+        let error = HubUrl::parse(text, with_token).expect_err(text);
+        assert_eq!(error.exit(), Exit::Usage);
+        error.to_string()
     }
 
     #[test]
@@ -106,14 +106,14 @@ mod tests {
             ("https://[2001:db8::1]", "https://[2001:db8::1]/v1/sync"),
             ("HTTPS://H.example", "https://h.example/v1/sync"),
         ] {
-            let address = Address::parse(text, true).expect(text);
-            assert_eq!(address.sync().to_string().to_lowercase(), sync, "{text}");
-            assert!(!address.is_plain());
+            let url = HubUrl::parse(text, true).expect(text);
+            assert_eq!(url.endpoint().to_string().to_lowercase(), sync, "{text}");
+            assert!(!url.is_unencrypted());
         }
     }
 
     #[test]
-    fn what_is_no_address_of_a_hub_is_refused_in_words() {
+    fn an_invalid_url_is_rejected_with_the_reason() {
         for (text, why) in [
             ("", "not a URL"),
             ("h.example", "neither https:// nor http://"),
@@ -140,21 +140,21 @@ mod tests {
         assert!(refused("http://h.example", true).contains("plain http"));
         assert!(refused("http://10.0.0.1:8080", true).contains("plain http"));
         assert!(
-            Address::parse("http://h.example", false)
+            HubUrl::parse("http://h.example", false)
                 .unwrap()
-                .is_plain()
+                .is_unencrypted()
         );
         for loopback in ["http://localhost:1", "http://127.9.9.9:1", "http://[::1]:1"] {
-            assert!(!Address::parse(loopback, true).unwrap().is_plain());
+            assert!(!HubUrl::parse(loopback, true).unwrap().is_unencrypted());
         }
     }
 
     proptest! {
         #[test]
         fn no_text_panics_and_what_is_taken_keeps_its_host(text in "(https?://)?[a-z0-9.:@/?#\\[\\]\\\\ %-]{0,30}") {
-            if let Ok(address) = Address::parse(&text, false) {
-                prop_assert!(address.sync().to_string().ends_with("/v1/sync"));
-                prop_assert!(address.sync().host().is_some_and(|host| !host.is_empty()));
+            if let Ok(url) = HubUrl::parse(&text, false) {
+                prop_assert!(url.endpoint().to_string().ends_with("/v1/sync"));
+                prop_assert!(url.endpoint().host().is_some_and(|host| !host.is_empty()));
             }
         }
     }
