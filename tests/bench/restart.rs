@@ -15,6 +15,7 @@ use super::daemon::{Daemon, request};
 use super::installation;
 use super::measure::Samples;
 use super::page::{Page, ratio, row, spread};
+use crate::support::call::Call;
 use crate::support::manager::UserManager;
 
 const HOW: &str = "\
@@ -33,15 +34,11 @@ pub fn measure(page: &mut Page, scratch: &Path, runs: usize) {
     let bin = installation::plain(&home);
     let manager = UserManager::start(&home);
     let heph = |arguments: &[&str]| {
-        let output = manager.command(bin.join("heph")).args(arguments).output();
-        let output = output.unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {said}");
+        let heph = Call::clean(bin.join("heph"), manager.environment());
+        heph.args(arguments).exits(0);
     };
     let systemctl = |arguments: &[&str]| {
-        let output = manager.systemctl(arguments);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {said}");
+        manager.systemctl(arguments).exits(0);
     };
     heph(&["daemon", "start"]);
     let socket = manager.runtime_dir().join("heph/hephd.sock");

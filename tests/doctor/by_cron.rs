@@ -9,10 +9,9 @@ fn the_variables_are_those_of_the_job_and_no_others() {
     patient.home.configure(&format!(
         "service-manager = \"none\"\n[self-update]\nrepository = \"{repository}\"\n"
     ));
-    let mut command = patient.heph(&["self-update", "doctor", "--json"]);
     // A variable that is not baked: the shell has it, the job does not.
-    command.env("TMPDIR", "/nowhere");
-    Findings::of(command)
+    let doctor = patient.doctor().env("TMPDIR", "/nowhere");
+    Findings::of(doctor)
         .row("timer", "warning", "off")
         .row("environment", "ok", "variables of the cron job")
         .row("temporary folder", "ok", "'/tmp'")

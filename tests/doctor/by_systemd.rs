@@ -1,28 +1,22 @@
 //! With systemd: the checks run in a unit like that of the timer.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::patient::{Findings, LATEST, Patient, outer};
-use crate::support::old::home::run;
+use super::patient::{Findings, LATEST, Patient};
+use crate::support::files::{self, outer, picture};
+use crate::support::forge::Forge;
 
 /// Returns the files below `folder`, as far as they are of the doctor.
-fn traces(folder: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let mut found = Vec::new();
-    for entry in entries.map(|entry| entry.unwrap()) {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.contains("doctor") {
-            found.push(entry.path().display().to_string());
-        }
-        if entry.file_type().unwrap().is_dir() {
-            found.extend(traces(&entry.path()));
-        }
-    }
-    found
+fn traces(folder: &Path) -> Vec<PathBuf> {
+    let all = picture(folder).into_iter().map(|(path, _)| path);
+    all.filter(|path| {
+        path.file_name()
+            .unwrap()
+            .to_string_lossy()
+            .contains("doctor")
+    })
+    .collect()
 }
 
 #[test]
@@ -54,43 +48,36 @@ fn a_machine_on_which_all_is_well() {
         .row("quarantine", "ok", "")
         .row("hephd", "ok", "");
 
-    assert_eq!(
-        traces(&patient.home.path),
-        [""; 0],
-        "it leaves nothing behind"
-    );
-    assert_eq!(traces(patient.manager.runtime_dir()), [""; 0]);
-    let units = patient
-        .manager
-        .systemctl(&["list-units", "--all", "--no-legend"]);
-    assert!(!String::from_utf8_lossy(&units.stdout).contains("doctor"));
+    for folder in [&patient.path, patient.manager.runtime_dir()] {
+        let traces = traces(folder);
+        assert!(traces.is_empty(), "it leaves nothing behind: {traces:?}");
+    }
+    let units = patient.manager.systemctl("list-units --all --no-legend");
+    assert!(!units.out.contains("doctor"));
     assert!(
-        !patient
-            .home
-            .path
-            .join(".local/state/heph/feed.json")
-            .exists(),
+        !patient.state().join("feed.json").exists(),
         "the memory of the feed is the timer's"
     );
 
-    let told = run(patient.heph(&["self-update", "doctor"])).exits(0);
-    assert!(
-        told.out.contains("A run of the timer will work"),
-        "{}",
-        told.out
-    );
-    assert!(
-        told.out.contains("\nok       cargo             cargo 1."),
-        "{}",
-        told.out
-    );
+    patient
+        .heph("self-update doctor")
+        .exits(0)
+        .says("A run of the timer will work")
+        .says("\nok       cargo             cargo 1.");
+}
+
+/// Turns the timer on in a shell that finds these programs only.
+fn enable_with(patient: &Patient, programs: &[&str]) {
+    let tools = patient.path.join("tools");
+    files::tools(&tools, programs);
+    let enable = patient.heph("self-update enable");
+    enable.env("PATH", tools).exits(0);
 }
 
 #[test]
 fn the_job_lacks_cargo_though_the_shell_has_it() {
     let patient = Patient::new();
-    let tools = patient.tools("tools", &["systemctl", "id"]);
-    run(patient.heph_with_path(&tools, &["self-update", "enable"])).exits(0);
+    enable_with(&patient, &["systemctl", "id"]);
     patient
         .examine()
         .row("cargo", "problem", "cannot find cargo")
@@ -101,8 +88,7 @@ fn the_job_lacks_cargo_though_the_shell_has_it() {
 #[test]
 fn the_job_lacks_a_linker() {
     let patient = Patient::new();
-    let tools = patient.tools("tools", &["cargo", "rustc", "systemctl", "id"]);
-    run(patient.heph_with_path(&tools, &["self-update", "enable"])).exits(0);
+    enable_with(&patient, &["cargo", "rustc", "systemctl", "id"]);
     patient
         .examine()
         .row("cargo", "ok", "")
@@ -113,7 +99,7 @@ fn the_job_lacks_a_linker() {
 fn the_forge_cannot_be_reached() {
     let mut patient = Patient::enabled();
     // Its address is free then, and nobody listens there.
-    let gone = std::mem::replace(&mut patient.forge, crate::support::forge::Forge::start());
+    let gone = std::mem::replace(&mut patient.forge, Forge::start());
     drop(gone);
     patient
         .examine()
@@ -128,13 +114,12 @@ fn a_password_of_a_proxy_is_never_shown() {
     patient.home.configure(
         "service-manager = \"systemd\"\n[self-update]\nrepository = \"https://forge.invalid/a/b\"\n",
     );
-    let proxied = |arguments: &[&str]| {
-        let mut command = patient.heph(arguments);
-        command.env("https_proxy", "http://me:hunter2@127.0.0.1:1");
-        command
+    let proxied = |words: &str| {
+        let proxy = "http://me:hunter2@127.0.0.1:1";
+        patient.heph(words).env("https_proxy", proxy)
     };
-    run(proxied(&["self-update", "enable"])).exits(0);
-    let findings = Findings::of(proxied(&["self-update", "doctor", "--json"]));
+    proxied("self-update enable").exits(0);
+    let findings = Findings::of(proxied("self-update doctor --json"));
     findings
         .row("forge", "problem", "")
         .row("git", "problem", "");
@@ -154,9 +139,7 @@ fn a_unit_was_edited_and_the_timer_stopped() {
     );
     patient.enable();
     patient.examine().row("generated files", "ok", "");
-    patient
-        .manager
-        .systemctl(&["stop", "heph-self-update.timer"]);
+    patient.manager.systemctl("stop heph-self-update.timer");
     patient
         .examine()
         .row("timer", "problem", "systemd does not run it");
@@ -165,10 +148,7 @@ fn a_unit_was_edited_and_the_timer_stopped() {
 #[test]
 fn the_drop_ins_of_the_service_count_but_its_commands_do_not_run() {
     let patient = Patient::enabled();
-    let (folder, ran) = (
-        patient.home.path.join("gone"),
-        patient.home.path.join("ran"),
-    );
+    let (folder, ran) = (patient.path.join("gone"), patient.path.join("ran"));
     let quoted = |path: &Path| {
         let text = path.display().to_string().replace('\\', "\\\\");
         text.replace('"', "\\\"").replace('%', "%%")
@@ -189,42 +169,34 @@ fn the_drop_ins_of_the_service_count_but_its_commands_do_not_run() {
 #[test]
 fn the_program_of_the_job_is_gone() {
     let patient = Patient::enabled();
-    let elsewhere = patient.tools("elsewhere", &[]).join("heph");
-    fs::rename(patient.home.bin().join("heph"), &elsewhere).unwrap();
-    let mut command = patient.manager.command(&elsewhere);
-    command
-        .env("PATH", patient.path())
-        .args(["self-update", "doctor", "--json"]);
-    Findings::of(command).row("program", "problem", "does not work");
+    let elsewhere = patient.path.join("heph");
+    fs::rename(patient.bin().join("heph"), &elsewhere).unwrap();
+    let doctor = patient
+        .command(&elsewhere)
+        .args("self-update doctor --json");
+    Findings::of(doctor).row("program", "problem", "does not work");
 }
 
 #[test]
 fn another_copy_of_heph_comes_first_on_path() {
     let patient = Patient::enabled();
-    let other = patient.tools("other", &[]);
-    fs::write(other.join("heph"), "#!/bin/sh\n").unwrap();
-    fs::set_permissions(other.join("heph"), fs::Permissions::from_mode(0o755)).unwrap();
-    let path = format!("{}:{}", other.display(), patient.path());
-    Findings::of(patient.heph_with_path(path, &["self-update", "doctor", "--json"])).row(
-        "PATH",
-        "warning",
-        "another copy",
-    );
+    let other = patient.path.join("other");
+    files::script(&other.join("heph"), "");
+    let path = format!("{}:{}", other.display(), patient.shell_path());
+    let doctor = patient.doctor().env("PATH", path);
+    Findings::of(doctor).row("PATH", "warning", "another copy");
     let cargo = outer("cargo");
     let path = format!("{}:/usr/bin:/bin", cargo.parent().unwrap().display());
     if !cargo.with_file_name("heph").exists() {
-        Findings::of(patient.heph_with_path(path, &["self-update", "doctor", "--json"])).row(
-            "PATH",
-            "warning",
-            "not on PATH",
-        );
+        let doctor = patient.doctor().env("PATH", path);
+        Findings::of(doctor).row("PATH", "warning", "not on PATH");
     }
 }
 
 #[test]
 fn a_release_is_in_quarantine() {
     let patient = Patient::enabled();
-    let file = patient.home.path.join(".local/state/heph/quarantine.json");
+    let file = patient.state().join("quarantine.json");
     fs::write(
         &file,
         r#"{"schema":1,"releases":[{"version":"7.0.0","reason":"x","at":"2026-01-01T00:00:00Z"}]}"#,
@@ -240,9 +212,9 @@ fn a_release_is_in_quarantine() {
 #[test]
 fn the_job_uses_other_folders_than_the_shell() {
     let patient = Patient::enabled();
-    let mut command = patient.heph(&["self-update", "doctor", "--json"]);
-    command.env("XDG_STATE_HOME", patient.home.path.join("state"));
-    Findings::of(command).row("folders", "problem", "the job's state folder");
+    let elsewhere = patient.path.join("state");
+    let doctor = patient.doctor().env("XDG_STATE_HOME", elsewhere);
+    Findings::of(doctor).row("folders", "problem", "the job's state folder");
 }
 
 #[test]

@@ -1,26 +1,17 @@
 //! The line that any command adds on a terminal.
 
-use std::process::Command;
-
 use super::patient::{LATEST, Patient};
-use crate::support::old::home::run;
 
 /// Returns what `heph` prints on a terminal, in this shell.
-fn on_a_terminal(patient: &Patient, arguments: &str) -> String {
-    let heph = patient.heph(&[]);
-    let variables = heph
-        .get_envs()
-        .filter_map(|(name, value)| Some((name, value?)));
-    let output = Command::new("script")
-        .env_clear()
-        .envs(variables)
-        .env("HEPH", heph.get_program())
-        .args(["--quiet", "--return", "--command"])
-        .arg(format!("\"$HEPH\" {arguments}"))
-        .arg("/dev/null")
-        .output()
-        .expect("these tests need script (Debian: bsdutils, Fedora: util-linux-script)");
-    String::from_utf8_lossy(&output.stdout).replace('\r', "")
+fn on_a_terminal(patient: &Patient, words: &str) -> String {
+    // From bsdutils (Debian) or util-linux-script (Fedora).
+    let script = patient.command("script");
+    let script = script.args("--quiet --return --command");
+    let heph = patient.bin().join("heph");
+    let script = script
+        .env("HEPH", heph)
+        .args(&[format!("\"$HEPH\" {words}")]);
+    script.args("/dev/null").ends().out.replace('\r', "")
 }
 
 #[test]
@@ -35,7 +26,7 @@ fn a_newer_release_is_told_on_a_terminal_and_nowhere_else() {
         "nothing is known yet"
     );
 
-    run(patient.heph(&["self-update", "check"])).exits(100);
+    patient.heph("self-update check").exits(100);
     patient.forge.forget();
     let said = on_a_terminal(&patient, history);
     assert!(said.trim_end().ends_with(&line), "{said}");
@@ -46,10 +37,10 @@ fn a_newer_release_is_told_on_a_terminal_and_nowhere_else() {
     assert!(!on_a_terminal(&patient, "self-update history --json").contains(&line));
     assert!(!on_a_terminal(&patient, "self-update status").contains("this is"));
     assert!(!on_a_terminal(&patient, "completions bash").contains(&line));
-    let ended = run(patient.heph(&["self-update", "history"])).exits(0);
+    let ended = patient.heph("self-update history").exits(0);
     assert!(!ended.err.contains("is out"), "{}", ended.err);
 
-    patient.configure("pin = \"<1\"");
+    patient.settings("pin = \"<1\"");
     assert!(
         !on_a_terminal(&patient, history).contains("is out"),
         "unwanted releases are no news"
@@ -59,7 +50,7 @@ fn a_newer_release_is_told_on_a_terminal_and_nowhere_else() {
 #[test]
 fn checks_that_stopped_working_are_told() {
     let patient = Patient::new();
-    run(patient.heph(&["self-update", "enable", "--every", "60s"])).exits(0);
+    patient.heph("self-update enable --every 60s").exits(0);
     let history = "self-update history";
     assert!(
         !on_a_terminal(&patient, history).contains("doctor"),
@@ -73,11 +64,11 @@ fn checks_that_stopped_working_are_told() {
         let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
         file.set_modified(long_ago).unwrap();
     }
-    let feed = patient.home.path.join(".local/state/heph/feed.json");
+    let feed = patient.state().join("feed.json");
     // The timer itself may have run meanwhile.
     patient
         .manager
-        .systemctl(&["stop", "heph-self-update.timer", "heph-self-update.service"]);
+        .systemctl("stop heph-self-update.timer heph-self-update.service");
     drop(std::fs::remove_file(feed));
     let said = on_a_terminal(&patient, history);
     assert!(

@@ -5,23 +5,25 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::old::daemon::{Daemon, Home, PATIENCE, Wire, request};
+use crate::support::call::Call;
+use crate::support::daemon::{Daemon, Wire, request};
+use crate::support::home::Home;
+use crate::support::programs;
+use crate::support::wait::PATIENCE;
 
 /// Returns a hephd of `home` that is passed `file` as its first descriptor, with LISTEN_PID as `pid` expands in a shell.
-fn passed(home: &Home, file: impl Into<OwnedFd>, pid: &str) -> Command {
+fn passed(home: &Home, file: impl Into<OwnedFd>, pid: &str) -> Call {
     let script = format!("exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID={pid}; exec \"$0\"");
-    let mut command = home.command("/bin/sh");
-    command
-        .args(["-c", &script, env!("CARGO_BIN_EXE_hephd")])
-        .stdin(file.into());
-    command
+    let shell = home.command("/bin/sh").args(&["-c", &script]);
+    let mut command = shell.args(&[programs::hephd()]).into_command();
+    command.stdin(file.into());
+    command.into()
 }
 
 /// Listens on `path` as a service manager does, in a folder that is private.
@@ -91,8 +93,8 @@ fn who_has_connected_and_not_asked_yet_is_still_answered() {
     manager.set_read_timeout(Some(PATIENCE)).unwrap();
     // The grace is short, and this machine may be slow: one time out of many is enough.
     let answered = (0..20).any(|_| {
-        let mut hephd = passed(&home, listener.try_clone().unwrap(), "$$");
-        hephd.env("NOTIFY_SOCKET", home.path.join("notify"));
+        let hephd = passed(&home, listener.try_clone().unwrap(), "$$");
+        let hephd = hephd.env("NOTIFY_SOCKET", home.path.join("notify"));
         let mut daemon = Daemon::start(hephd, &home.path).until_ready(&home.socket());
         let mut fresh = Wire::open(&home.socket());
         // Accepted in order: once this one is answered, the other is accepted.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -10,12 +9,14 @@ use std::thread;
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::support::old::daemon::{Home, Wire};
+use crate::support::daemon::Wire;
+use crate::support::files::{entries, mode};
+use crate::support::home::Home;
 
 #[test]
 fn a_backup_under_constant_writes_is_whole_and_has_all_that_was_acknowledged_before() {
     let home = Home::new();
-    let _daemon = home.start();
+    let _daemon = home.start("");
     let stop = Arc::new(AtomicBool::new(false));
     let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
     let writers: Vec<_> = (0..3)
@@ -38,10 +39,7 @@ fn a_backup_under_constant_writes_is_whole_and_has_all_that_was_acknowledged_bef
         let before = acknowledged.lock().unwrap().clone();
         let written = wire.call("backup", json!({ "path": target.to_str().unwrap() }));
         assert_eq!(written["path"], target.to_str().unwrap());
-        assert_eq!(
-            fs::metadata(&target).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(mode(&target), 0o600);
 
         let copy = Connection::open(&target).unwrap();
         let one = |sql: &str| {
@@ -66,18 +64,15 @@ fn a_backup_under_constant_writes_is_whole_and_has_all_that_was_acknowledged_bef
     for writer in writers {
         writer.join().unwrap();
     }
-    let left: Vec<_> = fs::read_dir(&home.path)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.contains("partial") || name.contains("-journal"))
-        .collect();
+    let mut left = entries(&home.path);
+    left.retain(|name| name.contains("partial") || name.contains("-journal"));
     assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]
 fn a_backup_replaces_nothing() {
     let home = Home::new();
-    let _daemon = home.start();
+    let _daemon = home.start("");
     let mut wire = Wire::open(&home.socket());
     let target = home.path.join("precious");
     fs::write(&target, "precious").unwrap();
@@ -94,7 +89,7 @@ fn a_backup_replaces_nothing() {
 #[test]
 fn a_backup_is_a_store() {
     let home = Home::new();
-    let daemon = home.start();
+    let daemon = home.start("");
     let mut wire = Wire::open(&home.socket());
     let task = wire.call("task.add", json!({ "title": "kept" }))["task"].clone();
     let target = home.path.join("copy.db");
@@ -103,7 +98,7 @@ fn a_backup_is_a_store() {
 
     fs::remove_file(home.store()).unwrap();
     fs::rename(&target, home.store()).unwrap();
-    let _daemon = home.start();
+    let _daemon = home.start("");
     let mut wire = Wire::open(&home.socket());
     assert_eq!(wire.call("task.next", json!({}))["task"], task);
     wire.call("task.done", json!({ "id": task["id"] }));

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::old::daemon::{Home, Wire};
+use crate::support::daemon::Wire;
+use crate::support::home::Home;
 
 const ROUNDS: u64 = 20;
 const WRITERS: u64 = 3;
@@ -17,7 +18,7 @@ fn no_acknowledged_task_is_lost_to_twenty_kills() {
     let mut acknowledged = BTreeSet::new();
     let mut done = BTreeSet::new();
     for round in 0..ROUNDS {
-        let daemon = home.start();
+        let daemon = home.start("");
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {
                 let wire = Wire::open(&home.socket());
@@ -35,7 +36,7 @@ fn no_acknowledged_task_is_lost_to_twenty_kills() {
     }
     assert!(acknowledged.len() as u64 > ROUNDS, "the writers did write");
 
-    let daemon = home.start();
+    let daemon = home.start("");
     let mut wire = Wire::open(&home.socket());
     let listed = |wire: &mut Wire, state: &str| -> BTreeSet<String> {
         let tasks = wire.call("task.list", json!({ "state": state }));

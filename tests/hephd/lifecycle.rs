@@ -9,17 +9,18 @@ use std::path::Path;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::old::daemon::{Daemon, Home, PATIENCE, Wire, request, text};
-
-fn mode(path: &Path) -> u32 {
-    fs::metadata(path).unwrap().permissions().mode() & 0o777
-}
+use crate::support::call::Call;
+use crate::support::daemon::{Daemon, Wire, request};
+use crate::support::files::{copy, mode};
+use crate::support::home::Home;
+use crate::support::programs;
+use crate::support::wait::{PATIENCE, eventually};
 
 #[test]
 fn it_says_its_version() {
     let home = Home::new();
-    let said = text(home.hephd().arg("--version").output().unwrap());
-    assert_eq!(said, format!("hephd {}\n", env!("CARGO_PKG_VERSION")));
+    let said = home.hephd("--version").exits(0).quietly();
+    assert_eq!(said.out, format!("hephd {}\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
@@ -27,8 +28,9 @@ fn the_service_manager_hears_ready_once_clients_are_served_and_then_of_the_end()
     let home = Home::new();
     let manager = UnixDatagram::bind(home.path.join("notify")).unwrap();
     manager.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut hephd = home.hephd();
-    hephd.env("NOTIFY_SOCKET", home.path.join("notify"));
+    let hephd = home
+        .hephd("")
+        .env("NOTIFY_SOCKET", home.path.join("notify"));
     let mut daemon = Daemon::start(hephd, &home.path);
     let mut buffer = [0; 4096];
     let mut hear = || {
@@ -60,10 +62,8 @@ fn nobody_else_can_read_what_it_makes() {
     fs::create_dir(&folder).unwrap();
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
     // As lax as an environment can be.
-    let mut hephd = home.command("/bin/sh");
-    hephd
-        .args(["-c", "umask 000; exec \"$0\""])
-        .arg(env!("CARGO_BIN_EXE_hephd"));
+    let hephd = home.command("sh").args("-c 'umask 000; exec \"$0\"'");
+    let hephd = hephd.args(&[programs::hephd()]);
     let _daemon = Daemon::start(hephd, &home.path).until_ready(&home.socket());
     Wire::open(&home.socket()).call("task.add", json!({ "title": "secret" }));
     assert_eq!(mode(&folder), 0o700);
@@ -86,25 +86,17 @@ fn another_user_is_not_served_even_where_the_file_system_lets_them_in() {
     let home = folder.path().join("home");
     let program = folder.path().join("hephd");
     fs::create_dir(&home).unwrap();
-    fs::copy(env!("CARGO_BIN_EXE_hephd"), &program).unwrap();
+    copy(&programs::hephd(), &program);
     open(&program);
     let nobody = 65534;
     chown(&home, Some(nobody), Some(nobody)).unwrap();
     let socket = home.join("s");
-    let mut hephd = std::process::Command::new(program);
-    hephd
-        .env_clear()
-        .env("HOME", &home)
-        .env("HEPH_SOCKET", &socket)
-        .current_dir("/")
-        .uid(nobody)
-        .gid(nobody);
-    let daemon = Daemon::start(hephd, folder.path());
-    let until = std::time::Instant::now() + PATIENCE;
-    while !daemon.log().contains("serves") {
-        assert!(std::time::Instant::now() < until, "{}", daemon.log());
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    let environment = [("HOME", &home), ("HEPH_SOCKET", &socket)];
+    let hephd = Call::clean(program, environment).current_dir("/");
+    let mut hephd = hephd.into_command();
+    hephd.uid(nobody).gid(nobody);
+    let daemon = Daemon::start(hephd.into(), folder.path());
+    eventually("hephd serves", || daemon.log().contains("serves"));
     let mut wire = Wire::open(&socket);
     assert_eq!(wire.ask("status", json!({})), None);
     assert!(
@@ -118,7 +110,7 @@ fn another_user_is_not_served_even_where_the_file_system_lets_them_in() {
 fn every_request_that_reached_it_before_sigterm_is_answered() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let home = Home::new();
-        let mut daemon = home.start();
+        let mut daemon = home.start("");
         let mut wires: Vec<Wire> = (0..8).map(|_| Wire::open(&home.socket())).collect();
         for wire in &mut wires {
             let lines: String = (0..30)
@@ -138,7 +130,7 @@ fn every_request_that_reached_it_before_sigterm_is_answered() {
         assert_eq!(daemon.wait().code(), Some(0), "{}", daemon.log());
         assert!(!home.socket().exists(), "the socket is gone");
         assert!(!home.data().join("heph.db-wal").exists(), "closed cleanly");
-        let _daemon = home.start();
+        let _daemon = home.start("");
         let mut wire = Wire::open(&home.socket());
         assert_eq!(wire.call("status", json!({}))["open_tasks"], 240);
     }
@@ -147,7 +139,7 @@ fn every_request_that_reached_it_before_sigterm_is_answered() {
 #[test]
 fn a_client_that_keeps_asking_does_not_keep_it_from_ending() {
     let home = Home::new();
-    let mut daemon = home.start();
+    let mut daemon = home.start("");
     let mut wire = Wire::open(&home.socket());
     wire.call("task.next", json!({}));
     let asking = std::thread::spawn(move || while wire.ask("task.next", json!({})).is_some() {});
@@ -161,7 +153,7 @@ fn a_client_that_keeps_asking_does_not_keep_it_from_ending() {
 #[test]
 fn a_client_that_does_not_read_holds_the_end_up_for_a_moment_only() {
     let home = Home::new();
-    let mut daemon = home.start();
+    let mut daemon = home.start("");
     let mut deaf = Wire::open(&home.socket());
     for _ in 0..100 {
         deaf.call("task.add", json!({ "title": "x".repeat(4000) }));
@@ -182,15 +174,11 @@ fn a_client_that_does_not_read_holds_the_end_up_for_a_moment_only() {
 #[test]
 fn one_store_has_one_hephd() {
     let home = Home::new();
-    let _daemon = home.start();
-    let mut second = home.hephd();
-    second.arg("--socket").arg(home.path.join("other.sock"));
-    let (code, said) = home.refused(second);
-    assert_eq!(code, Some(1));
-    assert!(
-        said.contains("another hephd has it open") && said.contains("hint:"),
-        "{said}"
-    );
+    let _daemon = home.start("");
+    let second = home.hephd("--socket other.sock").exits(1);
+    second
+        .complains("another hephd has it open")
+        .complains("hint:");
     assert!(!home.path.join("other.sock").exists());
     Wire::open(&home.socket()).call("status", json!({}));
 }
@@ -198,33 +186,28 @@ fn one_store_has_one_hephd() {
 #[test]
 fn a_socket_somebody_answers_on_is_not_taken_over() {
     let home = Home::new();
-    let _daemon = home.start();
-    let mut second = home.hephd();
-    second.arg("--db").arg(home.path.join("other.db"));
-    let (code, said) = home.refused(second);
-    assert_eq!(code, Some(1));
-    assert!(said.contains("another process listens"), "{said}");
+    let _daemon = home.start("");
+    let second = home.hephd("--db other.db").exits(1);
+    second.complains("another process listens");
     Wire::open(&home.socket()).call("status", json!({}));
 }
 
 #[test]
 fn the_socket_of_a_killed_one_is_taken_over_and_a_file_is_not() {
     let home = Home::new();
-    home.start().kill();
+    home.start("").kill();
     assert!(home.socket().exists(), "left by the kill");
-    home.start().stop();
+    home.start("").stop();
 
     fs::write(home.socket(), "somebody's notes").unwrap();
-    let (code, said) = home.refused(home.hephd());
-    assert_eq!(code, Some(1));
-    assert!(said.contains("is no socket"), "{said}");
+    home.hephd("").exits(1).complains("is no socket");
     assert_eq!(fs::read(home.socket()).unwrap(), b"somebody's notes");
 }
 
 #[test]
 fn a_socket_that_another_has_taken_meanwhile_is_not_removed_at_the_end() {
     let home = Home::new();
-    let daemon = home.start();
+    let daemon = home.start("");
     fs::remove_file(home.socket()).unwrap();
     let _other = UnixListener::bind(home.socket()).unwrap();
     daemon.stop();
@@ -234,24 +217,18 @@ fn a_socket_that_another_has_taken_meanwhile_is_not_removed_at_the_end() {
 #[test]
 fn a_path_too_long_for_a_socket_is_refused_by_the_name_of_its_variable() {
     let home = Home::new();
-    let mut hephd = home.hephd();
-    hephd.env("HEPH_SOCKET", format!("/tmp/{}", "x".repeat(200)));
-    let (code, said) = home.refused(hephd);
-    assert_eq!(code, Some(2));
-    assert!(
-        said.contains("HEPH_SOCKET") && said.contains("205 bytes"),
-        "{said}"
-    );
+    let long = format!("/tmp/{}", "x".repeat(200));
+    let hephd = home.hephd("").env("HEPH_SOCKET", long).exits(2);
+    hephd.complains("HEPH_SOCKET").complains("205 bytes");
 }
 
 #[test]
 fn variables_and_flags_name_other_places() {
     let home = Home::new();
-    let mut hephd = home.hephd();
-    hephd
+    let hephd = home
+        .hephd("--socket s")
         .env("HEPH_DB", home.path.join("new folder/tasks.db"))
-        .env("HEPH_SOCKET", "/nonexistent/s")
-        .args(["--socket", "s"]);
+        .env("HEPH_SOCKET", "/nonexistent/s");
     let daemon = Daemon::start(hephd, &home.path).until_ready(&home.path.join("s"));
     assert!(home.path.join("new folder/tasks.db").exists());
     assert!(!home.data().exists());
@@ -261,7 +238,7 @@ fn variables_and_flags_name_other_places() {
 #[test]
 fn a_store_of_a_newer_release_stops_it_before_anything_is_touched() {
     let home = Home::new();
-    home.start().stop();
+    home.start("").stop();
     rusqlite::Connection::open(home.store())
         .unwrap()
         .execute_batch(
@@ -269,12 +246,8 @@ fn a_store_of_a_newer_release_stops_it_before_anything_is_touched() {
         )
         .unwrap();
     let before = fs::read(home.store()).unwrap();
-    let (code, said) = home.refused(home.hephd());
-    assert_eq!(code, Some(1));
-    assert!(
-        said.contains("has schema 9") && said.contains("has schema 2"),
-        "{said}"
-    );
+    let refused = home.hephd("").exits(1);
+    refused.complains("has schema 9").complains("has schema 2");
     assert_eq!(fs::read(home.store()).unwrap(), before);
     assert!(!home.data().join("heph.db-wal").exists());
     assert!(!home.socket().exists());

@@ -1,13 +1,17 @@
 //! The socket, from outside: what is answered, what is refused, and what is bounded.
 
+use std::thread;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use crate::support::old::daemon::{Home, Wire, request};
+use crate::support::daemon::{Wire, request};
+use crate::support::home::Home;
 
 #[test]
 fn tasks_are_added_listed_and_done() {
     let home = Home::new();
-    let daemon = home.start();
+    let daemon = home.start("");
     let mut wire = Wire::open(&home.socket());
     let milk = wire.call("task.add", json!({ "title": " Buy milk ž " }))["task"].clone();
     assert_eq!(milk["title"], "Buy milk ž");
@@ -38,7 +42,7 @@ fn tasks_are_added_listed_and_done() {
 #[test]
 fn a_bad_line_is_answered_with_its_code_and_the_next_one_is_served() {
     let home = Home::new();
-    let _daemon = home.start();
+    let _daemon = home.start("");
     let mut wire = Wire::open(&home.socket());
     let add = |params: Value| request(7, "task.add", params).trim().to_owned();
     let long = "x".repeat(4097);
@@ -140,7 +144,7 @@ fn a_bad_line_is_answered_with_its_code_and_the_next_one_is_served() {
 #[test]
 fn a_request_has_at_most_one_mebibyte() {
     let home = Home::new();
-    let _daemon = home.start();
+    let _daemon = home.start("");
     let mut wire = Wire::open(&home.socket());
     let bare = request(1, "status", json!({}));
     let mut full = bare.trim().to_owned();
@@ -162,7 +166,7 @@ fn a_request_has_at_most_one_mebibyte() {
 #[test]
 fn notifications_are_done_and_not_answered_and_answers_keep_the_order() {
     let home = Home::new();
-    let _daemon = home.start();
+    let _daemon = home.start("");
     let mut wire = Wire::open(&home.socket());
     let mut lines = String::new();
     for number in 0..50 {
@@ -183,7 +187,7 @@ fn notifications_are_done_and_not_answered_and_answers_keep_the_order() {
 #[test]
 fn a_request_may_come_byte_by_byte_and_must_end_with_a_newline() {
     let home = Home::new();
-    let _daemon = home.start();
+    let _daemon = home.start("");
     let mut wire = Wire::open(&home.socket());
     for byte in request(3, "task.next", json!({})).bytes() {
         wire.send([byte]);
@@ -200,12 +204,19 @@ fn a_request_may_come_byte_by_byte_and_must_end_with_a_newline() {
 #[test]
 fn while_every_connection_has_a_request_under_way_more_of_them_wait_their_turn() {
     let home = Home::new();
-    let _daemon = home.start();
+    let _daemon = home.start("");
     let (begin, end) = ("{\"jsonrpc\":\"2.0\",", "\"id\":1,\"method\":\"status\"}\n");
-    let mut first: Vec<Wire> = (0..257).map(|_| Wire::open(&home.socket())).collect();
-    for wire in &mut first {
-        wire.send(begin);
-    }
+    // Each is served once before it begins: at the limit, one that has said nothing yet would make room.
+    let mut first: Vec<Wire> = (0..256)
+        .map(|_| {
+            let mut wire = Wire::open(&home.socket());
+            wire.call("status", json!({}));
+            wire.send(begin);
+            wire
+        })
+        .collect();
+    thread::sleep(Duration::from_millis(200));
+    let _another = Wire::open(&home.socket());
     let mut late = Wire::open(&home.socket());
     late.send(request(1, "status", json!({})));
     first[217].send(end);
@@ -217,7 +228,7 @@ fn while_every_connection_has_a_request_under_way_more_of_them_wait_their_turn()
 #[test]
 fn a_client_that_never_reads_stops_nobody_else() {
     let home = Home::new();
-    let _daemon = home.start();
+    let _daemon = home.start("");
     let mut wire = Wire::open(&home.socket());
     for _ in 0..50 {
         wire.call("task.add", json!({ "title": "x".repeat(4000) }));
@@ -234,11 +245,11 @@ fn a_client_that_never_reads_stops_nobody_else() {
 #[test]
 fn a_retried_request_with_an_operation_id_adds_one_task() {
     let home = Home::new();
-    let daemon = home.start();
+    let daemon = home.start("");
     let params = json!({ "title": "once", "op_id": "01K9ZZZZZZABCDEFGHJKMNPQRS" });
     let task = Wire::open(&home.socket()).call("task.add", params.clone());
     daemon.kill();
-    let _daemon = home.start();
+    let _daemon = home.start("");
     let mut wire = Wire::open(&home.socket());
     assert_eq!(wire.call("task.add", params), task);
     assert_eq!(wire.call("status", json!({}))["open_tasks"], 1);
@@ -250,7 +261,7 @@ fn a_retried_request_with_an_operation_id_adds_one_task() {
 #[test]
 fn a_newcomer_is_served_however_many_idle_connections_there_are() {
     let home = Home::new();
-    let daemon = home.start();
+    let daemon = home.start("");
     let mut busy = Wire::open(&home.socket());
     busy.send("{\"jsonrpc\":\"2.0\",");
     let mut idle: Vec<Wire> = (1..256)

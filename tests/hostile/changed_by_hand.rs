@@ -3,7 +3,8 @@
 use std::fs;
 use std::os::unix::fs::{chown, symlink};
 
-use super::scene::{NEW, OLD, Scene, executable};
+use super::scene::{NEW, OLD, Scene};
+use crate::support::files::{copy, executable};
 
 #[test]
 fn a_release_that_takes_the_way_back_with_it_does_not_stop_the_next_release() {
@@ -21,7 +22,7 @@ fn a_release_that_takes_the_way_back_with_it_does_not_stop_the_next_release() {
 
     scene.publish_new();
     scene.apply().exits(0);
-    scene.heph(&["daemon", "start"]).exits(0);
+    scene.heph("daemon start").exits(0);
     scene.assert_serves(NEW);
 }
 
@@ -30,7 +31,7 @@ fn a_current_that_points_elsewhere_is_put_right_as_the_hint_says() {
     let scene = Scene::new();
     scene.publish_new();
     scene.apply().exits(0);
-    let current = scene.home.data().join("current");
+    let current = scene.data().join("current");
     for foreign in ["/nonexistent/elsewhere", ""] {
         fs::remove_file(&current).unwrap();
         if foreign.is_empty() {
@@ -40,17 +41,17 @@ fn a_current_that_points_elsewhere_is_put_right_as_the_hint_says() {
         }
         // As `cargo install` would.
         for name in ["heph", "hephd"] {
-            let command = scene.home.bin().join(name);
+            let command = scene.bin().join(name);
             drop(fs::remove_file(&command));
-            fs::copy(scene.slot(NEW).join("bin").join(name), command).unwrap();
+            copy(&scene.slot(NEW).join("bin").join(name), &command);
         }
         if foreign.is_empty() {
-            let ended = scene.heph(&["self-update", "apply", "--force"]);
+            let ended = scene.heph("self-update apply --force");
             ended.exits(1).complains("is no link");
             fs::remove_dir(&current).unwrap();
         }
         scene.apply().exits(0);
-        scene.heph(&["self-update", "apply", "--force"]).exits(0);
+        scene.heph("self-update apply --force").exits(0);
         assert!(fs::read_link(&current).unwrap().starts_with("versions"));
         scene.assert_serves(NEW);
     }
@@ -65,7 +66,7 @@ fn a_hephd_that_cannot_come_back_is_started_by_the_next_good_release() {
     let hephd = scene.slot(OLD).join("bin/hephd");
     let size = fs::metadata(&hephd).unwrap().len();
     fs::remove_file(&hephd).unwrap();
-    executable(&hephd, &vec![0; usize::try_from(size).unwrap()]);
+    executable(&hephd, vec![0; usize::try_from(size).unwrap()]);
     scene.publish("9.8.9", Some("exit 1"));
     scene.apply().exits(1).complains("not healthy either");
 
@@ -81,7 +82,7 @@ fn a_folder_that_cannot_be_judged_stops_nothing() {
     fs::create_dir_all(&strange).unwrap();
     scene.publish_new();
     scene.apply().exits(0);
-    scene.heph(&["self-update", "status"]).exits(0);
+    scene.heph("self-update status").exits(0);
     scene.assert_serves(NEW);
     assert!(strange.exists());
 }
@@ -91,28 +92,26 @@ fn root_does_not_take_the_installation_of_another_user_away() {
     let scene = Scene::new();
     scene.publish_new();
     let nobody = Some(65534);
-    chown(&scene.home.path, nobody, nobody).expect("this test gives a folder away: it needs root");
+    chown(&scene.path, nobody, nobody).expect("this test gives a folder away: it needs root");
     scene.apply().exits(1).complains("another user's home");
-    assert!(!scene.home.data().join("versions").exists());
+    assert!(!scene.data().join("versions").exists());
     assert!(!scene.state().exists());
 }
 
 #[test]
 fn a_timer_edited_by_hand_still_updates() {
     let scene = Scene::new();
-    scene.heph(&["self-update", "enable"]).exits(0);
+    scene.heph("self-update enable").exits(0);
     let timer = scene
         .home
         .path
         .join(".config/systemd/user/heph-self-update.timer");
     fs::write(&timer, "[Timer]\nOnCalendar=daily\n").unwrap();
     scene.publish_new();
-    scene
-        .heph(&["self-update", "apply", "--scheduled"])
-        .exits(0);
+    scene.heph("self-update apply --scheduled").exits(0);
     scene.assert_serves(NEW);
     scene
-        .heph(&["self-update", "status"])
+        .heph("self-update status")
         .exits(1)
         .complains("`heph self-update enable --force`");
 }

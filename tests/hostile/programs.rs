@@ -3,10 +3,10 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
-use std::process::Stdio;
 use std::thread;
 
-use super::scene::{NEW, OLD, Scene, executable};
+use super::scene::{NEW, OLD, Scene};
+use crate::support::files::executable;
 
 #[test]
 fn a_release_that_logs_without_end_is_rolled_back_and_the_next_one_installed() {
@@ -42,10 +42,10 @@ fn a_release_without_heph_would_be_the_last_one_and_is_refused() {
 #[test]
 fn a_hook_that_starts_heph_again_does_not_go_on_for_ever() {
     let scene = Scene::new();
-    let count = scene.home.path.join("count");
-    let script = scene.home.path.join("hook");
+    let count = scene.path.join("count");
+    let script = scene.path.join("hook");
     let text = "#!/bin/sh\necho >>\"$HOME/count\"\n[ $(wc -l <\"$HOME/count\") -lt 5 ] && heph self-update apply\n";
-    executable(&script, text.as_bytes());
+    executable(&script, text);
     let script = script
         .display()
         .to_string()
@@ -64,13 +64,13 @@ fn a_signal_that_hits_the_restart_is_no_fault_of_the_release() {
     scene.publish_new();
     // What a signal to the whole group does to the command before it has a group of its own.
     let real = scene.release(NEW).join("heph");
-    let aside = scene.home.path.join("heph-new");
+    let aside = scene.path.join("heph-new");
     fs::rename(&real, &aside).unwrap();
     let text = "#!/bin/sh\nif [ \"$1 $2\" = 'daemon restart' ] && [ ! -e ~/hit ]; then\n    \
                 : >~/hit\n    kill -TERM $PPID $$\nfi\nexec ~/heph-new \"$@\"\n";
-    executable(&real, text.as_bytes());
+    executable(&real, text);
     scene.apply().exits(0).says("updated");
-    assert!(scene.home.path.join("hit").exists());
+    assert!(scene.path.join("hit").exists());
     assert!(scene.quarantined().is_empty());
 }
 
@@ -78,23 +78,11 @@ fn a_signal_that_hits_the_restart_is_no_fault_of_the_release() {
 fn a_service_manager_that_goes_away_with_hephd_is_no_fault_of_the_release() {
     let scene = Scene::new();
     scene.publish_new();
-    let mut update = scene
-        .command()
-        .args(["self-update", "apply"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(update.stdout.take().unwrap()).lines();
-    for line in lines.map(|line| line.unwrap()) {
-        if line.contains("watching it") {
-            scene.manager.systemctl(&["exit"]);
-        }
-    }
-    let ended = update.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&ended.stderr);
-    assert_eq!(ended.status.code(), Some(1), "{said}");
-    assert!(said.contains("the next run finishes it"), "{said}");
+    let mut update = scene.heph("self-update apply").start();
+    update.line("watching it");
+    scene.manager.systemctl("exit");
+    let ended = update.ends().exits(1);
+    ended.complains("the next run finishes it");
     assert!(scene.quarantined().is_empty());
     assert!(scene.state().join("journal.json").exists());
 }
@@ -102,7 +90,7 @@ fn a_service_manager_that_goes_away_with_hephd_is_no_fault_of_the_release() {
 #[test]
 fn whatever_answers_on_the_socket_cannot_steer_the_terminal() {
     let scene = Scene::new();
-    scene.heph(&["daemon", "stop"]).exits(0);
+    scene.heph("daemon stop").exits(0);
     let folder = scene.manager.runtime_dir().join("heph");
     fs::create_dir_all(&folder).unwrap();
     let listener = UnixListener::bind(folder.join("hephd.sock")).unwrap();
@@ -118,7 +106,7 @@ fn whatever_answers_on_the_socket_cannot_steer_the_terminal() {
         stream.write_all(answer.as_bytes()).unwrap();
         stream.write_all(b"\n").unwrap();
     });
-    let ended = scene.heph(&["daemon", "status"]).exits(0).says("owned");
+    let ended = scene.heph("daemon status").exits(0).says("owned");
     assert!(!ended.out.contains(['\u{1b}', '\u{7}']), "{:?}", ended.out);
     impostor.join().unwrap();
 }

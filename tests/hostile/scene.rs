@@ -2,13 +2,14 @@
 //! another version in them, or scripts, put in place by a `cargo` that only copies.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::ops::Deref;
+use std::path::PathBuf;
 
-use crate::support::forge::{Forge, Published, WorkTree};
-use crate::support::manager::UserManager;
-use crate::support::old::home::{Ended, Home, ODD_NAME, run};
+use crate::support::call::Call;
+use crate::support::files::{copy, executable};
+use crate::support::home::ODD_NAME;
+use crate::support::machine::Machine;
+use crate::support::programs;
 
 /// What is installed at first: the version under test.
 pub const OLD: &str = env!("CARGO_PKG_VERSION");
@@ -30,35 +31,34 @@ commit=$(cat "${0%/*}/commits/${tag#v}")
 echo "{\"installs\":{\"heph ${tag#v} (git+$url?tag=$tag#$commit)\":{\"bins\":[${names%,}]}}}" >"$root/.crates2.json"
 "#;
 
-pub struct Scene {
-    // First, since it ends first: its processes live in the home.
-    pub manager: UserManager,
-    pub home: Home,
-    pub forge: Forge,
+/// A user's machine with such a cargo.
+pub struct Scene(Machine);
+
+impl Deref for Scene {
+    type Target = Machine;
+
+    fn deref(&self) -> &Machine {
+        &self.0
+    }
 }
 
 impl Scene {
     /// Returns a user with [`OLD`] installed by hand and hephd running.
     pub fn new() -> Scene {
-        assert_eq!(OLD.len(), NEW.len(), "one is written over the other");
-        let home = Home::named(ODD_NAME);
-        let scene = Scene {
-            manager: UserManager::start(&home.path),
-            home,
-            forge: Forge::start(),
-        };
-        executable(&scene.tools().join("cargo"), CARGO.as_bytes());
+        let mut scene = Scene(Machine::named(ODD_NAME));
+        executable(&scene.tools().join("cargo"), CARGO);
+        let folders = [scene.bin(), scene.tools(), "/usr/bin".into(), "/bin".into()];
+        let path = std::env::join_paths(folders).unwrap();
+        scene.0.home.set("PATH", path);
         scene.configure("");
-        scene.heph(&["daemon", "start"]).exits(0);
+        scene.heph("daemon start").exits(0);
         scene
     }
 
     /// Writes the settings, with `more` lines in `[self-update]`.
     pub fn configure(&self, more: &str) {
-        let repository = self.forge.repository();
-        self.home.configure(&format!(
-            "[self-update]\nrepository = \"{repository}\"\nforge = \"forgejo\"\nsettle = \"2s\"\nhealth-timeout = \"8s\"\n{more}\n"
-        ));
+        let quick = "forge = \"forgejo\"\nsettle = \"2s\"\nhealth-timeout = \"8s\"";
+        self.0.configure(&format!("{quick}\n{more}"));
     }
 
     /// Publishes [`NEW`], which is good.
@@ -69,18 +69,14 @@ impl Scene {
     /// Publishes `version`. Its hephd is good, or else runs `script` where it should serve.
     pub fn publish(&self, version: &str, script: Option<&str>) {
         let folder = self.release(version);
-        for (name, built) in [
-            ("heph", env!("CARGO_BIN_EXE_heph")),
-            ("hephd", env!("CARGO_BIN_EXE_hephd")),
-        ] {
-            let content = fs::read(built).unwrap();
-            executable(&folder.join(name), &renamed(&content, version));
+        for name in ["heph", "hephd"] {
+            renamed(name, version, &folder.join(name));
         }
         if let Some(script) = script {
             let text = format!(
                 "#!/bin/sh\ncase $1 in\n--version) echo hephd {version}; exit ;;\nstore) exit 0 ;;\nesac\n{script}\n"
             );
-            executable(&folder.join("hephd"), text.as_bytes());
+            executable(&folder.join("hephd"), text);
         }
         self.forge.unpublish();
         self.tell(version);
@@ -88,16 +84,8 @@ impl Scene {
 
     /// Has the forge name `version`, with a tag for it.
     pub fn tell(&self, version: &str) {
-        let folder = tempfile::tempdir().unwrap();
-        let tree = WorkTree::new(folder.path());
-        let tag = format!("v{version}");
-        let commit = tree.write("version", version).commit(version);
-        tree.tag(&tag);
-        self.forge.push(&tree);
-        let commits = self.tools().join("commits");
-        fs::create_dir_all(&commits).unwrap();
-        fs::write(commits.join(version), commit).unwrap();
-        self.forge.publish(Published::new(&tag));
+        let commit = self.publish_empty(version);
+        self.write(&format!("tools/commits/{version}"), commit);
     }
 
     /// Returns the folder that `cargo` takes the commands of `version` from.
@@ -106,84 +94,18 @@ impl Scene {
     }
 
     fn tools(&self) -> PathBuf {
-        self.home.path.join("tools")
-    }
-
-    pub fn command(&self) -> Command {
-        let mut command = self.manager.command(self.home.bin().join("heph"));
-        let folders = [
-            self.home.bin(),
-            self.tools(),
-            "/usr/bin".into(),
-            "/bin".into(),
-        ];
-        command.env("PATH", std::env::join_paths(folders).unwrap());
-        command
-    }
-
-    #[track_caller]
-    pub fn heph(&self, arguments: &[&str]) -> Ended {
-        let mut command = self.command();
-        command.args(arguments);
-        run(command)
-    }
-
-    #[track_caller]
-    pub fn apply(&self) -> Ended {
-        self.heph(&["self-update", "apply"])
-    }
-
-    pub fn state(&self) -> PathBuf {
-        self.home.path.join(".local/state/heph")
-    }
-
-    pub fn slot(&self, version: &str) -> PathBuf {
-        self.home.data().join("versions").join(version)
-    }
-
-    /// Asserts that `version` is installed and served, and nothing is left unfinished.
-    #[track_caller]
-    pub fn assert_serves(&self, version: &str) {
-        for name in ["heph", "hephd"] {
-            let mut command = self.manager.command(self.home.bin().join(name));
-            command.arg("--version");
-            run(command).exits(0).says(version);
-        }
-        let status = self.heph(&["daemon", "status", "--json"]).exits(0).json();
-        assert_eq!(status["version"], version);
-        assert!(!self.state().join("journal.json").exists());
-    }
-
-    #[track_caller]
-    pub fn quarantined(&self) -> Vec<String> {
-        let listed = self
-            .heph(&["self-update", "quarantine", "list", "--json"])
-            .json();
-        let releases = listed["releases"].as_array().unwrap().iter();
-        releases
-            .map(|release| release["version"].as_str().unwrap().to_owned())
-            .collect()
+        self.path.join("tools")
     }
 }
 
-/// Writes an executable file; its folder is made.
-pub fn executable(path: &Path, content: &[u8]) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, content).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-/// Returns `program` with `version` in all places where it has [`OLD`].
-fn renamed(program: &[u8], version: &str) -> Vec<u8> {
-    assert_eq!(version.len(), OLD.len());
-    let mut program = program.to_owned();
-    let mut at = 0;
-    while let Some(found) = program[at..]
-        .windows(OLD.len())
-        .position(|bytes| bytes == OLD.as_bytes())
-    {
-        program[at + found..at + found + OLD.len()].copy_from_slice(version.as_bytes());
-        at += found + OLD.len();
-    }
-    program
+/// Writes the program under test to `to`, with `version` in all places where it has [`OLD`].
+fn renamed(name: &str, version: &str, to: &std::path::Path) {
+    assert_eq!(version.len(), OLD.len(), "one is written over the other");
+    drop(fs::remove_file(to));
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    copy(&programs::folder().join(name), to);
+    let pattern = format!("s/{}/{version}/g", OLD.replace('.', "[.]"));
+    let sed = Call::of("sed").env("LC_ALL", "C").args("--in-place");
+    sed.args(&["-e".as_ref(), pattern.as_ref(), to.as_os_str()])
+        .exits(0);
 }

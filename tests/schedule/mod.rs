@@ -8,13 +8,11 @@ mod units;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
 
-use crate::support::old::home::Home;
+use crate::support::call::Call;
+use crate::support::files::{picture, script};
+use crate::support::home::Home;
 
 /// Variables of a shell whose every value goes wrong where a layer of quoting is missing or one too many is there.
 const SHELL: [(&str, &str); 6] = [
@@ -37,43 +35,62 @@ struct Seen {
 }
 
 /// A home whose bin-dir holds, in place of heph, a program that records how it was started.
-struct Recording(Home);
+trait Recording {
+    /// Makes that program, and settings with it; `top` comes first.
+    fn record(&self, top: &str);
+    /// Returns settings with that program.
+    fn settings(&self, top: &str) -> String;
+    /// Returns the folder of the program.
+    fn job(&self) -> PathBuf;
+    fn job_log(&self) -> String;
+    /// Returns what the last run saw, leaving out what a shell adds by itself.
+    fn seen(&self) -> Option<Seen>;
+    /// Returns what `heph self-update enable` in a shell with [`SHELL`] bakes.
+    fn baked(&self) -> BTreeMap<String, String>;
+    /// Returns the files that have to do with the timer, so that none is overlooked.
+    fn traces(&self) -> Vec<PathBuf>;
+    /// Returns `heph self-update`.
+    fn update(&self, words: &str) -> Call;
+}
 
-impl Recording {
-    fn new(name: &str, settings: &str) -> Recording {
-        let home = Home::named(name);
-        let job = home.path.join("job");
+impl Recording for Home {
+    fn record(&self, top: &str) {
         script(
-            &job.join("heph"),
-            r#"#!/bin/sh
-cd "$(dirname "$0")" || exit 1
+            &self.job().join("heph"),
+            r#"cd "$(dirname "$0")" || exit 1
 env -0 >environment
 for argument; do printf '%s\0' "$argument"; done >new
 mv new arguments
 echo recorded
-exit "$(cat status 2>/dev/null || echo 0)"
-"#,
+exit "$(cat status 2>/dev/null || echo 0)""#,
         );
-        let folder = job
-            .to_str()
-            .unwrap()
-            .replace('\\', "\\\\")
-            .replace('"', "\\\"");
-        home.configure(&format!(
-            "{settings}\n[self-update]\nbin-dir = \"{folder}\"\n"
-        ));
-        Recording(home)
+        self.configure(&self.settings(top));
+    }
+
+    fn settings(&self, top: &str) -> String {
+        let folder = self.job().to_str().unwrap().replace('\\', "\\\\");
+        let folder = folder.replace('"', "\\\"");
+        format!("{top}\n[self-update]\nbin-dir = \"{folder}\"\n")
     }
 
     fn job(&self) -> PathBuf {
-        self.0.path.join("job")
+        self.path.join("job")
     }
 
-    fn log(&self) -> PathBuf {
-        self.0.path.join(".local/state/heph/self-update.log")
+    fn job_log(&self) -> String {
+        fs::read_to_string(self.state().join("self-update.log")).unwrap_or_default()
     }
 
-    /// Returns what the last run saw, leaving out what a shell adds by itself.
+    fn traces(&self) -> Vec<PathBuf> {
+        let all = picture(&self.path).into_iter().map(|(path, _)| path);
+        all.filter(|path| !path.is_dir() && path.to_string_lossy().contains("self-update"))
+            .collect()
+    }
+
+    fn update(&self, words: &str) -> Call {
+        self.heph(&format!("self-update {words}"))
+    }
+
     fn seen(&self) -> Option<Seen> {
         let arguments = fs::read_to_string(self.job().join("arguments")).ok()?;
         let environment = fs::read_to_string(self.job().join("environment")).unwrap();
@@ -91,9 +108,8 @@ exit "$(cat status 2>/dev/null || echo 0)"
         })
     }
 
-    /// Returns what `heph self-update enable` in a shell with [`SHELL`] bakes.
     fn baked(&self) -> BTreeMap<String, String> {
-        let home = self.0.path.to_str().unwrap().to_owned();
+        let home = self.path.to_str().unwrap().to_owned();
         let variables = SHELL.iter().filter(|(name, _)| *name != "SECRET_TOKEN");
         variables
             .map(|(name, value)| (name.to_string(), value.to_string()))
@@ -102,39 +118,6 @@ exit "$(cat status 2>/dev/null || echo 0)"
     }
 }
 
-fn script(path: &Path, text: &str) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-fn with_shell(mut command: Command) -> Command {
-    command.envs(SHELL);
-    command
-}
-
-/// Returns all files below `folder`, so that none is overlooked.
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let mut files = Vec::new();
-    for entry in entries.flatten() {
-        match entry.file_type().unwrap().is_dir() {
-            true => files.extend(files_below(&entry.path())),
-            false => files.push(entry.path()),
-        }
-    }
-    files.sort();
-    files
-}
-
-/// Waits until `holds` does, and fails the test if it does not within `patience`.
-#[track_caller]
-fn within(patience: Duration, what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + patience;
-    while !holds() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        thread::sleep(Duration::from_millis(50));
-    }
+fn with_shell(call: Call) -> Call {
+    call.envs(SHELL)
 }

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
 use std::time::Duration;
 
 use heph::paths::Paths;
@@ -11,8 +10,9 @@ use heph::platform::schedule::job::Job;
 use heph::platform::schedule::systemd;
 
 use super::SHELL;
-use super::script;
-use crate::support::old::home::ODD_NAME;
+use crate::support::call::{Call, Ended, Words};
+use crate::support::files::script;
+use crate::support::home::ODD_NAME;
 
 const CADENCES: [&str; 8] = [
     "every 1m",
@@ -25,16 +25,16 @@ const CADENCES: [&str; 8] = [
     "at 00:00,03:30,23:59",
 ];
 
-fn analyze(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new("systemd-analyze")
-        .args(arguments)
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin")
-        .env("TZ", "UTC")
-        .env("HOME", folder)
-        .env("XDG_RUNTIME_DIR", folder)
-        .output()
-        .expect("these tests need systemd-analyze (Debian, Fedora: package systemd)")
+fn analyze(folder: &Path, words: &(impl Words + ?Sized)) -> Ended {
+    let environment = [
+        ("PATH", Path::new("/usr/bin:/bin")),
+        ("TZ", Path::new("UTC")),
+        ("HOME", folder),
+        ("XDG_RUNTIME_DIR", folder),
+    ];
+    Call::clean("systemd-analyze", environment)
+        .args(words)
+        .exits(0)
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn systemd_accepts_every_unit() {
                 .map(|(name, value)| (name.into(), value.into()))
                 .into(),
         };
-        script(&job.exe, "#!/bin/sh\n");
+        script(&job.exe, "");
         let units = systemd::files(&job, &Paths::in_home(&home)).unwrap();
         // Under a plain path: how systemd-analyze is given the files is not what is tested.
         for unit in &units {
@@ -72,9 +72,7 @@ fn systemd_accepts_every_unit() {
             service.to_str().unwrap(),
             timer.to_str().unwrap(),
         ];
-        let output = analyze(folder.path(), &arguments);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{name}, {cadence}: {said}");
+        let said = analyze(folder.path(), &arguments).err;
         assert!(
             !said.contains("heph-self-update"),
             "{name}, {cadence}: {said}"
@@ -101,13 +99,7 @@ fn systemd_reads_calendar_events_as_they_are_meant() {
             &iterations,
         ];
         arguments.extend(events.iter().map(String::as_str));
-        let output = analyze(folder.path(), &arguments);
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(
-            output.status.success(),
-            "{events:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let said = analyze(folder.path(), &arguments).out;
         let mut times: Vec<u64> = said.lines().filter_map(time_in).collect();
         times.sort_unstable();
         times.truncate(86400 / seconds as usize);

@@ -4,29 +4,18 @@ use std::fs;
 
 use serde_json::json;
 
-use super::run;
-use crate::support::old::managed::Machine;
-use crate::support::old::user::User;
+use super::SERVICE;
+use crate::support::files::copy_tree;
+use crate::support::machine::Machine;
 
 #[test]
 fn flags_stay_until_they_are_replaced_or_unset() {
-    let user = User::new();
-    user.heph(&[
-        "daemon",
-        "start",
-        "--mode",
-        "local",
-        "--oidc-audience",
-        "heph tasks",
-    ])
-    .exits(0);
+    let user = Machine::new();
+    user.heph("daemon start --mode local --oidc-audience 'heph tasks'")
+        .exits(0);
     let before = user.pid();
-    user.heph(&[
-        "daemon",
-        "restart",
-        "--oidc-issuer=https://id.example/100%?a=$b",
-    ])
-    .exits(0);
+    user.heph("daemon restart --oidc-issuer=https://id.example/100%?a=$b")
+        .exits(0);
     assert_ne!(user.pid(), before, "restart makes a new process");
     let all = json!({
         "mode": "local",
@@ -35,79 +24,49 @@ fn flags_stay_until_they_are_replaced_or_unset() {
     });
     assert_eq!(user.status()["flags"], all);
 
-    let unit = user.unit_text();
-    user.heph(&["daemon", "restart"]).exits(0);
+    let unit = user.unit_text(SERVICE);
+    user.heph("daemon restart").exits(0);
     assert_eq!(
-        user.unit_text(),
+        user.unit_text(SERVICE),
         unit,
         "nothing passed: byte for byte the same"
     );
 
-    user.heph(&[
-        "daemon",
-        "restart",
-        "--unset",
-        "oidc-audience",
-        "--oidc-issuer",
-        "https://b",
-    ])
-    .exits(0);
+    user.heph("daemon restart --unset oidc-audience --oidc-issuer https://b")
+        .exits(0);
     let rest = json!({"mode": "local", "oidc-issuer": "https://b"});
     assert_eq!(user.status()["flags"], rest);
 
     // New flags reach a hephd that runs, also by `start`.
     let before = user.pid();
-    user.heph(&[
-        "daemon",
-        "start",
-        "--unset",
-        "--mode",
-        "--unset",
-        "oidc-issuer",
-    ])
-    .exits(0);
+    user.heph("daemon start --unset --mode --unset oidc-issuer")
+        .exits(0);
     assert_eq!(user.status()["flags"], json!({}));
     assert_ne!(user.pid(), before);
 }
 
 #[test]
 fn a_hub_stays_one_with_its_switch_and_its_rate() {
-    let user = User::new();
-    user.heph(&[
-        "daemon",
-        "start",
-        "--mode",
-        "server",
-        "--http-addr",
-        "0.0.0.0:0",
-        "--insecure-no-auth",
-        "--sync-rate=9",
-    ])
-    .exits(0);
+    let user = Machine::new();
+    user.heph("daemon start --mode server --http-addr 0.0.0.0:0 --insecure-no-auth --sync-rate=9")
+        .exits(0);
     let all = json!({
         "mode": "server",
         "http-addr": "0.0.0.0:0",
         "insecure-no-auth": "true",
         "sync-rate": "9",
     });
-    user.heph(&["daemon", "restart"]).exits(0);
+    user.heph("daemon restart").exits(0);
     assert_eq!(user.status()["flags"], all);
-    assert_eq!(user.status()["mode"], json!("server"));
+    assert_eq!(user.status()["mode"], "server");
     // Without the switch it would serve strangers, and does not come up.
-    user.heph(&[
-        "daemon",
-        "restart",
-        "--unset",
-        "insecure-no-auth",
-        "--wait",
-        "2s",
-    ])
-    .exits(1);
+    user.heph("daemon restart --unset insecure-no-auth --wait 2s")
+        .exits(1);
 }
 
 #[test]
 fn flags_that_make_no_sense_change_nothing() {
-    let user = User::new();
+    let user = Machine::new();
     for (arguments, complaint) in [
         (&["--unset", "hub"][..], "the flags are mode, hub-url"),
         (&["--unset", "hub-url", "--hub-url=https://a"], "contradict"),
@@ -122,104 +81,95 @@ fn flags_that_make_no_sense_change_nothing() {
             .exits(2)
             .complains(complaint);
     }
-    assert!(!user.unit().exists());
+    assert!(!user.unit(SERVICE).exists());
 }
 
 #[test]
 fn variables_of_the_shell_that_started_it_are_baked_and_stay() {
-    let user = User::new();
-    let store = user.home.path.join("my $tore's/heph.db");
+    let user = Machine::new();
+    let store = user.path.join("my $tore's/heph.db");
     let socket = user.manager.runtime_dir().join("other.sock");
     fs::create_dir_all(store.parent().unwrap()).unwrap();
-    let mut command = user.command(&["daemon", "start"]);
-    command.env("HEPH_DB", &store).env("HEPH_SOCKET", &socket);
-    run(command).exits(0);
+    let start = user.heph("daemon start").env("HEPH_DB", &store);
+    start.env("HEPH_SOCKET", &socket).exits(0);
     // A timer's run has neither.
-    user.heph(&["daemon", "restart"]).exits(0);
+    user.heph("daemon restart").exits(0);
     let status = user.status();
     assert_eq!(status["store"], json!(store));
     assert_eq!(status["socket"], json!(socket));
-    assert_eq!(status["managed"], json!(true));
+    assert_eq!(status["managed"], true);
 }
 
 #[test]
 fn a_unit_made_by_hand_is_left_alone_unless_forced() {
-    let user = User::new();
+    let user = Machine::new();
     let by_hand = "[Service]\nExecStart=/bin/sleep 1000\n";
-    fs::create_dir_all(user.unit().parent().unwrap()).unwrap();
-    fs::write(user.unit(), by_hand).unwrap();
+    fs::create_dir_all(user.unit(SERVICE).parent().unwrap()).unwrap();
+    fs::write(user.unit(SERVICE), by_hand).unwrap();
     for verb in ["start", "restart", "uninstall"] {
-        user.heph(&["daemon", verb])
+        user.heph(&format!("daemon {verb}"))
             .exits(1)
             .complains("was not made by heph")
             .complains("--force");
-        assert_eq!(user.unit_text(), by_hand);
+        assert_eq!(user.unit_text(SERVICE), by_hand);
     }
-    assert_eq!(user.status()["file_state"], json!("hand-made"));
-    user.heph(&["daemon", "status"])
-        .exits(0)
-        .says("made by hand");
-    user.heph(&["daemon", "start", "--force"]).exits(0);
-    assert_eq!(user.status()["file_state"], json!("current"));
+    assert_eq!(user.status()["file_state"], "hand-made");
+    user.heph("daemon status").exits(0).says("made by hand");
+    user.heph("daemon start --force").exits(0);
+    assert_eq!(user.status()["file_state"], "current");
 }
 
 #[test]
 fn a_unit_edited_by_hand_keeps_its_flags_and_an_older_template_is_replaced() {
-    let user = User::new();
-    user.heph(&["daemon", "start"]).exits(0);
-    let unit = user.unit_text();
+    let user = Machine::new();
+    user.heph("daemon start").exits(0);
+    let unit = user.unit_text(SERVICE);
     let edit = |text: String| {
-        fs::write(user.unit(), text).unwrap();
-        user.manager.systemctl(&["daemon-reload"]);
+        fs::write(user.unit(SERVICE), text).unwrap();
+        user.manager.systemctl("daemon-reload");
     };
 
     edit(unit.replace("hephd\"\n", "hephd\" --oidc-client-id 'a b'\n"));
-    assert_eq!(user.status()["file_state"], json!("edited"));
-    user.heph(&["daemon", "restart"]).exits(0);
+    assert_eq!(user.status()["file_state"], "edited");
+    user.heph("daemon restart").exits(0);
     assert_eq!(user.status()["flags"], json!({"oidc-client-id": "a b"}));
-    assert_eq!(user.status()["file_state"], json!("current"));
+    assert_eq!(user.status()["file_state"], "current");
 
     edit(
         unit.replace("template 2", "template 0")
             .replace("RestartSec=1", "RestartSec=9"),
     );
-    assert_eq!(user.status()["file_state"], json!("older-template"));
-    user.heph(&["daemon", "status"])
-        .exits(0)
-        .says("older template");
-    user.heph(&["daemon", "restart"]).exits(0);
-    assert_eq!(user.unit_text(), unit);
+    assert_eq!(user.status()["file_state"], "older-template");
+    user.heph("daemon status").exits(0).says("older template");
+    user.heph("daemon restart").exits(0);
+    assert_eq!(user.unit_text(SERVICE), unit);
 
     edit(unit.replace("hephd\"\n", "hephd\" --from-the-future --mode=local\n"));
-    user.heph(&["daemon", "restart"])
+    user.heph("daemon restart")
         .exits(0)
         .complains("--from-the-future");
     assert_eq!(user.status()["flags"], json!({"mode": "local"}));
 
     edit(unit.replace("hephd\"\n", "hephd\" $FLAGS\n"));
-    user.heph(&["daemon", "restart"])
+    user.heph("daemon restart")
         .exits(1)
         .complains("cannot read the flags");
-    user.heph(&["daemon", "restart", "--force"]).exits(0);
-    assert_eq!(user.unit_text(), unit);
+    user.heph("daemon restart --force").exits(0);
+    assert_eq!(user.unit_text(SERVICE), unit);
 }
 
 #[test]
 fn the_program_that_the_unit_names_stays_while_it_exists() {
-    let user = User::new();
-    user.heph(&["daemon", "start"]).exits(0);
-    let other = user.home.path.join("other");
-    fs::create_dir(&other).unwrap();
-    for name in ["heph", "hephd"] {
-        fs::copy(user.home.bin().join(name), other.join(name)).unwrap();
-    }
+    let user = Machine::new();
+    user.heph("daemon start").exits(0);
+    let other = user.path.join("other");
+    copy_tree(&user.bin(), &other);
     let restart_from_other = || {
-        let mut command = user.manager.command(other.join("heph"));
-        command.args(["daemon", "restart"]);
-        run(command).exits(0);
+        let heph = user.command(other.join("heph"));
+        heph.args("daemon restart").exits(0);
         user.status()["program"].clone()
     };
-    assert_eq!(restart_from_other(), json!(user.home.bin().join("hephd")));
-    fs::remove_file(user.home.bin().join("hephd")).unwrap();
+    assert_eq!(restart_from_other(), json!(user.bin().join("hephd")));
+    fs::remove_file(user.bin().join("hephd")).unwrap();
     assert_eq!(restart_from_other(), json!(other.join("hephd")));
 }

@@ -2,41 +2,41 @@
 
 use std::fs;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::json;
 
-use super::eventually;
-use crate::support::old::mac::Mac;
-use crate::support::old::managed::Machine;
+use crate::support::home::Home;
+use crate::support::mac::Mac;
+use crate::support::wait::eventually;
 
 #[test]
 fn the_life_of_an_agent() {
     let mac = Mac::new();
-    mac.heph(&["daemon", "start", "--mode", "local"]).exits(0);
+    mac.heph("daemon start --mode local").exits(0);
     assert_eq!(mac.asked(), ["bootstrap"]);
     let first = mac.status();
-    assert_eq!(first["manager"], json!("launchd"));
-    assert_eq!(first["managed"], json!(true));
-    assert_eq!(first["file_state"], json!("current"));
-    assert_eq!(first["file"], json!(mac.agent()));
+    assert_eq!(first["manager"], "launchd");
+    assert_eq!(first["managed"], true);
+    assert_eq!(first["file_state"], "current");
+    assert_eq!(first["file"], json!(mac.agent("hephd")));
     for key in ["socket_file", "socket_file_state", "socket_held"] {
         assert_eq!(first[key], json!(null), "launchd holds no socket");
     }
-    mac.heph(&["daemon", "start"]).exits(0).says("already");
+    mac.heph("daemon start").exits(0).says("already");
     assert_eq!(mac.pid(), first["pid"].as_i64().unwrap());
 
     mac.asked();
-    let agent = mac.agent_text();
-    mac.heph(&["daemon", "restart"]).exits(0);
+    let agent = fs::read_to_string(mac.agent("hephd")).unwrap();
+    mac.heph("daemon restart").exits(0);
     assert_eq!(
         mac.asked(),
         ["kickstart"],
         "an unchanged agent is not loaded anew"
     );
     assert_ne!(mac.status()["pid"], first["pid"]);
-    assert_eq!(mac.agent_text(), agent);
+    assert_eq!(fs::read_to_string(mac.agent("hephd")).unwrap(), agent);
 
-    mac.heph(&["daemon", "restart", "--oidc-audience", "a & <b>"])
+    mac.heph("daemon restart --oidc-audience 'a & <b>'")
         .exits(0);
     let asked = mac.asked();
     assert_eq!(asked[0], "bootout");
@@ -47,17 +47,15 @@ fn the_life_of_an_agent() {
     let flags = json!({"mode": "local", "oidc-audience": "a & <b>"});
     assert_eq!(mac.status()["flags"], flags);
 
-    mac.heph(&["daemon", "stop"]).exits(0).says("next login");
-    assert_eq!(mac.status()["running"], json!(false));
-    mac.heph(&["daemon", "stop"])
-        .exits(0)
-        .says("was not running");
-    mac.heph(&["daemon", "start"]).exits(0);
+    mac.heph("daemon stop").exits(0).says("next login");
+    assert_eq!(mac.status()["running"], false);
+    mac.heph("daemon stop").exits(0).says("was not running");
+    mac.heph("daemon start").exits(0);
     assert_eq!(mac.status()["flags"], flags);
-    mac.heph(&["daemon", "uninstall"]).exits(0).says("removed");
-    assert!(!mac.agent().exists());
-    assert_eq!(mac.status()["running"], json!(false));
-    mac.heph(&["daemon", "uninstall"])
+    mac.heph("daemon uninstall").exits(0).says("removed");
+    assert!(!mac.agent("hephd").exists());
+    assert_eq!(mac.status()["running"], false);
+    mac.heph("daemon uninstall")
         .exits(0)
         .says("was not installed");
 }
@@ -65,52 +63,52 @@ fn the_life_of_an_agent() {
 #[test]
 fn without_a_login_on_the_screen_the_user_domain_serves() {
     let mac = Mac::new().without_a_screen();
-    mac.heph(&["daemon", "start"]).exits(0);
-    assert!(mac.state().join("user/loaded").exists());
-    mac.heph(&["daemon", "restart", "--mode", "local"]).exits(0);
+    mac.heph("daemon start").exits(0);
+    assert!(mac.launchd().join("user/loaded").exists());
+    mac.heph("daemon restart --mode local").exits(0);
     // The user logs in on the screen: the job stays where it is, and is not loaded twice.
-    fs::remove_file(mac.state().join("no-gui")).unwrap();
-    mac.heph(&["daemon", "restart", "--unset", "mode"]).exits(0);
-    assert!(mac.state().join("user/loaded").exists());
-    assert!(!mac.state().join("gui/loaded").exists());
-    mac.heph(&["daemon", "uninstall"]).exits(0);
-    assert!(!mac.state().join("user/loaded").exists());
+    fs::remove_file(mac.launchd().join("no-gui")).unwrap();
+    mac.heph("daemon restart --unset mode").exits(0);
+    assert!(mac.launchd().join("user/loaded").exists());
+    assert!(!mac.launchd().join("gui/loaded").exists());
+    mac.heph("daemon uninstall").exits(0);
+    assert!(!mac.launchd().join("user/loaded").exists());
 }
 
 #[test]
 fn a_home_that_takes_markup_apart_works_like_any_other() {
-    let mac = Mac::named("jo's \"é\" & <co> 100%");
-    mac.heph(&["daemon", "start"]).exits(0);
-    mac.heph(&["daemon", "restart"]).exits(0);
+    let mac = Mac::of(Home::named("jo's \"é\" & <co> 100%").with_commands());
+    mac.heph("daemon start").exits(0);
+    mac.heph("daemon restart").exits(0);
     let status = mac.status();
-    assert_eq!(status["managed"], json!(true));
-    assert_eq!(status["program"], json!(mac.home.bin().join("hephd")));
+    assert_eq!(status["managed"], true);
+    assert_eq!(status["program"], json!(mac.bin().join("hephd")));
 }
 
 #[test]
 fn an_agent_made_by_hand_is_left_alone_unless_forced() {
     let mac = Mac::new();
     let by_hand = "<plist version=\"1.0\"><dict></dict></plist>\n";
-    fs::create_dir_all(mac.agent().parent().unwrap()).unwrap();
-    fs::write(mac.agent(), by_hand).unwrap();
+    fs::create_dir_all(mac.agent("hephd").parent().unwrap()).unwrap();
+    fs::write(mac.agent("hephd"), by_hand).unwrap();
     for verb in ["start", "restart", "uninstall"] {
-        mac.heph(&["daemon", verb]).exits(1).complains("--force");
+        mac.heph(&format!("daemon {verb}"))
+            .exits(1)
+            .complains("--force");
     }
-    assert_eq!(mac.agent_text(), by_hand);
+    assert_eq!(fs::read_to_string(mac.agent("hephd")).unwrap(), by_hand);
     assert!(mac.asked().is_empty());
-    mac.heph(&["daemon", "start", "--force"]).exits(0);
+    mac.heph("daemon start --force").exits(0);
 }
 
 #[test]
 fn a_hephd_that_cannot_start_fails_with_its_last_words() {
     let mac = Mac::new();
-    fs::create_dir_all(mac.home.data()).unwrap();
-    fs::write(
-        mac.home.data().join("heph.db"),
+    mac.write(
+        ".local/share/heph/heph.db",
         "this is no store\n".repeat(500),
-    )
-    .unwrap();
-    mac.heph(&["daemon", "start", "--wait", "3s"])
+    );
+    mac.heph("daemon start --wait 3s")
         .exits(1)
         .complains("hephd did not come up; it logged:")
         .complains("heph.db");
@@ -119,13 +117,11 @@ fn a_hephd_that_cannot_start_fails_with_its_last_words() {
 #[test]
 fn a_killed_hephd_comes_back() {
     let mac = Mac::new();
-    mac.heph(&["daemon", "start"]).exits(0);
+    mac.heph("daemon start").exits(0);
     let before = mac.pid();
-    kill_process(Pid::from_raw(before as i32).unwrap(), Signal::KILL).unwrap();
+    mac.signal(Signal::KILL);
     eventually("hephd comes back", || {
         let status = mac.status();
-        status["managed"] == json!(true)
-            && status["version"].is_string()
-            && status["pid"] != json!(before)
+        status["managed"] == true && status["version"].is_string() && status["pid"] != json!(before)
     });
 }

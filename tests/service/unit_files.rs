@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -10,9 +9,11 @@ use heph::platform::service::arguments::{Baked, Flag};
 use heph::platform::service::definition::{Definition, Environment};
 use heph::platform::service::systemd::{socket, unit};
 
-use super::eventually;
+use crate::support::call::Call;
+use crate::support::files::{mode, script};
+use crate::support::home::ODD_NAME;
 use crate::support::manager::UserManager;
-use crate::support::old::home::ODD_NAME;
+use crate::support::wait::eventually;
 
 /// Texts that go wrong where one layer of quoting is missing or one too many is there.
 const NASTY: [&str; 12] = [
@@ -43,12 +44,6 @@ fn definition(program: &Path, log: &Path, values: &[&str], store: &str) -> Defin
     Definition::new(program, flags, environment, log).unwrap()
 }
 
-fn script(path: &Path, text: &str) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
 #[test]
 fn systemd_accepts_every_unit() {
     let folder = tempfile::tempdir().unwrap();
@@ -56,7 +51,7 @@ fn systemd_accepts_every_unit() {
     for name in NASTY.into_iter().chain([ODD_NAME]) {
         let home = folder.path().join(name);
         let program = home.join("hephd");
-        script(&program, "#!/bin/sh\n");
+        script(&program, "");
         let log = home.join("hephd.log");
         let definition = definition(&program, &log, &NASTY, name);
         // Under a plain path: how systemd-analyze is given the files is not what is tested.
@@ -65,17 +60,13 @@ fn systemd_accepts_every_unit() {
         let listening = socket::Listening::of(&definition);
         let plain_socket = folder.path().join("heph.socket");
         fs::write(&plain_socket, socket::render(&listening)).unwrap();
-        let output = std::process::Command::new("systemd-analyze")
-            .args(["--user", "verify"])
-            .args([&plain, &plain_socket])
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("HOME", folder.path())
-            .env("XDG_RUNTIME_DIR", runtime.path())
-            .output()
-            .expect("these tests need systemd-analyze (Debian, Fedora: package systemd)");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{name}: {said}");
+        let environment = [
+            ("PATH", Path::new("/usr/bin:/bin")),
+            ("HOME", folder.path()),
+            ("XDG_RUNTIME_DIR", runtime.path()),
+        ];
+        let analyze = Call::clean("systemd-analyze", environment).args("--user verify");
+        let said = analyze.args(&[&plain, &plain_socket]).exits(0).err;
         assert!(!said.contains("heph.s"), "{name}: {said}");
     }
 }
@@ -93,14 +84,14 @@ fn hephd_gets_exactly_the_arguments_and_variables_that_were_baked() {
         // Arguments are separated by what none of them can hold.
         script(
             &program,
-            "#!/bin/sh\nprintf '%s\\n' \"$@\" \"$HEPH_DB\" END\nexec sleep 1000\n",
+            "printf '%s\\n' \"$@\" \"$HEPH_DB\" END\nexec sleep 1000",
         );
         let mut values = NASTY;
         values.rotate_left(round % NASTY.len());
         let definition = definition(&program, &log, &values, name);
         fs::write(units.join("heph.service"), unit::render(&definition)).unwrap();
-        manager.systemctl(&["daemon-reload"]);
-        manager.systemctl(&["start", "--no-block", "heph.service"]);
+        manager.systemctl("daemon-reload");
+        manager.systemctl("start --no-block heph.service");
         let mut expected = definition.flags.to_arguments();
         expected.extend([format!("/{name}"), "END".to_owned()]);
         let said = || fs::read_to_string(&log).unwrap_or_default();
@@ -112,7 +103,7 @@ fn hephd_gets_exactly_the_arguments_and_variables_that_were_baked() {
             expected,
             "{name}"
         );
-        manager.systemctl(&["stop", "heph.service"]);
+        manager.systemctl("stop heph.service");
     }
 }
 
@@ -126,10 +117,7 @@ fn systemd_listens_exactly_where_hephd_would() {
     let units = folder.path().join(".config/systemd/user");
     fs::create_dir_all(&units).unwrap();
     let program = folder.path().join("hephd");
-    script(
-        &program,
-        "#!/bin/sh\necho \"fds=$LISTEN_FDS\"\nexec sleep 1000\n",
-    );
+    script(&program, "echo \"fds=$LISTEN_FDS\"\nexec sleep 1000");
     for (round, name) in NASTY.into_iter().chain([ODD_NAME]).enumerate() {
         let path = folder.path().join(format!("{round} {name}/s"));
         let port = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -144,23 +132,22 @@ fn systemd_listens_exactly_where_hephd_would() {
         fs::write(units.join("heph.service"), unit::render(&definition)).unwrap();
         let listening = socket::Listening::of(&definition);
         fs::write(units.join("heph.socket"), socket::render(&listening)).unwrap();
-        manager.systemctl(&["daemon-reload"]);
+        manager.systemctl("daemon-reload");
         let start = |fds: &str| {
             drop(fs::remove_file(&log));
-            manager.systemctl(&["start", "--no-block", "heph.service"]);
+            manager.systemctl("start --no-block heph.service");
             let said = || fs::read_to_string(&log).unwrap_or_default();
             eventually(&format!("hephd of {name:?} starts"), || said() == fds);
         };
         // The port is taken: hephd is started all the same, and will tell why it cannot serve.
         start("fds=\n");
-        manager.systemctl(&["stop", "heph.service"]);
+        manager.systemctl("stop heph.service");
         drop(port);
         start("fds=2\n");
         UnixStream::connect(&path).unwrap();
-        let mode = fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "{name}");
+        assert_eq!(mode(&path), 0o600, "{name}");
         TcpStream::connect(address).unwrap();
-        manager.systemctl(&["stop", "heph.service"]);
+        manager.systemctl("stop heph.service");
         eventually(&format!("the path of {name:?} goes"), || !path.exists());
         assert!(TcpStream::connect(address).is_err());
     }

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -65,6 +66,16 @@ impl Call {
     /// Prepares `program` with the environment of the tests.
     pub fn of(program: impl AsRef<OsStr>) -> Call {
         Call::from(Command::new(program))
+    }
+
+    /// Prepares `program` with these variables as its whole environment.
+    pub fn clean(
+        program: impl AsRef<OsStr>,
+        environment: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
+    ) -> Call {
+        let mut command = Command::new(program);
+        command.env_clear().envs(environment);
+        Call::from(command)
     }
 
     pub fn args(mut self, words: &(impl Words + ?Sized)) -> Call {
@@ -141,10 +152,28 @@ impl Call {
         self.ends().exits(code)
     }
 
+    /// Runs it to its end without a word; returns which signal ended it. What it leaves behind is not waited for.
+    #[track_caller]
+    pub fn signal(self) -> Option<i32> {
+        let shown = format!("{:?}", self.command);
+        let mut command = self.into_command();
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        let status = wait(&mut child, Instant::now() + LIMIT);
+        let status = status.unwrap_or_else(|| panic!("{shown} does not end"));
+        status.signal()
+    }
+
     /// Runs it with success, and returns what it printed.
     #[track_caller]
     pub fn prints(self) -> String {
         self.exits(0).out
+    }
+
+    /// Runs it to its end, and returns what it printed, byte for byte.
+    #[track_caller]
+    pub fn bytes(self) -> Vec<u8> {
+        self.start().finish().1
     }
 
     /// Runs it with success, and returns the JSON that it printed.
@@ -199,22 +228,31 @@ impl Running {
 
     /// Waits for its end.
     #[track_caller]
-    pub fn ends(mut self) -> Ended {
-        let until = Instant::now() + LIMIT;
-        let out = self.out.rest(until);
-        let err = self.err.rest(until);
-        let status = wait(&mut self.child, until);
-        let Some(status) = status.filter(|_| out.1 && err.1) else {
-            panic!(
-                "{} does not end; out: {}\nerr: {}",
-                self.shown, out.0, err.0
-            );
-        };
+    pub fn ends(self) -> Ended {
+        let shown = self.shown.clone();
+        let (status, out, err) = self.finish();
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Ended {
-            shown: self.shown.clone(),
+            shown,
             code: status.code().unwrap_or(-1),
-            out: out.0,
-            err: err.0,
+            out: text(out),
+            err: text(err),
+        }
+    }
+
+    #[track_caller]
+    fn finish(mut self) -> (ExitStatus, Vec<u8>, Vec<u8>) {
+        let until = Instant::now() + LIMIT;
+        let ended = self.out.read_to_end(until) && self.err.read_to_end(until);
+        let status = wait(&mut self.child, until);
+        let (out, err) = (&mut self.out.read, &mut self.err.read);
+        let (out, err) = (std::mem::take(out), std::mem::take(err));
+        match status {
+            Some(status) if ended => (status, out, err),
+            _ => {
+                let [out, err] = [&out, &err].map(|bytes| String::from_utf8_lossy(bytes));
+                panic!("{} does not end\nout: {out}\nerr: {err}", self.shown);
+            }
         }
     }
 }
@@ -278,20 +316,15 @@ impl Lines {
         panic!("no {text:?} from {of} in: {read}");
     }
 
-    /// Returns all that there was, and whether it has ended.
-    fn rest(&mut self, until: Instant) -> (String, bool) {
-        let ended = loop {
-            match self
-                .lines
-                .recv_timeout(until.saturating_duration_since(Instant::now()))
-            {
+    /// Reads all that there is; returns whether it has ended.
+    fn read_to_end(&mut self, until: Instant) -> bool {
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
                 Ok(line) => self.read.extend(line),
-                Err(RecvTimeoutError::Timeout) => break false,
-                Err(RecvTimeoutError::Disconnected) => break true,
+                Err(error) => return error == RecvTimeoutError::Disconnected,
             }
-        };
-        let read = std::mem::take(&mut self.read);
-        (String::from_utf8_lossy(&read).into_owned(), ended)
+        }
     }
 }
 

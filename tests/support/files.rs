@@ -71,9 +71,11 @@ pub fn picture(folder: &Path) -> Vec<(PathBuf, String)> {
         } else if kind.is_symlink() {
             let target = fs::read_link(&path).unwrap();
             picture.push((path, format!("link to {}", target.display())));
-        } else {
+        } else if kind.is_file() {
             let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
             picture.push((path, text));
+        } else {
+            picture.push((path, format!("{kind:?}")));
         }
     }
     picture

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use heph::paths::Paths;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::call::{Call, Ended, Words};
@@ -102,13 +103,19 @@ impl Home {
 
     /// Returns where hephd listens.
     pub fn socket(&self) -> PathBuf {
-        let runtime = &self.environment[OsStr::new("XDG_RUNTIME_DIR")];
-        Path::new(runtime).join("heph/hephd.sock")
+        match self.environment.get(OsStr::new("XDG_RUNTIME_DIR")) {
+            Some(runtime) => Path::new(runtime).join("heph/hephd.sock"),
+            None => self.data().join("hephd.sock"),
+        }
     }
 
     /// Returns where a unit of systemd is.
     pub fn unit(&self, name: &str) -> PathBuf {
         self.path.join(".config/systemd/user").join(name)
+    }
+
+    pub fn unit_text(&self, name: &str) -> String {
+        fs::read_to_string(self.unit(name)).unwrap()
     }
 
     /// Returns the paths that heph finds in this home without a runtime folder.
@@ -131,12 +138,7 @@ impl Home {
 
     /// Returns `program` in this user's shell.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Call {
-        let mut command = std::process::Command::new(program);
-        command
-            .env_clear()
-            .envs(&self.environment)
-            .current_dir(&self.path);
-        Call::from(command)
+        Call::clean(program, &self.environment).current_dir(&self.path)
     }
 
     /// Returns this user's `heph`.
@@ -169,6 +171,13 @@ impl Home {
     #[track_caller]
     pub fn pid(&self) -> i64 {
         self.status()["pid"].as_i64().expect("hephd runs")
+    }
+
+    /// Sends hephd a signal.
+    #[track_caller]
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.pid()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
     /// Returns the version that hephd answers with; `None` where it does not answer.

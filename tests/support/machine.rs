@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::forge::{Forge, Published, WorkTree};
-use super::home::{Home, ODD_NAME};
+use super::home::Home;
 use super::manager::UserManager;
 use super::releases::Flaw;
 use super::workshop::{OLD, Workshop};
@@ -51,7 +51,7 @@ impl Machine {
     /// hephd does not run yet.
     pub fn with_cargo() -> Machine {
         let workshop = Workshop::open();
-        let mut home = Home::named(ODD_NAME);
+        let mut home = Home::named("a home & 100%");
         let forge = workshop.forge();
         workshop.install(&mut home, &forge);
         let machine = Machine::of(home, forge);

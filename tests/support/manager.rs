@@ -6,21 +6,21 @@
 //! Each gets a control group of its own. Otherwise the units of two managers that happen to have one name would share a
 //! control group, and stopping one would kill the processes of both.
 
-use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::call::{Call, Ended, Words, default_signals};
+use super::wait::PATIENCE;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// What sd_booted(3) looks for; systemctl refuses to work where it is missing.
 const BOOTED: &str = "/run/systemd/system";
 const PROGRAMS: [&str; 2] = ["/lib/systemd/systemd", "/usr/lib/systemd/systemd"];
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running user manager. It ends, with all it started, when the value is dropped.
 pub struct UserManager {
@@ -58,6 +58,7 @@ impl UserManager {
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log);
+        default_signals();
         let manager = UserManager {
             process: command.spawn().unwrap(),
             home: home.to_owned(),
@@ -78,8 +79,7 @@ impl UserManager {
         self.runtime.path()
     }
 
-    /// Returns a command whose user is the one of this manager.
-    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command
             .env_clear()
@@ -88,32 +88,38 @@ impl UserManager {
         command
     }
 
-    /// Runs `systemctl --user` to its end.
-    pub fn systemctl(&self, arguments: &[&str]) -> Output {
+    pub fn systemctl_output(&self, arguments: &[&str]) -> std::process::Output {
         self.command("systemctl")
             .arg("--user")
             .args(arguments)
             .output()
-            .expect("these tests need systemctl (Debian, Fedora: package systemd)")
+            .unwrap()
+    }
+
+    /// Runs `systemctl --user` to its end.
+    #[track_caller]
+    pub fn systemctl(&self, words: &(impl Words + ?Sized)) -> Ended {
+        let systemctl = Call::clean("systemctl", self.environment());
+        systemctl.args("--user").args(words).ends()
     }
 
     /// Returns one property of a unit.
+    #[track_caller]
     pub fn property(&self, unit: &str, name: &str) -> String {
-        let output = self.systemctl(&["show", unit, "--value", "--property", name]);
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        let shown = self.systemctl(&["show", unit, "--value", "--property", name]);
+        shown.out.trim().to_owned()
     }
 
     fn wait_until_it_answers(&self) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let state = self.systemctl(&["is-system-running"]);
-            if matches!(state.stdout.trim_ascii(), b"running" | b"degraded") {
+            let state = self.systemctl("is-system-running");
+            if matches!(state.out.trim(), "running" | "degraded") {
                 return;
             }
             assert!(
                 Instant::now() < deadline,
-                "the private user manager does not answer: {}\n{}",
-                String::from_utf8_lossy(&state.stderr),
+                "the private user manager does not answer: {state}\n{}",
                 fs::read_to_string(self.runtime.path().join("manager.log")).unwrap_or_default()
             );
             thread::sleep(Duration::from_millis(50));
@@ -123,7 +129,7 @@ impl UserManager {
 
 impl Drop for UserManager {
     fn drop(&mut self) {
-        drop(self.systemctl(&["exit"]));
+        drop(self.systemctl("exit"));
         let deadline = Instant::now() + PATIENCE;
         while matches!(self.process.try_wait(), Ok(None)) && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(20));

@@ -10,6 +10,8 @@ pub mod files;
 pub mod forge;
 pub mod home;
 pub mod http;
+pub mod load;
+pub mod mac;
 pub mod machine;
 pub mod manager;
 pub mod node;

@@ -30,6 +30,6 @@ pub fn until<T>(limit: Duration, mut find: impl FnMut() -> Result<T, String>) ->
             Ok(found) => return found,
             Err(lack) => assert!(Instant::now() < end, "not within {limit:?}: {lack}"),
         }
-        thread::sleep(Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(10));
     }
 }

@@ -4,15 +4,11 @@ mod broken;
 mod trouble;
 mod upgrade;
 
-use crate::support::old::machine::{Machine, Workshop};
+use crate::support::machine::Machine;
 
 /// Returns a machine with hephd running as a service and one task in its store.
 fn machine() -> Machine {
-    let machine = Machine::serving(workshop());
+    let machine = Machine::serving();
     machine.add("kept");
     machine
-}
-
-fn workshop() -> &'static Workshop {
-    Workshop::open()
 }
