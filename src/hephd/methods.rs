@@ -169,7 +169,7 @@ impl Methods {
 
 fn of_store<T>(called: Result<Result<T>, Gone>) -> Result<T, Failure> {
     let lost = |_| {
-        let error = Error::new("hephd has lost its store and shuts down");
+        let error = Error::new("hephd has lost its store and is shutting down");
         Failure::new(code::INTERNAL, error)
     };
     called.map_err(lost)?.map_err(|error| {

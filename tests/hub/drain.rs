@@ -39,7 +39,7 @@ fn what_is_on_its_way_is_answered_and_connections_end() {
         (answer.status, answer.header("connection")),
         (503, Some("close"))
     );
-    assert_eq!(answer.error(), "hephd ends");
+    assert_eq!(answer.error(), "hephd is shutting down");
     assert!(answer.header("retry-after").is_some());
     assert_eq!(hub.daemon.wait().code(), Some(0), "{}", hub.daemon.log());
 

@@ -21,8 +21,8 @@ fn requests_that_are_none_get_an_answer_that_says_why() {
     let many: Vec<Value> = (0..1001).map(|n| add(n, "x")).collect();
     let plain = |head: &str| format!("{head}\r\nHost: hub\r\n\r\n").into_bytes();
     let table: Vec<(Vec<u8>, u16, &str)> = vec![
-        (plain("GET / HTTP/1.1"), 404, "nothing here"),
-        (plain("GET /v1/sync/ HTTP/1.1"), 404, "nothing here"),
+        (plain("GET / HTTP/1.1"), 404, "nothing at this path"),
+        (plain("GET /v1/sync/ HTTP/1.1"), 404, "nothing at this path"),
         (plain("GET /v1/sync HTTP/1.1"), 405, "another method"),
         (plain("DELETE /metrics HTTP/1.1"), 405, "another method"),
         (
@@ -33,17 +33,17 @@ fn requests_that_are_none_get_an_answer_that_says_why() {
         (
             post(None, &["Content-Encoding: br"], &body),
             415,
-            "other than gzip",
+            "neither gzip",
         ),
         (
             post(None, &["Origin: http://evil.example"], &body),
             403,
-            "browsers",
+            "web pages",
         ),
-        (post(None, &[gzip], &body), 400, "no gzip"),
-        (post(None, &[], "{"), 400, "no request"),
-        (post(None, &[], ""), 400, "no request"),
-        (post(None, &[], "[".repeat(100_000)), 400, "no request"),
+        (post(None, &[gzip], &body), 400, "not gzip"),
+        (post(None, &[], "{"), 400, "not a request"),
+        (post(None, &[], ""), 400, "not a request"),
+        (post(None, &[], "[".repeat(100_000)), 400, "not a request"),
         (
             post(None, &[], other_schema.to_string()),
             400,

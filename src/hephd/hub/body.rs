@@ -12,36 +12,30 @@ use flate2::write::GzEncoder;
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
-use super::problem::Problem;
+use super::rejection::{Rejection, invalid, too_large};
+use crate::error::{Error, Result};
 use crate::hephd::protocol::LARGEST_BODY;
 
 /// How long a body may take to arrive.
-const SLOW: Duration = Duration::from_secs(30);
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Below this, compressing an answer costs more than it saves, in bytes.
 const SMALL: usize = 1024;
 
-/// How a body is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// As it is.
+pub(super) enum Encoding {
     Identity,
-    /// By gzip.
     Gzip,
 }
 
-/// Checks that a request carries JSON, and returns how it is encoded and how many bytes it announces, at most
+/// Checks that a request carries JSON. Returns how it is encoded and how many bytes it announces, at most
 /// [`LARGEST_BODY`].
-///
-/// # Errors
-///
-/// Its media type or encoding is not understood, or it announces too much.
-pub fn announced(headers: &HeaderMap) -> Result<(Encoding, usize), Problem> {
+pub(super) fn announced(headers: &HeaderMap) -> Result<(Encoding, usize), Rejection> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let media = text(header::CONTENT_TYPE).unwrap_or_default();
     let media = media.split(';').next().unwrap_or_default().trim();
     if !media.eq_ignore_ascii_case("application/json") {
-        let error = "the body is not said to be application/json";
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
+        let message = "the Content-Type is not application/json";
+        return Err(Rejection::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
     }
     let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
     let encoding = match (encodings.next(), encodings.next()) {
@@ -49,86 +43,85 @@ pub fn announced(headers: &HeaderMap) -> Result<(Encoding, usize), Problem> {
         (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"identity") => Encoding::Identity,
         (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"gzip") => Encoding::Gzip,
         _ => {
-            let error = "the body is encoded in a way other than gzip";
-            let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error);
-            let understood = HeaderValue::from_static("gzip");
-            return Err(problem.header(header::ACCEPT_ENCODING, understood));
+            let message = "the Content-Encoding is neither gzip nor identity";
+            let rejection = Rejection::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
+            let gzip = HeaderValue::from_static("gzip");
+            return Err(rejection.with_header(header::ACCEPT_ENCODING, gzip));
         }
     };
-    // hyper has refused what is no number.
+    // hyper has rejected what is not a number.
     let length = text(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
     match length {
-        Some(length) if length > LARGEST_BODY => Err(Problem::too_large(LARGEST_BODY)),
+        Some(length) if length > LARGEST_BODY => Err(above_limit().into()),
         Some(length) => Ok((encoding, length)),
         None => Ok((encoding, LARGEST_BODY)),
     }
 }
 
 /// Reads a body to its end.
-///
-/// # Errors
-///
-/// It is too large, too slow, or breaks off.
-pub async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
+pub(super) async fn read(mut body: Body) -> Result<Vec<u8>, Rejection> {
     let reading = async {
         let mut bytes = Vec::new();
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| Problem::bad("the body breaks off"))?;
+            let frame = frame.map_err(|_| invalid("the body is incomplete"))?;
             let Ok(data) = frame.into_data() else {
                 continue;
             };
             if bytes.len() + data.len() > LARGEST_BODY {
-                return Err(Problem::too_large(LARGEST_BODY));
+                return Err(above_limit().into());
             }
             bytes.extend_from_slice(&data);
         }
         Ok(bytes)
     };
-    timeout(SLOW, reading).await.unwrap_or_else(|_| {
-        let error = format!("the body did not arrive within {} s", SLOW.as_secs());
-        let problem = Problem::new(StatusCode::REQUEST_TIMEOUT, error);
-        Err(problem.header(header::CONNECTION, HeaderValue::from_static("close")))
+    timeout(READ_TIMEOUT, reading).await.unwrap_or_else(|_| {
+        let seconds = READ_TIMEOUT.as_secs();
+        let message = format!("the body did not arrive within {seconds} s");
+        let rejection = Rejection::new(StatusCode::REQUEST_TIMEOUT, message);
+        Err(rejection.with_header(header::CONNECTION, HeaderValue::from_static("close")))
     })
 }
 
-/// Undoes `encoding`; `None` where it becomes larger than `most` bytes.
-///
-/// # Errors
-///
-/// It is no such encoding.
-pub fn decoded(
+pub(super) fn above_limit() -> Error {
+    too_large(format!(
+        "the body has more than {LARGEST_BODY} bytes, compressed or decompressed"
+    ))
+}
+
+/// Decodes a body; `None` where the result has more than `limit` bytes.
+pub(super) fn decoded(
     bytes: &[u8],
     encoding: Encoding,
-    most: usize,
-) -> Result<Option<Cow<'_, [u8]>>, Problem> {
+    limit: usize,
+) -> Result<Option<Cow<'_, [u8]>>> {
     match encoding {
-        Encoding::Identity => Ok((bytes.len() <= most).then_some(Cow::Borrowed(bytes))),
+        Encoding::Identity => Ok((bytes.len() <= limit).then_some(Cow::Borrowed(bytes))),
         Encoding::Gzip => {
             let mut decoded = Vec::new();
             MultiGzDecoder::new(bytes)
-                .take(most as u64 + 1)
+                .take(limit as u64 + 1)
                 .read_to_end(&mut decoded)
-                .map_err(|error| Problem::bad(format!("the body is no gzip: {error}")))?;
-            Ok((decoded.len() <= most).then_some(Cow::Owned(decoded)))
+                .map_err(|error| invalid(format!("the body is not gzip: {error}")))?;
+            Ok((decoded.len() <= limit).then_some(Cow::Owned(decoded)))
         }
     }
 }
 
-/// Returns `bytes` for somebody who takes gzip or does not, and whether they are gzip now.
-pub fn encoded(bytes: Vec<u8>, takes_gzip: bool) -> (Vec<u8>, Encoding) {
-    if !takes_gzip || bytes.len() < SMALL {
+/// Compresses `bytes` where that is accepted and worth it. Returns the encoding as well.
+pub(super) fn encoded(bytes: Vec<u8>, accepts_gzip: bool) -> (Vec<u8>, Encoding) {
+    if !accepts_gzip || bytes.len() < SMALL {
         return (bytes, Encoding::Identity);
     }
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     match encoder.write_all(&bytes).and_then(|()| encoder.finish()) {
         Ok(gzip) => (gzip, Encoding::Gzip),
-        // Writing to memory does not fail; if it did, the plain bytes would do.
+        // Writing to memory does not fail; if it did, the plain bytes are as good.
         Err(_) => (bytes, Encoding::Identity),
     }
 }
 
-/// Returns whether `Accept-Encoding` lets an answer be gzip.
-pub fn takes_gzip(headers: &HeaderMap) -> bool {
+/// Returns whether `Accept-Encoding` permits gzip.
+pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
     let lists = headers.get_all(header::ACCEPT_ENCODING).iter();
     let mut members = lists
         .filter_map(|list| list.to_str().ok())
@@ -144,6 +137,7 @@ pub fn takes_gzip(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Kind;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -154,10 +148,10 @@ mod tests {
     }
 
     #[test]
-    fn what_a_request_may_announce() {
+    fn bodies_are_json_or_gzip_of_it_and_bounded() {
         let json = ("content-type", "Application/JSON; charset=utf-8");
         let status = |pairs: &[(&'static str, &str)]| {
-            announced(&headers(pairs)).map_err(|problem| problem.status.as_u16())
+            announced(&headers(pairs)).map_err(|rejection| rejection.status.as_u16())
         };
         assert_eq!(status(&[json]), Ok((Encoding::Identity, LARGEST_BODY)));
         let gzip = ("content-encoding", "GZIP");
@@ -174,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_undone_within_bounds() {
+    fn gzip_is_decoded_within_bounds() {
         let bomb = |bytes: usize| encoded(vec![b' '; bytes], true).0;
         let large = |bytes: Vec<u8>| {
             let decoded = decoded(&bytes, Encoding::Gzip, LARGEST_BODY).unwrap();
@@ -186,18 +180,18 @@ mod tests {
         // Many small members are a bomb as well.
         assert_eq!(large(bomb(1 << 20).repeat(5)), None);
         assert!(decoded(&[0; 10], Encoding::Identity, 9).unwrap().is_none());
-        let status = |bytes: &[u8]| {
-            let problem = decoded(bytes, Encoding::Gzip, LARGEST_BODY).unwrap_err();
-            problem.status.as_u16()
+        let kind = |bytes: &[u8]| {
+            let error = decoded(bytes, Encoding::Gzip, LARGEST_BODY).unwrap_err();
+            error.kind()
         };
-        assert_eq!(status(b"{}"), 400);
+        assert_eq!(kind(b"{}"), Kind::Invalid);
         let mut cut = bomb(10_000);
         cut.truncate(20);
-        assert_eq!(status(&cut), 400);
+        assert_eq!(kind(&cut), Kind::Invalid);
     }
 
     #[test]
-    fn who_takes_gzip() {
+    fn gzip_is_used_where_it_is_accepted() {
         for (list, takes) in [
             ("gzip", true),
             ("br, GZIP;q=0.5", true),
@@ -207,12 +201,12 @@ mod tests {
             ("xgzip", false),
         ] {
             assert_eq!(
-                takes_gzip(&headers(&[("accept-encoding", list)])),
+                accepts_gzip(&headers(&[("accept-encoding", list)])),
                 takes,
                 "{list}"
             );
         }
-        assert!(!takes_gzip(&HeaderMap::new()));
+        assert!(!accepts_gzip(&HeaderMap::new()));
         assert_eq!(encoded(vec![0; 10], true).1, Encoding::Identity);
         assert_eq!(encoded(vec![0; 5000], false).1, Encoding::Identity);
     }

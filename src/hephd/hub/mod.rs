@@ -15,8 +15,8 @@ mod connection;
 mod flags;
 mod limited_log;
 mod metrics;
-mod problem;
 mod rate;
+mod rejection;
 mod sync;
 mod write_timeout;
 
@@ -41,12 +41,12 @@ use super::eviction::Registry;
 use super::keeper::Keeper;
 use super::methods::About;
 use super::print;
-use crate::error::{Error, Result, ResultExt};
+use crate::error::{Error, Kind, Result, ResultExt};
 pub use flags::{Flags, Settings};
 use limited_log::LimitedLog;
 use metrics::{Gauges, Metrics};
-use problem::Problem;
 use rate::Rate;
+use rejection::{Rejection, unavailable};
 
 /// How many bytes all bodies together may have that are being read.
 const ROOM: usize = 64 << 20;
@@ -192,15 +192,15 @@ impl Hub {
         *self.stopped.borrow()
     }
 
-    /// Returns whether requests can be answered, or why not.
-    async fn readiness(&self) -> Result<(), &'static str> {
+    /// Checks that requests can be answered.
+    async fn readiness(&self) -> Result<()> {
         if self.is_stopping() {
-            return Err("hephd ends");
+            return Err(unavailable("hephd is shutting down"));
         }
         match timeout(READY, self.keeper.call(|_| ())).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err("hephd has lost its store and ends"),
-            Err(_) => Err("the store does not answer"),
+            Ok(Err(_)) => Err(unavailable("hephd has lost its store and is shutting down")),
+            Err(_) => Err(unavailable("the store does not answer")),
         }
     }
 
@@ -233,12 +233,13 @@ fn routes(hub: Arc<Hub>) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_page))
         .fallback(|| async {
-            Problem::new(StatusCode::NOT_FOUND, "there is nothing here")
-                .with_hint("the address of a hub, as --hub-url takes it, has no path of its own")
-                .answer()
+            let error = Error::new("there is nothing at this path").with_kind(Kind::NotFound);
+            let hint = "the address of a hub, as --hub-url takes it, has no path of its own";
+            Rejection::from(error.with_hint(hint)).into_response()
         })
         .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this takes another method").answer()
+            let message = "this path takes another method";
+            Rejection::new(StatusCode::METHOD_NOT_ALLOWED, message).into_response()
         })
         .layer(middleware::from_fn_with_state(Arc::clone(&hub), around))
         .with_state(hub)
@@ -267,13 +268,13 @@ async fn around(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Re
 
 async fn answer_sync(State(hub): State<Arc<Hub>>, request: Request) -> Response<Body> {
     let answer = sync::sync(&hub, request).await;
-    answer.unwrap_or_else(Problem::answer)
+    answer.unwrap_or_else(Rejection::into_response)
 }
 
 async fn readyz(State(hub): State<Arc<Hub>>) -> Response<Body> {
     match hub.readiness().await {
         Ok(()) => Response::new(Body::from("ok\n")),
-        Err(why) => Problem::unavailable(why).answer(),
+        Err(error) => Rejection::from(error).into_response(),
     }
 }
 

@@ -1,12 +1,12 @@
 //! `POST /v1/sync`: from a request to an answer, one bound after another.
 //!
-//! Who asks comes first: nothing of a body is read before there is a user whose request it is.
+//! Authentication comes first: no body is read before the user of the request is known.
 
 use std::time::Instant;
 
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Request, Response, StatusCode, header};
+use axum::http::{HeaderValue, Request, Response, header};
 use serde::Deserialize;
 use tokio::sync::SemaphorePermit;
 use tokio::task;
@@ -15,45 +15,39 @@ use tokio::time::timeout;
 use super::Hub;
 use super::body::{self, Encoding};
 use super::metrics::Exchange;
-use super::problem::{A_WHILE, Problem};
-use crate::error::Error;
+use super::rejection::{A_WHILE, Rejection, invalid, too_large, unavailable};
+use crate::error::{Error, Kind, Result};
 use crate::hephd::auth::Denied;
 use crate::hephd::print;
-use crate::hephd::protocol::{self, LARGEST_BODY, PAGE_OPERATIONS};
+use crate::hephd::protocol::{self, PAGE_OPERATIONS};
 use crate::os::clock;
 
-/// From how many bytes on a body is read or written where nobody waits meanwhile.
+/// From this size on, in bytes, a body is decoded or encoded on the blocking pool.
 const LARGE: usize = 16 * 1024;
 /// The longest id or version of a spoke, in bytes.
 const LONGEST_NAME: usize = 64;
-/// What a body takes of the room for all of them is counted in this unit, in bytes.
-pub const UNIT: usize = 1024;
+/// The unit in which the room for all bodies is counted, in bytes.
+pub(super) const UNIT: usize = 1024;
 
 /// Answers one request.
-///
-/// # Errors
-///
-/// The problem that is answered instead.
-pub async fn sync(hub: &Hub, request: Request<Body>) -> Result<Response<Body>, Problem> {
+pub(super) async fn sync(hub: &Hub, request: Request<Body>) -> Result<Response<Body>, Rejection> {
     let (parts, body) = request.into_parts();
-    let user = admit(hub, &parts).await?;
+    let user = authenticate(hub, &parts).await?;
     let (encoding, length) = body::announced(&parts.headers)?;
     let units = u32::try_from(length.div_ceil(UNIT)).unwrap_or(u32::MAX);
     let room = timeout(A_WHILE, hub.room.acquire_many(units.max(1))).await;
     let Ok(Ok(room)) = room else {
-        return Err(Problem::unavailable("too much is being sent at once"));
+        return Err(unavailable("too many bodies are arriving at once").into());
     };
     let bytes = body::read(body).await?;
-    // What a body becomes when it is read may be many times as large, and a small one of gzip may become a large one: few of
-    // those are held at a time, until the store has them.
+    // Decoding may multiply the size of a body, also that of a small one: few of the large ones are held at a time, until
+    // the store has them.
     let (request, permit) = match body::decoded(&bytes, encoding, LARGE)? {
         Some(small) => (decode(&small)?, None),
         None => {
             let read = heavy(hub, move || {
-                match body::decoded(&bytes, encoding, LARGEST_BODY)? {
-                    Some(large) => decode(&large),
-                    None => Err(Problem::too_large(LARGEST_BODY)),
-                }
+                let body = body::decoded(&bytes, encoding, protocol::LARGEST_BODY)?;
+                decode(&body.ok_or_else(body::above_limit)?)
             });
             let (request, permit) = read.await?;
             (request?, Some(permit))
@@ -63,19 +57,18 @@ pub async fn sync(hub: &Hub, request: Request<Body>) -> Result<Response<Body>, P
 
     let (request, answer, accepted) = exchange(hub, &user, request).await?;
     drop(permit);
-    note(hub, &user, &request, &answer, accepted);
-    let takes_gzip = body::takes_gzip(&parts.headers);
+    record(hub, &user, &request, &answer, accepted);
+    let accepts_gzip = body::accepts_gzip(&parts.headers);
     let size = answer.operations.len() * 256;
-    let encode = move || serde_json::to_vec(&answer).map(|bytes| body::encoded(bytes, takes_gzip));
+    let encode =
+        move || serde_json::to_vec(&answer).map(|bytes| body::encoded(bytes, accepts_gzip));
     let encoded = if size < LARGE {
         encode()
     } else {
         heavy(hub, encode).await?.0
     };
-    let (bytes, encoding) = encoded.map_err(|error| {
-        let error = format!("the answer cannot be written: {error}");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error)
-    })?;
+    let (bytes, encoding) =
+        encoded.map_err(|error| Error::from(error).context("cannot encode the answer"))?;
     let mut response = Response::new(Body::from(bytes));
     let headers = response.headers_mut();
     let json = HeaderValue::from_static("application/json");
@@ -91,94 +84,83 @@ pub async fn sync(hub: &Hub, request: Request<Body>) -> Result<Response<Body>, P
     Ok(response)
 }
 
-/// Returns the user of a request that may ask now.
-async fn admit(hub: &Hub, parts: &Parts) -> Result<String, Problem> {
-    // Browsers send it with every POST. A page must not reach a hub that asks for no token because it is on the same
-    // machine, by whatever name it found it (DNS rebinding).
+/// Returns the user of a request, if the user may send one now.
+async fn authenticate(hub: &Hub, parts: &Parts) -> Result<String, Rejection> {
+    // Browsers send it with every POST. A page must not reach a hub without tokens because it is on the same machine, by
+    // whatever name the page found it (DNS rebinding).
     if parts.headers.contains_key(header::ORIGIN) {
-        let error = "pages in browsers are not served";
-        return Err(Problem::new(StatusCode::FORBIDDEN, error));
+        let error = Error::new("requests of web pages are not served");
+        return Err(error.with_kind(Kind::Denied).into());
     }
     let authorization = parts.headers.get(header::AUTHORIZATION);
     let authorization = authorization.map(HeaderValue::as_bytes);
     let now = clock::now().as_second();
-    let user = hub.auth.user(authorization, now).await.map_err(|denied| {
+    let user = hub.auth.user(authorization, now).await;
+    let user = user.inspect_err(|denied| {
         hub.metrics().denied(denied.word());
-        let level = match denied {
+        let event = match denied {
             Denied::Unavailable(_) => "unavailable",
             _ => "denied",
         };
-        hub.log.event(level, &[("reason", &denied.word())]);
-        Problem::denied(&denied)
+        hub.log.event(event, &[("reason", &denied.word())]);
     })?;
-    let taken = match &mut *hub.rate() {
-        Some(rate) => rate.take(&user, Instant::now()),
-        None => Ok(()),
+    let wait = match &mut *hub.rate() {
+        Some(rate) => rate.take(&user, Instant::now()).err(),
+        None => None,
     };
-    taken.map_err(|wait| {
+    if let Some(wait) = wait {
         hub.log.event("too-many", &[("user", &user)]);
-        Problem::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too many requests in a minute",
-        )
-        .retry_after(wait)
-    })?;
+        let error = Error::new("too many requests in a minute").with_kind(Kind::Busy);
+        return Err(error.with_retry_after(wait).into());
+    }
     Ok(user)
 }
 
-/// Runs `work`, which is much, on a thread of its own, a few at a time, so that neither other requests nor the memory
-/// suffer. Returns what it returns, and the permit: the next one may begin when that is dropped.
+/// Runs expensive `work` on the blocking pool, with bounded concurrency: neither other requests nor the memory suffer.
+/// Returns the result and the permit; the next work may begin once the permit is dropped.
 async fn heavy<T: Send + 'static>(
     hub: &Hub,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<(T, SemaphorePermit<'_>), Problem> {
-    let ends = || Problem::unavailable("hephd ends");
-    let permit = hub.heavy.acquire().await.map_err(|_| ends())?;
-    let done = task::spawn_blocking(work).await.map_err(|_| ends())?;
+) -> Result<(T, SemaphorePermit<'_>)> {
+    let shutdown = || unavailable("hephd is shutting down");
+    let permit = hub.heavy.acquire().await.map_err(|_| shutdown())?;
+    let done = task::spawn_blocking(work).await.map_err(|_| shutdown())?;
     Ok((done, permit))
 }
 
-/// Returns the request that `bytes` are.
-fn decode(bytes: &[u8]) -> Result<protocol::Request, Problem> {
+fn decode(bytes: &[u8]) -> Result<protocol::Request> {
     #[derive(Deserialize)]
     struct Schema {
         schema: u32,
     }
-    let other = match serde_json::from_slice::<Schema>(bytes) {
-        Ok(Schema { schema }) => (schema != protocol::SCHEMA).then_some(schema),
-        Err(_) => None,
-    };
-    if let Some(schema) = other {
-        let error = format!(
-            "the request has schema {schema}; this hub knows {}",
-            protocol::SCHEMA
-        );
-        return Err(Problem::bad(error).with_hint("bring hub and spokes to the same release"));
+    if let Ok(Schema { schema }) = serde_json::from_slice(bytes)
+        && schema != protocol::SCHEMA
+    {
+        let known = protocol::SCHEMA;
+        let message = format!("the request has schema {schema}; this hub knows {known}");
+        return Err(invalid(message).with_hint("update hub and spokes to the same release"));
     }
     let request: protocol::Request = serde_json::from_slice(bytes)
-        .map_err(|error| Problem::bad(format!("the body is no request: {error}")))?;
-    if request.operations.len() > PAGE_OPERATIONS {
-        let error = format!(
-            "the request has {} operations; {PAGE_OPERATIONS} is the most",
-            request.operations.len()
-        );
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, error));
+        .map_err(|error| invalid(format!("the body is not a request: {error}")))?;
+    let operations = request.operations.len();
+    if operations > PAGE_OPERATIONS {
+        let message =
+            format!("the request has {operations} operations; {PAGE_OPERATIONS} is the limit");
+        return Err(too_large(message));
     }
-    let named = |name: &str| !name.is_empty() && name.len() <= LONGEST_NAME;
-    if !named(&request.spoke) || !named(&request.version) {
-        return Err(Problem::bad(
-            "the request does not name its spoke and version",
-        ));
+    let is_named = |name: &str| !name.is_empty() && name.len() <= LONGEST_NAME;
+    if !is_named(&request.spoke) || !is_named(&request.version) {
+        return Err(invalid("the request does not name its spoke and version"));
     }
     Ok(request)
 }
 
-/// Has the store take the request; returns it with the answer and how many of its operations were new.
+/// Performs the exchange with the store. Returns the request, the answer, and how many operations were new.
 async fn exchange(
     hub: &Hub,
     user: &str,
     request: protocol::Request,
-) -> Result<(protocol::Request, protocol::Response, u64), Problem> {
+) -> Result<(protocol::Request, protocol::Response, u64)> {
     let for_store = user.to_owned();
     let done = hub.keeper.call(move |store| {
         let before = store.operations()?;
@@ -189,17 +171,18 @@ async fn exchange(
     match done.await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error)) => {
+            let reason = error.one_line();
             hub.log
-                .event("failed", &[("user", &user), ("reason", &error.one_line())]);
-            // The spoke has no use for the paths and codes of this machine's disk.
-            Err(Problem::unavailable("the hub's store failed"))
+                .event("failed", &[("user", &user), ("reason", &reason)]);
+            // A spoke has no use for the paths and codes of this machine's disk.
+            Err(unavailable("the hub's store failed"))
         }
-        Err(_) => Err(Problem::unavailable("hephd has lost its store and ends")),
+        Err(_) => Err(unavailable("hephd has lost its store and is shutting down")),
     }
 }
 
-/// Counts an exchange, and logs it where something happened.
-fn note(
+/// Counts an exchange, and logs it unless nothing was exchanged.
+fn record(
     hub: &Hub,
     user: &str,
     request: &protocol::Request,

@@ -1,0 +1,107 @@
+//! What a hub answers instead of a result: an error with its HTTP status.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use serde_json::json;
+
+use crate::error::{Error, Kind};
+use crate::hephd::auth::Denied;
+
+/// When to retry, where the hub cannot tell.
+pub(super) const A_WHILE: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Debug)]
+pub(super) struct Rejection {
+    pub(super) status: StatusCode,
+    error: Error,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// With the status of the error's kind.
+impl From<Error> for Rejection {
+    fn from(error: Error) -> Rejection {
+        let status = match error.kind() {
+            Kind::Invalid => StatusCode::BAD_REQUEST,
+            Kind::Unauthorized => StatusCode::UNAUTHORIZED,
+            Kind::Denied => StatusCode::FORBIDDEN,
+            Kind::NotFound => StatusCode::NOT_FOUND,
+            Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Kind::Busy => StatusCode::TOO_MANY_REQUESTS,
+            Kind::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Rejection {
+            status,
+            error,
+            headers: Vec::new(),
+        }
+    }
+}
+
+/// As RFC 6750, section 3, has it.
+impl From<Denied> for Rejection {
+    fn from(denied: Denied) -> Rejection {
+        let challenge = match &denied {
+            Denied::Unavailable(_) => return unavailable(denied.to_string()).into(),
+            Denied::Missing => "Bearer realm=\"heph\"".to_owned(),
+            // The words are hephd's own: nothing of the token gets into a header.
+            Denied::Refused(why) => format!(
+                "Bearer realm=\"heph\", error=\"invalid_token\", error_description=\"{why}\""
+            ),
+        };
+        let error = Error::new(denied.to_string())
+            .with_kind(Kind::Unauthorized)
+            .with_hint("log in again: heph auth login");
+        let rejection = Rejection::from(error);
+        match HeaderValue::try_from(challenge) {
+            Ok(challenge) => rejection.with_header(header::WWW_AUTHENTICATE, challenge),
+            Err(_) => rejection,
+        }
+    }
+}
+
+pub(super) fn invalid(message: impl Into<String>) -> Error {
+    Error::new(message).with_kind(Kind::Invalid)
+}
+
+pub(super) fn too_large(message: impl Into<String>) -> Error {
+    let error = Error::new(message).with_kind(Kind::TooLarge);
+    error.with_hint("send fewer operations at once")
+}
+
+/// Returns an error that passes by itself.
+pub(super) fn unavailable(message: impl Into<String>) -> Error {
+    Error::unreachable(message).with_retry_after(A_WHILE)
+}
+
+impl Rejection {
+    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Rejection {
+        Rejection {
+            status,
+            ..Rejection::from(invalid(message))
+        }
+    }
+
+    pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Rejection {
+        self.headers.push((name, value));
+        self
+    }
+
+    pub(super) fn into_response(self) -> Response<Body> {
+        let error = self.error;
+        let body = json!({ "error": error.one_line(), "hint": error.hint(), "kind": error.kind() });
+        let mut response = Response::new(Body::from(format!("{body}\n")));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(header::CONTENT_TYPE, json);
+        if let Some(wait) = error.retry_after() {
+            let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        headers.extend(self.headers);
+        response
+    }
+}
