@@ -1,7 +1,8 @@
 #!/bin/sh
-# Made by heph, template 1. Edits to this file are lost at the next `heph self-update enable`.
+# Made by heph, template 2. Edited, it is left alone until `heph self-update enable --force` writes it afresh.
 # The crontab's block between '# BEGIN heph' and '# END heph' starts it. To remove both: `heph self-update disable`.
 # Cadence: {{cadence}}
+# Made from: {{source}}
 
 exec >>{{log}} 2>&1
 

@@ -104,7 +104,7 @@ complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcom
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l insecure-no-auth -d 'Let the hub serve every address without asking for tokens'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l self-update -d 'Also turn automatic updates on, as `heph self-update enable` does'
-complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l force -d 'Overwrite a service file that was made by hand or cannot be read back'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l force -d 'Overwrite a service file that was made or edited by hand, or cannot be read back'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from stop" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help'
@@ -122,13 +122,13 @@ complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcom
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l insecure-no-auth -d 'Let the hub serve every address without asking for tokens'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l self-update -d 'Also turn automatic updates on, as `heph self-update enable` does'
-complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l force -d 'Overwrite a service file that was made by hand or cannot be read back'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l force -d 'Overwrite a service file that was made or edited by hand, or cannot be read back'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -s h -l help -d 'Print help'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from status" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from status" -l json -d 'Print one JSON object'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from uninstall" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
-complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from uninstall" -l force -d 'Remove a service file that was made by hand, too'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from uninstall" -l force -d 'Remove a service file that was made or edited by hand, too'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from uninstall" -s h -l help -d 'Print help'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from logs" -s n -l lines -d 'How many lines to print' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from logs" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
@@ -193,10 +193,10 @@ false\t''"
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from enable" -l every -d 'Run once in every interval, such as 90s, 30m, 6h or 1d' -r
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from enable" -l at -d 'Run at these local times of day, such as 03:30 or 03:30,15:30' -r
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from enable" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
-complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from enable" -l force -d 'Overwrite files that were made by hand or cannot be read back'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from enable" -l force -d 'Overwrite files that were made or edited by hand, or cannot be read back'
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from enable" -s h -l help -d 'Print help'
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from disable" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
-complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from disable" -l force -d 'Also remove files that were made by hand'
+complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from disable" -l force -d 'Also remove files that were made or edited by hand'
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from disable" -s h -l help -d 'Print help'
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from status" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from status" -l json -d 'Print one JSON object'

@@ -89,10 +89,10 @@ pub fn print(context: &Context) {
 }
 
 fn timer(context: &Context) -> Option<Timer> {
-    let (scheduler, job) = schedule::job(&context.config, &context.paths).ok()??;
+    let (scheduler, job) = schedule::job(context.config.service_manager, &context.paths).ok()??;
     Some(Timer {
         interval: job.cadence.longest_gap(),
-        since: schedule::since(scheduler, &job, &context.paths)?,
+        since: schedule::since(scheduler, &context.paths)?,
     })
 }
 

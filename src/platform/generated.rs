@@ -1,32 +1,212 @@
-//! Files that heph generates from a template: how they are marked, filled and written.
+//! Files that heph generates from a template.
 //!
-//! Every generated file says so near its top. One that does not was made by a person, and is not overwritten unasked.
+//! Near its top a generated file names its template and carries, as one JSON comment, its source: all that it was made from.
+//! heph reads that comment, and none of the syntaxes around it. A file without the first line was made by hand, and a file
+//! that its source does not render to was edited by hand. heph overwrites and removes neither unless it is forced to.
 
-use std::fs::Metadata;
+use std::cmp::Ordering;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::files;
 
-/// What every generated file says near its top, before its template version.
+/// Precedes the template version, in one of the first three lines.
 const MARKER: &str = "Made by heph, template ";
+/// Precedes the source.
+const SOURCE: &str = "Made from: ";
 /// Generated files are small; a larger one is not ours.
 const LIMIT: u64 = 1 << 20;
 
+/// The values of a template's placeholders, by name.
+pub(super) type Values = Vec<(&'static str, Vec<String>)>;
+
+/// One kind of generated file, whose source is an `S`.
+pub struct Format<S: 'static> {
+    pub(super) template: &'static str,
+    /// Its permissions.
+    pub(super) mode: u32,
+    /// Fills the template. Fails where the file cannot carry a value.
+    pub(super) values: fn(&S) -> Result<Values>,
+    /// Reads a file of release 0.1.0, which carries no source.
+    pub(super) legacy: Option<fn(&str) -> Result<S>>,
+}
+
+impl<S: Serialize + DeserializeOwned> Format<S> {
+    /// Returns the file of `source`.
+    pub fn render(&self, source: &S) -> Result<String> {
+        let mut json = serde_json::to_string(source)?;
+        if self.template.starts_with("<?xml") {
+            // Not allowed in comments (XML 1.0, section 2.5).
+            json = json.replace("--", r"\u002d\u002d");
+        }
+        let mut values = (self.values)(source)?;
+        values.push(("source", vec![json]));
+        Ok(fill(self.template, &values))
+    }
+
+    /// Returns the file of `source`, to be written to `path`.
+    pub(super) fn plan(&self, path: PathBuf, source: &S) -> Result<Planned> {
+        let text = self.render(source)?;
+        let there = files::read_if_there(&path, LIMIT).ok().flatten();
+        // A script that lost its mode would not start; a unit that gained some would show a proxy's password.
+        let mode = path
+            .metadata()
+            .map(|metadata| metadata.permissions().mode() & 0o777);
+        Ok(Planned {
+            is_due: there.as_deref() != Some(text.as_bytes()) || mode.ok() != Some(self.mode),
+            path,
+            text,
+            mode: self.mode,
+        })
+    }
+
+    /// Reads the file `path`.
+    ///
+    /// # Errors
+    ///
+    /// It exists and cannot be read.
+    pub(super) fn read(&self, path: &Path) -> Result<OnDisk<S>> {
+        let on_disk = |state, source| OnDisk {
+            path: path.to_owned(),
+            state,
+            source,
+        };
+        let Some(bytes) = files::read_if_there(path, LIMIT)? else {
+            let error = Error::new(format!("'{}' does not exist", path.display()));
+            return Ok(on_disk(FileState::Absent, Err(error)));
+        };
+        // heph writes UTF-8 only.
+        let text = String::from_utf8(bytes).ok();
+        let Some((text, version)) = text.and_then(|text| {
+            let version = version(&text)?;
+            Some((text, version))
+        }) else {
+            return Ok(on_disk(FileState::HandMade, Err(made_by_hand(path))));
+        };
+        let source = self.source(&text);
+        let is_same = || {
+            let rendered = source.as_ref().ok().map(|source| self.render(source));
+            rendered.is_some_and(|rendered| rendered.is_ok_and(|rendered| rendered == text))
+        };
+        let state = match Some(version).cmp(&self::version(self.template)) {
+            Ordering::Less => FileState::OlderTemplate,
+            Ordering::Greater => FileState::NewerTemplate,
+            Ordering::Equal if is_same() => FileState::Current,
+            Ordering::Equal => FileState::Edited,
+        };
+        Ok(on_disk(state, source))
+    }
+
+    fn source(&self, text: &str) -> Result<S> {
+        let comment = text.lines().find_map(|line| line.split_once(SOURCE));
+        match (comment, self.legacy) {
+            (Some((_, json)), _) => {
+                let json = json.trim_end().trim_end_matches("-->");
+                serde_json::from_str(json).context("cannot read the comment with its source")
+            }
+            (None, Some(legacy)) => legacy(text),
+            (None, None) => bail!("it carries no comment with its source"),
+        }
+    }
+}
+
+/// How a file on disk compares to what heph would write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileState {
+    /// It does not exist.
+    Absent,
+    /// It is what this heph renders from its source.
+    Current,
+    /// It is from an older template.
+    OlderTemplate,
+    /// It is from the template of a newer heph.
+    NewerTemplate,
+    /// heph made it, and it was edited by hand.
+    Edited,
+    /// It was made by hand, or by another program.
+    HandMade,
+}
+
+/// A generated file as it is on disk.
+#[derive(Debug)]
+pub struct OnDisk<S> {
+    /// Where.
+    pub path: PathBuf,
+    /// How it compares to what heph would write.
+    pub state: FileState,
+    /// What it was made from, or why heph cannot tell.
+    pub source: Result<S>,
+}
+
+impl<S> OnDisk<S> {
+    pub(super) fn and_then<T>(self, convert: impl FnOnce(S) -> Result<T>) -> OnDisk<T> {
+        OnDisk {
+            path: self.path,
+            state: self.state,
+            source: self.source.and_then(convert),
+        }
+    }
+
+    /// Checks that heph may overwrite or remove the file.
+    ///
+    /// # Errors
+    ///
+    /// It was made or edited by hand; `hint` says what to do about it.
+    pub(super) fn check_replaceable(&self, hint: &str) -> Result<()> {
+        check_replaceable(&self.path, self.state, hint)
+    }
+}
+
+/// As [`OnDisk::check_replaceable`].
+pub(super) fn check_replaceable(path: &Path, state: FileState, hint: &str) -> Result<()> {
+    match state {
+        FileState::HandMade => Err(made_by_hand(path).with_hint(hint)),
+        FileState::Edited => {
+            let message = format!("'{}' was edited by hand", path.display());
+            Err(Error::new(message).with_hint(hint))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn made_by_hand(path: &Path) -> Error {
+    Error::new(format!("'{}' was not made by heph", path.display()))
+}
+
 /// A file to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Generated {
+pub struct Planned {
     /// Where.
     pub path: PathBuf,
     /// All of it.
     pub text: String,
-    /// Its permissions.
-    pub mode: u32,
+    mode: u32,
+    /// Whether text or permissions on disk differ.
+    pub(super) is_due: bool,
 }
 
-/// Returns the template version in the marker of `text`; `None` where a person made the file.
-pub fn template_of(text: &str) -> Option<u32> {
+/// Writes those of `all` that are due. Returns whether any was.
+pub(super) fn write(all: &[Planned]) -> Result<bool> {
+    let mut wrote = false;
+    for file in all.iter().filter(|file| file.is_due) {
+        files::write_atomic(&file.path, file.text.as_bytes(), file.mode)?;
+        wrote = true;
+    }
+    Ok(wrote)
+}
+
+/// Removes the file `path`. Returns whether it existed.
+pub(super) fn remove(path: &Path) -> Result<bool> {
+    files::remove_file_if_there(path).with_context(|| format!("cannot remove '{}'", path.display()))
+}
+
+/// Returns the template version in the marker of `text`; `None` where heph did not make the file.
+fn version(text: &str) -> Option<u32> {
     let line = text.lines().take(3).find_map(|line| {
         line.trim_start_matches("# ")
             .trim_start_matches("<!-- ")
@@ -37,7 +217,7 @@ pub fn template_of(text: &str) -> Option<u32> {
 
 /// Returns `template` with its placeholders filled: a line with `{{name}}` is repeated for each value of that name, and
 /// vanishes where there is none.
-pub fn fill(template: &str, values: &[(&str, Vec<String>)]) -> String {
+fn fill(template: &str, values: &[(&str, Vec<String>)]) -> String {
     let mut text = String::new();
     for line in template.lines() {
         // What is filled in is not looked at again, so a value may hold braces.
@@ -97,78 +277,6 @@ pub fn check_path<'a>(what: &str, path: &'a Path) -> Result<&'a str, Error> {
     Ok(text)
 }
 
-/// Returns the text of the generated file `path`; `None` where it is not there.
-///
-/// # Errors
-///
-/// It cannot be read, or a person made it.
-pub fn read(path: &Path) -> Result<Option<String>> {
-    let Some(bytes) = files::read_if_there(path, LIMIT)? else {
-        return Ok(None);
-    };
-    match String::from_utf8(bytes) {
-        Ok(text) if template_of(&text).is_some() => Ok(Some(text)),
-        _ => Err(hand_made(path)),
-    }
-}
-
-/// Returns whether [`write()`] has anything to write.
-///
-/// # Errors
-///
-/// As [`write()`].
-pub fn is_due(all: &[Generated], force: bool) -> Result<bool> {
-    Ok(!due(all, force)?.is_empty())
-}
-
-/// Writes `all` and returns whether anything was not as it should be; what is right already is left alone.
-///
-/// # Errors
-///
-/// A file cannot be written, or one was made by a person and `force` is not set; nothing is written then.
-pub fn write(all: &[Generated], force: bool) -> Result<bool> {
-    let due = due(all, force)?;
-    for file in &due {
-        files::write_atomic(&file.path, file.text.as_bytes(), file.mode)?;
-    }
-    Ok(!due.is_empty())
-}
-
-fn due(all: &[Generated], force: bool) -> Result<Vec<&Generated>> {
-    let mut due = Vec::new();
-    for file in all {
-        let there = match read(&file.path) {
-            Err(_) if force => None,
-            there => there?,
-        };
-        // A script that lost its mode would not start; a unit that gained some would show a proxy's password.
-        let mode = |metadata: Metadata| metadata.permissions().mode() & 0o777;
-        let mode = file.path.metadata().map(mode);
-        if there.as_ref() != Some(&file.text) || mode.ok() != Some(file.mode) {
-            due.push(file);
-        }
-    }
-    Ok(due)
-}
-
-/// Removes the generated file `path`. Returns whether it was there.
-///
-/// # Errors
-///
-/// It cannot be removed, or was made by a person and `force` is not set.
-pub fn remove(path: &Path, force: bool) -> Result<bool> {
-    if !force {
-        read(path)?;
-    }
-    files::remove_file_if_there(path)
-        .map_err(|error| Error::from(error).context(format!("cannot remove '{}'", path.display())))
-}
-
-fn hand_made(path: &Path) -> Error {
-    Error::new(format!("'{}' was not made by heph", path.display()))
-        .with_hint("keep a copy if you need it; `heph self-update enable --force` replaces it, `disable --force` removes it")
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -190,16 +298,35 @@ pub(crate) mod tests {
             })
     }
 
+    /// A unit-like and an XML format of one text.
+    const FORMATS: [Format<String>; 2] = [
+        Format {
+            template: "# Made by heph, template 2. x\n# Made from: {{source}}\n\n{{text}}\n",
+            mode: files::SHARED,
+            values: |text| Ok(vec![("text", vec![text.clone()])]),
+            legacy: Some(|text| {
+                let last = text.lines().last();
+                last.map(str::to_owned).context("it is empty")
+            }),
+        },
+        Format {
+            template: "<?xml?>\n<!-- Made by heph, template 2. -->\n<!-- Made from: {{source}} -->\n<a>{{text}}</a>\n",
+            mode: files::SHARED,
+            values: |text| Ok(vec![("text", vec![text.clone()])]),
+            legacy: None,
+        },
+    ];
+
     #[test]
     fn the_marker_is_found_near_the_top_only() {
         let deep = "\n\n\n\n# Made by heph, template 1.\n";
         let comment = "# Made by heph, template 12. Edits …\n";
-        assert_eq!(template_of(comment), Some(12));
+        assert_eq!(version(comment), Some(12));
         let xml = "<?xml?>\n<!-- Made by heph, template 3. x -->";
-        assert_eq!(template_of(xml), Some(3));
+        assert_eq!(version(xml), Some(3));
         let not_ours = ["", "[Service]\n", deep, "# Made by heph, template x."];
         for hand_made in not_ours {
-            assert_eq!(template_of(hand_made), None, "{hand_made:?}");
+            assert_eq!(version(hand_made), None, "{hand_made:?}");
         }
     }
 
@@ -214,28 +341,91 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_hand_made_file_stops_the_write_before_anything_is_written() {
+    fn a_file_is_compared_with_what_its_source_renders_to() {
         let folder = tempfile::tempdir().unwrap();
-        let file = |name: &str| Generated {
-            path: folder.path().join(name),
-            text: format!("# Made by heph, template 1.\n{name}\n"),
-            mode: files::SHARED,
-        };
-        let all = [file("a"), file("b")];
-        fs::write(&all[1].path, "mine\n").unwrap();
-        let error = write(&all, false).unwrap_err();
-        assert!(error.to_string().contains("not made by heph"), "{error}");
-        assert!(error.hint().unwrap().contains("--force"));
-        assert!(!all[0].path.exists());
-        assert!(remove(&all[1].path, false).is_err());
+        let path = folder.path().join("file");
+        let [format, _] = FORMATS;
+        let text = format.render(&"one".to_owned()).unwrap();
+        let cases = [
+            (text.clone(), FileState::Current, Some("one")),
+            (
+                text.replace("\none", "\ntwo"),
+                FileState::Edited,
+                Some("one"),
+            ),
+            (
+                text.replace("\"one\"", "\"two\""),
+                FileState::Edited,
+                Some("two"),
+            ),
+            (text.replace("\"one\"", "one"), FileState::Edited, None),
+            (
+                text.replace("Made from", "From"),
+                FileState::Edited,
+                Some("one"),
+            ),
+            (
+                text.replace("template 2", "template 1"),
+                FileState::OlderTemplate,
+                Some("one"),
+            ),
+            (
+                text.replace("template 2", "template 3"),
+                FileState::NewerTemplate,
+                Some("one"),
+            ),
+            (
+                "# Made by heph, template 1. x\n\nold\n".to_owned(),
+                FileState::OlderTemplate,
+                Some("old"),
+            ),
+            (text.replace("Made by", "By"), FileState::HandMade, None),
+        ];
+        for (text, state, source) in cases {
+            fs::write(&path, &text).unwrap();
+            let on_disk = format.read(&path).unwrap();
+            assert_eq!(on_disk.state, state, "{text}");
+            assert_eq!(on_disk.source.ok().as_deref(), source, "{text}");
+        }
+        fs::write(&path, b"# Made by heph, template 2.\n\xff").unwrap();
+        assert_eq!(format.read(&path).unwrap().state, FileState::HandMade);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(format.read(&path).unwrap().state, FileState::Absent);
+    }
 
-        assert!(write(&all, true).unwrap());
-        assert!(!write(&all, false).unwrap(), "nothing is left to do");
-        fs::set_permissions(&all[0].path, fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(write(&all, false).unwrap(), "the mode is part of it");
-        assert_eq!(read(&all[1].path).unwrap().as_ref(), Some(&all[1].text));
-        assert!(remove(&all[1].path, false).unwrap());
-        assert!(!remove(&all[1].path, false).unwrap());
+    #[test]
+    fn what_was_made_or_edited_by_hand_is_not_replaced() {
+        let path = Path::new("/x");
+        for (state, words) in [
+            (FileState::HandMade, "not made by heph"),
+            (FileState::Edited, "edited by hand"),
+        ] {
+            let error = check_replaceable(path, state, "use --force").unwrap_err();
+            assert!(error.to_string().contains(words), "{error}");
+            assert_eq!(error.hint(), Some("use --force"));
+        }
+        for state in [
+            FileState::Absent,
+            FileState::Current,
+            FileState::OlderTemplate,
+            FileState::NewerTemplate,
+        ] {
+            assert!(check_replaceable(path, state, "").is_ok());
+        }
+    }
+
+    #[test]
+    fn only_a_file_whose_text_or_mode_differs_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let [format, _] = FORMATS;
+        let plan = || [format.plan(path.clone(), &"x".to_owned()).unwrap()];
+        assert!(write(&plan()).unwrap());
+        assert!(!write(&plan()).unwrap(), "nothing is left to do");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(write(&plan()).unwrap(), "the mode is part of it");
+        assert!(remove(&path).unwrap());
+        assert!(!remove(&path).unwrap());
     }
 
     #[test]
@@ -251,6 +441,27 @@ pub(crate) mod tests {
         for (path, cause) in cases {
             let error = check_path("it", path).unwrap_err().to_string();
             assert!(error.contains(cause), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_source_is_read_back_from_one_line(text in any_text()) {
+            for format in FORMATS {
+                let file = format.render(&text).unwrap();
+                prop_assert_eq!(format.source(&file).unwrap(), text.clone());
+            }
+            let xml = FORMATS[1].render(&text).unwrap();
+            let comment = xml.lines().nth(2).unwrap();
+            let inside = comment.strip_prefix("<!-- ").unwrap().strip_suffix(" -->").unwrap();
+            prop_assert!(!inside.contains("--"), "{}", comment);
+        }
+
+        #[test]
+        fn no_text_panics(text in "(?s)(# )?(Made from: )?.*") {
+            for format in FORMATS {
+                let _ = format.source(&text);
+            }
         }
     }
 }

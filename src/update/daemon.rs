@@ -78,14 +78,14 @@ fn is_installed(world: World, bin_dir: &BinDir) -> bool {
 /// Returns whether the service manager runs the hephd in `bin_dir`, by a service file that heph made: then a restart
 /// brings up what the switch points at.
 pub(super) fn is_managed(world: World, bin_dir: &BinDir) -> Result<bool> {
-    let state = service::state(world.config, world.paths)?;
+    let state = service::state(world.config.service_manager, world.paths)?;
     let ours = |program: PathBuf| program.ends_with(HEPHD) && bin_dir.holds(&program);
     Ok(state.is_some_and(|state| state.running && state.program.is_some_and(ours)))
 }
 
 /// Returns the socket of hephd, and its answer to `status` there.
 fn answer(world: World, bin_dir: &BinDir) -> Result<(PathBuf, Option<client::Status>)> {
-    let socket = service::socket(world.config, world.paths)?;
+    let socket = service::socket(world.config.service_manager, world.paths)?;
     let status = if is_installed(world, bin_dir) {
         // A hephd that hangs is no reason not to update it.
         client::status(&socket, ANSWER).unwrap_or_default()
@@ -124,7 +124,7 @@ pub(super) fn stop(world: World, slot: &Slot) -> Result<()> {
 
 /// Returns whether hephd went away with the service manager that ran it, which says nothing about the release.
 pub(super) fn session_is_ending(world: World) -> bool {
-    systemctl::is_stopping() || service::require(world.config, world.paths).is_err()
+    systemctl::is_stopping() || service::require(world.config.service_manager, world.paths).is_err()
 }
 
 /// Returns a run of `slot`'s `heph` with this run's settings; a release without one is managed by the running `heph`.
@@ -150,7 +150,7 @@ fn heph(world: World, slot: &Slot) -> Run {
 /// It is unhealthy; the message says why.
 pub(super) fn settle(world: World, expected: &Version) -> Result<()> {
     let settings = &world.config.self_update;
-    let socket = service::socket(world.config, world.paths)?;
+    let socket = service::socket(world.config.service_manager, world.paths)?;
     let start = Instant::now();
     let mut observations = Vec::new();
     loop {

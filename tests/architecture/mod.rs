@@ -38,13 +38,12 @@ const RULES: [(&str, Rule); 10] = [
 ];
 
 /// Crates that only the update side needs; hephd has no business with them.
-const UPDATE_CRATES: [&str; 12] = [
+const UPDATE_CRATES: [&str; 11] = [
     "semver",
     "toml",
     "which",
     "shlex",
     "strsim",
-    "roxmltree",
     "sha2",
     "lzma_rust2",
     "minisign_verify",

@@ -179,7 +179,11 @@ fn issuer_and_client_come_from_the_service_of_hephd() {
         let hephd = Path::new("/bin/hephd");
         let log = Path::new("/log");
         let definition = Definition::new(hephd, baked, environment, log).unwrap();
-        fs::write(units.join("heph.service"), unit::render(&definition)).unwrap();
+        fs::write(
+            units.join("heph.service"),
+            unit::render(&definition).unwrap(),
+        )
+        .unwrap();
     };
     let issuer = scene.provider.issuer.as_str();
     service(&[(Flag::OidcIssuer, issuer)]);

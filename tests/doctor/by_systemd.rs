@@ -137,7 +137,11 @@ fn a_unit_was_edited_and_the_timer_stopped() {
         "problem",
         "heph-self-update.service' is edited",
     );
-    patient.enable();
+    patient
+        .heph("self-update enable")
+        .exits(1)
+        .complains("heph-self-update.service' was edited by hand");
+    patient.heph("self-update enable --force").exits(0);
     patient.examine().row("generated files", "ok", "");
     patient.manager.systemctl("stop heph-self-update.timer");
     patient

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use heph::paths::Paths;
+use heph::platform::schedule::Scheduler;
 use heph::platform::schedule::cadence::{Cadence, Trigger};
-use heph::platform::schedule::job::Job;
-use heph::platform::schedule::systemd;
+use heph::platform::schedule::job::{Invocation, Job};
 
 use super::SHELL;
 use crate::support::call::{Call, Ended, Words};
@@ -46,16 +46,20 @@ fn systemd_accepts_every_unit() {
     {
         let home = folder.path().join(name);
         let job = Job {
-            exe: home.join("heph"),
-            config: Some(home.join("config.toml")),
-            notify_only: cadence.contains("at"),
+            invocation: Invocation {
+                program: home.join("heph"),
+                config: Some(home.join("config.toml")),
+                notify_only: cadence.contains("at"),
+                environment: SHELL
+                    .map(|(name, value)| (name.into(), value.into()))
+                    .into(),
+                log: home.join("self-update.log"),
+            },
             cadence: Cadence::parse(cadence).unwrap(),
-            env: SHELL
-                .map(|(name, value)| (name.into(), value.into()))
-                .into(),
         };
-        script(&job.exe, "");
-        let units = systemd::files(&job, &Paths::in_home(&home)).unwrap();
+        script(&job.invocation.program, "");
+        let paths = Paths::in_home(&home);
+        let units = Scheduler::Systemd.plan(&job, &paths).unwrap();
         // Under a plain path: how systemd-analyze is given the files is not what is tested.
         for unit in &units {
             fs::write(
@@ -64,8 +68,8 @@ fn systemd_accepts_every_unit() {
             )
             .unwrap();
         }
-        let [service, timer] =
-            [systemd::SERVICE, systemd::TIMER].map(|unit| folder.path().join(unit));
+        let [service, timer] = ["heph-self-update.service", "heph-self-update.timer"]
+            .map(|unit| folder.path().join(unit));
         let arguments = [
             "--user",
             "verify",

@@ -120,42 +120,78 @@ fn a_unit_made_by_hand_is_left_alone_unless_forced() {
 }
 
 #[test]
-fn a_unit_edited_by_hand_keeps_its_flags_and_an_older_template_is_replaced() {
+fn a_unit_edited_by_hand_is_left_alone_unless_forced_and_keeps_its_flags() {
     let user = Machine::new();
-    user.heph("daemon start").exits(0);
+    user.heph("daemon start --oidc-client-id 'a b'").exits(0);
     let unit = user.unit_text(SERVICE);
-    let edit = |text: String| {
-        fs::write(user.unit(SERVICE), text).unwrap();
-        user.manager.systemctl("daemon-reload");
-    };
+    for edited in [
+        unit.replace("RestartSec=1", "RestartSec=9"),
+        unit.replace("Made from", "made from"),
+    ] {
+        edit(&user, &edited);
+        assert_eq!(user.status()["file_state"], "edited");
+        user.heph("daemon status").exits(0).says("edited by hand");
+        for verb in ["start", "restart", "uninstall"] {
+            user.heph(&format!("daemon {verb}"))
+                .exits(1)
+                .complains("heph.service' was edited by hand")
+                .complains("--force");
+            assert_eq!(user.unit_text(SERVICE), edited);
+        }
+        user.heph("daemon restart --force").exits(0);
+        assert_eq!(user.status()["flags"], json!({"oidc-client-id": "a b"}));
+        assert_eq!(user.unit_text(SERVICE), unit);
+    }
+    edit(&user, &unit.replace("RestartSec=1", "RestartSec=9"));
+    user.heph("daemon uninstall --force").exits(0);
+    assert!(!user.unit(SERVICE).exists());
+}
 
-    edit(unit.replace("hephd\"\n", "hephd\" --oidc-client-id 'a b'\n"));
-    assert_eq!(user.status()["file_state"], "edited");
-    user.heph("daemon restart").exits(0);
-    assert_eq!(user.status()["flags"], json!({"oidc-client-id": "a b"}));
-    assert_eq!(user.status()["file_state"], "current");
-
-    edit(
-        unit.replace("template 2", "template 0")
-            .replace("RestartSec=1", "RestartSec=9"),
-    );
+#[test]
+fn a_unit_of_another_heph_is_replaced_and_keeps_its_flags() {
+    let user = Machine::new();
+    user.heph("daemon start --mode local").exits(0);
+    let unit = user.unit_text(SERVICE);
+    let older = unit.replace("template 3", "template 2");
+    edit(&user, &older.replace("RestartSec=1", "RestartSec=9"));
     assert_eq!(user.status()["file_state"], "older-template");
     user.heph("daemon status").exits(0).says("older template");
     user.heph("daemon restart").exits(0);
     assert_eq!(user.unit_text(SERVICE), unit);
 
-    edit(unit.replace("hephd\"\n", "hephd\" --from-the-future --mode=local\n"));
+    // Of a newer heph with the same template, and with one more flag.
+    let flag = r#""--mode=local""#;
+    let newer = unit
+        .replace(
+            &format!("[{flag}]"),
+            &format!(r#"[{flag},"--from-the-future"]"#),
+        )
+        .replace(
+            &format!(" {flag}\n"),
+            &format!(" {flag} \"--from-the-future\"\n"),
+        );
+    edit(&user, &newer);
+    assert_eq!(user.status()["file_state"], "current");
     user.heph("daemon restart")
         .exits(0)
         .complains("--from-the-future");
     assert_eq!(user.status()["flags"], json!({"mode": "local"}));
+    assert_eq!(user.unit_text(SERVICE), unit);
 
-    edit(unit.replace("hephd\"\n", "hephd\" $FLAGS\n"));
+    // Of one whose comment this heph cannot read.
+    let strange = unit.replace("template 3", "template 9");
+    edit(&user, &strange.replace("\"program\"", "\"binary\""));
+    assert_eq!(user.status()["file_state"], "newer-template");
     user.heph("daemon restart")
         .exits(1)
         .complains("cannot read the flags");
-    user.heph("daemon restart --force").exits(0);
+    user.heph("daemon restart --force --mode=local").exits(0);
     assert_eq!(user.unit_text(SERVICE), unit);
+}
+
+fn edit(user: &Machine, text: &str) {
+    fs::write(user.unit(SERVICE), text).unwrap();
+    user.manager.systemctl("daemon-reload");
 }
 
 #[test]

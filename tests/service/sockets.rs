@@ -20,11 +20,11 @@ fn identity(socket: &Path) -> (u64, i64, i64) {
 /// Returns heph.service as a heph that knew no sockets wrote it.
 fn without_a_socket(user: &Machine) -> String {
     let unit = user.unit_text(SERVICE);
-    let lines = unit.lines().filter(|line| {
-        !line.contains("heph.socket") && !line.starts_with("# Wanted and not required")
-    });
+    let new = ["heph.socket", "# Wanted and not required", "# Made from"];
+    let lines = unit.lines();
+    let lines = lines.filter(|line| !new.iter().any(|new| line.contains(new)));
     let text: String = lines.flat_map(|line| [line, "\n"]).collect();
-    text.replace("template 2", "template 1")
+    text.replace("template 3", "template 1")
 }
 
 /// Puts `unit` in place and restarts hephd, as a heph of another release does.
@@ -166,26 +166,21 @@ fn a_socket_that_is_to_be_elsewhere_moves() {
 }
 
 #[test]
-fn a_socket_file_that_is_missing_edited_or_older_is_told_of_and_written_afresh() {
+fn a_socket_file_that_is_missing_or_older_is_reported_and_written_afresh() {
     let user = Machine::new();
     user.heph("daemon start").exits(0);
     let text = user.unit_text(SOCKET);
-    for (edited, state, words) in [
+    for (older, state, words) in [
         (None, "absent", "missing"),
         (
-            Some(text.replace("0600", "0666")),
-            "edited",
-            "edited by hand",
-        ),
-        (
-            Some(text.replace("template 2", "template 1")),
+            Some(text.replace("template 3", "template 2")),
             "older-template",
             "older template",
         ),
     ] {
-        match edited {
+        match older {
             None => fs::remove_file(user.unit(SOCKET)).unwrap(),
-            Some(edited) => fs::write(user.unit(SOCKET), edited).unwrap(),
+            Some(older) => fs::write(user.unit(SOCKET), older).unwrap(),
         }
         assert_eq!(user.status()["socket_file_state"], json!(state));
         assert_eq!(user.status()["file_state"], "current");
@@ -197,6 +192,28 @@ fn a_socket_file_that_is_missing_edited_or_older_is_told_of_and_written_afresh()
         assert_eq!(user.unit_text(SOCKET), text);
         assert_eq!(user.status()["socket_held"], true);
     }
+}
+
+#[test]
+fn a_socket_file_edited_by_hand_is_left_alone_unless_forced() {
+    let user = Machine::new();
+    user.heph("daemon start").exits(0);
+    let text = user.unit_text(SOCKET);
+    let edited = text.replace("0600", "0666");
+    fs::write(user.unit(SOCKET), &edited).unwrap();
+    assert_eq!(user.status()["socket_file_state"], "edited");
+    assert_eq!(user.status()["file_state"], "current");
+    user.heph("daemon status").exits(0).says("edited by hand");
+    for verb in ["start", "restart", "uninstall"] {
+        user.heph(&format!("daemon {verb}"))
+            .exits(1)
+            .complains("heph.socket' was edited by hand")
+            .complains("--force");
+    }
+    assert_eq!(user.unit_text(SOCKET), edited);
+    user.heph("daemon restart --force").exits(0);
+    assert_eq!(user.unit_text(SOCKET), text);
+    assert_eq!(user.status()["socket_held"], true);
 }
 
 #[test]

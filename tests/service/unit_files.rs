@@ -56,10 +56,9 @@ fn systemd_accepts_every_unit() {
         let definition = definition(&program, &log, &NASTY, name);
         // Under a plain path: how systemd-analyze is given the files is not what is tested.
         let plain = folder.path().join("heph.service");
-        fs::write(&plain, unit::render(&definition)).unwrap();
-        let listening = socket::Listening::of(&definition);
+        fs::write(&plain, unit::render(&definition).unwrap()).unwrap();
         let plain_socket = folder.path().join("heph.socket");
-        fs::write(&plain_socket, socket::render(&listening)).unwrap();
+        fs::write(&plain_socket, socket::render(&definition).unwrap()).unwrap();
         let environment = [
             ("PATH", Path::new("/usr/bin:/bin")),
             ("HOME", folder.path()),
@@ -89,7 +88,11 @@ fn hephd_gets_exactly_the_arguments_and_variables_that_were_baked() {
         let mut values = NASTY;
         values.rotate_left(round % NASTY.len());
         let definition = definition(&program, &log, &values, name);
-        fs::write(units.join("heph.service"), unit::render(&definition)).unwrap();
+        fs::write(
+            units.join("heph.service"),
+            unit::render(&definition).unwrap(),
+        )
+        .unwrap();
         manager.systemctl("daemon-reload");
         manager.systemctl("start --no-block heph.service");
         let mut expected = definition.flags.to_arguments();
@@ -129,9 +132,16 @@ fn systemd_listens_exactly_where_hephd_would() {
         let variables = [("HEPH_SOCKET".into(), path.clone().into())];
         let environment = Environment::from_variables(variables).unwrap();
         let definition = Definition::new(&program, flags, environment, &log).unwrap();
-        fs::write(units.join("heph.service"), unit::render(&definition)).unwrap();
-        let listening = socket::Listening::of(&definition);
-        fs::write(units.join("heph.socket"), socket::render(&listening)).unwrap();
+        fs::write(
+            units.join("heph.service"),
+            unit::render(&definition).unwrap(),
+        )
+        .unwrap();
+        fs::write(
+            units.join("heph.socket"),
+            socket::render(&definition).unwrap(),
+        )
+        .unwrap();
         manager.systemctl("daemon-reload");
         let start = |fds: &str| {
             drop(fs::remove_file(&log));

@@ -75,8 +75,8 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
 
 /// Returns issuer and client of the spoke: as the service file has them, else as the hephd that runs says.
 fn of_hephd(context: &Context) -> Result<(String, String)> {
-    let flags = service::written(&context.config, &context.paths)?
-        .map_or_else(Baked::default, |written| written.flags);
+    let flags = service::definition(context.config.service_manager, &context.paths)?
+        .map_or_else(Baked::default, |definition| definition.flags);
     let flag = |flag| flags.get(flag).map(str::to_owned);
     let (issuer, client_id) = (flag(Flag::OidcIssuer), flag(Flag::OidcClientId));
     if let (Some(issuer), Some(client_id)) = (&issuer, &client_id) {
@@ -91,7 +91,7 @@ fn of_hephd(context: &Context) -> Result<(String, String)> {
 
 /// Returns how the hephd that runs stands with its hub; nothing where none runs, or it does not say.
 fn sync(context: &Context) -> SyncStatus {
-    let socket = service::socket(&context.config, &context.paths);
+    let socket = service::socket(context.config.service_manager, &context.paths);
     let status = socket.and_then(|socket| client::sync_status_if_there(&socket, SOON));
     status.ok().flatten().unwrap_or_default()
 }

@@ -42,10 +42,10 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
 
 /// Returns where the tokens are: where the hephd of the service, which may have another data folder than this shell, looks.
 fn tokens(context: &Context) -> Result<PathBuf> {
-    let written = service::written(&context.config, &context.paths)?;
-    Ok(match written {
-        Some(written) => {
-            let data = written.environment.data(&context.paths);
+    let definition = service::definition(context.config.service_manager, &context.paths)?;
+    Ok(match definition {
+        Some(definition) => {
+            let data = definition.environment.data(&context.paths);
             HephdPaths::in_folders(&data, None).tokens()
         }
         None => context.paths.hephd.tokens(),

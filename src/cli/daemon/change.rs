@@ -1,6 +1,5 @@
 //! `heph daemon start` and `heph daemon restart`: what is passed is baked, what was baked stays.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::program;
@@ -9,11 +8,11 @@ use crate::cli::self_update::enable_timer;
 use crate::config::Interval;
 use crate::error::{Error, Exit, Result};
 use crate::hephd;
-use crate::paths::Paths;
+use crate::platform::generated::{FileState, OnDisk};
 use crate::platform::service::arguments::{Baked, Flag};
 use crate::platform::service::bring_up::{Up, bring_up};
 use crate::platform::service::definition::{Definition, Environment};
-use crate::platform::service::{self, File, FileState, Manager};
+use crate::platform::service::{self, Manager};
 
 /// The shortest interval of the timer, in seconds.
 const SHORTEST: u64 = crate::config::SHORTEST_EVERY;
@@ -53,7 +52,7 @@ pub struct Args {
     /// The same, with this many seconds between two runs
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(SHORTEST..))]
     self_update_interval_secs: Option<u64>,
-    /// Overwrite a service file that was made by hand or cannot be read back
+    /// Overwrite a service file that was made or edited by hand, or cannot be read back
     #[arg(long)]
     force: bool,
     /// How long to wait until hephd answers
@@ -72,13 +71,14 @@ pub enum Verb {
 
 pub fn run(context: &Context, args: &Args, verb: Verb) -> Result<Exit> {
     let passed = args.passed()?;
-    let manager = service::require(&context.config, &context.paths)?;
-    let file = service::file(&*manager)?;
+    let manager = service::require(context.config.service_manager, &context.paths)?;
+    let file = manager.read()?;
     if !args.force {
-        refuse_foreign(&*manager, &file, &context.paths)?;
+        check_replaceable(&*manager, &file)?;
     }
-    let definition = args.definition(context, &file, &passed)?;
-    let foreign = file.written().map_or(&[][..], |written| &written.foreign);
+    let before = file.source.ok();
+    let definition = args.definition(context, before.as_ref(), &passed)?;
+    let foreign = before.map(|before| before.foreign).unwrap_or_default();
     if !foreign.is_empty() {
         context.ui.warn(format!(
             "dropped from '{}', because this heph does not know it: {}",
@@ -87,10 +87,10 @@ pub fn run(context: &Context, args: &Args, verb: Verb) -> Result<Exit> {
         ));
     }
 
-    let before = Instant::now();
+    let start = Instant::now();
     let restart = verb == Verb::Restart;
     let up = bring_up(&*manager, &definition, &context.paths, restart, *args.wait)?;
-    say(context, &up, &*manager, before.elapsed());
+    say(context, &up, start.elapsed());
 
     let interval = args.self_update_interval_secs.map(Duration::from_secs);
     if args.self_update || interval.is_some() {
@@ -127,10 +127,15 @@ impl Args {
     }
 
     /// Returns what the service file is to say.
-    fn definition(&self, context: &Context, file: &File, passed: &Baked) -> Result<Definition> {
+    fn definition(
+        &self,
+        context: &Context,
+        before: Option<&Definition>,
+        passed: &Baked,
+    ) -> Result<Definition> {
         let ours = Environment::from_variables(std::env::vars_os())?;
-        let (flags, environment) = match file.written() {
-            Some(written) => (written.flags.clone(), written.environment.merge(&ours)),
+        let (flags, environment) = match before {
+            Some(before) => (before.flags.clone(), before.environment.merge(&ours)),
             None => (Baked::default(), ours),
         };
         let log = environment.log(&context.paths);
@@ -138,12 +143,7 @@ impl Args {
         if *passed != Baked::default() {
             check(&flags)?;
         }
-        Definition::new(
-            &program::find(context, file.written())?,
-            flags,
-            environment,
-            &log,
-        )
+        Definition::new(&program::find(context, before)?, flags, environment, &log)
     }
 }
 
@@ -159,37 +159,25 @@ fn check(flags: &Baked) -> Result<(), Error> {
     )
 }
 
-/// Checks that `file` is absent, or heph's own and can be read back, and that the file of the socket is no other's.
-fn refuse_foreign(manager: &dyn Manager, file: &File, paths: &Paths) -> Result<()> {
-    let path = manager.file().display();
-    let hand_made = |path: &Path| {
-        Error::new(format!("'{}' was not made by heph", path.display()))
-            .with_hint("keep it and use your service manager, or overwrite it with --force")
-    };
-    let socket_state = service::socket_state(manager, file, paths)?;
-    if let (Some(path), Some(FileState::HandMade)) = (manager.socket_file(), socket_state) {
-        return Err(hand_made(path));
-    }
-    match file {
-        File::Absent | File::Generated { written: Ok(_), .. } => Ok(()),
-        File::HandMade => Err(hand_made(manager.file())),
-        File::Generated {
-            written: Err(error),
-            ..
-        } => Err(error.clone().context(
-            Error::new(format!("cannot read the flags of hephd back from '{path}'")).with_hint(
-                "mend it, or write it afresh with --force and the flags that it should have",
-            ),
-        )),
+/// Checks that heph may write the service files and that `file` can be read back.
+fn check_replaceable(manager: &dyn Manager, file: &OnDisk<Definition>) -> Result<()> {
+    service::check_replaceable(
+        manager,
+        "keep it and use your service manager, or write it afresh with --force, which keeps the flags that heph baked",
+    )?;
+    match &file.source {
+        Err(error) if file.state != FileState::Absent => {
+            let path = file.path.display();
+            let message = format!("cannot read the flags of hephd back from '{path}'");
+            let hint = "mend it, or write it afresh with --force and the flags that it should have";
+            Err(error.clone().context(Error::new(message).with_hint(hint)))
+        }
+        _ => Ok(()),
     }
 }
 
-fn say(context: &Context, up: &Up, manager: &dyn Manager, took: Duration) {
-    if up.wrote_service {
-        let file = manager.file().display();
-        context.ui.say(format!("wrote '{file}'"));
-    }
-    if let Some(file) = manager.socket_file().filter(|_| up.wrote_socket) {
+fn say(context: &Context, up: &Up, took: Duration) {
+    for file in &up.wrote {
         context.ui.say(format!("wrote '{}'", file.display()));
     }
     let hephd = format!("hephd {} runs", up.status.version);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::cli::Context;
 use crate::error::{Exit, Result, ResultExt};
 use crate::platform::service::definition::Environment;
-use crate::platform::service::{self, File, log};
+use crate::platform::service::{self, log};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -44,11 +44,11 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
 /// Returns the log that the service file names, else the one it would name.
 fn find(context: &Context) -> Result<PathBuf> {
     // Logs are worth reading most when something is amiss, so no service manager is no obstacle here.
-    let file = match service::find(&context.config, &context.paths) {
-        Ok(Some(manager)) => service::file(&*manager)?,
-        _ => File::Absent,
-    };
-    let baked = file.written().and_then(|written| written.log.clone());
-    let ours = Environment::from_variables(std::env::vars_os())?;
-    Ok(baked.unwrap_or_else(|| file.environment(&ours).log(&context.paths)))
+    let manager = service::find(context.config.service_manager, &context.paths);
+    if let Ok(Some(manager)) = manager
+        && let Ok(definition) = manager.read()?.source
+    {
+        return Ok(definition.log.into());
+    }
+    Ok(Environment::from_variables(std::env::vars_os())?.log(&context.paths))
 }

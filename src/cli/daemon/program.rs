@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::cli::Context;
 use crate::error::{Error, Result, ResultExt};
 use crate::install::links::BinDir;
-use crate::platform::service::definition::Written;
+use crate::platform::service::definition::Definition;
 
 /// Returns the path of hephd that a service file is to name: the one it names already while that exists, else the one
 /// in bin-dir, else, for a heph that is no installation, the one beside it. Never one into a slot.
@@ -13,9 +13,10 @@ use crate::platform::service::definition::Written;
 /// # Errors
 ///
 /// None of them exists.
-pub fn find(context: &Context, written: Option<&Written>) -> Result<PathBuf> {
-    if let Some(written) = written.filter(|written| written.program.is_file()) {
-        return Ok(written.program.clone());
+pub fn find(context: &Context, before: Option<&Definition>) -> Result<PathBuf> {
+    let named = before.map(|before| PathBuf::from(&before.program));
+    if let Some(named) = named.filter(|named| named.is_file()) {
+        return Ok(named);
     }
     let bin_dir = BinDir::find(&context.config.self_update, &context.paths);
     let linked = bin_dir.map(|bin_dir| bin_dir.path.join("hephd"));

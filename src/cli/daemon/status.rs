@@ -10,9 +10,10 @@ use crate::cli::Context;
 use crate::client;
 use crate::error::{Exit, Result};
 use crate::os::text::printable;
+use crate::platform::generated::FileState;
 use crate::platform::service::arguments::Flag;
 use crate::platform::service::definition::Environment;
-use crate::platform::service::{self, Activity, File, FileState, Process};
+use crate::platform::service::{self, Activity, Process};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -76,27 +77,27 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
 fn report(context: &Context) -> Result<Report> {
     let (config, paths) = (&context.config, &context.paths);
     // A service manager that should be there and is not is what status is for, and no reason to fail.
-    let (manager, amiss) = match service::find(config, paths) {
+    let (manager, amiss) = match service::find(config.service_manager, paths) {
         Ok(manager) => (manager, None),
         Err(error) => (None, Some(error.one_line())),
     };
-    let stopped = Process {
-        activity: Activity::Stopped,
-        pid: None,
-    };
-    let (mut file, mut file_state, mut process) = (File::Absent, FileState::Absent, stopped);
+    let (mut file_state, mut process) = (FileState::Absent, Process::STOPPED);
+    let mut definition = None;
     let (mut socket_file, mut socket_file_state, mut socket_held) = (None, None, None);
     if let Some(manager) = &manager {
-        file = service::file(&**manager)?;
-        file_state = file.state(&**manager, paths);
+        let file = manager.read()?;
+        file_state = file.state;
+        definition = file.source.ok();
         process = manager.process()?;
         socket_file = manager.socket_file().map(Path::to_owned);
-        socket_file_state = service::socket_state(&**manager, &file, paths)?;
+        socket_file_state = manager.socket_state()?;
         socket_held = manager.holds_socket()?;
     }
-    let written = file.written();
-    let environment = file.environment(&Environment::from_variables(std::env::vars_os())?);
-    let socket = match written {
+    let environment = match &definition {
+        Some(definition) => definition.environment.clone(),
+        None => Environment::from_variables(std::env::vars_os())?,
+    };
+    let socket = match definition {
         Some(_) => {
             let runtime = manager.as_ref().and_then(|manager| manager.runtime_dir());
             environment.socket(paths, runtime.as_deref())
@@ -112,7 +113,8 @@ fn report(context: &Context) -> Result<Report> {
         Ok(answer) => (answer, None),
         Err(error) => (None, Some(error.one_line())),
     };
-    let baked_mode = written.and_then(|written| written.flags.get(Flag::Mode));
+    let definition = definition.as_ref();
+    let baked_mode = definition.and_then(|definition| definition.flags.get(Flag::Mode));
     let pid = answer.as_ref().map(|answer| answer.pid).or(process.pid);
     Ok(Report {
         schema: 1,
@@ -138,17 +140,18 @@ fn report(context: &Context) -> Result<Report> {
         socket_file: socket_file.filter(|_| socket_file_state != Some(FileState::Absent)),
         socket_file_state,
         socket_held,
-        log: written
-            .and_then(|written| written.log.clone())
-            .unwrap_or_else(|| environment.log(paths)),
+        log: definition.map_or_else(
+            || environment.log(paths),
+            |definition| definition.log.clone().into(),
+        ),
         file: manager
             .filter(|_| file_state != FileState::Absent)
             .map(|manager| manager.file().to_owned()),
         file_state,
-        program: written.map(|written| written.program.clone()),
-        flags: written
+        program: definition.map(|definition| definition.program.clone().into()),
+        flags: definition
             .into_iter()
-            .flat_map(|written| written.flags.iter())
+            .flat_map(|definition| definition.flags.iter())
             .map(|(flag, value)| (flag.name(), value.to_owned()))
             .collect(),
     })
@@ -208,7 +211,7 @@ impl Report {
                 ", from an older template: `heph daemon restart` brings it up to date"
             }
             Some(FileState::Edited) => {
-                ", whose file was edited by hand: `heph daemon restart` writes it afresh"
+                ", whose file was edited by hand: `heph daemon restart --force` writes it afresh"
             }
             Some(FileState::HandMade) => ", whose file was made by hand: heph leaves it alone",
             Some(FileState::Current | FileState::NewerTemplate)
@@ -235,7 +238,9 @@ impl Report {
                 ", from an older template: `heph daemon restart` brings it up to date"
             }
             FileState::NewerTemplate => ", from the template of a newer heph",
-            FileState::Edited => ", edited by hand: `heph daemon restart` keeps its flags only",
+            FileState::Edited => {
+                ", edited by hand: `heph daemon restart --force` writes it afresh and keeps the flags that heph baked"
+            }
             FileState::HandMade => ", made by hand: heph leaves it alone",
         };
         format!("{manager}, '{}'{about}", file.display())

@@ -8,7 +8,7 @@ use crate::platform::service;
 pub struct Args {}
 
 pub fn run(context: &Context, _args: Args) -> Result<Exit> {
-    let manager = service::require(&context.config, &context.paths)?;
+    let manager = service::require(context.config.service_manager, &context.paths)?;
     let stopped = manager.stop()?;
     let installed = manager.file().exists();
     context.ui.say(match (stopped, installed) {

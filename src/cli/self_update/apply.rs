@@ -65,7 +65,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
 /// launchd starts its job at each load and login, besides the cadence. A restart of the machine is no reason to ask.
 fn ran_just_before(context: &Context) -> Result<bool> {
     // Something started this run, whatever became of the timer's files since; `status` and `doctor` tell of them.
-    let Ok(Some(timer)) = schedule::state(&context.config, &context.paths) else {
+    let Ok(Some(timer)) = schedule::state(context.config.service_manager, &context.paths) else {
         return Ok(false);
     };
     let runs = history::read(&context.paths)?;

@@ -6,7 +6,7 @@ use crate::platform::schedule::{self, Scheduler};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Also remove files that were made by hand
+    /// Also remove files that were made or edited by hand
     #[arg(long)]
     force: bool,
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::cli::Context;
+use crate::config::Mode;
 use crate::error::{Error, Exit, Result};
 use crate::install::links::BinDir;
 use crate::paths::Paths;
@@ -31,7 +32,7 @@ pub struct Args {
     /// Run at these local times of day, such as 03:30 or 03:30,15:30
     #[arg(long, value_name = "TIMES", value_parser = Cadence::parse_at)]
     at: Option<Cadence>,
-    /// Overwrite files that were made by hand or cannot be read back
+    /// Overwrite files that were made or edited by hand, or cannot be read back
     #[arg(long)]
     force: bool,
 }
@@ -62,23 +63,25 @@ fn enable(
 ) -> Result<Enabled> {
     let Context { config, paths, .. } = context;
     let bin_dir = BinDir::find(&config.self_update, paths)?;
-    let exe = bin_dir.path.join("heph");
-    if !exe.is_file() {
+    let program = bin_dir.path.join("heph");
+    if !program.is_file() {
         return Err(
-            Error::new(format!("there is no '{}' to run", exe.display())).with_hint(
+            Error::new(format!("there is no '{}' to run", program.display())).with_hint(
                 "install heph there, or set `bin-dir` in [self-update] to the folder it is in",
             ),
         );
     }
     schedule::enable(
-        config,
+        config.service_manager,
         paths,
         Request {
-            exe,
+            program,
             config: named_settings(paths)?,
-            env: environment(paths)?,
+            environment: environment(paths)?,
             notify_only,
             cadence,
+            default_notify_only: config.self_update.mode == Mode::Notify,
+            default_cadence: Cadence::every(*config.self_update.every)?,
             force,
         },
     )
@@ -107,7 +110,7 @@ pub(super) fn environment(paths: &Paths) -> Result<Environment> {
 fn say(context: &Context, enabled: &Enabled) -> Result<()> {
     let Context { config, paths, ui } = context;
     let Enabled { scheduler, job, .. } = enabled;
-    let does = match job.notify_only {
+    let does = match job.invocation.notify_only {
         false => "installs new releases",
         true => "tells of new releases",
     };
@@ -116,7 +119,8 @@ fn say(context: &Context, enabled: &Enabled) -> Result<()> {
         "self-update is on{already}: {does} {}, through {scheduler}",
         job.cadence
     ));
-    if let Some(next) = schedule::state(config, paths)?.and_then(|state| state.next) {
+    if let Some(next) = schedule::state(config.service_manager, paths)?.and_then(|state| state.next)
+    {
         let next = next.to_zoned(TimeZone::system());
         ui.say(format!(
             "next run: {}",

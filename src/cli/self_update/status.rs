@@ -62,7 +62,7 @@ fn gather(context: &Context) -> Result<Facts> {
         update::survey(world, remembered.latest.clone(), &Asked::default())
     });
     Ok(Facts {
-        timer: schedule::state(&context.config, paths)?,
+        timer: schedule::state(context.config.service_manager, paths)?,
         last: history::read(paths)?.pop(),
         survey,
         last_success: remembered.last_success,

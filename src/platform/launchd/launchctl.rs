@@ -74,6 +74,19 @@ impl Agent {
         Ok(None)
     }
 
+    /// Unloads the job, wherever it is loaded. Returns what launchd said of it before; `None` where it was not loaded.
+    ///
+    /// # Errors
+    ///
+    /// As [`Agent::boot_out`].
+    pub fn unload(&self) -> Result<Option<String>> {
+        let Some((domain, state)) = self.loaded()? else {
+            return Ok(None);
+        };
+        self.boot_out(&domain)?;
+        Ok(Some(state))
+    }
+
     /// Unloads the job from `domain`, which ends its process, and returns once launchd has let it go.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::Zoned;
 use jiff::civil::Time;
+use serde::{Deserialize, Serialize};
 
 use crate::config::Interval;
 use crate::config::SHORTEST_EVERY;
@@ -28,7 +29,8 @@ const LONGEST_SPREAD: Duration = Duration::from_secs(30 * MINUTE);
 const AFTER_BOOT: Duration = Duration::from_secs(5 * MINUTE);
 
 /// When the timer runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Cadence {
     /// Once in every interval: whole seconds, 60 at least.
     Every(Duration),
@@ -221,6 +223,20 @@ impl Cadence {
             })
         });
         all.filter(|time| time > now).min()
+    }
+}
+
+impl TryFrom<String> for Cadence {
+    type Error = Error;
+
+    fn try_from(words: String) -> Result<Cadence, Error> {
+        Cadence::parse(&words)
+    }
+}
+
+impl From<Cadence> for String {
+    fn from(cadence: Cadence) -> String {
+        cadence.to_string()
     }
 }
 

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::cadence::Cadence;
-use crate::error::{Error, Result, ResultExt, bail};
+use crate::error::{Error, Result, ResultExt, bail, ensure};
 use crate::platform::generated::{check_path, check_text};
+use crate::platform::legacy::Written;
 
 /// The variables of the enabling shell that the job gets as they are: where cargo and heph find things, and how they
 /// reach the network. What a scheduler sets instead is next to nothing.
@@ -43,94 +46,117 @@ const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 pub type Environment = BTreeMap<String, String>;
 
 /// What the timer runs, and when.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
-    /// The absolute path of `heph` in bin-dir, never one into a slot.
-    pub exe: PathBuf,
-    /// The settings file, where `--config` named one.
-    pub config: Option<PathBuf>,
-    /// Whether it only tells of releases.
-    pub notify_only: bool,
+    /// What it runs.
+    #[serde(flatten)]
+    pub invocation: Invocation,
     /// When it runs.
     pub cadence: Cadence,
-    /// Its whole environment.
-    pub env: Environment,
 }
 
-impl Job {
-    /// Returns the arguments of `heph`.
+/// One run of `heph self-update` by the timer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invocation {
+    /// The absolute path of `heph` in bin-dir, never one into a slot.
+    pub program: PathBuf,
+    /// The settings file, where `--config` named one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<PathBuf>,
+    /// Whether it only reports releases.
+    pub notify_only: bool,
+    /// Its whole environment.
+    pub environment: Environment,
+    /// The file that its output is appended to.
+    pub log: PathBuf,
+}
+
+impl Invocation {
+    /// Returns the program and its arguments.
     ///
     /// # Errors
     ///
-    /// The settings file's path is one that generated files cannot carry.
-    pub fn arguments(&self) -> Result<Vec<String>> {
-        let mut arguments = Vec::new();
+    /// Generated files cannot carry a path.
+    pub fn command(&self) -> Result<Vec<String>> {
+        let mut command = vec![check_path("the path of heph", &self.program)?];
         if let Some(config) = &self.config {
-            let config = check_path("the path of the settings file", config)?;
-            arguments.extend(["--config".to_owned(), config.to_owned()]);
+            command.extend([
+                "--config",
+                check_path("the path of the settings file", config)?,
+            ]);
         }
-        let command = if self.notify_only { "check" } else { "apply" };
-        arguments.extend(["self-update", command, "--scheduled"].map(str::to_owned));
-        Ok(arguments)
+        let verb = if self.notify_only { "check" } else { "apply" };
+        command.extend(["self-update", verb, "--scheduled"]);
+        Ok(command.into_iter().map(str::to_owned).collect())
     }
 
-    /// Returns the program.
+    /// Returns the log.
     ///
     /// # Errors
     ///
-    /// Its path is one that generated files cannot carry.
-    pub fn program(&self) -> Result<&str> {
-        check_path("the path of heph", &self.exe)
+    /// Generated files cannot carry its path.
+    pub(super) fn log(&self) -> Result<&str> {
+        check_path("the path of the log", &self.log)
     }
 
-    /// Returns the job of this command line, cadence and environment: the reverse of [`Job::program`] and
-    /// [`Job::arguments`].
+    /// Returns the environment.
     ///
     /// # Errors
     ///
-    /// heph writes no such command line.
-    pub fn from_command(command: &[String], cadence: Cadence, env: Environment) -> Result<Job> {
-        let words: Vec<&str> = command.iter().map(String::as_str).collect();
-        let (exe, config, command) = match words[..] {
-            [exe, "self-update", command, "--scheduled"] => (exe, None, command),
+    /// Generated files cannot carry a variable; the error names it.
+    pub(super) fn environment(&self) -> Result<&Environment> {
+        for (name, value) in &self.environment {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+            let is_plain = !name.is_empty() && name.bytes().all(plain);
+            ensure!(is_plain, "'{name}' is not the name of a variable");
+            check_text(&format!("the variable {name}"), value)?;
+        }
+        Ok(&self.environment)
+    }
+}
+
+impl TryFrom<Written> for Invocation {
+    type Error = Error;
+
+    fn try_from(written: Written) -> Result<Invocation> {
+        let words: Vec<&str> = written.command.iter().map(String::as_str).collect();
+        let (program, config, verb) = match words[..] {
+            [program, "self-update", verb, "--scheduled"] => (program, None, verb),
             [
-                exe,
+                program,
                 "--config",
                 config,
                 "self-update",
-                command,
+                verb,
                 "--scheduled",
-            ] => (exe, Some(PathBuf::from(config)), command),
-            _ => bail!("it runs `{}`, which heph does not write", words.join(" ")),
+            ] => (program, Some(PathBuf::from(config)), verb),
+            _ => ("", None, ""),
         };
-        let notify_only = match command {
+        let notify_only = match verb {
             "apply" => false,
             "check" => true,
-            _ => bail!("it runs `self-update {command}`, which heph does not write"),
+            _ => bail!("it runs `{}`, which heph does not write", words.join(" ")),
         };
-        Ok(Job {
-            exe: PathBuf::from(exe),
+        Ok(Invocation {
+            program: program.into(),
             config,
             notify_only,
-            cadence,
-            env,
+            environment: written.variables.into_iter().collect(),
+            log: written.log.unwrap_or_else(|| "/dev/null".to_owned()).into(),
         })
     }
+}
 
-    /// Checks that every variable can stand in a generated file.
-    ///
-    /// # Errors
-    ///
-    /// One cannot; the error names it.
-    pub fn check_env(&self) -> Result<()> {
-        for (name, value) in &self.env {
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-            if name.is_empty() || !name.bytes().all(plain) {
-                bail!("'{name}' is no name of a variable");
-            }
-            check_text(&format!("the variable {name}"), value)?;
-        }
-        Ok(())
+impl TryFrom<Written> for Job {
+    type Error = Error;
+
+    fn try_from(mut written: Written) -> Result<Job> {
+        let cadence = written.cadence.take();
+        let cadence = cadence.context("it holds neither an interval nor times of day")?;
+        Ok(Job {
+            invocation: Invocation::try_from(written)?,
+            cadence: Cadence::parse(&cadence)?,
+        })
     }
 }
 
@@ -197,15 +223,19 @@ pub(crate) mod tests {
         let name = proptest::sample::select(&BAKED[..]).prop_map(str::to_owned);
         let env = proptest::collection::btree_map(name, any_text(), 0..5);
         let config = proptest::option::of(path());
-        (path(), config, any::<bool>(), any_cadence(), env).prop_map(
-            |(exe, config, notify_only, cadence, env)| Job {
-                exe,
+        let invocation = (path(), config, any::<bool>(), env, path()).prop_map(
+            |(program, config, notify_only, environment, log)| Invocation {
+                program,
                 config,
                 notify_only,
-                cadence,
-                env,
+                environment,
+                log,
             },
-        )
+        );
+        (invocation, any_cadence()).prop_map(|(invocation, cadence)| Job {
+            invocation,
+            cadence,
+        })
     }
 
     /// Returns a plain job of the user `me`.
@@ -215,13 +245,16 @@ pub(crate) mod tests {
             ("PATH", "/home/me/.cargo/bin:/usr/bin:/bin"),
         ];
         Job {
-            exe: "/home/me/.cargo/bin/heph".into(),
-            config: None,
-            notify_only: false,
+            invocation: Invocation {
+                program: "/home/me/.cargo/bin/heph".into(),
+                config: None,
+                notify_only: false,
+                environment: variables
+                    .map(|(name, value)| (name.into(), value.into()))
+                    .into(),
+                log: "/home/me/.local/state/heph/self-update.log".into(),
+            },
             cadence: Cadence::parse(cadence).unwrap(),
-            env: variables
-                .map(|(name, value)| (name.into(), value.into()))
-                .into(),
         }
     }
 
@@ -229,16 +262,19 @@ pub(crate) mod tests {
     pub(crate) fn odd(cadence: &str) -> Job {
         let home = "/home/jo's 100% \"$é\" \\ & <co>";
         Job {
-            exe: format!("{home}/bin/heph").into(),
-            config: Some(format!("{home}/my config.toml").into()),
-            notify_only: true,
+            invocation: Invocation {
+                program: format!("{home}/bin/heph").into(),
+                config: Some(format!("{home}/my config.toml").into()),
+                notify_only: true,
+                environment: [
+                    ("HOME", home),
+                    ("https_proxy", "http://me:p%40ss`x`$y@proxy:1/?a=1&b=2#c"),
+                ]
+                .map(|(name, value)| (name.into(), value.into()))
+                .into(),
+                log: format!("{home}/.local/state/heph/self-update.log").into(),
+            },
             cadence: Cadence::parse(cadence).unwrap(),
-            env: [
-                ("HOME", home),
-                ("https_proxy", "http://me:p%40ss`x`$y@proxy:1/?a=1&b=2#c"),
-            ]
-            .map(|(name, value)| (name.into(), value.into()))
-            .into(),
         }
     }
 
@@ -307,7 +343,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn other_command_lines_are_refused() {
+    fn other_command_lines_are_rejected() {
         for command in [
             "",
             "/heph",
@@ -315,22 +351,25 @@ pub(crate) mod tests {
             "/heph self-update clean --scheduled",
             "/heph x self-update apply --scheduled",
         ] {
-            let words: Vec<String> = command.split(' ').map(str::to_owned).collect();
-            let cadence = Cadence::parse("every 6h").unwrap();
-            assert!(
-                Job::from_command(&words, cadence, Environment::new()).is_err(),
-                "{command}"
-            );
+            let written = Written {
+                command: command.split(' ').map(str::to_owned).collect(),
+                ..Written::default()
+            };
+            assert!(Invocation::try_from(written).is_err(), "{command}");
         }
     }
 
     proptest! {
         #[test]
         fn a_command_line_is_read_back(job in any_job()) {
-            let mut command = vec![job.program().unwrap().to_owned()];
-            command.extend(job.arguments().unwrap());
-            let again = Job::from_command(&command, job.cadence.clone(), job.env.clone()).unwrap();
-            prop_assert_eq!(again, job);
+            let invocation = &job.invocation;
+            let written = Written {
+                command: invocation.command().unwrap(),
+                variables: invocation.environment.clone().into_iter().collect(),
+                log: Some(invocation.log().unwrap().to_owned()),
+                cadence: Some(job.cadence.to_string()),
+            };
+            prop_assert_eq!(Job::try_from(written).unwrap(), job);
         }
     }
 }

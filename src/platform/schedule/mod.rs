@@ -1,58 +1,58 @@
 //! The timer that starts `heph self-update`: systemd, launchd or cron.
 //!
-//! One back end a scheduler, all with the same verbs, all compiled everywhere and chosen at run time. The generated files
-//! are the only record of what the timer does: they are read back to tell it and to change it.
+//! One back end for each scheduler, all with the same verbs, all compiled everywhere and chosen at run time. The generated
+//! files are the only record of what the timer does: heph reads them to show it and to change it.
 //!
 //! Architecture invariant: nothing here knows what the job does when it runs.
 
+mod backend;
 pub mod cadence;
 mod cron;
-
 pub mod job;
-pub mod launchd;
-pub mod systemd;
+pub(crate) mod launchd;
+mod systemd;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
-use crate::config::{Config, Mode, ServiceManager};
-use crate::error::{Error, Result, ResultExt};
-use crate::os::{clock, files, host};
+use crate::config::ServiceManager;
+use crate::error::Result;
+use crate::os::{files, host};
 use crate::paths::Paths;
-use crate::platform::generated::{self, Generated};
+use crate::platform::generated::{self, FileState, Planned};
 use crate::platform::systemd::systemctl;
+use backend::{BY_HAND, Backend};
 use cadence::Cadence;
-use job::{Environment, Job};
+use job::{Environment, Invocation, Job};
 
 /// The log of the job is emptied beyond so many bytes.
 const LOG_LIMIT: u64 = 1 << 20;
 
-/// What the scheduler says of the timer.
+/// The state of the timer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TimerState {
+pub(crate) struct TimerState {
     /// "systemd", "launchd" or "cron".
     pub scheduler: &'static str,
     /// The cadence in words: "every 6h", "at 03:30,15:30".
     pub cadence: String,
-    /// Whether it only tells of releases.
+    /// Whether it only reports releases.
     pub notify_only: bool,
-    /// The length between two runs at most, in seconds; how stale the last check may be is measured against it.
+    /// The longest time from one run to the next, in seconds; the age of the last check is measured against it.
     pub interval_secs: u64,
-    /// The next run, where the scheduler can tell.
+    /// The next run, where the scheduler knows it.
     pub next: Option<Timestamp>,
-    /// The last run, where the scheduler can tell.
+    /// The last run, where the scheduler knows it.
     pub last: Option<Timestamp>,
 }
 
 /// What can start the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheduler {
-    /// A systemd user timer.
+    /// A user timer.
     Systemd,
-    /// A launchd agent.
+    /// An agent.
     Launchd,
     /// A block in the user's crontab.
     Cron,
@@ -60,24 +60,28 @@ pub enum Scheduler {
 
 /// What `enable` changes; `None` keeps what is.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub(crate) struct Request {
     /// The absolute path of `heph` in bin-dir.
-    pub exe: PathBuf,
+    pub program: PathBuf,
     /// The settings file that `--config` named.
     pub config: Option<PathBuf>,
     /// The environment, from [`job::bake_env`]; it is always baked afresh.
-    pub env: Environment,
-    /// Whether the job only tells of releases.
+    pub environment: Environment,
+    /// Whether the job only reports releases.
     pub notify_only: Option<bool>,
     /// When it runs.
     pub cadence: Option<Cadence>,
-    /// Whether files that a person made are replaced.
+    /// Whether a new timer only reports releases.
+    pub default_notify_only: bool,
+    /// When a new timer runs.
+    pub default_cadence: Cadence,
+    /// Whether files that a person made or edited are replaced.
     pub force: bool,
 }
 
 /// A timer that is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Enabled {
+pub(crate) struct Enabled {
     /// What starts it.
     pub scheduler: Scheduler,
     /// What it starts.
@@ -89,25 +93,23 @@ pub struct Enabled {
 impl Scheduler {
     const ALL: [Scheduler; 3] = [Scheduler::Systemd, Scheduler::Launchd, Scheduler::Cron];
 
-    /// Returns the scheduler that `config` chooses on this machine.
-    pub fn choose(config: &Config) -> Scheduler {
-        let macos = cfg!(target_os = "macos");
-        Scheduler::pick(config.service_manager, macos, systemctl::answers)
+    /// Returns the scheduler on this machine, given the setting `choice`.
+    pub(crate) fn choose(choice: ServiceManager) -> Scheduler {
+        let answers = || systemctl::check().is_ok();
+        Scheduler::pick(choice, cfg!(target_os = "macos"), answers)
     }
 
-    fn pick(manager: ServiceManager, macos: bool, systemd: impl FnOnce() -> bool) -> Scheduler {
-        match manager {
+    fn pick(choice: ServiceManager, macos: bool, systemd: impl FnOnce() -> bool) -> Scheduler {
+        match choice {
             ServiceManager::Systemd => Scheduler::Systemd,
             ServiceManager::Launchd => Scheduler::Launchd,
-            ServiceManager::None => Scheduler::Cron,
             ServiceManager::Auto if macos => Scheduler::Launchd,
             ServiceManager::Auto if systemd() => Scheduler::Systemd,
-            ServiceManager::Auto => Scheduler::Cron,
+            _ => Scheduler::Cron,
         }
     }
 
-    /// Returns its name.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Scheduler::Systemd => "systemd",
             Scheduler::Launchd => "launchd",
@@ -115,46 +117,27 @@ impl Scheduler {
         }
     }
 
-    fn files(self, job: &Job, paths: &Paths) -> Result<Vec<Generated>> {
+    pub(super) fn backend(self, paths: &Paths) -> Box<dyn Backend> {
         match self {
-            Scheduler::Systemd => systemd::files(job, paths),
-            Scheduler::Launchd => launchd::files(job, paths),
-            Scheduler::Cron => cron::files(job, paths),
+            Scheduler::Systemd => Box::new(systemd::Systemd::new(
+                &paths.systemd_units,
+                &paths.hephd.data,
+            )),
+            Scheduler::Launchd => Box::new(launchd::Launchd::new(&paths.launch_agents)),
+            Scheduler::Cron => {
+                let number = host::stable_number(&paths.home);
+                Box::new(cron::Cron::new(&paths.hephd.data, number))
+            }
         }
     }
 
-    fn read(self, paths: &Paths) -> Result<Option<Job>> {
-        match self {
-            Scheduler::Systemd => systemd::read(paths),
-            Scheduler::Launchd => launchd::read(paths),
-            Scheduler::Cron => cron::read(paths),
-        }
-    }
-
-    /// Checks, before anything is written, that the scheduler is there and can take the job.
-    fn check(self, job: &Job, paths: &Paths) -> Result<()> {
-        match self {
-            Scheduler::Systemd => systemd::check(),
-            Scheduler::Launchd => launchd::check(),
-            Scheduler::Cron => cron::check(job, paths, host::stable_number(&paths.home)),
-        }
-    }
-
-    /// Has the scheduler take the files as they are now. Returns whether it had to be told of more than files.
-    fn load(self, job: &Job, paths: &Paths, changed: bool) -> Result<bool> {
-        match self {
-            Scheduler::Systemd => systemd::load(changed).map(|()| false),
-            Scheduler::Launchd => launchd::load(paths).map(|()| false),
-            Scheduler::Cron => cron::load(job, paths, host::stable_number(&paths.home)),
-        }
-    }
-
-    fn remove(self, paths: &Paths, force: bool) -> Result<bool> {
-        match self {
-            Scheduler::Systemd => systemd::remove(paths, force),
-            Scheduler::Launchd => launchd::remove(paths, force),
-            Scheduler::Cron => cron::remove(paths, force),
-        }
+    /// Returns the files of `job` as this heph renders them.
+    ///
+    /// # Errors
+    ///
+    /// The scheduler cannot express the cadence, or the files cannot carry a value.
+    pub fn plan(self, job: &Job, paths: &Paths) -> Result<Vec<Planned>> {
+        self.backend(paths).plan(job)
     }
 }
 
@@ -165,160 +148,150 @@ impl fmt::Display for Scheduler {
 }
 
 /// Returns the log of the job.
-pub fn log(paths: &Paths) -> PathBuf {
+pub(crate) fn log(paths: &Paths) -> PathBuf {
     paths.state.join("self-update.log")
 }
 
-/// Empties the job's log where it has grown beyond its bound. Schedulers append to it, so it may be open meanwhile.
-pub fn trim_log(paths: &Paths) {
+/// Empties the job's log where it has grown beyond its limit. Schedulers append to it, so it may be open meanwhile.
+pub(crate) fn trim_log(paths: &Paths) {
     let log = log(paths);
     let grown = log
         .metadata()
         .is_ok_and(|metadata| metadata.len() > LOG_LIMIT);
     if grown {
-        // A log that stays long is no reason to leave out a run.
+        // A log that stays long is no reason to skip a run.
         drop(std::fs::write(log, ""));
     }
 }
 
-/// Returns the job and what starts it, as the generated files say; `None` where the timer is off.
-///
-/// It starts no other program, but for the choice of the scheduler that is looked at first.
+/// Returns the job and what starts it, as the generated files say; `None` where the timer is off. Starts no other program.
 ///
 /// # Errors
 ///
-/// A file cannot be read, or heph did not write it.
-pub fn job(config: &Config, paths: &Paths) -> Result<Option<(Scheduler, Job)>> {
-    let chosen = config.service_manager;
-    let first = Scheduler::pick(chosen, cfg!(target_os = "macos"), || true);
+/// A file cannot be read, or was made by hand.
+pub(crate) fn job(choice: ServiceManager, paths: &Paths) -> Result<Option<(Scheduler, Job)>> {
+    let first = Scheduler::pick(choice, cfg!(target_os = "macos"), || true);
     let others = Scheduler::ALL.into_iter().filter(|other| *other != first);
     for scheduler in std::iter::once(first).chain(others) {
-        if let Some(job) = scheduler.read(paths)? {
+        if let Some(job) = scheduler.backend(paths).read()? {
             return Ok(Some((scheduler, job)));
         }
     }
     Ok(None)
 }
 
-/// Returns when the files of the timer were written last: since when it is as it is.
-pub fn since(scheduler: Scheduler, job: &Job, paths: &Paths) -> Option<Timestamp> {
-    let files = scheduler.files(job, paths).ok()?;
+/// Returns when the files of the timer were last written.
+pub(crate) fn since(scheduler: Scheduler, paths: &Paths) -> Option<Timestamp> {
+    let files = scheduler.backend(paths).files().ok()?;
     let written = files
         .iter()
-        .filter_map(|file| file.path.metadata().ok()?.modified().ok());
+        .filter_map(|(path, _)| path.metadata().ok()?.modified().ok());
     written
         .max()
         .and_then(|time| Timestamp::try_from(time).ok())
 }
 
-/// Returns the timer, or `None` where it is off.
+/// Returns the state of the timer; `None` where it is off.
 ///
 /// # Errors
 ///
 /// As [`job()`].
-pub fn state(config: &Config, paths: &Paths) -> Result<Option<TimerState>> {
-    let Some((scheduler, job)) = job(config, paths)? else {
+pub(crate) fn state(choice: ServiceManager, paths: &Paths) -> Result<Option<TimerState>> {
+    let Some((scheduler, job)) = job(choice, paths)? else {
         return Ok(None);
     };
-    let (next, last) = match scheduler {
-        Scheduler::Systemd => {
-            let runs = systemd::runs();
-            (runs.next, runs.last)
-        }
-        Scheduler::Launchd => (None, None),
-        Scheduler::Cron => {
-            let now = clock::now().to_zoned(TimeZone::system());
-            let next = job
-                .cadence
-                .next_by_cron(host::stable_number(&paths.home), &now);
-            (next.map(|next| next.timestamp()), None)
-        }
-    };
+    let runs = scheduler.backend(paths).runs(&job);
     Ok(Some(TimerState {
         scheduler: scheduler.name(),
         cadence: job.cadence.to_string(),
-        notify_only: job.notify_only,
+        notify_only: job.invocation.notify_only,
         interval_secs: job.cadence.longest_gap().as_secs(),
-        next,
-        last,
+        next: runs.next,
+        last: runs.last,
     }))
 }
 
-/// Returns what differs from what this heph would generate for `job`, one sentence each: from an older template, edited,
-/// or missing. `heph self-update enable` repairs it.
+/// Returns what is wrong with the files of the timer, one sentence each: missing, edited, from another template, or not
+/// loaded. `heph self-update enable` repairs it.
 ///
 /// # Errors
 ///
-/// A file cannot be read or rendered.
-pub fn stale(scheduler: Scheduler, job: &Job, paths: &Paths) -> Result<Vec<String>> {
+/// A file cannot be read, or cron cannot be asked.
+pub(crate) fn stale(scheduler: Scheduler, job: &Job, paths: &Paths) -> Result<Vec<String>> {
+    let backend = scheduler.backend(paths);
     let mut stale = Vec::new();
-    for file in scheduler.files(job, paths)? {
-        let path = file.path.display();
-        match generated::read(&file.path)? {
-            None => stale.push(format!("'{path}' is missing")),
-            Some(text) if text != file.text => {
-                stale.push(format!(
-                    "'{path}' is edited or from another version of heph"
-                ));
-            }
-            Some(_) => {}
-        }
+    for (path, state) in backend.files()? {
+        let what = match state {
+            FileState::Current => continue,
+            FileState::Absent => "is missing",
+            FileState::OlderTemplate => "is from an older version of heph",
+            FileState::NewerTemplate => "is from a newer version of heph",
+            FileState::Edited => "is edited: `heph self-update enable --force` writes it afresh",
+            FileState::HandMade => "was not made by heph",
+        };
+        stale.push(format!("'{}' {what}", path.display()));
     }
-    let number = host::stable_number(&paths.home);
-    if scheduler == Scheduler::Cron && !cron::is_loaded(job, paths, number)? {
-        stale.push("the crontab does not hold the block of the timer".to_owned());
-    }
+    stale.extend(backend.problem(job)?);
     Ok(stale)
 }
 
-/// Turns the timer on, or changes it: writes its files, loads it and starts it. What is right already stays untouched.
+/// Turns the timer on, or changes it: writes its files, loads it and starts it. What is up to date stays untouched.
 ///
 /// # Errors
 ///
-/// A file was made by a person, cannot be written, or the scheduler refused.
-pub fn enable(config: &Config, paths: &Paths, request: Request) -> Result<Enabled> {
-    let scheduler = Scheduler::choose(config);
-    let existing = match job(config, paths) {
+/// A file was made or edited by hand, or cannot be written, or the scheduler fails.
+pub(crate) fn enable(choice: ServiceManager, paths: &Paths, request: Request) -> Result<Enabled> {
+    let scheduler = Scheduler::choose(choice);
+    let existing = match job(choice, paths) {
         Ok(existing) => existing.map(|(_, job)| job),
         // What cannot be read has nothing to keep.
         Err(_) if request.force => None,
         Err(error) => return Err(error),
     };
-    let mut env = request.env;
+    let mut environment = request.environment;
     if scheduler != Scheduler::Cron {
         // The others set it themselves, and it may change from login to login.
-        env.remove("XDG_RUNTIME_DIR");
+        environment.remove("XDG_RUNTIME_DIR");
     }
-    let cadence = match (request.cadence, &existing) {
-        (Some(cadence), _) => cadence,
-        (None, Some(job)) => job.cadence.clone(),
-        (None, None) => Cadence::every(*config.self_update.every)?,
-    };
+    let before = existing.as_ref().map(|job| &job.invocation);
     let job = Job {
-        exe: request.exe,
-        config: request.config.or_else(|| existing.as_ref()?.config.clone()),
-        notify_only: request
-            .notify_only
-            .or_else(|| Some(existing.as_ref()?.notify_only))
-            .unwrap_or(config.self_update.mode == Mode::Notify),
-        cadence,
-        env,
+        invocation: Invocation {
+            program: request.program,
+            config: request.config.or_else(|| before?.config.clone()),
+            notify_only: request
+                .notify_only
+                .or_else(|| Some(before?.notify_only))
+                .unwrap_or(request.default_notify_only),
+            environment,
+            log: log(paths),
+        },
+        cadence: request
+            .cadence
+            .or_else(|| Some(existing.as_ref()?.cadence.clone()))
+            .unwrap_or(request.default_cadence),
     };
-    let generated = scheduler.files(&job, paths)?;
-    scheduler.check(&job, paths)?;
-    // The schedulers open the log themselves, but make no folder for it.
+    let backend = scheduler.backend(paths);
+    let planned = backend.plan(&job)?;
+    backend.check(&job)?;
+    let others = Scheduler::ALL
+        .into_iter()
+        .filter(|other| *other != scheduler);
+    // What a person made there is theirs.
+    let others: Vec<_> = others
+        .map(|other| other.backend(paths))
+        .filter(|other| matches!(other.read(), Ok(Some(_))))
+        .collect();
+    if !request.force {
+        for backend in others.iter().chain([&backend]) {
+            check_replaceable(&**backend)?;
+        }
+    }
+    // The schedulers open the log themselves, but create no folder for it.
     files::create_private_dir(&paths.state)?;
     trim_log(paths);
-    if scheduler == Scheduler::Launchd && generated::is_due(&generated, request.force)? {
-        launchd::make_way(paths)?;
-    }
-    let mut changed = generated::write(&generated, request.force)?;
-    changed |= scheduler.load(&job, paths, changed)?;
-    for other in Scheduler::ALL {
-        // What a person made there is theirs.
-        if other != scheduler && matches!(other.read(paths), Ok(Some(_))) {
-            changed |= other.remove(paths, request.force)?;
-        }
+    let mut changed = backend.load(&planned, &job)?;
+    for other in &others {
+        changed |= other.remove()?;
     }
     Ok(Enabled {
         scheduler,
@@ -331,25 +304,28 @@ pub fn enable(config: &Config, paths: &Paths, request: Request) -> Result<Enable
 ///
 /// # Errors
 ///
-/// A file was made by a person and `force` is not set, or a scheduler refused.
-pub fn disable(paths: &Paths, force: bool) -> Result<Vec<Scheduler>> {
+/// A file was made or edited by hand and `force` is not set, or a scheduler fails.
+pub(crate) fn disable(paths: &Paths, force: bool) -> Result<Vec<Scheduler>> {
     let mut removed = Vec::new();
     for scheduler in Scheduler::ALL {
-        if scheduler.remove(paths, force)? {
+        let backend = scheduler.backend(paths);
+        if !force {
+            check_replaceable(&*backend)?;
+        }
+        if backend.remove()? {
             removed.push(scheduler);
         }
     }
-    let log = log(paths);
-    files::remove_file_if_there(&log)
-        .with_context(|| format!("cannot remove '{}'", log.display()))?;
+    generated::remove(&log(paths))?;
     Ok(removed)
 }
 
-/// The fault of a generated file that cannot be read back.
-fn damaged(path: &Path) -> Error {
-    Error::new(format!("cannot tell what '{}' does", path.display())).with_hint(
-        "`heph self-update disable` removes it; `heph self-update enable --force` writes it afresh",
-    )
+/// Checks that heph may overwrite and remove the files of `backend`.
+fn check_replaceable(backend: &dyn Backend) -> Result<()> {
+    for (path, state) in backend.files()? {
+        generated::check_replaceable(&path, state, BY_HAND)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

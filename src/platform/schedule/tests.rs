@@ -5,6 +5,7 @@ mod rendered;
 use super::*;
 use crate::platform::schedule::job::tests::{any_job, plain};
 use proptest::prelude::*;
+use std::path::Path;
 
 fn paths_of(home: &str) -> Paths {
     Paths::in_home(Path::new(home))
@@ -13,7 +14,7 @@ fn paths_of(home: &str) -> Paths {
 const HOME: &str = "/home/me";
 
 fn rendered(scheduler: Scheduler, job: &Job, home: &str) -> Vec<String> {
-    let files = scheduler.files(job, &paths_of(home)).unwrap();
+    let files = scheduler.plan(job, &paths_of(home)).unwrap();
     files.into_iter().map(|file| file.text).collect()
 }
 
@@ -23,16 +24,17 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let paths = paths_of(folder.path().to_str().unwrap());
         for scheduler in Scheduler::ALL {
-            let Ok(files) = scheduler.files(&job, &paths) else {
+            let backend = scheduler.backend(&paths);
+            let Ok(files) = backend.plan(&job) else {
                 // cron cannot express every interval.
                 prop_assert!(scheduler == Scheduler::Cron && job.cadence.cron(0).is_err());
                 continue;
             };
-            prop_assert!(generated::write(&files, false).unwrap());
-            let again = scheduler.read(&paths).unwrap().unwrap();
+            prop_assert!(generated::write(&files).unwrap());
+            prop_assert!(backend.files().unwrap().iter().all(|(_, state)| *state == FileState::Current));
+            let again = backend.read().unwrap().unwrap();
             prop_assert_eq!(&again, &job);
-            prop_assert_eq!(&scheduler.files(&again, &paths).unwrap(), &files);
-            prop_assert!(!generated::write(&files, false).unwrap(), "nothing is left to write");
+            prop_assert!(!generated::write(&backend.plan(&again).unwrap()).unwrap(), "nothing is left to write");
         }
     }
 
@@ -43,12 +45,10 @@ proptest! {
         let agent = value.as_dictionary().unwrap();
         let text = |value: &plist::Value| value.as_string().unwrap().to_owned();
         let arguments: Vec<_> = agent["ProgramArguments"].as_array().unwrap().iter().map(text).collect();
-        let exe = job.exe.to_str().unwrap().to_owned();
-        let expected: Vec<_> = std::iter::once(exe).chain(job.arguments().unwrap()).collect();
-        prop_assert_eq!(arguments, expected);
+        prop_assert_eq!(arguments, job.invocation.command().unwrap());
         let variables = agent["EnvironmentVariables"].as_dictionary().unwrap().iter();
         let variables: Environment = variables.map(|(name, value)| (name.clone(), text(value))).collect();
-        prop_assert_eq!(variables, job.env);
+        prop_assert_eq!(variables, job.invocation.environment);
         match &job.cadence {
             Cadence::Every(interval) => {
                 let seconds = agent["StartInterval"].as_unsigned_integer();
@@ -66,8 +66,10 @@ proptest! {
     fn a_shell_runs_what_the_script_says(job in any_job()) {
         let folder = tempfile::tempdir().unwrap();
         let paths = paths_of(folder.path().to_str().unwrap());
-        let job = Job { cadence: Cadence::parse("at 03:30").unwrap(), ..job };
-        let script = Scheduler::Cron.files(&job, &paths).unwrap();
+        let cadence = Cadence::parse("at 03:30").unwrap();
+        let invocation = Invocation { log: log(&paths), ..job.invocation };
+        let job = Job { cadence, invocation };
+        let script = Scheduler::Cron.plan(&job, &paths).unwrap();
         // The shell itself says how it reads the words.
         let script = script[0].text.replace("exec \"$@\"", "printf '%s\\0' \"$@\" >&3");
         let script = script.replace("$(command -v nice)", "nice").replace("\nif ", "\nif false && ");
@@ -76,67 +78,70 @@ proptest! {
         std::fs::create_dir_all(&paths.state).unwrap();
         let said = run.arg(paths.state.join("x")).success().unwrap().text();
         let mut expected = vec!["env".to_owned(), "-i".to_owned()];
-        expected.extend(job.env.iter().map(|(name, value)| format!("{name}={value}")));
-        expected.extend(["nice", "-n", "19", job.program().unwrap()].map(str::to_owned));
-        expected.extend(job.arguments().unwrap());
+        expected.extend(job.invocation.environment.iter().map(|(name, value)| format!("{name}={value}")));
+        expected.extend(["nice", "-n", "19"].map(str::to_owned));
+        expected.extend(job.invocation.command().unwrap());
         let said: Vec<_> = said.split_terminator('\0').map(str::to_owned).collect();
         prop_assert_eq!(said, expected);
     }
 }
 
 #[test]
-fn what_no_file_can_carry_is_refused_by_all() {
-    let broken = [
-        Job {
-            exe: "heph".into(),
-            ..plain("every 6h")
-        },
-        Job {
-            exe: "/a\nb".into(),
-            ..plain("every 6h")
-        },
-        Job {
-            config: Some("/a\tb".into()),
-            ..plain("every 6h")
-        },
-        Job {
-            env: [("A".into(), "a\nb".into())].into(),
-            ..plain("every 6h")
-        },
-        Job {
-            env: [("A B".into(), "a".into())].into(),
-            ..plain("every 6h")
-        },
+fn what_no_file_can_carry_is_rejected_by_all() {
+    let broken: [fn(&mut Invocation); 5] = [
+        |invocation| invocation.program = "heph".into(),
+        |invocation| invocation.program = "/a\nb".into(),
+        |invocation| invocation.config = Some("/a\tb".into()),
+        |invocation| invocation.environment = [("A".into(), "a\nb".into())].into(),
+        |invocation| invocation.environment = [("A B".into(), "a".into())].into(),
     ];
-    for job in broken {
+    for damage in broken {
+        let mut job = plain("every 6h");
+        damage(&mut job.invocation);
         for scheduler in Scheduler::ALL {
-            assert!(scheduler.files(&job, &paths_of(HOME)).is_err(), "{job:?}");
+            assert!(scheduler.plan(&job, &paths_of(HOME)).is_err(), "{job:?}");
         }
     }
     let far = format!("/{}", "x".repeat(1000));
-    assert!(
-        Scheduler::Cron
-            .files(&plain("every 6h"), &paths_of(&far))
-            .is_err()
-    );
+    let job = plain("every 6h");
+    assert!(Scheduler::Cron.plan(&job, &paths_of(&far)).is_err());
 }
 
 #[test]
-fn a_file_that_heph_would_not_have_written_is_told_with_a_way_out() {
+fn a_file_that_was_edited_is_read_and_not_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let paths = paths_of(folder.path().to_str().unwrap());
     for scheduler in Scheduler::ALL {
-        let files = scheduler.files(&plain("every 6h"), &paths).unwrap();
-        generated::write(&files, false).unwrap();
+        let backend = scheduler.backend(&paths);
+        let job = plain("every 6h");
+        let files = backend.plan(&job).unwrap();
+        generated::write(&files).unwrap();
         let edited = files[0].text.replace("apply", "conquer");
         std::fs::write(&files[0].path, &edited).unwrap();
-        let error = scheduler.read(&paths).unwrap_err();
+        assert_eq!(backend.read().unwrap().as_ref(), Some(&job));
+        let error = check_replaceable(&*backend).unwrap_err();
+        assert!(error.to_string().contains("edited by hand"), "{error:#}");
+        assert!(error.hint().unwrap().contains("--force"), "{error:#}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_back_or_was_made_by_hand_is_an_error_with_a_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = paths_of(folder.path().to_str().unwrap());
+    for scheduler in Scheduler::ALL {
+        let backend = scheduler.backend(&paths);
+        let files = backend.plan(&plain("every 6h")).unwrap();
+        generated::write(&files).unwrap();
+        let edited = files[0].text.replace("Made from: {", "Made from: ");
+        std::fs::write(&files[0].path, &edited).unwrap();
+        let error = backend.read().unwrap_err();
         assert!(error.hint().unwrap().contains("--force"), "{error:#}");
         std::fs::write(&files[0].path, "mine\n").unwrap();
-        let error = scheduler.read(&paths).unwrap_err();
+        let error = backend.read().unwrap_err();
         assert!(error.to_string().contains("not made by heph"), "{error:#}");
-        assert!(scheduler.remove(&paths, false).is_err());
-        assert_eq!(std::fs::read(&files[0].path).unwrap(), b"mine\n");
+        assert!(error.hint().unwrap().contains("--force"), "{error:#}");
+        assert!(check_replaceable(&*backend).is_err());
     }
 }
 

@@ -9,25 +9,23 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::definition::Definition;
-use super::{Activity, Manager, NewFiles, Process, log};
+use super::log;
+use super::manager::{Activity, Manager, Process};
 use crate::client::{self, Status};
-use crate::error::{Error, Result};
-use crate::os::files;
+use crate::error::{Error, Result, ResultExt, bail, ensure};
 use crate::paths::Paths;
 
 /// How many lines of the log a failure quotes.
 const QUOTED: usize = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What bringing hephd up came to.
+/// A hephd that is up.
 #[derive(Debug)]
 pub struct Up {
-    /// What hephd says of itself.
+    /// What it answers.
     pub status: Status,
-    /// Whether the service file was written.
-    pub wrote_service: bool,
-    /// Whether the file of the socket was written.
-    pub wrote_socket: bool,
+    /// The files that were written.
+    pub wrote: Vec<PathBuf>,
     /// Whether the process is a new one.
     pub started: bool,
 }
@@ -37,8 +35,8 @@ pub struct Up {
 ///
 /// # Errors
 ///
-/// hephd runs already, and not as the service; or it does not answer within `wait`: the error then carries the last lines
-/// of its log. The service is left as the service manager has it.
+/// hephd runs already, but not as the service; or it does not answer within `wait`: then the error carries the last lines
+/// of its log, and the service is left as the service manager has it.
 pub fn bring_up(
     manager: &dyn Manager,
     definition: &Definition,
@@ -47,52 +45,39 @@ pub fn bring_up(
     wait: Duration,
 ) -> Result<Up> {
     let deadline = Instant::now() + wait;
-    let text = manager.render(definition);
-    let socket_text = manager.render_socket(definition);
-    let socket_file = manager.socket_file().zip(socket_text.as_deref());
-    let new = NewFiles {
-        service: differs(manager.file(), &text),
-        socket: socket_file.and_then(|(path, text)| differs(path, text)),
-    };
-    let wrote = new.service.is_some() || new.socket.is_some();
+    let files = manager.plan(definition)?;
+    let due = files.iter().filter(|file| file.is_due);
+    let wrote: Vec<_> = due.map(|file| file.path.clone()).collect();
     let runtime = manager.runtime_dir();
     let socket = definition.environment.socket(paths, runtime.as_deref());
     let before = manager.process()?;
-    refuse_one_by_hand(&before, &socket)?;
+    check_unmanaged(&before, &socket)?;
 
     let log = PathBuf::from(&definition.log);
     // New flags reach a hephd that runs only by a restart.
-    let replace = restart || (wrote && before.activity != Activity::Stopped);
+    let replace = restart || (!wrote.is_empty() && before.activity != Activity::Stopped);
     let started = replace || before.activity != Activity::Running;
     if started {
         log::prepare(&log)?;
     }
     let mark = log::size(&log);
     let run = if replace {
-        manager.restart(new, wait)
+        manager.restart(&files, wait)
     } else {
-        manager.start(new, wait)
+        manager.start(&files, wait)
     };
     let old = before.pid.filter(|_| replace);
     run.and_then(|()| wait_for_answer(manager, &socket, old, deadline))
         .map(|status| Up {
             status,
-            wrote_service: new.service.is_some(),
-            wrote_socket: new.socket.is_some(),
+            wrote,
             started,
         })
         .map_err(|error| with_log(error, &log, mark))
 }
 
-/// Returns `text` where `path` holds anything else.
-fn differs<'a>(path: &Path, text: &'a str) -> Option<&'a str> {
-    let there = files::read_if_there(path, super::FILE_LIMIT);
-    let same = there.is_ok_and(|bytes| bytes.as_deref() == Some(text.as_bytes()));
-    (!same).then_some(text)
-}
-
-/// Checks that no hephd that the service manager knows nothing of holds the socket; the service would never get it.
-fn refuse_one_by_hand(before: &Process, socket: &Path) -> Result<()> {
+/// Checks that no hephd that was started by hand holds the socket; the service would never get it.
+fn check_unmanaged(before: &Process, socket: &Path) -> Result<()> {
     if before.activity != Activity::Stopped {
         return Ok(());
     }
@@ -118,40 +103,30 @@ fn wait_for_answer(
         let answer = client::status(socket, limit);
         match judge(manager.process()?, answer, old, socket) {
             Ok(status) => return Ok(status),
-            Err(reason) if left.is_zero() => return Err(Error::new(reason)),
+            Err(error) if left.is_zero() => return Err(error),
             Err(_) => thread::sleep(PAUSE),
         }
     }
 }
 
-/// Returns the status of a hephd that is up, or why none is yet. Pure.
+/// Returns the status of a hephd that is up, or why it is not up yet. Pure.
 fn judge(
     process: Process,
     answer: Result<Option<Status>>,
     old: Option<u32>,
     socket: &Path,
-) -> Result<Status, String> {
-    let status = match answer {
-        Ok(Some(status)) => status,
-        Ok(None) => return Err(format!("no hephd listens on '{}'", socket.display())),
-        Err(error) => return Err(format!("hephd does not answer well: {error:#}")),
-    };
-    if old == Some(status.pid) {
-        return Err(format!(
-            "the old hephd, process {}, still answers",
-            status.pid
-        ));
-    }
+) -> Result<Status> {
+    let answer = answer.context("hephd answers with an error")?;
+    let status = answer.with_context(|| format!("no hephd listens on '{}'", socket.display()))?;
+    let answering = status.pid;
+    ensure!(
+        old != Some(answering),
+        "the old hephd, process {answering}, still answers"
+    );
     match process.pid {
-        Some(pid) if pid == status.pid => Ok(status),
-        Some(pid) => Err(format!(
-            "process {} answers, while the service is process {pid}",
-            status.pid
-        )),
-        None => Err(format!(
-            "process {} answers, while the service has no process",
-            status.pid
-        )),
+        Some(pid) if pid == answering => Ok(status),
+        Some(pid) => bail!("process {answering} answers, while the service is process {pid}"),
+        None => bail!("process {answering} answers, while the service has no process"),
     }
 }
 
@@ -165,7 +140,7 @@ fn with_log(error: Error, log: &Path, mark: u64) -> Error {
         message.push_str("; it logged:");
         message.push_str(&quoted.concat());
     }
-    // A remedy that is known already is better than ours.
+    // A more specific hint wins.
     let hint = error
         .hint()
         .unwrap_or("see `heph daemon logs` and `heph daemon status`; then `heph daemon restart`")
@@ -210,8 +185,8 @@ mod tests {
             (run(None), Ok(Some(status(7))), None, "no process"),
             (run(Some(7)), Err(Error::new("garbage")), None, "garbage"),
         ] {
-            let told = judge(process, answer, old).unwrap_err();
-            assert!(told.contains(reason), "{told}");
+            let error = judge(process, answer, old).unwrap_err().one_line();
+            assert!(error.contains(reason), "{error}");
         }
     }
 }

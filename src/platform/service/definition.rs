@@ -1,13 +1,16 @@
-//! What a service file says, whichever service manager it is for.
+//! What a service file is made from, whichever service manager it is for.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::arguments::Baked;
-use crate::error::{Error, Result, ResultExt, bail};
+use crate::error::{Error, Result};
 use crate::paths::Paths;
 use crate::platform::generated::check_path;
+use crate::platform::legacy::Written;
 
 /// The variables that tell hephd where things are, also the certificates that it trusts as a spoke. `XDG_RUNTIME_DIR` is
 /// not one: the service manager gives its own.
@@ -124,6 +127,17 @@ pub struct Definition {
     pub environment: Environment,
     /// The file that its output is appended to.
     pub log: String,
+    /// Arguments that this heph does not know, such as those that a newer heph wrote. They are not written again.
+    pub foreign: Vec<String>,
+}
+
+/// A [`Definition`] as the comment in the file carries it, with what only another release of heph understands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::platform) struct Source {
+    pub program: String,
+    pub arguments: Vec<String>,
+    pub environment: BTreeMap<String, String>,
+    pub log: String,
 }
 
 impl Definition {
@@ -144,70 +158,49 @@ impl Definition {
             flags,
             environment,
             log: path("the path of the log", log)?,
+            foreign: Vec::new(),
         })
     }
-}
 
-/// What a service file on disk says, read back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
-    /// The program it starts.
-    pub program: PathBuf,
-    /// The flags that heph bakes.
-    pub flags: Baked,
-    /// Arguments that heph does not know: edited in, or baked by a newer heph.
-    pub foreign: Vec<String>,
-    /// The variables that heph bakes; others are not kept.
-    pub environment: Environment,
-    /// The log, where it names one.
-    pub log: Option<PathBuf>,
-}
-
-impl Written {
-    /// Returns what a file with this command line, these variables and this log says.
-    ///
-    /// # Errors
-    ///
-    /// There is no program, or a value is one that heph would not have written.
-    pub fn new(
-        command: Vec<String>,
-        variables: Vec<(String, String)>,
-        log: Option<String>,
-    ) -> Result<Written> {
-        let (program, arguments) = command.split_first().context("it names no program")?;
-        let program = PathBuf::from(program);
-        if !program.is_absolute() {
-            bail!("its program '{}' is no absolute path", program.display());
+    pub(in crate::platform) fn source(&self) -> Source {
+        let variables = self.environment.iter();
+        Source {
+            program: self.program.clone(),
+            arguments: self.flags.to_arguments(),
+            environment: variables
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            log: self.log.clone(),
         }
-        let (flags, foreign) = Baked::from_arguments(arguments)?;
-        let variables = variables
-            .into_iter()
-            .map(|(name, value)| (name.into(), value.into()));
-        Ok(Written {
-            program,
-            flags,
+    }
+}
+
+impl TryFrom<Source> for Definition {
+    type Error = Error;
+
+    fn try_from(source: Source) -> Result<Definition> {
+        let (flags, foreign) = Baked::from_arguments(&source.arguments)?;
+        let variables = source.environment.into_iter();
+        let variables = variables.map(|(name, value)| (name.into(), value.into()));
+        let environment = Environment::from_variables(variables)?;
+        let (program, log) = (Path::new(&source.program), Path::new(&source.log));
+        Ok(Definition {
             foreign,
-            environment: Environment::from_variables(variables)?,
-            log: log.map(PathBuf::from),
+            ..Definition::new(program, flags, environment, log)?
         })
     }
+}
 
-    /// Returns the definition that would write the same again.
-    ///
-    /// # Errors
-    ///
-    /// As [`Definition::new`].
-    pub fn definition(&self, paths: &Paths) -> Result<Definition> {
-        let log = self
-            .log
-            .clone()
-            .unwrap_or_else(|| self.environment.log(paths));
-        Definition::new(
-            &self.program,
-            self.flags.clone(),
-            self.environment.clone(),
-            &log,
-        )
+impl From<Written> for Source {
+    fn from(written: Written) -> Source {
+        let mut command = written.command.into_iter();
+        Source {
+            program: command.next().unwrap_or_default(),
+            arguments: command.collect(),
+            environment: written.variables.into_iter().collect(),
+            // A person removed it: nothing is logged to a file then.
+            log: written.log.unwrap_or_else(|| "/dev/null".to_owned()),
+        }
     }
 }
 
@@ -228,6 +221,7 @@ pub(crate) mod tests {
                 flags,
                 environment: Environment(variables),
                 log,
+                foreign: Vec::new(),
             }
         })
     }

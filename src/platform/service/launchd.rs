@@ -3,51 +3,66 @@
 //! launchd holds no socket for hephd: handing one over needs a call of its own (launch_activate_socket(3)), which only unsafe
 //! code can make. Clients wait for the socket to come back instead.
 //!
-//! A job whose property list did not change is not loaded anew: `kickstart -k` is enough.
-
-pub mod agent;
+//! A job whose property list did not change is not loaded again: `kickstart -k` is enough.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::definition::{Definition, Written};
-use super::{Activity, Manager, NewFiles, Process};
-use crate::error::{Result, ResultExt};
+use super::definition::{Definition, Source};
+use super::manager::{Activity, Manager, Process};
+use crate::error::Result;
 use crate::os::files;
-use crate::paths::Paths;
+use crate::platform::generated::{self, Format, OnDisk, Planned, Values};
 use crate::platform::launchd::launchctl::Agent;
+use crate::platform::launchd::plist;
+use crate::platform::legacy;
 
 const LABEL: &str = "org.hephaestus.hephd";
-/// The version of the template.
-const TEMPLATE: u32 = 1;
+
+const FORMAT: Format<Source> = Format {
+    template: include_str!("../../../templates/org.hephaestus.hephd.plist"),
+    mode: files::SHARED,
+    values,
+    legacy: Some(|text| legacy::agent(text).map(Source::from)),
+};
+
+fn values(source: &Source) -> Result<Values> {
+    let command = std::iter::once(&source.program).chain(&source.arguments);
+    Ok(vec![
+        (
+            "argument",
+            command.map(|word| plist::escape(word)).collect(),
+        ),
+        ("variable", plist::entries(&source.environment)),
+        ("log", vec![plist::escape(&source.log)]),
+    ])
+}
 
 /// launchd, for the agents of this user.
 #[derive(Debug)]
-pub struct Launchd(Agent);
+pub(super) struct Launchd(Agent);
 
 impl Launchd {
-    /// Returns launchd.
-    pub fn new(paths: &Paths) -> Launchd {
-        Launchd(Agent::new(LABEL, &paths.launch_agents))
+    /// Returns launchd, whose agents are in `folder`.
+    pub fn new(folder: &Path) -> Launchd {
+        Launchd(Agent::new(LABEL, folder))
     }
 
-    fn run(&self, new_file: Option<&str>, kill: bool) -> Result<()> {
-        let loaded = self.0.loaded()?.map(|(domain, _)| domain);
-        let (Some(domain), None) = (&loaded, new_file) else {
-            // Booted out before the file is written: were this run cut short in between, the next start would load
-            // the new file, and never take the job for one that is up to date.
-            if let Some(domain) = &loaded {
+    fn run(&self, files: &[Planned], kill: bool) -> Result<()> {
+        let loaded = self.0.loaded()?;
+        let is_due = files.iter().any(|file| file.is_due);
+        if let Some((domain, _)) = &loaded {
+            if !is_due && self.0.kickstart(domain, kill)? {
+                return Ok(());
+            }
+            if is_due {
+                // Before the file is written: if this run is interrupted in between, the next start loads the new file and
+                // does not take the job for an up-to-date one.
                 self.0.boot_out(domain)?;
             }
-            if let Some(text) = new_file {
-                files::write_atomic(self.0.file(), text.as_bytes(), files::SHARED)?;
-            }
-            return self.0.boot_in(loaded);
-        };
-        if self.0.kickstart(domain, kill)? {
-            return Ok(());
         }
-        self.0.boot_in(loaded)
+        generated::write(files)?;
+        self.0.boot_in(loaded.map(|(domain, _)| domain))
     }
 }
 
@@ -76,20 +91,17 @@ impl Manager for Launchd {
         self.0.file()
     }
 
-    fn template(&self) -> u32 {
-        TEMPLATE
+    fn read(&self) -> Result<OnDisk<Definition>> {
+        Ok(FORMAT.read(self.file())?.and_then(Definition::try_from))
+    }
+
+    fn plan(&self, definition: &Definition) -> Result<Vec<Planned>> {
+        let file = FORMAT.plan(self.file().to_owned(), &definition.source())?;
+        Ok(vec![file])
     }
 
     fn runtime_dir(&self) -> Option<PathBuf> {
         None
-    }
-
-    fn render(&self, definition: &Definition) -> String {
-        agent::render(definition)
-    }
-
-    fn parse(&self, text: &str) -> Result<Written> {
-        agent::parse(text)
     }
 
     fn answers(&self) -> Result<()> {
@@ -98,50 +110,140 @@ impl Manager for Launchd {
     }
 
     fn process(&self) -> Result<Process> {
-        Ok(self.0.loaded()?.map_or(
-            Process {
-                activity: Activity::Stopped,
-                pid: None,
-            },
-            |(_, said)| process(&said),
-        ))
+        Ok(match self.0.loaded()? {
+            Some((_, state)) => process(&state),
+            None => Process::STOPPED,
+        })
     }
 
-    fn start(&self, new: NewFiles, _limit: Duration) -> Result<()> {
-        self.run(new.service, false)
+    fn start(&self, files: &[Planned], _limit: Duration) -> Result<()> {
+        self.run(files, false)
     }
 
-    fn restart(&self, new: NewFiles, _limit: Duration) -> Result<()> {
-        self.run(new.service, true)
+    fn restart(&self, files: &[Planned], _limit: Duration) -> Result<()> {
+        self.run(files, true)
     }
 
     fn stop(&self) -> Result<bool> {
-        let Some((domain, said)) = self.0.loaded()? else {
-            return Ok(false);
-        };
         // KeepAlive starts a killed process again: only an unloaded job stays down.
-        self.0.boot_out(&domain)?;
-        Ok(process(&said).pid.is_some())
+        let state = self.0.unload()?;
+        Ok(state.is_some_and(|state| process(&state).pid.is_some()))
     }
 
     fn uninstall(&self) -> Result<bool> {
-        let was_loaded = self.0.loaded()?.is_some();
-        self.stop()?;
-        let was_there = files::remove_file_if_there(self.0.file())
-            .with_context(|| format!("cannot remove '{}'", self.0.file().display()))?;
-        Ok(was_loaded || was_there)
+        let was_loaded = self.0.unload()?.is_some();
+        Ok(generated::remove(self.file())? || was_loaded)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::platform::generated::template_of;
+    use crate::platform::service::arguments::{Baked, Flag};
+    use crate::platform::service::definition::Environment;
+    use crate::platform::service::definition::tests::{any_definition, environment};
+    use proptest::prelude::*;
+
+    fn definition(home: &str, flags: &[(Flag, &str)], environment: Environment) -> Definition {
+        let mut baked = Baked::default();
+        for (flag, value) in flags {
+            baked.set(*flag, *value).unwrap();
+        }
+        Definition {
+            program: format!("{home}/.cargo/bin/hephd"),
+            flags: baked,
+            environment,
+            log: format!("{home}/Library/Application Support/heph/hephd.log"),
+            foreign: Vec::new(),
+        }
+    }
+
+    fn render(definition: &Definition) -> String {
+        FORMAT.render(&definition.source()).unwrap()
+    }
 
     #[test]
-    fn the_template_says_its_version() {
-        let template = include_str!("../../../templates/org.hephaestus.hephd.plist");
-        assert_eq!(template_of(template), Some(TEMPLATE));
+    fn the_plain_agent() {
+        insta::assert_snapshot!(render(&definition("/Users/me", &[], Environment::default())), @r##"
+        <?xml version="1.0" encoding="UTF-8"?>
+        <!-- Made by heph, template 2. Edited, it is left alone until `heph daemon restart --force` writes it afresh.
+             To change a flag of hephd: `heph daemon restart`, whose help lists them. To remove it: `heph daemon uninstall`. -->
+        <!-- Made from: {"program":"/Users/me/.cargo/bin/hephd","arguments":[],"environment":{},"log":"/Users/me/Library/Application Support/heph/hephd.log"} -->
+        <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
+        <plist version="1.0">
+        <dict>
+            <key>Label</key>
+            <string>org.hephaestus.hephd</string>
+            <key>ProgramArguments</key>
+            <array>
+                <string>/Users/me/.cargo/bin/hephd</string>
+            </array>
+            <key>EnvironmentVariables</key>
+            <dict>
+            </dict>
+            <key>RunAtLoad</key>
+            <true/>
+            <key>KeepAlive</key>
+            <true/>
+            <!-- Seconds from one start to the next at least; launchd's own default is 10. -->
+            <key>ThrottleInterval</key>
+            <integer>1</integer>
+            <!-- Seconds from SIGTERM to SIGKILL; hephd gives what is in flight 5. -->
+            <key>ExitTimeOut</key>
+            <integer>10</integer>
+            <key>StandardOutPath</key>
+            <string>/Users/me/Library/Application Support/heph/hephd.log</string>
+            <key>StandardErrorPath</key>
+            <string>/Users/me/Library/Application Support/heph/hephd.log</string>
+        </dict>
+        </plist>
+        "##);
+    }
+
+    #[test]
+    fn the_agent_of_an_odd_home_with_flags_and_variables() {
+        let flags = [
+            (Flag::Mode, "server"),
+            (Flag::HubUrl, "https://hub/?a=1&b=]]>"),
+        ];
+        let environment = environment(&[("HEPH_DB", "/data/<mine> & yours/heph.db")]);
+        insta::assert_snapshot!(render(&definition("/Users/jo's \"é\" & <co>", &flags, environment)), @r##"
+        <?xml version="1.0" encoding="UTF-8"?>
+        <!-- Made by heph, template 2. Edited, it is left alone until `heph daemon restart --force` writes it afresh.
+             To change a flag of hephd: `heph daemon restart`, whose help lists them. To remove it: `heph daemon uninstall`. -->
+        <!-- Made from: {"program":"/Users/jo's \"é\" & <co>/.cargo/bin/hephd","arguments":["\u002d\u002dmode=server","\u002d\u002dhub-url=https://hub/?a=1&b=]]>"],"environment":{"HEPH_DB":"/data/<mine> & yours/heph.db"},"log":"/Users/jo's \"é\" & <co>/Library/Application Support/heph/hephd.log"} -->
+        <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
+        <plist version="1.0">
+        <dict>
+            <key>Label</key>
+            <string>org.hephaestus.hephd</string>
+            <key>ProgramArguments</key>
+            <array>
+                <string>/Users/jo's "é" &amp; &lt;co&gt;/.cargo/bin/hephd</string>
+                <string>--mode=server</string>
+                <string>--hub-url=https://hub/?a=1&amp;b=]]&gt;</string>
+            </array>
+            <key>EnvironmentVariables</key>
+            <dict>
+                <key>HEPH_DB</key><string>/data/&lt;mine&gt; &amp; yours/heph.db</string>
+            </dict>
+            <key>RunAtLoad</key>
+            <true/>
+            <key>KeepAlive</key>
+            <true/>
+            <!-- Seconds from one start to the next at least; launchd's own default is 10. -->
+            <key>ThrottleInterval</key>
+            <integer>1</integer>
+            <!-- Seconds from SIGTERM to SIGKILL; hephd gives what is in flight 5. -->
+            <key>ExitTimeOut</key>
+            <integer>10</integer>
+            <key>StandardOutPath</key>
+            <string>/Users/jo's "é" &amp; &lt;co&gt;/Library/Application Support/heph/hephd.log</string>
+            <key>StandardErrorPath</key>
+            <string>/Users/jo's "é" &amp; &lt;co&gt;/Library/Application Support/heph/hephd.log</string>
+        </dict>
+        </plist>
+        "##);
     }
 
     #[test]
@@ -154,5 +256,27 @@ mod tests {
             "gui/501/x = {\n\tstate = spawn scheduled\n\tendpoints = {\n\t\tpid = 1\n\t}\n}\n";
         assert_eq!(process(between).pid, None);
         assert_eq!(process(between).activity, Activity::Starting);
+    }
+
+    proptest! {
+        #[test]
+        fn another_parser_reads_the_same(definition in any_definition()) {
+            let value = ::plist::Value::from_reader_xml(render(&definition).as_bytes()).unwrap();
+            let job = value.as_dictionary().unwrap();
+            let text = |value: &::plist::Value| value.as_string().unwrap().to_owned();
+            let arguments: Vec<_> = job["ProgramArguments"].as_array().unwrap().iter().map(text).collect();
+            let expected: Vec<_> = std::iter::once(definition.program.clone()).chain(definition.flags.to_arguments()).collect();
+            prop_assert_eq!(arguments, expected);
+            let variables: Vec<_> = job["EnvironmentVariables"].as_dictionary().unwrap().iter()
+                .map(|(name, value)| (name.clone(), text(value))).collect();
+            let expected: Vec<_> = definition.environment.iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            prop_assert_eq!(variables, expected);
+            for key in ["StandardOutPath", "StandardErrorPath"] {
+                prop_assert_eq!(text(&job[key]), definition.log.clone());
+            }
+            prop_assert_eq!(text(&job["Label"]), "org.hephaestus.hephd");
+            prop_assert!(job["RunAtLoad"].as_boolean().unwrap() && job["KeepAlive"].as_boolean().unwrap());
+        }
     }
 }

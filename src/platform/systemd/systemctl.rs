@@ -1,11 +1,16 @@
 //! `systemctl --user`: the user's own systemd.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::error::Result;
+use crate::error::{Error, Result, ResultExt};
 use crate::os::process::{Output, Run};
+use crate::platform::generated;
+
+/// How long it may take for what systemd does at once.
+const AT_ONCE: Duration = Duration::from_secs(30);
 
 /// Returns a run of `systemctl --user` with `arguments`, with messages in English and times in UTC.
 pub fn run(arguments: &[&str]) -> Run {
@@ -13,7 +18,8 @@ pub fn run(arguments: &[&str]) -> Run {
         .args(["--user", "--no-pager"])
         .args(arguments)
         .env("LC_ALL", "C")
-        .env("TZ", "UTC");
+        .env("TZ", "UTC")
+        .limit(AT_ONCE);
     match runtime_folder() {
         Some(folder) => run.env("XDG_RUNTIME_DIR", folder),
         None => run,
@@ -29,12 +35,122 @@ pub fn call(arguments: &[&str]) -> Result<Output> {
     run(arguments).success()
 }
 
-/// Returns whether a user manager answers.
-pub fn answers() -> bool {
-    run(&["show", "--property=Version"])
-        .limit(Duration::from_secs(10))
-        .success()
-        .is_ok()
+/// Checks that a user manager answers.
+///
+/// # Errors
+///
+/// It does not; the hint says what may help.
+pub fn check() -> Result<()> {
+    show(run(&["show", "--property=Version"]).limit(Duration::from_secs(10))).map(drop)
+}
+
+/// Runs `systemctl show`, which fails only where the user manager does not answer, or there is no `systemctl`.
+fn show(run: Run) -> Result<Output> {
+    run.success().with_context(|| {
+        Error::new("your systemd user manager does not answer").with_hint(match runtime_folder() {
+            None => {
+                "for a systemd user manager, log in as that user (XDG_RUNTIME_DIR is not set), \
+                 or run `loginctl enable-linger`"
+                    .to_owned()
+            }
+            Some(runtime) => format!(
+                "for a systemd user manager, check `systemctl --user status` (XDG_RUNTIME_DIR is '{}')",
+                runtime.display()
+            ),
+        })
+    })
+}
+
+/// The properties of a unit that heph looks at (org.freedesktop.systemd1(5)).
+#[derive(Debug)]
+pub(in crate::platform) struct Properties(HashMap<String, String>);
+
+impl Properties {
+    /// Asks systemd for them.
+    ///
+    /// # Errors
+    ///
+    /// The user manager does not answer.
+    pub fn of(unit: &str) -> Result<Properties> {
+        let wanted = "--property=LoadState,ActiveState,MainPID,UnitFileState,NeedDaemonReload";
+        let shown = show(run(&["show", unit, wanted]))?.text();
+        let pairs = shown.lines().filter_map(|line| line.split_once('='));
+        Ok(Properties::from_iter(pairs))
+    }
+
+    pub fn get(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+
+    /// Returns whether the unit is up, or on its way up or down.
+    pub fn is_active(&self) -> bool {
+        !matches!(self.get("ActiveState"), "inactive" | "failed" | "")
+    }
+}
+
+impl<'a> FromIterator<(&'a str, &'a str)> for Properties {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(pairs: I) -> Properties {
+        let pairs = pairs.into_iter();
+        Properties(
+            pairs
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        )
+    }
+}
+
+/// Has systemd read `units` again where their files `changed`, and start `enabled`, one of them, at every login. Returns
+/// whether systemd had to read them.
+pub(in crate::platform) fn install(units: &[&str], enabled: &str, changed: bool) -> Result<bool> {
+    let mut changed = changed;
+    for unit in units {
+        // An interrupted run may have written the files and got no further.
+        let before = Properties::of(unit)?;
+        changed |=
+            before.get("NeedDaemonReload") == "yes" || before.get("LoadState") == "not-found";
+    }
+    if changed {
+        call(&["daemon-reload"])?;
+    }
+    let loaded = Properties::of(enabled)?;
+    if loaded.get("LoadState") == "not-found" {
+        return Err(Error::new(format!(
+            "systemd does not find {enabled}: its user manager has other folders than this shell"
+        ))
+        .with_hint("compare XDG_CONFIG_HOME here and in `systemctl --user show-environment`"));
+    }
+    if loaded.get("UnitFileState") != "enabled" {
+        call(&["enable", enabled])?;
+    }
+    Ok(changed)
+}
+
+/// Removes `units` from `folder`, the link by which `target` wants `enabled`, and what systemd remembers of them. Returns
+/// whether any of the files existed. Works without a user manager.
+pub(in crate::platform) fn uninstall(
+    folder: &Path,
+    units: &[&str],
+    enabled: &str,
+    target: &str,
+) -> Result<bool> {
+    let answers = check().is_ok();
+    if answers && Properties::of(enabled)?.get("UnitFileState") == "enabled" {
+        call(&["disable", enabled])?;
+    }
+    let mut removed = false;
+    for unit in units {
+        removed |= generated::remove(&folder.join(unit))?;
+    }
+    // `disable` fails where only this link is left.
+    removed |= generated::remove(&folder.join(format!("{target}.wants")).join(enabled))?;
+    if answers {
+        call(&["daemon-reload"])?;
+        for unit in units {
+            // Fails for a unit that did not fail.
+            drop(run(&["reset-failed", unit]).output());
+        }
+    }
+    Ok(removed)
 }
 
 /// Returns whether the user manager is shutting down: at logout without lingering, or with the machine.
@@ -44,7 +160,7 @@ pub fn is_stopping() -> bool {
     said.is_ok_and(|output| output.text().trim() == "stopping")
 }
 
-/// Returns whether the user's manager runs without a session, so that timers run after logout; `None` where nothing tells.
+/// Returns whether the user's manager runs without a session, so that timers run after logout; `None` where that is unknown.
 pub fn lingers() -> Option<bool> {
     let user = Run::new("id").arg("-un").success().ok()?.text();
     let user = user.trim();
@@ -62,7 +178,7 @@ pub fn lingers() -> Option<bool> {
     }
 }
 
-/// Returns the runtime folder of this user, where the user's manager has its socket; `None` where nothing tells.
+/// Returns the runtime folder of this user, where the user's manager has its socket; `None` where that is unknown.
 pub fn runtime_folder() -> Option<PathBuf> {
     let usual = format!("/run/user/{}", rustix::process::getuid().as_raw());
     choose_runtime_folder(
@@ -73,7 +189,7 @@ pub fn runtime_folder() -> Option<PathBuf> {
 }
 
 /// Returns the runtime folder: the one `given`, else the `usual` one where that `exists`. Neither cron nor sudo gives one
-/// (systemd issue 34849); the folder is there all the same while the user's manager runs. Pure.
+/// (systemd issue 34849); the folder exists nevertheless while the user's manager runs. Pure.
 fn choose_runtime_folder(
     given: Option<OsString>,
     usual: PathBuf,

@@ -38,7 +38,7 @@ const CRON_DAEMONS: [&str; 6] = [
 pub fn look(context: &Context) -> Vec<Row> {
     let (config, paths) = (&context.config, &context.paths);
     let mut rows = Vec::new();
-    let job = match schedule::job(config, paths) {
+    let job = match schedule::job(config.service_manager, paths) {
         Ok(job) => {
             rows.push(rows::timer(timer(context, job.as_ref())));
             job
@@ -53,12 +53,13 @@ pub fn look(context: &Context) -> Vec<Row> {
             Ok(stale) => rows::generated(&stale),
             Err(error) => rows::generated(&[error.one_line()]),
         });
-        let says = verify::says(&job.exe).map_err(|error| error.one_line());
-        rows.push(rows::program(&job.exe, says));
+        let says = verify::says(&job.invocation.program).map_err(|error| error.one_line());
+        rows.push(rows::program(&job.invocation.program, says));
     }
-    let scheduler = job
-        .as_ref()
-        .map_or_else(|| Scheduler::choose(config), |(scheduler, _)| *scheduler);
+    let scheduler = job.as_ref().map_or_else(
+        || Scheduler::choose(config.service_manager),
+        |(scheduler, _)| *scheduler,
+    );
     let job = job.map(|(_, job)| job);
     match inside(scheduler, job.as_ref(), paths) {
         Ok(findings) => {
@@ -83,7 +84,7 @@ pub fn look(context: &Context) -> Vec<Row> {
         ),
     });
     rows.push(journal(paths));
-    let state = service::state(config, paths).map_err(|error| error.one_line());
+    let state = service::state(config.service_manager, paths).map_err(|error| error.one_line());
     let program = state
         .as_ref()
         .ok()
@@ -141,13 +142,13 @@ fn timer(context: &Context, job: Option<&(Scheduler, Job)>) -> Result<Option<Str
             return Err("its file is there, but launchd does not know it".to_owned());
         }
     }
-    let state =
-        schedule::state(&context.config, &context.paths).map_err(|error| error.one_line())?;
+    let state = schedule::state(context.config.service_manager, &context.paths)
+        .map_err(|error| error.one_line())?;
     let next = state
         .and_then(|state| state.next)
         .map(|next| format!("; the next run is at {next}"))
         .unwrap_or_default();
-    let what = if job.notify_only {
+    let what = if job.invocation.notify_only {
         "tells of releases"
     } else {
         "installs releases"
@@ -161,11 +162,11 @@ fn timer(context: &Context, job: Option<&(Scheduler, Job)>) -> Result<Option<Str
 /// Starts a look from inside, the way the timer starts `job`, or would start one if it were turned on now.
 fn inside(scheduler: Scheduler, job: Option<&Job>, paths: &Paths) -> Result<Findings> {
     let env = match job {
-        Some(job) => job.env.clone(),
+        Some(job) => job.invocation.environment.clone(),
         None => enable::environment(paths)?,
     };
     let config = match job {
-        Some(job) => job.config.clone(),
+        Some(job) => job.invocation.config.clone(),
         None => enable::named_settings(paths)?,
     };
     let start = match scheduler {

@@ -5,12 +5,19 @@ use crate::platform::schedule::job::tests::odd;
 
 const ODD_HOME: &str = "/home/jo's 100% \"$é\" \\ & <co>";
 
+fn block(job: &Job, home: &str) -> Vec<String> {
+    cron::Cron::new(&paths_of(home).hephd.data, 90)
+        .block(job)
+        .unwrap()
+}
+
 #[test]
 fn the_units() {
     let units = rendered(Scheduler::Systemd, &plain("every 6h"), HOME);
     insta::assert_snapshot!(units[0], @r##"
-    # Made by heph, template 1. Edits to this file are lost at the next `heph self-update enable`.
+    # Made by heph, template 2. Edited, it is left alone until `heph self-update enable --force` writes it afresh.
     # For settings of your own: `systemctl --user edit heph-self-update.service`. To remove it: `heph self-update disable`.
+    # Made from: {"program":"/home/me/.cargo/bin/heph","notify_only":false,"environment":{"HOME":"/home/me","PATH":"/home/me/.cargo/bin:/usr/bin:/bin"},"log":"/home/me/.local/state/heph/self-update.log"}
 
     [Unit]
     Description=Keep heph current
@@ -36,9 +43,10 @@ fn the_units() {
     StandardError=append:/home/me/.local/state/heph/self-update.log
     "##);
     insta::assert_snapshot!(units[1], @r##"
-    # Made by heph, template 1. Edits to this file are lost at the next `heph self-update enable`.
+    # Made by heph, template 2. Edited, it is left alone until `heph self-update enable --force` writes it afresh.
     # To change when it runs: `heph self-update enable --every 6h` or `--at 03:30`. To remove it: `heph self-update disable`.
     # Cadence: every 6h
+    # Made from: {"cadence":"every 6h"}
 
     [Unit]
     Description=Start heph-self-update.service every 6h
@@ -60,8 +68,9 @@ fn the_units() {
 fn the_units_of_an_odd_home() {
     let units = rendered(Scheduler::Systemd, &odd("at 03:30,15:30"), ODD_HOME);
     insta::assert_snapshot!(units[0], @r##"
-    # Made by heph, template 1. Edits to this file are lost at the next `heph self-update enable`.
+    # Made by heph, template 2. Edited, it is left alone until `heph self-update enable --force` writes it afresh.
     # For settings of your own: `systemctl --user edit heph-self-update.service`. To remove it: `heph self-update disable`.
+    # Made from: {"program":"/home/jo's 100% \"$é\" \\ & <co>/bin/heph","config":"/home/jo's 100% \"$é\" \\ & <co>/my config.toml","notify_only":true,"environment":{"HOME":"/home/jo's 100% \"$é\" \\ & <co>","https_proxy":"http://me:p%40ss`x`$y@proxy:1/?a=1&b=2#c"},"log":"/home/jo's 100% \"$é\" \\ & <co>/.local/state/heph/self-update.log"}
 
     [Unit]
     Description=Look for a new release of heph
@@ -87,9 +96,10 @@ fn the_units_of_an_odd_home() {
     StandardError=append:/home/jo's 100%% "$é" \ & <co>/.local/state/heph/self-update.log
     "##);
     insta::assert_snapshot!(units[1], @r##"
-    # Made by heph, template 1. Edits to this file are lost at the next `heph self-update enable`.
+    # Made by heph, template 2. Edited, it is left alone until `heph self-update enable --force` writes it afresh.
     # To change when it runs: `heph self-update enable --every 6h` or `--at 03:30`. To remove it: `heph self-update disable`.
     # Cadence: at 03:30,15:30
+    # Made from: {"cadence":"at 03:30,15:30"}
 
     [Unit]
     Description=Start heph-self-update.service at 03:30,15:30
@@ -112,9 +122,10 @@ fn the_units_of_an_odd_home() {
 fn the_timer_of_an_interval_that_no_calendar_can_express() {
     let units = rendered(Scheduler::Systemd, &plain("every 7h"), HOME);
     insta::assert_snapshot!(units[1], @r##"
-    # Made by heph, template 1. Edits to this file are lost at the next `heph self-update enable`.
+    # Made by heph, template 2. Edited, it is left alone until `heph self-update enable --force` writes it afresh.
     # To change when it runs: `heph self-update enable --every 6h` or `--at 03:30`. To remove it: `heph self-update disable`.
     # Cadence: every 7h
+    # Made from: {"cadence":"every 7h"}
 
     [Unit]
     Description=Start heph-self-update.service every 7h
@@ -137,8 +148,9 @@ fn the_agent_of_an_interval() {
     let agent = rendered(Scheduler::Launchd, &plain("every 6h"), HOME);
     insta::assert_snapshot!(agent[0], @r##"
     <?xml version="1.0" encoding="UTF-8"?>
-    <!-- Made by heph, template 1. Edits to this file are lost at the next `heph self-update enable`.
+    <!-- Made by heph, template 2. Edited, it is left alone until `heph self-update enable --force` writes it afresh.
          To change when it runs: `heph self-update enable`, whose help lists how. To remove it: `heph self-update disable`. -->
+    <!-- Made from: {"program":"/home/me/.cargo/bin/heph","notify_only":false,"environment":{"HOME":"/home/me","PATH":"/home/me/.cargo/bin:/usr/bin:/bin"},"log":"/home/me/.local/state/heph/self-update.log","cadence":"every 6h"} -->
     <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
     <plist version="1.0">
     <dict>
@@ -183,8 +195,9 @@ fn the_agent_of_times_of_day_in_an_odd_home() {
     let agent = rendered(Scheduler::Launchd, &odd("at 03:30,15:30"), ODD_HOME);
     insta::assert_snapshot!(agent[0], @r##"
     <?xml version="1.0" encoding="UTF-8"?>
-    <!-- Made by heph, template 1. Edits to this file are lost at the next `heph self-update enable`.
+    <!-- Made by heph, template 2. Edited, it is left alone until `heph self-update enable --force` writes it afresh.
          To change when it runs: `heph self-update enable`, whose help lists how. To remove it: `heph self-update disable`. -->
+    <!-- Made from: {"program":"/home/jo's 100% \"$é\" \\ & <co>/bin/heph","config":"/home/jo's 100% \"$é\" \\ & <co>/my config.toml","notify_only":true,"environment":{"HOME":"/home/jo's 100% \"$é\" \\ & <co>","https_proxy":"http://me:p%40ss`x`$y@proxy:1/?a=1&b=2#c"},"log":"/home/jo's 100% \"$é\" \\ & <co>/.local/state/heph/self-update.log","cadence":"at 03:30,15:30"} -->
     <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
     <plist version="1.0">
     <dict>
@@ -234,9 +247,10 @@ fn the_script_and_the_lines_of_the_crontab() {
     let script = rendered(Scheduler::Cron, &plain("every 6h"), HOME);
     insta::assert_snapshot!(script[0], @r##"
     #!/bin/sh
-    # Made by heph, template 1. Edits to this file are lost at the next `heph self-update enable`.
+    # Made by heph, template 2. Edited, it is left alone until `heph self-update enable --force` writes it afresh.
     # The crontab's block between '# BEGIN heph' and '# END heph' starts it. To remove both: `heph self-update disable`.
     # Cadence: every 6h
+    # Made from: {"program":"/home/me/.cargo/bin/heph","notify_only":false,"environment":{"HOME":"/home/me","PATH":"/home/me/.cargo/bin:/usr/bin:/bin"},"log":"/home/me/.local/state/heph/self-update.log","cadence":"every 6h"}
 
     exec >>/home/me/.local/state/heph/self-update.log 2>&1
 
@@ -257,7 +271,7 @@ fn the_script_and_the_lines_of_the_crontab() {
     fi
     exec "$@"
     "##);
-    let lines = cron::block(&plain("every 6h").cadence, &paths_of(HOME), 90).unwrap();
+    let lines = block(&plain("every 6h"), HOME);
     insta::assert_snapshot!(lines.join("\n"), @r##"
     # Made by heph. To change it: `heph self-update enable`. To remove it: `heph self-update disable`.
     30 1-23/6 * * * '/home/me/.local/share/heph/self-update-job.sh'
@@ -269,9 +283,10 @@ fn the_script_and_the_lines_of_the_crontab_in_an_odd_home() {
     let script = rendered(Scheduler::Cron, &odd("at 03:30,15:30"), ODD_HOME);
     insta::assert_snapshot!(script[0], @r##"
     #!/bin/sh
-    # Made by heph, template 1. Edits to this file are lost at the next `heph self-update enable`.
+    # Made by heph, template 2. Edited, it is left alone until `heph self-update enable --force` writes it afresh.
     # The crontab's block between '# BEGIN heph' and '# END heph' starts it. To remove both: `heph self-update disable`.
     # Cadence: at 03:30,15:30
+    # Made from: {"program":"/home/jo's 100% \"$é\" \\ & <co>/bin/heph","config":"/home/jo's 100% \"$é\" \\ & <co>/my config.toml","notify_only":true,"environment":{"HOME":"/home/jo's 100% \"$é\" \\ & <co>","https_proxy":"http://me:p%40ss`x`$y@proxy:1/?a=1&b=2#c"},"log":"/home/jo's 100% \"$é\" \\ & <co>/.local/state/heph/self-update.log","cadence":"at 03:30,15:30"}
 
     exec >>"/home/jo's 100% \""'$é" '"\\ & <co>/.local/state/heph/self-update.log" 2>&1
 
@@ -292,7 +307,7 @@ fn the_script_and_the_lines_of_the_crontab_in_an_odd_home() {
     fi
     exec "$@"
     "##);
-    let lines = cron::block(&odd("at 03:30,15:30").cadence, &paths_of(ODD_HOME), 90).unwrap();
+    let lines = block(&odd("at 03:30,15:30"), ODD_HOME);
     insta::assert_snapshot!(lines.join("\n"), @r##"
     # Made by heph. To change it: `heph self-update enable`. To remove it: `heph self-update disable`.
     30 3 * * * '/home/jo'"'"'s 100\% "$é" \'' & <co>/.local/share/heph/self-update-job.sh'

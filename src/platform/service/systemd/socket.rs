@@ -1,24 +1,35 @@
-//! `heph.socket`, written from its template and read back. Pure.
+//! `heph.socket`. Pure.
 
 use std::net::SocketAddr;
 
-use crate::error::{Result, bail, ensure};
-use crate::platform::generated::fill;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::os::files;
+use crate::platform::generated::{Format, Values};
 use crate::platform::service::arguments::Flag;
 use crate::platform::service::definition::Definition;
-use crate::platform::systemd::syntax::{escape_specifiers, settings, unescape_specifiers};
+use crate::platform::systemd::syntax::escape_specifiers;
 
-const TEMPLATE: &str = include_str!("../../../../templates/heph.socket");
+pub(super) const FORMAT: Format<Listening> = Format {
+    template: include_str!("../../../../templates/heph.socket"),
+    mode: files::SHARED,
+    values,
+    // Where it listens follows from heph.service.
+    legacy: None,
+};
 
-/// Where hephd listens unless it is told otherwise; `%t` is the runtime folder (systemd.unit(5)).
-const USUAL: &str = "%t/heph/hephd.sock";
+/// Where hephd listens by default; `%t` is the runtime folder (systemd.unit(5)).
+const DEFAULT: &str = "%t/heph/hephd.sock";
 
 /// Where systemd listens for hephd.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listening {
     /// The path of the unix socket, where it is not in the runtime folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unix: Option<String>,
     /// The address of the hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<SocketAddr>,
 }
 
@@ -47,68 +58,33 @@ fn can_listen(address: &SocketAddr) -> bool {
     plain && address.port() != 0
 }
 
-/// Returns the unit of `listening`.
-pub fn render(listening: &Listening) -> String {
-    // A path is no list of words: it is not quoted, only specifiers are expanded in it.
-    let unix = listening.unix.as_deref().map(escape_specifiers);
-    let http = listening.http.map(|address| address.to_string());
-    let values = [
-        ("unix", vec![unix.unwrap_or_else(|| USUAL.to_owned())]),
-        ("http", Vec::from_iter(http)),
-    ];
-    fill(TEMPLATE, &values)
-}
-
-/// Reads a unit back, be it edited or from another version of heph.
+/// Returns the unit of a hephd of `definition`.
 ///
 /// # Errors
 ///
-/// It listens on what hephd does not, or not on a unix socket.
-pub fn parse(unit: &str) -> Result<Listening> {
-    let mut values = Vec::new();
-    for (key, value) in settings(unit, "Socket") {
-        match key.as_str() {
-            // An empty value takes back what came before.
-            "ListenStream" if value.is_empty() => values.clear(),
-            "ListenStream" => values.push(value),
-            _ => {}
-        }
-    }
-    let mut paths = Vec::new();
-    let mut addresses = Vec::new();
-    for value in values {
-        if value == USUAL {
-            paths.push(None);
-        } else if value.starts_with('/') {
-            paths.push(Some(unescape_specifiers(&value)?));
-        } else {
-            match value.parse() {
-                Ok(address) if can_listen(&address) => addresses.push(address),
-                _ => bail!("cannot read 'ListenStream={value}'"),
-            }
-        }
-    }
-    ensure!(
-        paths.len() == 1 && addresses.len() <= 1,
-        "it listens on {} paths and {} addresses",
-        paths.len(),
-        addresses.len()
-    );
-    Ok(Listening {
-        unix: paths.pop().flatten(),
-        http: addresses.pop(),
-    })
+/// It holds a value that [`Definition::new`] rejects.
+pub fn render(definition: &Definition) -> Result<String> {
+    FORMAT.render(&Listening::of(definition))
+}
+
+fn values(listening: &Listening) -> Result<Values> {
+    // A path is no list of words: it is not quoted, and only specifiers are expanded in it.
+    let unix = listening.unix.as_deref().map(escape_specifiers);
+    let http = listening.http.map(|address| address.to_string());
+    Ok(vec![
+        ("unix", vec![unix.unwrap_or_else(|| DEFAULT.to_owned())]),
+        ("http", Vec::from_iter(http)),
+    ])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::platform::generated::tests::any_text;
     use crate::platform::service::arguments::Baked;
     use crate::platform::service::definition::Environment;
     use crate::platform::service::definition::tests::environment;
     use proptest::prelude::*;
-    use std::net::{IpAddr, SocketAddrV6};
+    use std::net::SocketAddrV6;
 
     fn listening(flags: &[(Flag, &str)], environment: Environment) -> Listening {
         let mut baked = Baked::default();
@@ -120,19 +96,25 @@ mod tests {
             flags: baked,
             environment,
             log: "/log".into(),
+            foreign: Vec::new(),
         })
+    }
+
+    fn render(listening: &Listening) -> String {
+        FORMAT.render(listening).unwrap()
     }
 
     #[test]
     fn the_plain_socket() {
         insta::assert_snapshot!(render(&listening(&[], Environment::default())), @r"
-        # Made by heph, template 2. Edits to this file are lost at the next `heph daemon restart`.
-        # systemd listens here for hephd, so that who connects while hephd restarts waits instead of being refused.
+        # Made by heph, template 3. Edited, it is left alone until `heph daemon restart --force` writes it afresh.
+        # systemd listens here for hephd, so that clients that connect while hephd restarts wait instead of failing.
         # For settings of your own: `systemctl --user edit heph.socket`. To remove it: `heph daemon uninstall`.
+        # Made from: {}
 
         [Unit]
         Description=the socket of hephd
-        # It comes and goes with heph.service, which wants it: nothing is to be enabled. A release that knows nothing of it does not
+        # It comes and goes with heph.service, which wants it, so it is not enabled itself. A release without this unit does not
         # want it, and finds the path free.
         StopWhenUnneeded=yes
 
@@ -189,50 +171,10 @@ mod tests {
         assert_eq!(http(&spoke[1..]), None);
     }
 
-    #[test]
-    fn a_socket_that_listens_on_other_things_is_refused() {
-        for listens in [
-            "",
-            "ListenStream=",
-            "ListenStream=@abstract",
-            "ListenStream=8420",
-            "ListenStream=/a/%h",
-            "ListenStream=/a\nListenStream=/b",
-            "ListenStream=127.0.0.1:1",
-        ] {
-            assert!(
-                parse(&format!("[Socket]\n{listens}\n")).is_err(),
-                "{listens}"
-            );
-        }
-        let edited = "[Socket]\nListenStream=8420\nListenStream=\n# mine\nListenStream = /a\n";
-        assert_eq!(parse(edited).unwrap().unix.as_deref(), Some("/a"));
-    }
-
-    fn any_listening() -> impl Strategy<Value = Listening> {
-        let path = any_text().prop_map(|text| format!("/{text}/x"));
-        let address = (any::<IpAddr>(), 1u16..).prop_map(|(ip, port)| SocketAddr::new(ip, port));
-        (prop::option::of(path), prop::option::of(address))
-            .prop_map(|(unix, http)| Listening { unix, http })
-    }
-
     proptest! {
-        #[test]
-        fn written_read_back_and_written_again_is_byte_identical(listening in any_listening()) {
-            let unit = render(&listening);
-            let again = parse(&unit).unwrap();
-            prop_assert_eq!(&again, &listening);
-            prop_assert_eq!(render(&again), unit);
-        }
-
         #[test]
         fn an_address_within_a_scope_is_hephds_own(ip: std::net::Ipv6Addr, port in 1u16.., scope in 1u32..) {
             prop_assert!(!can_listen(&SocketAddrV6::new(ip, port, 0, scope).into()));
-        }
-
-        #[test]
-        fn no_unit_panics(unit in "(?s)(\\[Socket\\]\n)?ListenStream=.*") {
-            let _ = parse(&unit);
         }
     }
 }
