@@ -9,6 +9,7 @@ mod support;
 
 mod architecture;
 mod auth;
+mod compatibility;
 mod docs;
 mod doctor;
 mod dropout;

@@ -50,13 +50,18 @@ impl Machine {
     /// Returns a machine on which [`OLD`] was installed by a plain `cargo install`, with cargo to build further releases;
     /// hephd does not run yet.
     pub fn with_cargo() -> Machine {
+        Machine::with_release(OLD)
+    }
+
+    /// The same with another release, which is tagged already.
+    pub fn with_release(version: &str) -> Machine {
         let workshop = Workshop::open();
         let mut home = Home::named("a home & 100%");
         let forge = workshop.forge();
-        workshop.install(&mut home, &forge);
+        workshop.install(&mut home, &forge, version);
         let machine = Machine::of(home, forge);
         machine.configure_quick("");
-        machine.offer(OLD);
+        machine.offer(version);
         machine
     }
 

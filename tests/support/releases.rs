@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::call::Call;
 use super::forge::{Forge, WorkTree, git};
 
 /// What is wrong with a release.
@@ -58,20 +59,31 @@ impl Releases {
         commit
     }
 
+    /// Pushes the tree that `commit` of this repository had as a release.
+    pub fn tag_commit(&self, forge: &Forge, version: &str, commit: &str) {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let there = Call::of("git").args(&["cat-file", "-e", &format!("{commit}^{{tree}}")]);
+        let there = there.current_dir(source).ends();
+        assert!(
+            there.code == 0,
+            "this clone lacks the commit {commit}, which is release {version}: `git fetch --unshallow` fetches it ({})",
+            there.err.trim()
+        );
+        self.clear();
+        let archive = self.tree.folder.with_extension("tar");
+        let output = format!("--output={}", archive.display());
+        let pack = Call::of("git").args(&["archive", "--format=tar", &output, commit]);
+        pack.current_dir(source).exits(0);
+        let unpack = Call::of("tar").args("-xf").args(&[&archive]);
+        unpack.current_dir(&self.tree.folder).exits(0);
+        self.tree.commit(&format!("Release {version}"));
+        self.tree.tag(&format!("v{version}"));
+        forge.push(&self.tree);
+    }
+
     /// Lays out the tree under test as git knows it, new files included, build output left out.
     fn copy_tree(&self) {
-        for entry in fs::read_dir(&self.tree.folder)
-            .unwrap()
-            .flatten()
-            .filter(|entry| entry.file_name() != ".git")
-        {
-            let path = entry.path();
-            if path.is_dir() {
-                fs::remove_dir_all(path).unwrap()
-            } else {
-                fs::remove_file(path).unwrap()
-            }
-        }
+        self.clear();
         let source = Path::new(env!("CARGO_MANIFEST_DIR"));
         let listed = git(
             source,
@@ -92,6 +104,22 @@ impl Releases {
             let to = self.tree.folder.join(name);
             fs::create_dir_all(to.parent().unwrap()).unwrap();
             fs::copy(&from, &to).unwrap();
+        }
+    }
+
+    /// Removes what the last release left in the work tree.
+    fn clear(&self) {
+        for entry in fs::read_dir(&self.tree.folder)
+            .unwrap()
+            .flatten()
+            .filter(|entry| entry.file_name() != ".git")
+        {
+            let path = entry.path();
+            if path.is_dir() {
+                fs::remove_dir_all(path).unwrap()
+            } else {
+                fs::remove_file(path).unwrap()
+            }
         }
     }
 

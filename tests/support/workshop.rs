@@ -6,6 +6,7 @@
 //!
 //! heph has cargo compile a release anew each time. rustc is asked once for each: `rustc-cache` keeps what it made.
 
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -28,8 +29,8 @@ pub struct Workshop {
     folder: PathBuf,
     releases: Mutex<Releases>,
     tagged: Mutex<Vec<String>>,
-    /// What a plain `cargo install` of [`OLD`] leaves, from the forge at this URL.
-    plain: OnceLock<(PathBuf, String)>,
+    /// What a plain `cargo install` leaves, by version, from the forge at this URL.
+    plain: Mutex<HashMap<String, (PathBuf, String)>>,
 }
 
 impl Workshop {
@@ -46,7 +47,7 @@ impl Workshop {
             let workshop = Workshop {
                 releases: Mutex::new(Releases::new(&scratch.join("work"))),
                 tagged: Mutex::default(),
-                plain: OnceLock::new(),
+                plain: Mutex::default(),
                 folder,
             };
             workshop.prepare_cargo();
@@ -92,9 +93,22 @@ impl Workshop {
         }
     }
 
-    /// Has `home` find cargo, with a build folder of its own, and installs [`OLD`] in it as a plain `cargo install` from
+    /// Pushes the tree of `commit`, from the history of this repository, as `version`.
+    pub fn tag_commit(&self, version: &str, commit: &str) {
+        let releases = self
+            .releases
+            .lock()
+            .unwrap_or_else(|lock| lock.into_inner());
+        let mut tagged = self.tagged.lock().unwrap_or_else(|lock| lock.into_inner());
+        if !tagged.iter().any(|known| known == version) {
+            releases.tag_commit(&self.forge(), version, commit);
+            tagged.push(version.to_owned());
+        }
+    }
+
+    /// Has `home` find cargo, with a build folder of its own, and installs `version` in it as a plain `cargo install` from
     /// `forge` does.
-    pub fn install(&self, home: &mut Home, forge: &Forge) {
+    pub fn install(&self, home: &mut Home, forge: &Forge, version: &str) {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let cache = self.folder.join("scratch/caches").join(number.to_string());
@@ -102,13 +116,13 @@ impl Workshop {
         self.with_cargo(home, &cache);
         home.set("PATH", format!("{bin}:{}", path()));
 
-        let (plain, url) = self.plain();
+        let (plain, url) = self.plain(version);
         let root = home.path.join(".cargo");
-        files::copy_tree(plain, &root);
+        files::copy_tree(&plain, &root);
         home.use_own_commands();
         for record in [".crates.toml", ".crates2.json"] {
             let text = fs::read_to_string(root.join(record)).unwrap();
-            fs::write(root.join(record), text.replace(url, &forge.repository())).unwrap();
+            fs::write(root.join(record), text.replace(&url, &forge.repository())).unwrap();
         }
         let build = cache.join("heph/build");
         files::link_tree(&self.seed(), &build);
@@ -118,23 +132,29 @@ impl Workshop {
             .exits(0);
     }
 
-    fn plain(&self) -> &(PathBuf, String) {
-        self.plain.get_or_init(|| {
+    fn plain(&self, version: &str) -> (PathBuf, String) {
+        let mut plain = self.plain.lock().unwrap_or_else(|lock| lock.into_inner());
+        if let Some(plain) = plain.get(version) {
+            return plain.clone();
+        }
+        if version == OLD {
             self.tag(OLD, Flaw::None);
             self.forget_other_sources();
-            let forge = self.forge();
-            let root = self.folder.join("scratch/plain");
-            let mut home = Home::at(self.folder.join("scratch/home"));
-            self.with_cargo(&mut home, &self.folder.join("cache"));
-            let install = format!("install --locked --quiet heph --tag v{OLD} --git");
-            let cargo = home.command(files::outer("cargo")).args(&install);
-            cargo
-                .args(&[forge.repository().as_str(), "--root"])
-                .args(&[&root])
-                .env("CARGO_TARGET_DIR", self.seed())
-                .exits(0);
-            (root, forge.repository())
-        })
+        }
+        let forge = self.forge();
+        let root = self.folder.join("scratch/plain").join(version);
+        let mut home = Home::at(self.folder.join("scratch/home"));
+        self.with_cargo(&mut home, &self.folder.join("cache"));
+        let install = format!("install --locked --quiet heph --tag v{version} --git");
+        let cargo = home.command(files::outer("cargo")).args(&install);
+        cargo
+            .args(&[forge.repository().as_str(), "--root"])
+            .args(&[&root])
+            .env("CARGO_TARGET_DIR", self.seed())
+            .exits(0);
+        let made = (root, forge.repository());
+        plain.insert(version.to_owned(), made.clone());
+        made
     }
 
     /// Removes what `rustc-cache` keeps of other sources than those under test.
