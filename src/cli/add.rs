@@ -1,4 +1,4 @@
-//! `heph add`: one new task.
+//! `heph add`: add a task.
 
 use super::{Context, task};
 use crate::client;
@@ -16,5 +16,5 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     let task = client::add(&context.paths.hephd.socket, &args.title.join(" "))?;
-    Ok(task::print(context, "added", &task, args.json))
+    Ok(task::print(context, "added", task, args.json))
 }

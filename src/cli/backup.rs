@@ -1,9 +1,9 @@
-//! `heph backup`: a consistent copy of the store, while hephd goes on.
+//! `heph backup`: write a consistent copy of the store while hephd runs.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde_json::json;
 
 use super::Context;
 use crate::client;
@@ -21,22 +21,13 @@ pub struct Args {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct Output<'a> {
-    schema: u32,
-    file: &'a str,
-}
-
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
-    // hephd has a working folder of its own.
+    // hephd has another working folder.
     let file = std::path::absolute(args.file)?;
     client::backup(&context.paths.hephd.socket, &file, LIMIT)?;
     let file = file.display().to_string();
     if args.json {
-        context.ui.json(&Output {
-            schema: 1,
-            file: &file,
-        });
+        context.ui.json(&json!({ "schema": 1, "file": file }));
     } else {
         context.ui.say(format!("wrote '{file}'"));
     }

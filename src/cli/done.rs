@@ -1,19 +1,11 @@
-//! `heph done`: a task is done.
+//! `heph done`: mark a task as done.
 
 use super::{Context, task};
 use crate::client;
 use crate::error::{Exit, Result};
 
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Id of the task, or a beginning that only it has
-    id: String,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
-}
+pub use task::Args;
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
-    let task = client::done(&context.paths.hephd.socket, &args.id)?;
-    Ok(task::print(context, "done", &task, args.json))
+    task::run(context, &args, "done", client::done)
 }

@@ -1,4 +1,4 @@
-//! `heph edit`: a task gets another title.
+//! `heph edit`: change the title of a task.
 
 use super::{Context, task};
 use crate::client;
@@ -6,9 +6,9 @@ use crate::error::{Exit, Result};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Id of the task, or a beginning that only it has
+    /// Id of the task, or an unambiguous prefix of it
     id: String,
-    /// What to do; several words are joined
+    /// New title; several words are joined
     #[arg(required = true)]
     title: Vec<String>,
     /// Print one JSON object
@@ -18,5 +18,5 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     let task = client::edit(&context.paths.hephd.socket, &args.id, &args.title.join(" "))?;
-    Ok(task::print(context, "edited", &task, args.json))
+    Ok(task::print(context, "edited", task, args.json))
 }

@@ -1,15 +1,13 @@
-//! `heph list`: the tasks, the oldest first.
+//! `heph list`: list tasks, the oldest first.
 
-use serde::Serialize;
-
-use super::Context;
-use crate::client::{self, State, Task, Which};
+use super::{Context, task::Output};
+use crate::client::{self, State, Task, Which, wire::Tasks};
 use crate::error::{Exit, Result};
 use crate::os::text::printable;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// List the tasks that are done as well
+    /// Include the tasks that are done
     #[arg(long, conflicts_with = "done")]
     all: bool,
     /// List only the tasks that are done
@@ -20,12 +18,6 @@ pub struct Args {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct Output<'a> {
-    schema: u32,
-    tasks: &'a [Task],
-}
-
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     let which = match (args.all, args.done) {
         (true, _) => Which::All,
@@ -34,10 +26,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     };
     let tasks = client::list(&context.paths.hephd.socket, which)?;
     if args.json {
-        context.ui.json(&Output {
-            schema: 1,
-            tasks: &tasks,
-        });
+        context.ui.json(&Output::new(Tasks { tasks }));
         return Ok(Exit::Done);
     }
     for task in &tasks {
@@ -46,7 +35,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Returns the line for `task`; where there are open and done ones, it says which this one is.
+/// Returns the line for `task`, with its state where tasks of both states are listed.
 fn line(task: &Task, which: Which) -> String {
     let title = printable(&task.title);
     match (which, task.state) {

@@ -53,13 +53,13 @@ enum Command {
     Done(done::Args),
     /// Mark a task as open again
     Reopen(reopen::Args),
-    /// Give a task another title
+    /// Change the title of a task
     Edit(edit::Args),
     /// Delete a task for good
     Delete(delete::Args),
     /// Write a consistent copy of the store to a file
     Backup(backup::Args),
-    /// Look at the sync with a hub, or have it done now
+    /// Show the state of the sync with the hub, or sync now
     Sync(sync::Args),
     /// Manage hephd as a service of the operating system
     Daemon(daemon::Args),

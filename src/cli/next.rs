@@ -1,9 +1,7 @@
-//! `heph next`: the oldest open task.
+//! `heph next`: show the oldest open task.
 
-use serde::Serialize;
-
-use super::Context;
-use crate::client::{self, Task};
+use super::{Context, task::Output};
+use crate::client::{self, wire::NextTask};
 use crate::error::{Exit, Result};
 use crate::os::text::printable;
 
@@ -14,19 +12,10 @@ pub struct Args {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct Output<'a> {
-    schema: u32,
-    task: Option<&'a Task>,
-}
-
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     let task = client::next(&context.paths.hephd.socket)?;
     if args.json {
-        context.ui.json(&Output {
-            schema: 1,
-            task: task.as_ref(),
-        });
+        context.ui.json(&Output::new(NextTask { task }));
         return Ok(Exit::Done);
     }
     match task {

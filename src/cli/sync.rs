@@ -1,13 +1,12 @@
-//! `heph sync`: how hephd stands with its hub, and a round at once.
+//! `heph sync`: show the state of the sync, or sync now.
 
 use std::time::Duration;
 
 use clap::Subcommand;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde::Serialize;
 
-use super::Context;
+use super::{Context, task::Output};
 use crate::client::{self, SyncStatus};
 use crate::error::{Exit, Result};
 use crate::os::clock;
@@ -21,9 +20,9 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Say when hephd was last in sync with its hub, and what is still to send
+    /// Show when hephd last synced with its hub, and what is still to send
     Status(Form),
-    /// Exchange with the hub at once, and wait until that is done
+    /// Sync with the hub now, and wait until that is done
     Now(Form),
 }
 
@@ -32,13 +31,6 @@ struct Form {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Serialize)]
-struct Output<T> {
-    schema: u32,
-    #[serde(flatten)]
-    body: T,
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
@@ -51,10 +43,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
 fn status(context: &Context, form: &Form) -> Result<Exit> {
     let status = client::sync_status(&context.paths.hephd.socket)?;
     if form.json {
-        context.ui.json(&Output {
-            schema: 1,
-            body: &status,
-        });
+        context.ui.json(&Output::new(&status));
     } else {
         for line in lines(&status, clock::now(), &TimeZone::system()) {
             context.ui.say(line);
@@ -66,10 +55,7 @@ fn status(context: &Context, form: &Form) -> Result<Exit> {
 fn now(context: &Context, form: &Form) -> Result<Exit> {
     let round = client::sync_now(&context.paths.hephd.socket)?;
     if form.json {
-        context.ui.json(&Output {
-            schema: 1,
-            body: &round,
-        });
+        context.ui.json(&Output::new(&round));
     } else {
         context.ui.say(format!(
             "in sync: sent {}, received {}",
@@ -83,7 +69,7 @@ fn now(context: &Context, form: &Form) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Returns what is said of `status` at the time `now`, with times of day in `zone`.
+/// Returns the lines about `status` at the time `now`, with times of day in `zone`.
 fn lines(status: &SyncStatus, now: Timestamp, zone: &TimeZone) -> Vec<String> {
     let Some(hub) = &status.hub else {
         return vec![
@@ -99,7 +85,7 @@ fn lines(status: &SyncStatus, now: Timestamp, zone: &TimeZone) -> Vec<String> {
                 let time = at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z");
                 format!("{} ago, {time}", length(now.duration_since(at)))
             }
-            None => "none since hephd started".to_owned(),
+            None => "not since hephd started".to_owned(),
         },
     );
     line("to send", operations(status.pending));
@@ -133,7 +119,7 @@ fn refused(count: u64) -> String {
     )
 }
 
-/// Returns `length` in its largest unit; one in the other direction of time, as when a clock was set, is none.
+/// Returns `length` in its largest unit. A negative one, as after a clock was set, counts as zero.
 fn length(length: jiff::SignedDuration) -> String {
     let length = Duration::try_from(length).unwrap_or_default();
     let seconds = length.as_secs();
@@ -155,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hephd_without_a_hub_says_how_to_name_one() {
+    fn without_a_hub_the_hint_says_how_to_set_one() {
         insta::assert_snapshot!(
             shown(&SyncStatus::default()),
             @"hephd has no hub; set one with `heph daemon restart --hub-url URL`"
@@ -163,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_in_trouble_says_everything_there_is_to_know() {
+    fn a_failing_sync_shows_every_line() {
         let status = SyncStatus {
             hub: Some("https://h.example".to_owned()),
             last_success: Some("2026-02-01T00:00:00Z".parse().unwrap()),
@@ -184,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_that_is_well_is_short() {
+    fn a_healthy_sync_is_short() {
         let status = SyncStatus {
             hub: Some("https://h.example".to_owned()),
             last_success: Some("2026-02-03T04:05:00Z".parse().unwrap()),

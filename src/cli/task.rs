@@ -1,22 +1,53 @@
-//! What the commands that change one task print.
+//! What the commands that change one task have in common.
+
+use std::path::Path;
 
 use serde::Serialize;
 
 use super::Context;
-use crate::client::Task;
-use crate::error::Exit;
+use crate::client::{Task, wire::OneTask};
+use crate::error::{Exit, Result};
 use crate::os::text::printable;
 
-#[derive(Serialize)]
-struct Output<'a> {
-    schema: u32,
-    task: &'a Task,
+/// The arguments of a command that needs nothing but the task.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Id of the task, or an unambiguous prefix of it
+    id: String,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
-/// Prints `task`, as one object with `json`, and else after what was done to it.
-pub fn print(context: &Context, done: &str, task: &Task, json: bool) -> Exit {
+/// The object that `--json` prints.
+#[derive(Serialize)]
+pub struct Output<T> {
+    schema: u32,
+    #[serde(flatten)]
+    result: T,
+}
+
+impl<T> Output<T> {
+    pub fn new(result: T) -> Output<T> {
+        Output { schema: 1, result }
+    }
+}
+
+/// Changes the task by `change`, and prints it after the verb `done`.
+pub fn run(
+    context: &Context,
+    args: &Args,
+    done: &str,
+    change: fn(&Path, &str) -> Result<Task>,
+) -> Result<Exit> {
+    let task = change(&context.paths.hephd.socket, &args.id)?;
+    Ok(print(context, done, task, args.json))
+}
+
+/// Prints `task`: one object with `json`, otherwise a line that begins with the verb `done`.
+pub fn print(context: &Context, done: &str, task: Task, json: bool) -> Exit {
     if json {
-        context.ui.json(&Output { schema: 1, task });
+        context.ui.json(&Output::new(OneTask { task }));
     } else {
         let title = printable(&task.title);
         context.ui.say(format!("{done} {}  {title}", task.id));
