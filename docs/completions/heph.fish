@@ -143,23 +143,23 @@ complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcom
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c heph -n "__fish_heph_using_subcommand auth; and not __fish_seen_subcommand_from login logout status help" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
 complete -c heph -n "__fish_heph_using_subcommand auth; and not __fish_seen_subcommand_from login logout status help" -s h -l help -d 'Print help'
-complete -c heph -n "__fish_heph_using_subcommand auth; and not __fish_seen_subcommand_from login logout status help" -f -a "login" -d 'Log in for this machine, by a code that you confirm in any browser'
-complete -c heph -n "__fish_heph_using_subcommand auth; and not __fish_seen_subcommand_from login logout status help" -f -a "logout" -d 'Give the login back and remove its tokens'
-complete -c heph -n "__fish_heph_using_subcommand auth; and not __fish_seen_subcommand_from login logout status help" -f -a "status" -d 'Say who is logged in, where, and for how long'
+complete -c heph -n "__fish_heph_using_subcommand auth; and not __fish_seen_subcommand_from login logout status help" -f -a "login" -d 'Log in on this machine, with a code that you confirm in any browser'
+complete -c heph -n "__fish_heph_using_subcommand auth; and not __fish_seen_subcommand_from login logout status help" -f -a "logout" -d 'Revoke the login and remove its tokens'
+complete -c heph -n "__fish_heph_using_subcommand auth; and not __fish_seen_subcommand_from login logout status help" -f -a "status" -d 'Show the login: issuer, user and expiry'
 complete -c heph -n "__fish_heph_using_subcommand auth; and not __fish_seen_subcommand_from login logout status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from login" -l issuer -d 'Address of the OpenID provider; without it, that of hephd' -r
-complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from login" -l client-id -d 'Name of heph at the provider; without it, that of hephd' -r
+complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from login" -l issuer -d 'URL of the OpenID provider; by default, that of hephd' -r
+complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from login" -l client-id -d 'Client id of heph at the provider; by default, that of hephd' -r
 complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from login" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
-complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from login" -l json -d 'Print one JSON object, and what to open and enter on standard error'
+complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from login" -l json -d 'Print one JSON object, and the instructions on standard error'
 complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from login" -s h -l help -d 'Print help'
 complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from logout" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
 complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from logout" -s h -l help -d 'Print help'
 complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from status" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
 complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from status" -l json -d 'Print one JSON object'
 complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
-complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from help" -f -a "login" -d 'Log in for this machine, by a code that you confirm in any browser'
-complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from help" -f -a "logout" -d 'Give the login back and remove its tokens'
-complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from help" -f -a "status" -d 'Say who is logged in, where, and for how long'
+complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from help" -f -a "login" -d 'Log in on this machine, with a code that you confirm in any browser'
+complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from help" -f -a "logout" -d 'Revoke the login and remove its tokens'
+complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from help" -f -a "status" -d 'Show the login: issuer, user and expiry'
 complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean trust doctor help" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
 complete -c heph -n "__fish_heph_using_subcommand self-update; and not __fish_seen_subcommand_from check apply enable disable status history rollback quarantine clean trust doctor help" -s h -l help -d 'Print help'
@@ -263,9 +263,9 @@ complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcomma
 complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "status" -d 'Say whether hephd is installed and runs, and where its things are'
 complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "uninstall" -d 'Stop hephd and remove its service; tasks and log stay'
 complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "logs" -d 'Print the log of hephd'
-complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from auth" -f -a "login" -d 'Log in for this machine, by a code that you confirm in any browser'
-complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from auth" -f -a "logout" -d 'Give the login back and remove its tokens'
-complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from auth" -f -a "status" -d 'Say who is logged in, where, and for how long'
+complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from auth" -f -a "login" -d 'Log in on this machine, with a code that you confirm in any browser'
+complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from auth" -f -a "logout" -d 'Revoke the login and remove its tokens'
+complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from auth" -f -a "status" -d 'Show the login: issuer, user and expiry'
 complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from self-update" -f -a "check" -d 'Say whether a newer release exists'
 complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from self-update" -f -a "apply" -d 'Install the newest release now, and roll back if it is not healthy'
 complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from self-update" -f -a "enable" -d 'Turn automatic updates on'

@@ -1,58 +1,60 @@
 //! The device authorization grant (RFC 8628): a code to show, and the wait until a person has confirmed it.
 //!
-//! How to wait is a pure function of what was heard ([`Wait::heard`]); only [`Login::wait`] sleeps and asks.
+//! How to wait is a pure function of the answers ([`Wait::observe`]); only [`Login::wait`] sleeps and polls.
 
 use std::thread;
+use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::answer::{Granted, Heard, Refusal, hear};
-use super::{Metadata, SCOPE, Tokens, ask, away, no_answer, pkce, quoted};
-use crate::error::{Error, Result, ResultExt, bail};
+use super::discovery::{Metadata, discover};
+use super::endpoint::{self, EndpointError};
+use super::grant::{self, Granted};
+use super::{LOG_IN, SCOPE, Tokens, pkce, quoted};
+use crate::error::{Error, Kind, Result, ResultExt, bail, ensure};
+use crate::os::backoff::Backoff;
 use crate::os::http;
 
-/// How long to wait between two questions where the issuer does not say (section 3.2).
-const INTERVAL: SignedDuration = SignedDuration::from_secs(5);
-/// The longest wait between two questions.
-const LONGEST_INTERVAL: SignedDuration = SignedDuration::from_mins(5);
+/// How long to wait between two polls where the issuer does not say (section 3.2).
+const INTERVAL: Duration = Duration::from_secs(5);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// How much longer to wait once the issuer says `slow_down` (section 3.5).
-const SLOWER: SignedDuration = SignedDuration::from_secs(5);
-/// The longest that a code is waited for.
-const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(24);
+const SLOWER: Duration = Duration::from_secs(5);
+/// The longest lifetime of a code that is waited for.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest code that a person could enter, in bytes.
+const LONGEST_USER_CODE: usize = 100;
 
-/// What is asked for, and how to ask.
+/// A login that has begun.
 #[derive(Clone)]
-pub struct Login {
+pub(crate) struct Login {
     metadata: Metadata,
     client_id: String,
     /// The verifier of PKCE, where the issuer offers it.
     verifier: Option<String>,
     device_code: String,
-    /// What to show.
-    pub shown: Shown,
-    /// How long the code is good.
-    pub lasts: SignedDuration,
-    interval: SignedDuration,
+    pub(crate) prompt: Prompt,
+    /// How long the code is valid.
+    pub(crate) lifetime: Duration,
+    interval: Duration,
 }
 
-/// What to show to a person: as the issuer sent it.
+/// What to show to the person, as the issuer sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
-    /// Where to go.
-    pub verification_uri: String,
-    /// What to enter there.
-    pub user_code: String,
-    /// Where to go without having to enter it.
-    pub verification_uri_complete: Option<String>,
+pub(crate) struct Prompt {
+    pub(crate) verification_uri: String,
+    pub(crate) user_code: String,
+    /// A URL that includes the code.
+    pub(crate) verification_uri_complete: Option<String>,
 }
 
-/// What the issuer answers (section 3.2).
+/// The response of the device authorization endpoint (section 3.2).
 #[derive(Deserialize)]
-struct Offered {
+struct Offer {
     device_code: String,
     user_code: String,
-    // Some issuers had it so before the standard had settled.
+    // Some issuers named it so before the standard had settled.
     #[serde(alias = "verification_url")]
     verification_uri: String,
     #[serde(default, alias = "verification_url_complete")]
@@ -62,20 +64,20 @@ struct Offered {
     interval: Option<u64>,
 }
 
-/// Asks the issuer for a code.
+/// Requests a code from the issuer.
 ///
 /// # Errors
 ///
-/// It knows no device authorization grant, refuses this client, or is away.
-pub fn begin(metadata: Metadata, client_id: &str) -> Result<Login> {
-    let issuer = metadata.issuer.clone();
+/// The issuer does not support the grant, refuses this client, or cannot be reached.
+pub(crate) fn begin(issuer: &str, client_id: &str) -> Result<Login> {
+    let metadata = discover(issuer, &endpoint::LIMITS)?;
     let Some(url) = metadata.device_authorization_endpoint.clone() else {
         return Err(Error::new(format!(
-            "the issuer '{issuer}' offers no login for devices (RFC 8628)"
+            "the issuer '{issuer}' does not support the device authorization grant (RFC 8628)"
         ))
-        .with_hint("have the device authorization grant turned on there"));
+        .with_hint("enable the device authorization grant at the issuer"));
     };
-    metadata.tokens()?;
+    metadata.token_endpoint()?;
     let verifier = metadata.has_pkce().then(pkce::verifier).transpose()?;
     let challenge = verifier.as_deref().map(pkce::challenge);
     let mut form = vec![("client_id", client_id), ("scope", SCOPE)];
@@ -85,43 +87,42 @@ pub fn begin(metadata: Metadata, client_id: &str) -> Result<Login> {
             ("code_challenge_method", pkce::METHOD),
         ]);
     }
-    let failed = || format!("cannot begin to log in at '{issuer}'");
-    let said = ask::post(&url, &form).map_err(|failure| no_answer(failed(), &failure))?;
-    let offered = match said.status {
-        200 => read(&said.body).with_context(failed)?,
-        429 | 500.. => {
-            return Err(away(format!("{}: it answers {}", failed(), said.status)));
-        }
-        status => return Err(refused(failed(), status, &said.body, client_id)),
-    };
+    let offer = endpoint::post(&url, &form)
+        .map_err(|error| with_client_hint(error, client_id))
+        .and_then(|answer| read(&answer.body))
+        .with_context(|| format!("cannot begin to log in at '{issuer}'"))?;
+    let interval = offer.interval.map_or(INTERVAL, Duration::from_secs);
     Ok(Login {
         metadata,
         client_id: client_id.to_owned(),
         verifier,
-        lasts: seconds(offered.expires_in).min(LONGEST_WAIT),
-        interval: offered
-            .interval
-            .map_or(INTERVAL, seconds)
-            .clamp(SignedDuration::from_secs(1), LONGEST_INTERVAL),
-        device_code: offered.device_code,
-        shown: Shown {
-            verification_uri: offered.verification_uri,
-            user_code: offered.user_code,
-            verification_uri_complete: offered.verification_uri_complete,
+        lifetime: Duration::from_secs(offer.expires_in).min(LONGEST_LIFETIME),
+        interval: interval.clamp(Duration::from_secs(1), LONGEST_INTERVAL),
+        device_code: offer.device_code,
+        prompt: Prompt {
+            verification_uri: offer.verification_uri,
+            user_code: offer.user_code,
+            verification_uri_complete: offer.verification_uri_complete,
         },
     })
 }
 
 impl Login {
-    /// Waits until the person has confirmed, and returns the tokens, which are stored nowhere yet.
+    /// Waits until the person has confirmed, and returns the tokens, which are not stored yet.
     ///
     /// # Errors
     ///
-    /// The person refused, the code expired, or the issuer will not go on.
-    pub fn wait(&self, clock: impl Fn() -> Timestamp) -> Result<Tokens> {
-        let mut wait = Wait::new(self.interval, self.lasts, clock());
+    /// The person denied the request, the code expired, or the issuer refuses.
+    pub(crate) fn wait(&self, clock: impl Fn() -> Timestamp) -> Result<Tokens> {
         let issuer = &self.metadata.issuer;
-        let url = self.metadata.tokens()?;
+        let granted = self.poll(&clock);
+        let granted = granted.with_context(|| format!("cannot log in at '{issuer}'"))?;
+        Ok(granted.tokens(issuer, &self.client_id, None, clock()))
+    }
+
+    fn poll(&self, clock: impl Fn() -> Timestamp) -> Result<Granted> {
+        let mut wait = Wait::new(self.interval, self.lifetime, clock());
+        let url = self.metadata.token_endpoint()?;
         let mut form = vec![
             ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
             ("device_code", &self.device_code),
@@ -133,166 +134,110 @@ impl Login {
                 .map(|verifier| ("code_verifier", verifier)),
         );
         loop {
-            thread::sleep(wait.pause(clock()).unsigned_abs());
-            if let Some(ending) = wait.over(clock()) {
-                return Err(ending.fault(issuer));
-            }
-            match wait.heard(hear(ask::post(url, &form))) {
-                Next::Again => {}
-                Next::Done(granted) => {
-                    return Ok(granted.tokens(issuer, &self.client_id, None, clock()));
-                }
-                Next::Ended(ending) => return Err(ending.fault(issuer)),
+            thread::sleep(wait.pause(clock()));
+            wait.check(clock())?;
+            if let Some(granted) = wait.observe(grant::request(url, &form))? {
+                return Ok(granted);
             }
         }
     }
 }
 
-/// How a wait stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wait {
-    interval: SignedDuration,
+/// The state of polling. Pure.
+#[derive(Clone, Debug)]
+struct Wait {
+    interval: Duration,
     until: Timestamp,
-    /// Why the last question had no answer.
-    trouble: Option<String>,
-}
-
-/// What follows from an answer.
-#[derive(PartialEq)]
-pub enum Next {
-    /// Pause, then ask again.
-    Again,
-    /// The person has confirmed.
-    Done(Granted),
-    /// It is of no use to ask again.
-    Ended(Ending),
-}
-
-/// How a wait ends without tokens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The person refused.
-    Denied,
-    /// Nobody confirmed in time.
-    Expired,
-    /// The issuer could not be reached in time; the last reason.
-    Away(String),
-    /// The issuer refuses, or does not speak the protocol; why.
-    Refused(String),
+    /// Why the last poll got no answer.
+    unreachable: Option<Error>,
 }
 
 impl Wait {
-    /// Returns a wait that begins `now`.
-    pub fn new(interval: SignedDuration, lasts: SignedDuration, now: Timestamp) -> Wait {
+    fn new(interval: Duration, lifetime: Duration, now: Timestamp) -> Wait {
         Wait {
             interval,
-            until: now.saturating_add(lasts).unwrap_or(Timestamp::MAX),
-            trouble: None,
+            until: now.saturating_add(lifetime).unwrap_or(Timestamp::MAX),
+            unreachable: None,
         }
     }
 
-    /// Returns how long to pause before the next question, or the end.
-    pub fn pause(&self, now: Timestamp) -> SignedDuration {
-        let left = self.until.duration_since(now).max(SignedDuration::ZERO);
-        self.interval.min(left)
+    /// Returns how long to sleep before the next poll, or the end.
+    fn pause(&self, now: Timestamp) -> Duration {
+        let asked = self.unreachable.as_ref().and_then(Error::retry_after);
+        let asked = asked.unwrap_or_default().min(LONGEST_INTERVAL);
+        let left = Duration::try_from(self.until.duration_since(now)).unwrap_or_default();
+        self.interval.max(asked).min(left)
     }
 
-    /// Returns how it has ended at `now`, if it has.
-    pub fn over(&self, now: Timestamp) -> Option<Ending> {
-        (now >= self.until).then(|| match &self.trouble {
-            Some(why) => Ending::Away(why.clone()),
-            None => Ending::Expired,
-        })
-    }
-
-    /// Goes on with what was heard (section 3.5). Pure.
-    pub fn heard(&mut self, heard: Heard) -> Next {
-        self.trouble = None;
-        match heard {
-            Heard::Granted(granted) => Next::Done(granted),
-            Heard::Refused(Refusal { error, .. }) if error == "authorization_pending" => {
-                Next::Again
-            }
-            Heard::Refused(Refusal { error, .. }) if error == "slow_down" => {
-                self.slower(self.interval.saturating_add(SLOWER));
-                Next::Again
-            }
-            Heard::Refused(Refusal { error, .. }) if error == "access_denied" => {
-                Next::Ended(Ending::Denied)
-            }
-            Heard::Refused(Refusal { error, .. }) if error == "expired_token" => {
-                Next::Ended(Ending::Expired)
-            }
-            Heard::Refused(refusal) => Next::Ended(Ending::Refused(refusal.words())),
-            // An exponential back-off is what the standard wants.
-            Heard::Away(why) => {
-                self.slower(self.interval.saturating_mul(2));
-                self.trouble = Some(why);
-                Next::Again
-            }
-            Heard::Nonsense(why) => Next::Ended(Ending::Refused(why)),
+    /// Fails once the code has expired.
+    fn check(&self, now: Timestamp) -> Result<()> {
+        match &self.unreachable {
+            _ if now < self.until => Ok(()),
+            Some(error) => Err(error.clone().with_hint(LOG_IN)),
+            None => Err(expired()),
         }
     }
 
-    fn slower(&mut self, interval: SignedDuration) {
-        self.interval = interval.min(LONGEST_INTERVAL);
-    }
-}
-
-impl Ending {
-    fn fault(self, issuer: &str) -> Error {
-        let again = "heph auth login";
-        let message = |why: String| format!("not logged in at '{issuer}': {why}");
-        match self {
-            Ending::Denied => Error::new(message("the request was denied there".to_owned())),
-            Ending::Expired => Error::new(message(
-                "the code has expired before anybody confirmed it".to_owned(),
-            ))
-            .with_hint(again),
-            Ending::Away(why) => away(message(why)).with_hint(again),
-            Ending::Refused(why) => Error::new(message(why)),
+    /// Takes the answer to a poll (section 3.5): the grant, or `None` to poll again.
+    fn observe(&mut self, answer: Result<Granted, EndpointError>) -> Result<Option<Granted>> {
+        self.unreachable = None;
+        let error = match answer {
+            Ok(granted) => return Ok(Some(granted)),
+            Err(error) => error,
+        };
+        match error.code() {
+            Some("authorization_pending") => {}
+            Some("slow_down") => self.interval = (self.interval + SLOWER).min(LONGEST_INTERVAL),
+            Some("access_denied") => bail!("the request was denied"),
+            Some("expired_token") => return Err(expired()),
+            _ => {
+                let error = Error::from(error);
+                if error.kind() != Kind::Unreachable {
+                    return Err(error);
+                }
+                // The standard wants an exponential back-off.
+                let backoff = Backoff {
+                    first: self.interval,
+                    longest: LONGEST_INTERVAL,
+                };
+                self.interval = backoff.wait(2);
+                self.unreachable = Some(error);
+            }
         }
+        Ok(None)
     }
 }
 
-/// Reads what the device authorization endpoint answered. Pure.
-fn read(body: &[u8]) -> Result<Offered> {
-    // The words of the parser could quote the code.
-    let offered: Offered = serde_json::from_slice(body)
-        .map_err(|_| Error::new("its answer holds no code for a device"))?;
-    let addresses = [
-        Some(&offered.verification_uri),
-        offered.verification_uri_complete.as_ref(),
-    ];
-    for address in addresses.into_iter().flatten() {
-        http::check(address).map_err(|wrong| {
-            Error::new(format!(
-                "it wants '{}' to be opened, but {wrong}",
-                quoted(address)
-            ))
-        })?;
-    }
-    if offered.user_code.is_empty() || offered.user_code.len() > 100 {
-        bail!("its answer holds no code that a person could enter");
-    }
-    Ok(offered)
+fn expired() -> Error {
+    Error::new("the code expired before it was confirmed").with_hint(LOG_IN)
 }
 
-fn refused(failed: String, status: u16, body: &[u8], client_id: &str) -> Error {
-    let Ok(refusal) = serde_json::from_slice::<Refusal>(body) else {
-        return Error::new(format!("{failed}: it answers {status}"));
-    };
-    let fault = Error::new(format!("{failed}: {}", refusal.words()));
-    match refusal.error.as_str() {
-        "invalid_client" | "unauthorized_client" => fault.with_hint(format!(
-            "is '{client_id}' a public client there, with the grants device_code and refresh_token?"
-        )),
-        _ => fault,
+/// Reads the answer of the device authorization endpoint. Pure.
+fn read(body: &[u8]) -> Result<Offer> {
+    // Without the words of the parser, which could quote the code.
+    let offer: Offer = serde_json::from_slice(body)
+        .map_err(|_| Error::new("the answer holds no code for a device"))?;
+    let complete = offer.verification_uri_complete.as_ref();
+    for url in complete.into_iter().chain([&offer.verification_uri]) {
+        http::check(url)
+            .with_context(|| format!("the verification URL '{}' is unsafe", quoted(url)))?;
     }
+    ensure!(
+        (1..=LONGEST_USER_CODE).contains(&offer.user_code.len()),
+        "the answer holds no code that a person could enter"
+    );
+    Ok(offer)
 }
 
-fn seconds(seconds: u64) -> SignedDuration {
-    SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX))
+fn with_client_hint(error: EndpointError, client_id: &str) -> Error {
+    let unknown = matches!(error.code(), Some("invalid_client" | "unauthorized_client"));
+    let error = Error::from(error);
+    if unknown {
+        return error.with_hint(format!(
+            "register '{client_id}' at the issuer as a public client with the grants device_code and refresh_token"
+        ));
+    }
+    error
 }
 
 #[cfg(test)]

@@ -1,113 +1,108 @@
-//! Where an issuer's endpoints are (OpenID Connect Discovery 1.0).
+//! Where an issuer's endpoints and keys are (OpenID Connect Discovery 1.0): for the login and for the hub.
 
 use serde::Deserialize;
 
-use super::{ask, no_answer, quoted};
-use crate::error::{Error, Result, ResultExt, bail};
-use crate::os::http::{self, Get};
+use super::quoted;
+use crate::error::{Error, Kind, Result, ResultExt, ensure};
+use crate::os::http::{self, Get, Limits};
 
 /// What heph and hephd use of an issuer's metadata (section 3; RFC 8414; RFC 8628, section 4). Every endpoint is an https
-/// address, or an http one on loopback where the issuer is one, too.
+/// URL, or an http one on loopback if the issuer is, too.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub struct Metadata {
-    /// What the issuer calls itself: what was asked for.
-    pub issuer: String,
-    /// Where its keys are.
+pub(crate) struct Metadata {
+    /// What the issuer calls itself: exactly what was asked for.
+    pub(crate) issuer: String,
     #[serde(default)]
-    pub jwks_uri: Option<String>,
-    /// Where a device asks for a code.
+    pub(crate) jwks_uri: Option<String>,
     #[serde(default)]
-    pub device_authorization_endpoint: Option<String>,
-    /// Where tokens come from.
+    pub(crate) device_authorization_endpoint: Option<String>,
     #[serde(default)]
-    pub token_endpoint: Option<String>,
-    /// Where tokens are given back.
+    token_endpoint: Option<String>,
     #[serde(default)]
-    pub revocation_endpoint: Option<String>,
-    /// The methods of PKCE that it knows.
+    pub(crate) revocation_endpoint: Option<String>,
     #[serde(default)]
-    pub code_challenge_methods_supported: Vec<String>,
+    code_challenge_methods_supported: Vec<String>,
 }
 
 impl Metadata {
-    /// Returns whether it knows PKCE by the method S256.
-    pub fn has_pkce(&self) -> bool {
+    /// Returns whether the issuer supports PKCE by the method S256.
+    pub(super) fn has_pkce(&self) -> bool {
         let methods = &self.code_challenge_methods_supported;
         methods.iter().any(|method| method == super::pkce::METHOD)
     }
 
-    /// Returns the endpoint for tokens.
-    pub(super) fn tokens(&self) -> Result<&str, Error> {
-        let missing = || {
-            Error::new(format!(
-                "the issuer '{}' names no token endpoint",
-                self.issuer
-            ))
-        };
-        self.token_endpoint.as_deref().ok_or_else(missing)
+    pub(super) fn token_endpoint(&self) -> Result<&str> {
+        self.token_endpoint
+            .as_deref()
+            .with_context(|| format!("the issuer '{}' names no token endpoint", self.issuer))
     }
 }
 
-/// Asks `issuer` for its metadata.
+/// Fetches the metadata of `issuer`.
 ///
 /// # Errors
 ///
-/// It is no address that may be asked, it cannot be reached ([`crate::error::Exit::TryLater`]), or what answers is not that
-/// issuer.
-pub fn discover(issuer: &str) -> Result<Metadata> {
-    let url = address(issuer)?;
-    let request = Get {
-        url: &url,
-        accept: "application/json",
-        ..Get::default()
-    };
-    let failed = || format!("cannot ask the issuer '{issuer}' what it offers");
-    let answer =
-        http::get(&request, &ask::LIMITS).map_err(|failure| no_answer(failed(), &failure))?;
-    match answer.status {
-        200 => read(issuer, &answer.body).with_context(failed),
-        status @ (429 | 500..) => Err(super::away(format!("{}: it answers {status}", failed()))),
-        status => Err(
-            Error::new(format!("{}: '{url}' answers {status}", failed())).with_hint(
-                "compare the address of the issuer with what its own documentation says",
-            ),
-        ),
-    }
+/// It is not a URL that may be requested, it cannot be reached ([`Kind::Unreachable`]), or the answer is not its metadata.
+pub(crate) fn discover(issuer: &str, limits: &Limits) -> Result<Metadata> {
+    let url = metadata_url(issuer)?;
+    let metadata = fetch(&url, limits).and_then(|document| read(issuer, &document));
+    metadata.with_context(|| format!("cannot discover the issuer '{issuer}'"))
 }
 
 /// Returns where the metadata of `issuer` is (section 4.1).
-///
-/// # Errors
-///
-/// It is no https address, nor an http one on loopback, or has a part that no issuer has.
-fn address(issuer: &str) -> Result<String, Error> {
-    let wrong = |why: String| {
-        Error::usage(format!("'{}' is no issuer: {why}", quoted(issuer)))
-            .with_hint("an issuer is an address such as https://id.example.org")
-    };
-    http::check(issuer).map_err(|error| wrong(error.one_line()))?;
-    if issuer.contains(['?', '#']) {
-        return Err(wrong("it has a query or a fragment".to_owned()));
-    }
+fn metadata_url(issuer: &str) -> Result<String> {
+    check(issuer).map_err(|error| {
+        Error::usage(format!("'{}' is not an issuer: {error}", quoted(issuer)))
+            .with_hint("write it like https://id.example.org")
+    })?;
     let base = issuer.strip_suffix('/').unwrap_or(issuer);
     Ok(format!("{base}/.well-known/openid-configuration"))
+}
+
+/// Checks that `issuer` can be one (section 3). The message, a clause, never quotes it.
+pub(crate) fn check(issuer: &str) -> Result<()> {
+    http::check(issuer)?;
+    ensure!(!issuer.contains(['?', '#']), "it has a query or a fragment");
+    Ok(())
+}
+
+/// Fetches a document that an issuer publishes.
+pub(crate) fn fetch(url: &str, limits: &Limits) -> Result<Vec<u8>> {
+    let request = Get {
+        url,
+        accept: "application/json",
+        ..Get::default()
+    };
+    let answer = http::get(&request, limits)?;
+    if answer.status == 200 {
+        return Ok(answer.body);
+    }
+    let failure = answer.failure();
+    match failure.kind() {
+        Kind::Unreachable => Err(failure),
+        _ => {
+            let failed = Error::new(format!("cannot fetch '{}'", quoted(url)));
+            Err(failure.context(
+                failed.with_hint("compare the URL of the issuer with its own documentation"),
+            ))
+        }
+    }
 }
 
 /// Reads the metadata that `issuer` answered with. Pure.
 ///
 /// # Errors
 ///
-/// It is none, it is that of another issuer, or an endpoint is not safe to ask.
-pub fn read(issuer: &str, body: &[u8]) -> Result<Metadata> {
+/// It is not metadata, it is that of another issuer, or an endpoint is unsafe to use.
+pub(crate) fn read(issuer: &str, document: &[u8]) -> Result<Metadata> {
     let metadata: Metadata =
-        serde_json::from_slice(body).context("its answer is no metadata of an issuer")?;
-    // Section 4.3: exactly, or an issuer could pass for another.
-    if metadata.issuer != issuer {
-        bail!(
-            "it calls itself '{}': that has to be the same, to the letter",
-            quoted(&metadata.issuer)
-        );
-    }
+        serde_json::from_slice(document).context("the answer is not the metadata of an issuer")?;
+    // Section 4.3: exactly, or one issuer, or one tenant of a provider, could pass for another.
+    ensure!(
+        metadata.issuer == issuer,
+        "the metadata is of another issuer, '{}'; the two must match exactly",
+        quoted(&metadata.issuer)
+    );
     let endpoints = [
         &metadata.jwks_uri,
         &metadata.device_authorization_endpoint,
@@ -115,14 +110,11 @@ pub fn read(issuer: &str, body: &[u8]) -> Result<Metadata> {
         &metadata.revocation_endpoint,
     ];
     for endpoint in endpoints.into_iter().flatten() {
-        let uri = http::check(endpoint).map_err(|wrong| {
-            Error::new(format!(
-                "its endpoint '{}' will not do: {wrong}",
-                quoted(endpoint)
-            ))
-        })?;
+        let unsafe_endpoint = || format!("the endpoint '{}' is unsafe", quoted(endpoint));
+        let uri = http::check(endpoint).with_context(unsafe_endpoint)?;
         if issuer.starts_with("https:") && uri.scheme_str() != Some("https") {
-            bail!("its endpoint '{}' is not https", quoted(endpoint));
+            return Err(Error::new("it is plain http, but the issuer is https"))
+                .with_context(unsafe_endpoint);
         }
     }
     Ok(metadata)
@@ -160,12 +152,12 @@ mod tests {
             (
                 ISSUER,
                 json!({ "issuer": "https://evil.example" }),
-                "it calls itself 'https://evil.example'",
+                "another issuer, 'https://evil.example'",
             ),
             (
                 ISSUER,
                 json!({ "issuer": "https://id.example/" }),
-                "to the letter",
+                "must match exactly",
             ),
             (
                 ISSUER,
@@ -175,12 +167,12 @@ mod tests {
             (
                 ISSUER,
                 json!({ "issuer": ISSUER, token: "http://127.0.0.1/token" }),
-                "is not https",
+                "plain http, but the issuer is https",
             ),
             (
                 ISSUER,
                 json!({ "issuer": ISSUER, token: "file:///etc/passwd" }),
-                "will not do",
+                "the endpoint 'file:///etc/passwd' is unsafe",
             ),
             (
                 ISSUER,
@@ -192,9 +184,18 @@ mod tests {
                 json!({ "issuer": ISSUER, "jwks_uri": "http://evil.example/" }),
                 "plain http is for loopback only",
             ),
+            (
+                ISSUER,
+                json!({ "issuer": ISSUER, "jwks_uri": "http://127.0.0.1/keys" }),
+                "the endpoint 'http://127.0.0.1/keys' is unsafe: it is plain http, but the issuer is https",
+            ),
             (ISSUER, json!({ "issuer": "\u{1b}[2J" }), "'\\u{1b}[2J'"),
-            (ISSUER, json!({ "issuer": ISSUER, token: 7 }), "no metadata"),
-            (ISSUER, json!([]), "no metadata"),
+            (
+                ISSUER,
+                json!({ "issuer": ISSUER, token: 7 }),
+                "not the metadata",
+            ),
+            (ISSUER, json!([]), "not the metadata"),
             (
                 "http://127.0.0.1:1",
                 json!({ "issuer": "http://127.0.0.1:1", token: "http://127.0.0.1:1/t" }),
@@ -218,9 +219,9 @@ mod tests {
     }
 
     #[test]
-    fn an_issuer_is_an_https_address_without_query_or_fragment() {
+    fn an_issuer_is_an_https_url_without_query_or_fragment() {
         assert_eq!(
-            address("https://id.example/realms/a/").unwrap(),
+            metadata_url("https://id.example/realms/a/").unwrap(),
             "https://id.example/realms/a/.well-known/openid-configuration"
         );
         for bad in [
@@ -230,7 +231,7 @@ mod tests {
             "https://id.example/#x",
             "",
         ] {
-            let error = address(bad).unwrap_err();
+            let error = metadata_url(bad).unwrap_err();
             assert_eq!(error.exit(), Exit::Usage, "{bad}: {error}");
         }
     }

@@ -1,29 +1,28 @@
-//! A bearer at hand: the one on disk while it lasts, else a new one for the refresh token (RFC 6749, section 6).
+//! A bearer at hand: the stored one while it lasts, else a new one for the refresh token (RFC 6749, section 6).
 
 use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::answer::{Granted, Heard, Refusal, hear};
-use super::{Tokens, ask, away, discover, quoted, tokens};
-use crate::error::{Error, Exit, Result};
+use super::endpoint::{self, EndpointError};
+use super::{LOG_IN, Tokens, discover, grant, quoted, tokens};
+use crate::error::{Error, Kind, Result};
 
-/// Returns the bearer to send: that of the tokens at `path`, renewed if it ends within a minute of `now`.
+/// Returns the bearer to send: that of the tokens at `path`, renewed if it expires within a minute of `now`.
 ///
 /// # Errors
 ///
-/// Nobody is logged in, or the issuer does not renew the login (the hint is `heph auth login`); or the issuer is away and
-/// the bearer has ended ([`Exit::TryLater`]).
+/// Nobody is logged in, or the issuer does not renew the login (the hint is `heph auth login`); or the issuer cannot be
+/// reached and the bearer has expired ([`Kind::Unreachable`]).
 pub fn bearer(path: &Path, issuer: &str, client_id: &str, now: Timestamp) -> Result<String> {
     let stored = tokens::of(path, issuer, client_id)?;
     if let Some(bearer) = stored.lasting(now) {
         return Ok(bearer.to_owned());
     }
-    match renew(path, issuer, client_id, now, |tokens| {
-        tokens.lasting(now).is_some()
-    }) {
-        // An issuer that is away for a moment costs nothing while the bearer is good.
-        Err(error) if error.exit() == Exit::TryLater => match stored.valid(now) {
+    let lasts = |tokens: &Tokens| tokens.lasting(now).is_some();
+    match renew(path, issuer, client_id, now, lasts) {
+        // An issuer that is down for a moment does no harm while the bearer is valid.
+        Err(error) if error.kind() == Kind::Unreachable => match stored.valid(now) {
             Some(bearer) => Ok(bearer.to_owned()),
             None => Err(error),
         },
@@ -31,7 +30,7 @@ pub fn bearer(path: &Path, issuer: &str, client_id: &str, now: Timestamp) -> Res
     }
 }
 
-/// Returns another bearer than `refused`, which the hub has not taken: one that another process has stored meanwhile, else
+/// Returns another bearer than `rejected`, which the hub did not accept: one that another process has stored meanwhile, else
 /// a new one.
 ///
 /// # Errors
@@ -41,15 +40,15 @@ pub fn renewed(
     path: &Path,
     issuer: &str,
     client_id: &str,
-    refused: &str,
+    rejected: &str,
     now: Timestamp,
 ) -> Result<String> {
     renew(path, issuer, client_id, now, |tokens| {
-        tokens.bearer() != refused
+        tokens.bearer() != rejected
     })
 }
 
-/// Renews the tokens at `path`, unless another process has made them `good` before the lock was free.
+/// Renews the tokens at `path`, unless another process has stored `good` ones before the lock was free.
 fn renew(
     path: &Path,
     issuer: &str,
@@ -62,66 +61,50 @@ fn renew(
     if good(&stored) {
         return Ok(stored.bearer().to_owned());
     }
-    let Some(refresh) = stored.refresh_token.as_deref() else {
+    let Some(refresh_token) = stored.refresh_token.as_deref() else {
         return Err(ended(issuer, "it cannot be renewed"));
     };
-    let metadata = discover(issuer)?;
+    let metadata = discover(issuer, &endpoint::LIMITS)?;
     let form = [
         ("grant_type", "refresh_token"),
-        ("refresh_token", refresh),
+        ("refresh_token", refresh_token),
         ("client_id", client_id),
     ];
-    let heard = hear(ask::post(metadata.tokens()?, &form));
-    match judge(issuer, heard) {
-        Judgement::Keep(granted) => {
+    match grant::request(metadata.token_endpoint()?, &form) {
+        Ok(granted) => {
             let renewed = granted.tokens(issuer, client_id, Some(stored), now);
-            // Before anybody uses it: the issuer has taken the old refresh token back already.
+            // Before any use: the issuer has withdrawn the old refresh token already.
             tokens::save(path, &renewed)?;
             Ok(renewed.bearer().to_owned())
         }
-        Judgement::Ended(fault) => {
-            let ended = Tokens {
-                refresh_token: None,
-                ..stored
-            };
-            // Asking again with the same token would be no use, and looks like theft.
-            tokens::save(path, &ended)?;
-            Err(fault)
+        Err(error) => {
+            if ends_login(&error) {
+                // Sending the same token again would be useless, and looks like theft.
+                let ended = Tokens {
+                    refresh_token: None,
+                    ..stored
+                };
+                tokens::save(path, &ended)?;
+            }
+            Err(failure(issuer, error))
         }
-        Judgement::Failed(fault) => Err(fault),
-    }
-}
-
-/// What to do with the tokens.
-enum Judgement {
-    /// Keep the new ones.
-    Keep(Granted),
-    /// Forget the refresh token.
-    Ended(Error),
-    /// Leave all as it is.
-    Failed(Error),
-}
-
-/// Judges what was heard of a refresh token. Pure.
-fn judge(issuer: &str, heard: Heard) -> Judgement {
-    let failed = |why: &str| format!("cannot renew the login at '{issuer}': {why}");
-    match heard {
-        Heard::Granted(granted) => Judgement::Keep(granted),
-        Heard::Refused(refusal) if is_end(&refusal) => {
-            Judgement::Ended(ended(issuer, &refusal.words()))
-        }
-        Heard::Refused(refusal) => Judgement::Failed(
-            Error::new(failed(&refusal.words()))
-                .with_hint("if it stays so, log in again: heph auth login"),
-        ),
-        Heard::Away(why) => Judgement::Failed(away(failed(&why))),
-        Heard::Nonsense(why) => Judgement::Failed(Error::new(failed(&why))),
     }
 }
 
 /// Returns whether the refresh token is expired, revoked, used or another client's (RFC 6749, section 5.2).
-fn is_end(refusal: &Refusal) -> bool {
-    refusal.error == "invalid_grant"
+fn ends_login(error: &EndpointError) -> bool {
+    error.code() == Some("invalid_grant")
+}
+
+fn failure(issuer: &str, error: EndpointError) -> Error {
+    let cannot_renew = Error::new(format!("cannot renew the login at '{issuer}'"));
+    let ends_login = ends_login(&error);
+    match error {
+        EndpointError::Refused(refusal) if ends_login => ended(issuer, &refusal.to_string()),
+        EndpointError::Refused(refusal) => Error::new(refusal.to_string())
+            .context(cannot_renew.with_hint("if this persists, log in again: heph auth login")),
+        EndpointError::Failed(error) => error.context(cannot_renew),
+    }
 }
 
 fn ended(issuer: &str, why: &str) -> Error {
@@ -129,41 +112,53 @@ fn ended(issuer: &str, why: &str) -> Error {
         "the login at '{}' has ended: {why}; log in again",
         quoted(issuer)
     ))
-    .with_hint("heph auth login")
+    .with_kind(Kind::Unauthorized)
+    .with_hint(LOG_IN)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::answer::tests::hears;
+    use super::super::grant::tests::answered;
     use super::super::tokens::tests::some;
     use super::*;
     use serde_json::json;
 
     #[test]
     fn only_a_refusal_of_the_grant_ends_a_login() {
-        let judged = |heard| match judge("https://id.example", heard) {
-            Judgement::Keep(_) => "keep".to_owned(),
-            Judgement::Ended(fault) => format!("ended: {fault}"),
-            Judgement::Failed(fault) => format!("failed: {fault}"),
+        let failed = |status, body| {
+            let error = answered(status, &body).err().expect("no grant");
+            (ends_login(&error), failure("https://id.example", error))
         };
-        for (status, body, expected) in [
-            (200, json!({ "access_token": "a" }), "keep"),
+        for (status, body, ends, message) in [
             (
                 400,
                 json!({ "error": "invalid_grant" }),
-                "ended: the login at 'https://id.example' has ended: invalid_grant; log in again",
+                true,
+                "the login at 'https://id.example' has ended: invalid_grant; log in again",
             ),
             (
                 400,
                 json!({ "error": "invalid_request" }),
-                "failed: cannot renew the login at 'https://id.example': invalid_request",
+                false,
+                "cannot renew the login at 'https://id.example': invalid_request",
             ),
-            (401, json!({ "error": "invalid_client" }), "failed"),
-            (500, json!({ "error": "invalid_grant" }), "failed"),
-            (200, json!("<html>"), "failed"),
+            (
+                401,
+                json!({ "error": "invalid_client" }),
+                false,
+                "cannot renew",
+            ),
+            (
+                500,
+                json!({ "error": "invalid_grant" }),
+                false,
+                "cannot renew",
+            ),
+            (200, json!("<html>"), false, "cannot renew"),
         ] {
-            let judged = judged(hears(status, &body));
-            assert!(judged.starts_with(expected), "{judged}");
+            let (ended, error) = failed(status, body);
+            assert_eq!(ended, ends, "{error:#}");
+            assert!(format!("{error:#}").starts_with(message), "{error:#}");
         }
     }
 

@@ -1,17 +1,13 @@
-//! Giving tokens back (RFC 7009).
+//! Revoking a login (RFC 7009).
 
-use super::answer::Refusal;
-use super::{Tokens, ask, discover, no_answer};
-use crate::error::{Error, Result};
+use super::{Tokens, discover, endpoint};
+use crate::error::{Error, Result, ResultExt};
 
-/// Has the issuer of `tokens` revoke the refresh token, and with it the login (section 2.1); the access token where there is
-/// no other. Returns whether the issuer has an endpoint for that.
-///
-/// # Errors
-///
-/// The issuer is away, or refused.
-pub fn revoke(tokens: &Tokens) -> Result<bool> {
-    let Some(url) = discover(&tokens.issuer)?.revocation_endpoint else {
+/// Asks the issuer of `tokens` to revoke the refresh token, and with it the login (section 2.1); the access token where
+/// there is no other. Returns whether the issuer supports that. Success includes a token that is invalid already (section
+/// 2.2).
+pub(crate) fn revoke(tokens: &Tokens) -> Result<bool> {
+    let Some(url) = discover(&tokens.issuer, &endpoint::LIMITS)?.revocation_endpoint else {
         return Ok(false);
     };
     let (token, hint) = match &tokens.refresh_token {
@@ -23,18 +19,8 @@ pub fn revoke(tokens: &Tokens) -> Result<bool> {
         ("token_type_hint", hint),
         ("client_id", &tokens.client_id),
     ];
-    let failed = format!("cannot have '{}' revoke the login", tokens.issuer);
-    let said = ask::post(&url, &form).map_err(|failure| no_answer(failed.clone(), &failure))?;
-    match said.status {
-        // Also for a token that is none any more (section 2.2).
-        200 | 204 => Ok(true),
-        429 | 500.. => Err(super::away(format!("{failed}: it answers {}", said.status))),
-        status => {
-            let why = match serde_json::from_slice::<Refusal>(&said.body) {
-                Ok(refusal) => refusal.words(),
-                Err(_) => format!("it answers {status}"),
-            };
-            Err(Error::new(format!("{failed}: {why}")))
-        }
-    }
+    endpoint::post(&url, &form)
+        .map_err(Error::from)
+        .with_context(|| format!("cannot revoke the login at '{}'", tokens.issuer))?;
+    Ok(true)
 }

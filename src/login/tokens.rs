@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::claims;
+use super::{LOG_IN, jwt};
 use crate::error::{Error, Kind, Result, ResultExt};
 use crate::os::files;
 use crate::os::lock::{self, Lock};
@@ -16,25 +16,25 @@ use crate::os::lock::{self, Lock};
 const SCHEMA: u32 = 1;
 /// The largest file that is read.
 const LARGEST_FILE: u64 = 1 << 20;
-/// How long before its end a bearer is renewed: it has to outlive the request that it is sent with.
+/// How long before its expiry a bearer is renewed: it has to outlive the request that carries it.
 const MARGIN: SignedDuration = SignedDuration::from_secs(60);
-/// How long one process waits for another that has the lock: longer than renewing may take, which is two requests.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// How long one process waits for another that holds the lock: longer than renewing may take, which is two requests.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// What a person is logged in with.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tokens {
-    /// Who gave them.
+    /// The issuer's URL.
     pub issuer: String,
-    /// To which client.
+    /// The client they were issued to.
     pub client_id: String,
     /// The access token.
     pub access_token: String,
-    /// The id token, where one was given.
+    /// The id token, if one was issued.
     pub id_token: Option<String>,
-    /// What buys the next tokens; `None` where none was given, or the issuer takes it no longer.
+    /// The refresh token; `None` if none was issued, or the issuer rejected it.
     pub refresh_token: Option<String>,
-    /// When the bearer ends.
+    /// When the bearer expires.
     pub expires_at: Timestamp,
 }
 
@@ -54,32 +54,31 @@ impl Tokens {
     /// the id token, else the access token after all.
     pub fn bearer(&self) -> &str {
         match &self.id_token {
-            Some(id_token) if claims::read(&self.access_token).is_none() => id_token,
+            Some(id_token) if jwt::claims(&self.access_token).is_none() => id_token,
             _ => &self.access_token,
         }
     }
 
-    /// Returns the bearer if it lasts a while beyond `now`.
-    pub fn lasting(&self, now: Timestamp) -> Option<&str> {
+    /// Returns the bearer if it outlives a request that is sent `now`.
+    pub(super) fn lasting(&self, now: Timestamp) -> Option<&str> {
         let soon = now.saturating_add(MARGIN).unwrap_or(Timestamp::MAX);
         (self.expires_at > soon).then(|| self.bearer())
     }
 
-    /// Returns the bearer if it has not ended at `now`.
-    pub fn valid(&self, now: Timestamp) -> Option<&str> {
+    /// Returns the bearer unless it has expired `now`.
+    pub(crate) fn valid(&self, now: Timestamp) -> Option<&str> {
         (self.expires_at > now).then(|| self.bearer())
     }
 
-    /// Returns whom they are about, unverified: to be shown, and for nothing else.
-    pub fn subject(&self) -> Option<String> {
+    /// Returns the subject, unverified: for display only.
+    pub(crate) fn subject(&self) -> Option<String> {
         let tokens = self.id_token.iter().chain([&self.access_token]);
         tokens
-            .filter_map(|token| claims::read(token))
-            .find_map(|claims| claims.subject)
+            .filter_map(|token| jwt::claims(token))
+            .find_map(|claims| claims.sub)
     }
 }
 
-/// The file as it is written.
 #[derive(Serialize, Deserialize)]
 struct File<T> {
     schema: u32,
@@ -87,11 +86,11 @@ struct File<T> {
     tokens: T,
 }
 
-/// Reads the tokens at `path`; `None` where nobody is logged in.
+/// Reads the tokens at `path`; `None` without a login.
 ///
 /// # Errors
 ///
-/// The file cannot be read, or not understood.
+/// The file cannot be read or parsed.
 pub fn load(path: &Path) -> Result<Option<Tokens>> {
     let Some(bytes) = files::read_if_there(path, LARGEST_FILE)? else {
         return Ok(None);
@@ -104,30 +103,26 @@ pub fn load(path: &Path) -> Result<Option<Tokens>> {
     struct Schema {
         schema: u32,
     }
-    // The words of the parser could quote a token.
-    let told = |error: serde_json::Error| format!("it is damaged at line {}", error.line());
-    let Schema { schema } = serde_json::from_slice(&bytes)
-        .map_err(told)
-        .map_err(Error::new)
-        .with_context(unusable)?;
+    // Without the words of the parser, which could quote a token.
+    let damaged = |error: serde_json::Error| {
+        Error::new(format!("it is damaged at line {}", error.line())).context(unusable())
+    };
+    let Schema { schema } = serde_json::from_slice(&bytes).map_err(damaged)?;
     if schema != SCHEMA {
         let newer = Error::new(format!(
             "it has schema {schema}, and this heph knows {SCHEMA}"
         ));
         return Err(newer.context(unusable()));
     }
-    let file: File<Tokens> = serde_json::from_slice(&bytes)
-        .map_err(told)
-        .map_err(Error::new)
-        .with_context(unusable)?;
+    let file: File<Tokens> = serde_json::from_slice(&bytes).map_err(damaged)?;
     Ok(Some(file.tokens))
 }
 
-/// Writes the tokens to `path`, for their owner alone; they survive a power loss.
+/// Writes the tokens to `path`, readable by their owner alone; they survive a power loss.
 ///
 /// # Errors
 ///
-/// The disk.
+/// The file cannot be written.
 pub fn save(path: &Path, tokens: &Tokens) -> Result<()> {
     let file = File {
         schema: SCHEMA,
@@ -138,52 +133,41 @@ pub fn save(path: &Path, tokens: &Tokens) -> Result<()> {
 }
 
 /// Removes the tokens; returns whether there were any.
-///
-/// # Errors
-///
-/// They are there and cannot be removed.
-pub fn remove(path: &Path) -> Result<bool> {
+pub(crate) fn remove(path: &Path) -> Result<bool> {
     files::remove_file_if_there(path).with_context(|| format!("cannot remove '{}'", path.display()))
 }
 
-/// Waits until no other process changes the tokens at `path`, and keeps others from it until the lock is dropped.
-///
-/// # Errors
-///
-/// Another process has held it for too long, or the file of the lock cannot be made.
-pub fn lock(path: &Path) -> Result<Lock> {
-    let Some(lock) = lock::exclusive(&path.with_extension("lock"), PATIENCE)? else {
+/// Waits for other processes that change the tokens at `path`, and locks them out until the lock is dropped.
+pub(crate) fn lock(path: &Path) -> Result<Lock> {
+    let Some(lock) = lock::exclusive(&path.with_extension("lock"), LOCK_TIMEOUT)? else {
         let busy = format!("another process is changing '{}'", path.display());
-        return Err(Error::new(busy).with_kind(Kind::Unreachable));
+        return Err(Error::unreachable(busy));
     };
     Ok(lock)
 }
 
-/// Returns the tokens at `path`, which have to be those of this issuer and client.
-///
-/// # Errors
-///
-/// Nobody is logged in, or elsewhere; the hint says how to.
+/// Returns the tokens at `path`, which must have been issued by this issuer to this client.
 pub(super) fn of(path: &Path, issuer: &str, client_id: &str) -> Result<Tokens> {
+    let log_in = |message| {
+        Error::new(message)
+            .with_kind(Kind::Unauthorized)
+            .with_hint(LOG_IN)
+    };
     let Some(tokens) = load(path)? else {
-        return Err(
-            Error::new(format!("nobody is logged in at '{issuer}'")).with_hint("heph auth login")
-        );
+        return Err(log_in(format!("not logged in at '{issuer}'")));
     };
     if (tokens.issuer.as_str(), tokens.client_id.as_str()) != (issuer, client_id) {
-        return Err(
-            Error::new(format!(
-                "the login here is at '{}' as the client '{}', not at '{issuer}' as '{client_id}': log in again",
-                tokens.issuer, tokens.client_id
-            ))
-            .with_hint("heph auth login"));
+        return Err(log_in(format!(
+            "the login here is at '{}' as the client '{}', not at '{issuer}' as '{client_id}': log in again",
+            tokens.issuer, tokens.client_id
+        )));
     }
     Ok(tokens)
 }
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::claims::tests::token;
+    use super::super::jwt::tests::token;
     use super::*;
     use serde_json::json;
     use std::os::unix::fs::PermissionsExt;
@@ -268,10 +252,7 @@ pub(super) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokens.json");
         let error = of(&path, "https://id.example", "heph").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "nobody is logged in at 'https://id.example'"
-        );
+        assert_eq!(error.to_string(), "not logged in at 'https://id.example'");
         save(&path, &some("a", None, 1)).unwrap();
         assert!(of(&path, "https://id.example", "heph").is_ok());
         for (issuer, client) in [

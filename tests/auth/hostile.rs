@@ -39,10 +39,12 @@ fn an_issuer_that_is_away_is_told_as_such() {
         .port();
     login(&format!("http://127.0.0.1:{port}"))
         .exits(75)
-        .complains("cannot ask the issuer");
+        .complains("cannot discover the issuer");
     let fake = Fake::start();
     fake.answer(METADATA, 503, "", Vec::new());
-    login(&fake.issuer).exits(75).complains("it answers 503");
+    login(&fake.issuer)
+        .exits(75)
+        .complains("answers with status 503");
 }
 
 #[test]
@@ -50,7 +52,9 @@ fn an_issuer_is_asked_over_https_only_but_on_loopback() {
     login("http://id.example.org")
         .exits(2)
         .complains("plain http is for loopback only");
-    login("id.example.org").exits(2).complains("is no issuer");
+    login("id.example.org")
+        .exits(2)
+        .complains("is not an issuer");
 }
 
 #[test]
@@ -61,11 +65,11 @@ fn an_issuer_that_calls_itself_something_else_is_not_used() {
     fake.json(METADATA, 200, &metadata);
     login(&fake.issuer)
         .exits(1)
-        .complains("it calls itself 'https://id.example.org\\u{1b}[2J'");
+        .complains("another issuer, 'https://id.example.org\\u{1b}[2J'");
     // The same host under another name is another issuer.
     let slash = format!("{}/", fake.issuer);
     fake.json(METADATA, 200, &fake.metadata());
-    login(&slash).exits(1).complains("it calls itself");
+    login(&slash).exits(1).complains("another issuer");
     assert!(fake.asked().iter().all(|asked| asked.starts_with(METADATA)));
 }
 
@@ -82,7 +86,7 @@ fn endpoints_that_are_not_safe_are_not_asked() {
         fake.json(METADATA, 200, &metadata);
         login(&fake.issuer)
             .exits(1)
-            .complains(&format!("its endpoint '{endpoint}' will not do"));
+            .complains(&format!("the endpoint '{endpoint}' is unsafe"));
     }
 }
 
@@ -94,7 +98,7 @@ fn an_issuer_without_a_login_for_devices_says_so() {
     fake.json(METADATA, 200, &metadata);
     login(&fake.issuer)
         .exits(1)
-        .complains("offers no login for devices")
+        .complains("does not support the device authorization grant")
         .complains("hint: ");
 }
 
@@ -164,7 +168,9 @@ fn a_place_to_go_that_is_no_web_address_is_not_shown() {
         let mut device = fake.device();
         device["verification_uri"] = json!(address);
         fake.json("/device", 200, &device);
-        let ended = login(&fake.issuer).exits(1).complains("to be opened, but");
+        let ended = login(&fake.issuer)
+            .exits(1)
+            .complains(&format!("the verification URL '{address}' is unsafe"));
         assert_eq!(ended.out, "");
     }
 }
@@ -198,7 +204,7 @@ fn a_client_that_the_issuer_does_not_know_is_named() {
         .heph(&arguments)
         .exits(1)
         .complains("invalid_client")
-        .complains("is 'stranger' a public client there");
+        .complains("register 'stranger' at the issuer as a public client");
 }
 
 #[test]
@@ -226,7 +232,7 @@ fn an_issuer_that_wants_it_slower_is_obeyed() {
     fake.json("/token", 400, &json!({ "error": "slow_down" }));
     login(&fake.issuer)
         .exits(1)
-        .complains("the code has expired");
+        .complains("the code expired before it was confirmed");
     let asked = fake.asked();
     let polls = asked
         .iter()
@@ -265,7 +271,7 @@ fn a_token_that_could_not_travel_in_a_header_is_refused() {
             200,
             &json!({ "access_token": token, "token_type": "Bearer" }),
         );
-        login(&fake.issuer).exits(1).complains("gives a token");
+        login(&fake.issuer).exits(1).complains("sent a token");
     }
 }
 
@@ -288,11 +294,11 @@ fn a_login_without_a_refresh_token_says_when_it_ends() {
     Waiting::start(home.heph(&arguments))
         .ends()
         .exits(0)
-        .complains("gave no refresh token");
+        .complains("issued no refresh token");
     run(home.heph(&["auth", "status"]))
         .exits(0)
-        .says("subject  not told")
-        .says("it cannot be renewed");
+        .says("subject  unknown")
+        .says("not renewable");
     let file = home.data().join("tokens.json");
     assert_eq!(
         login::bearer(&file, &fake.issuer, "heph", clock::now()).unwrap(),

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use heph::login::{claims, pkce};
+use heph::login::{jwt, pkce};
 use heph::platform::service::arguments::{Baked, Flag};
 use heph::platform::service::definition::{Definition, Environment};
 use heph::platform::service::systemd::unit;
@@ -71,14 +71,14 @@ fn the_bearer_is_an_access_token_for_the_hub_or_else_the_id_token() {
     let tokens = scene.tokens();
     assert_eq!(scene.bearer().unwrap(), tokens.access_token);
     assert_eq!(
-        claims::read(&tokens.access_token).unwrap().subject.unwrap(),
+        jwt::claims(&tokens.access_token).unwrap().sub.unwrap(),
         "alice"
     );
 
     scene.provider.set(json!({ "opaque": true }));
     scene.logged_in("alice");
     let tokens = scene.tokens();
-    assert_eq!(claims::read(&tokens.access_token), None);
+    assert_eq!(jwt::claims(&tokens.access_token), None);
     assert_eq!(Some(scene.bearer().unwrap()), tokens.id_token);
 }
 
@@ -123,10 +123,7 @@ fn a_code_that_is_denied_leaves_nothing_behind() {
     let scene = Scene::new();
     let mut login = scene.login(&[]);
     Browser::of("alice").deny(&login.line("user_code="));
-    login
-        .ends()
-        .exits(1)
-        .complains("the request was denied there");
+    login.ends().exits(1).complains("the request was denied");
     assert!(!scene.file().exists());
     assert_eq!(scene.status()["logged_in"], false);
 }
@@ -139,7 +136,7 @@ fn a_code_that_nobody_confirms_expires() {
     login
         .ends()
         .exits(1)
-        .complains("the code has expired")
+        .complains("the code expired before it was confirmed")
         .complains("hint: heph auth login");
     assert!(!scene.file().exists());
 }
@@ -148,7 +145,7 @@ fn a_code_that_nobody_confirms_expires() {
 fn interrupting_leaves_nothing_behind() {
     let scene = Scene::new();
     let mut login = scene.login(&[]);
-    login.line("waiting for you");
+    login.line("for you to confirm");
     let pid = Pid::from_raw(i32::try_from(login.id()).unwrap()).unwrap();
     kill_process(pid, Signal::INT).unwrap();
     assert_ne!(login.ends().code, 0);

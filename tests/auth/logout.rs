@@ -20,11 +20,11 @@ fn logging_out_revokes_the_refresh_token_and_removes_the_file() {
     scene
         .heph(&["auth", "status"])
         .exits(0)
-        .says("nobody is logged in");
+        .says("not logged in");
     scene
         .heph(&["auth", "logout"])
         .exits(0)
-        .says("nobody was logged in");
+        .says("not logged in");
 
     // A copy of the file buys nothing any more.
     login::save(&scene.file(), &tokens).unwrap();
@@ -40,7 +40,7 @@ fn the_file_goes_even_if_the_provider_cannot_be_asked() {
     scene
         .heph(&["auth", "logout"])
         .exits(1)
-        .complains("but the login goes on at its issuer")
+        .complains("but the login is still valid at its issuer")
         .complains("because: ")
         .complains("hint: ");
     assert!(!scene.file().exists());
@@ -54,7 +54,7 @@ fn a_provider_without_revocation_is_told_of() {
     scene
         .heph(&["auth", "logout"])
         .exits(0)
-        .says("takes no tokens back");
+        .says("does not support revocation");
     assert!(!scene.file().exists());
 }
 

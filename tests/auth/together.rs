@@ -34,12 +34,12 @@ fn a_spoke_without_a_login_says_what_to_do_and_goes_on_serving() {
     spoke
         .heph(&["sync", "now"])
         .exits(1)
-        .complains("nobody is logged in")
+        .complains("not logged in")
         .complains("heph auth login");
     spoke
         .heph(&["sync", "status"])
         .exits(0)
-        .says("nobody is logged in");
+        .says("not logged in");
     assert_eq!(spoke.titles(), ["kept here"]);
     spoke.log_in("alice");
     spoke.sync();

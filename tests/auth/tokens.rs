@@ -78,7 +78,7 @@ fn no_token_that_was_tampered_with_is_taken() {
     let [header, claims, signature] = apart(&good);
 
     refused(&hub, None, "no bearer token");
-    refused(&hub, Some("opaque"), "no JWT");
+    refused(&hub, Some("opaque"), "not a JWT");
 
     let none = with(header, "alg", json!("none"));
     refused(&hub, Some(&format!("{none}.{claims}.")), "not signed with");

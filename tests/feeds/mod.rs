@@ -5,4 +5,4 @@ mod git;
 mod remembering;
 mod rows;
 mod table;
-mod tls;
+pub mod tls;

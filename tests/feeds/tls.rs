@@ -16,14 +16,14 @@ use heph::os::http::{Get, Limits, get};
 const ASK: &str = "HEPH_TEST_ASK";
 
 /// A TLS server on loopback that answers from a folder of files; it ends when dropped.
-struct Server {
+pub struct Server {
     child: Child,
-    port: u16,
+    pub port: u16,
     folder: tempfile::TempDir,
 }
 
 impl Server {
-    fn start() -> Server {
+    pub fn start() -> Server {
         let folder = tempfile::tempdir().unwrap();
         let openssl = |arguments: &[&str]| {
             let output = Command::new("openssl")
@@ -132,12 +132,14 @@ impl Server {
     }
 
     /// Answers `/name` with these bytes, headers included.
-    fn serves(self, name: &str, bytes: &str) -> Server {
-        std::fs::write(self.folder.path().join(name), bytes).unwrap();
+    pub fn serves(self, name: &str, bytes: &str) -> Server {
+        let file = self.folder.path().join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, bytes).unwrap();
         self
     }
 
-    fn authority(&self) -> std::path::PathBuf {
+    pub fn authority(&self) -> std::path::PathBuf {
         self.folder.path().join("ca.pem")
     }
 }

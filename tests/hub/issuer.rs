@@ -123,6 +123,7 @@ struct Published {
     keys: Mutex<Vec<Value>>,
     /// What the discovery document says instead of the truth.
     claims_to_be: Mutex<Option<String>>,
+    keys_at: Mutex<Option<String>>,
     asked: AtomicUsize,
     ends: AtomicBool,
 }
@@ -178,6 +179,11 @@ impl Issuer {
         *self.published.claims_to_be.lock().unwrap() = Some(issuer.to_owned());
     }
 
+    /// Has the discovery document name this URL for the keys.
+    pub fn publish_keys_at(&self, url: &str) {
+        *self.published.keys_at.lock().unwrap() = Some(url.to_owned());
+    }
+
     /// Returns how often the keys were fetched.
     pub fn asked(&self) -> usize {
         self.published.asked.load(Ordering::SeqCst)
@@ -226,7 +232,11 @@ fn answer(stream: &TcpStream, published: &Published, url: &str) -> std::io::Resu
     let body = match line.split(' ').nth(1) {
         Some("/realm/.well-known/openid-configuration") => {
             let claimed = published.claims_to_be.lock().unwrap().clone();
-            json!({"issuer": claimed.unwrap_or(url.to_owned()), "jwks_uri": format!("{url}/keys")})
+            let keys = published.keys_at.lock().unwrap().clone();
+            json!({
+                "issuer": claimed.unwrap_or(url.to_owned()),
+                "jwks_uri": keys.unwrap_or(format!("{url}/keys")),
+            })
         }
         Some("/realm/keys") => {
             published.asked.fetch_add(1, Ordering::SeqCst);

@@ -10,6 +10,7 @@ mod slow;
 mod tokens;
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use crate::support::old::daemon::{Daemon, Home};
 use serde_json::{Value, json};
@@ -26,8 +27,14 @@ struct Hub {
 impl Hub {
     /// Starts a hub on a free port of loopback, with more flags.
     fn start(flags: &[&str]) -> Hub {
+        Hub::trusting(None, flags)
+    }
+
+    /// The same, with the certificate authority of this file in place of the system's.
+    fn trusting(authority: Option<&Path>, flags: &[&str]) -> Hub {
         let home = Home::new();
         let mut hephd = home.hephd();
+        hephd.envs(authority.map(|file| ("SSL_CERT_FILE", file)));
         hephd.args(["--mode", "server", "--http-addr", "127.0.0.1:0"]);
         hephd.args(flags);
         let daemon = Daemon::start(hephd, &home.path).until_ready(&home.socket());

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::issuer::{Issuer, Signer, base64url, message, now};
 use super::{Hub, add, request, titles};
+use crate::feeds::tls::Server;
 use crate::support::old::daemon::Wire;
 
 #[test]
@@ -198,7 +199,7 @@ fn a_hub_that_starts_before_its_issuer_asks_for_patience() {
     assert_eq!(answer.status, 503);
     assert!(answer.header("retry-after").is_some());
     assert!(
-        answer.error().contains("keys cannot be had"),
+        answer.error().contains("cannot fetch the issuer's keys"),
         "{}",
         answer.error()
     );
@@ -225,4 +226,49 @@ fn a_document_of_another_issuer_is_not_believed() {
         "{}",
         answer.error()
     );
+}
+
+#[test]
+fn an_https_issuer_whose_keys_are_at_plain_http_is_rejected() {
+    let signer = Signer::ec();
+    // Where the issuer is plain http on loopback as well, its keys are used.
+    let plain = Issuer::start(&[signer.jwk("k")]);
+    let hub = Hub::start(&plain.flags());
+    let token = signer.token("k", &plain.claims("alice", json!({})));
+    hub.sync(Some(&token), &request("01A", &[]));
+    let before = plain.asked();
+
+    let server = Server::start();
+    let url = format!("https://localhost:{}", server.port);
+    let document = json!({"issuer": url, "jwks_uri": format!("{}/keys", plain.url)}).to_string();
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{document}",
+        document.len()
+    );
+    let server = server.serves(".well-known/openid-configuration", &answer);
+    let flags = ["--oidc-issuer", &url, "--oidc-audience", "heph"];
+    let hub = Hub::trusting(Some(&server.authority()), &flags);
+    let token = signer.token("k", &plain.claims("alice", json!({"iss": url})));
+    let answer = hub.post(Some(&token), &request("01A", &[]));
+    assert_eq!(answer.status, 503);
+    let error = answer.error();
+    assert!(
+        error.contains("plain http, but the issuer is https"),
+        "{error}"
+    );
+    assert_eq!(plain.asked(), before, "the keys were never fetched");
+}
+
+#[test]
+fn keys_that_are_no_safe_url_are_not_fetched() {
+    for jwks_uri in ["http://id.example.org/keys", "file:///etc/passwd"] {
+        let issuer = Issuer::start(&[]);
+        issuer.publish_keys_at(jwks_uri);
+        let hub = Hub::start(&issuer.flags());
+        let token = Signer::ec().token("k", &issuer.claims("alice", json!({})));
+        let answer = hub.post(Some(&token), &request("01A", &[]));
+        assert_eq!(answer.status, 503);
+        let expected = format!("the endpoint '{jwks_uri}' is unsafe");
+        assert!(answer.error().contains(&expected), "{}", answer.error());
+    }
 }

@@ -1,32 +1,29 @@
-//! `heph auth login`: a code, and the wait until it is confirmed.
+//! `heph auth login`: shows a code, and waits until it is confirmed.
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
-
 use super::{Context, Output};
-use crate::cli::ui::Ui;
 use crate::client::{self, SyncStatus};
 use crate::error::{Error, Exit, Result};
-use crate::login::device::{self, Shown};
+use crate::login::device::{self, Prompt};
 use crate::login::{self, tokens};
 use crate::os::clock;
 use crate::os::text::printable;
 use crate::platform::service;
 use crate::platform::service::arguments::{Baked, Flag};
 
-/// How long hephd is waited for: it is asked for what is only convenient.
-const SOON: Duration = Duration::from_secs(5);
+/// How long to wait for hephd's status, which only saves typing.
+const STATUS_LIMIT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Address of the OpenID provider; without it, that of hephd
+    /// URL of the OpenID provider; by default, that of hephd
     #[arg(long, value_name = "URL", requires = "client_id")]
     issuer: Option<String>,
-    /// Name of heph at the provider; without it, that of hephd
+    /// Client id of heph at the provider; by default, that of hephd
     #[arg(long, value_name = "ID", requires = "issuer")]
     client_id: Option<String>,
-    /// Print one JSON object, and what to open and enter on standard error
+    /// Print one JSON object, and the instructions on standard error
     #[arg(long)]
     json: bool,
 }
@@ -37,11 +34,16 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
         (Some(issuer), Some(client_id)) => (issuer, client_id),
         _ => of_hephd(context)?,
     };
-    let metadata = login::discover(&issuer)?;
-    let login = device::begin(metadata, &client_id)?;
-    let told = instructions(&issuer, &login.shown, login.lasts);
-    tell(&context.ui, args.json, &told);
-    // Nothing is on disk yet: Ctrl-C may end it here.
+    let login = device::begin(&issuer, &client_id)?;
+    for line in instructions(&issuer, &login.prompt, login.lifetime) {
+        // Standard output may be for a script.
+        if args.json {
+            context.ui.note(line);
+        } else {
+            context.ui.say(line);
+        }
+    }
+    // Nothing is on disk yet: Ctrl-C leaves nothing behind.
     let tokens = login.wait(clock::now)?;
     {
         let _lock = tokens::lock(&path)?;
@@ -60,20 +62,20 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     });
     if let Some(hub) = sync.hub.filter(|_| is_spokes) {
         context.ui.say(format!(
-            "hephd will sync with {} when it tries again; `heph sync now` does at once",
+            "hephd will sync with {} at its next attempt; `heph sync now` syncs at once",
             printable(&hub)
         ));
     }
     if tokens.refresh_token.is_none() {
         context.ui.warn(format!(
-            "{issuer} gave no refresh token: this login ends at {}",
+            "{issuer} issued no refresh token: this login expires at {}",
             super::local(tokens.expires_at)
         ));
     }
     Ok(Exit::Done)
 }
 
-/// Returns issuer and client of the spoke: as the service file has them, else as the hephd that runs says.
+/// Returns issuer and client of the spoke: from the service file, else from the running hephd.
 fn of_hephd(context: &Context) -> Result<(String, String)> {
     let flags = service::definition(context.config.service_manager, &context.paths)?
         .map_or_else(Baked::default, |definition| definition.flags);
@@ -89,10 +91,10 @@ fn of_hephd(context: &Context) -> Result<(String, String)> {
     }
 }
 
-/// Returns how the hephd that runs stands with its hub; nothing where none runs, or it does not say.
+/// Returns the sync status of the running hephd; empty where it cannot be had.
 fn sync(context: &Context) -> SyncStatus {
     let socket = service::socket(context.config.service_manager, &context.paths);
-    let status = socket.and_then(|socket| client::sync_status_if_there(&socket, SOON));
+    let status = socket.and_then(|socket| client::sync_status_if_there(&socket, STATUS_LIMIT));
     status.ok().flatten().unwrap_or_default()
 }
 
@@ -108,35 +110,23 @@ fn missing(issuer: bool, client_id: bool) -> Error {
     )
 }
 
-/// Returns what a person is told to do.
-fn instructions(issuer: &str, shown: &Shown, lasts: SignedDuration) -> Vec<String> {
+fn instructions(issuer: &str, prompt: &Prompt, lifetime: Duration) -> Vec<String> {
     let mut lines = vec![
         format!("to log in at {}, open", printable(issuer)),
-        format!("    {}", printable(&shown.verification_uri)),
+        format!("    {}", printable(&prompt.verification_uri)),
         "and enter the code".to_owned(),
-        format!("    {}", printable(&shown.user_code)),
+        format!("    {}", printable(&prompt.user_code)),
     ];
-    if let Some(complete) = &shown.verification_uri_complete {
-        lines.push("or open, where the code is filled in already,".to_owned());
+    if let Some(complete) = &prompt.verification_uri_complete {
+        lines.push("or open this, which includes the code:".to_owned());
         lines.push(format!("    {}", printable(complete)));
     }
-    let wait = match lasts.as_secs() {
+    let wait = match lifetime.as_secs() {
         seconds if seconds >= 120 => format!("{} minutes", seconds / 60),
         seconds => format!("{seconds} seconds"),
     };
-    lines.push(format!("waiting for you to confirm it, for {wait} at most"));
+    lines.push(format!("waiting up to {wait} for you to confirm it"));
     lines
-}
-
-/// Prints `lines` where a person reads them: not on standard output if that is for a script.
-fn tell(ui: &Ui, json: bool, lines: &[String]) {
-    for line in lines {
-        if json {
-            ui.note(line);
-        } else {
-            ui.say(line);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -144,19 +134,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_issuer_has_shown_cannot_steer_the_terminal() {
-        let shown = Shown {
+    fn a_prompt_cannot_steer_the_terminal() {
+        let prompt = Prompt {
             verification_uri: "https://id.example/\u{1b}[2J".to_owned(),
             user_code: "AB\u{1b}]0;x\u{7}\u{202e}\nCD".to_owned(),
             verification_uri_complete: Some("https://id.example/\u{9b}".to_owned()),
         };
-        let lines = instructions("https://id.example", &shown, SignedDuration::from_secs(600));
+        let lines = instructions("https://id.example", &prompt, Duration::from_secs(600));
         assert_eq!(lines[1], "    https://id.example/\\u{1b}[2J");
         assert_eq!(lines[3], "    AB\\u{1b}]0;x\\u{7}\\u{202e}\\nCD");
         assert_eq!(lines[5], "    https://id.example/\\u{9b}");
-        assert_eq!(
-            lines[6],
-            "waiting for you to confirm it, for 10 minutes at most"
-        );
+        assert_eq!(lines[6], "waiting up to 10 minutes for you to confirm it");
     }
 }

@@ -1,7 +1,7 @@
-//! `heph auth logout`: give the login back.
+//! `heph auth logout`: revoke the login and remove its tokens.
 
 use super::Context;
-use crate::error::{Error, Exit, Result};
+use crate::error::{Error, Exit, Kind, Result};
 use crate::login::{self, revoke, tokens};
 use crate::os::text::printable;
 
@@ -11,33 +11,36 @@ pub struct Args {}
 pub fn run(context: &Context, _: Args) -> Result<Exit> {
     let path = super::tokens(context)?;
     if !path.exists() {
-        context.ui.say("nobody was logged in");
+        context.ui.say("not logged in");
         return Ok(Exit::Done);
     }
-    // hephd may be renewing them: what is revoked has to be what it leaves.
+    // hephd may be renewing them, and only its last refresh token can be revoked.
     let _lock = tokens::lock(&path)?;
     let revoked = match login::load(&path) {
         Ok(Some(tokens)) => revoke::revoke(&tokens).map(|revoked| (revoked, tokens)),
         Ok(None) => {
-            context.ui.say("nobody was logged in");
+            context.ui.say("not logged in");
             return Ok(Exit::Done);
         }
         Err(unusable) => Err(unusable),
     };
     login::remove(&path)?;
     let (revoked, tokens) = revoked.map_err(|error| {
-        let fault = Error::new(format!(
-            "removed '{}', but the login goes on at its issuer",
+        let removed = Error::new(format!(
+            "removed '{}', but the login is still valid at its issuer",
             path.display()
         ));
-        error.context(fault.with_hint("end it there, in the settings of your account"))
+        // Another attempt has no tokens to revoke.
+        error
+            .context(removed.with_hint("end it in the settings of your account there"))
+            .with_kind(Kind::Failed)
     })?;
     let issuer = printable(&tokens.issuer);
     context.ui.say(if revoked {
         format!("logged out at {issuer}, and removed '{}'", path.display())
     } else {
         format!(
-            "removed '{}'; {issuer} takes no tokens back, so they stay good until they expire",
+            "removed '{}'; {issuer} does not support revocation, so the tokens stay valid until they expire",
             path.display()
         )
     });

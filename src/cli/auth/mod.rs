@@ -24,11 +24,11 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Log in for this machine, by a code that you confirm in any browser
+    /// Log in on this machine, with a code that you confirm in any browser
     Login(login::Args),
-    /// Give the login back and remove its tokens
+    /// Revoke the login and remove its tokens
     Logout(logout::Args),
-    /// Say who is logged in, where, and for how long
+    /// Show the login: issuer, user and expiry
     Status(status::Args),
 }
 
@@ -40,7 +40,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     }
 }
 
-/// Returns where the tokens are: where the hephd of the service, which may have another data folder than this shell, looks.
+/// Returns where the tokens of the service's hephd are: its data folder may be another than this shell's.
 fn tokens(context: &Context) -> Result<PathBuf> {
     let definition = service::definition(context.config.service_manager, &context.paths)?;
     Ok(match definition {
@@ -52,7 +52,7 @@ fn tokens(context: &Context) -> Result<PathBuf> {
     })
 }
 
-/// What `login` and `status` tell scripts: never a token.
+/// The JSON of `login` and `status`, without any token.
 #[derive(Serialize)]
 struct Output<'a> {
     schema: u32,
@@ -79,7 +79,7 @@ impl<'a> Output<'a> {
     }
 }
 
-/// Returns a time to the second, as it is on the user's clock.
+/// Returns a time to the second, in the user's time zone.
 fn local(at: Timestamp) -> String {
     let zoned = at.to_zoned(jiff::tz::TimeZone::system());
     zoned.strftime("%Y-%m-%d %H:%M:%S").to_string()

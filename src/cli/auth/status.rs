@@ -1,4 +1,4 @@
-//! `heph auth status`: who is logged in.
+//! `heph auth status`: shows the login.
 
 use jiff::Timestamp;
 
@@ -23,7 +23,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     match tokens {
-        None => context.ui.say("nobody is logged in"),
+        None => context.ui.say("not logged in"),
         Some(tokens) => lines(&tokens, now)
             .iter()
             .for_each(|line| context.ui.say(line)),
@@ -31,23 +31,22 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Returns what is told of `tokens`.
 fn lines(tokens: &Tokens, now: Timestamp) -> Vec<String> {
     let subject = tokens.subject();
-    let subject = subject.as_deref().map_or("not told".into(), printable);
+    let subject = subject.as_deref().map_or("unknown".into(), printable);
     let valid = tokens.valid(now).is_some();
     let expires = match (valid, &tokens.refresh_token) {
-        (true, Some(_)) => format!("{}; it is renewed by itself", local(tokens.expires_at)),
+        (true, Some(_)) => format!("{}; renewed automatically", local(tokens.expires_at)),
         (true, None) => format!(
-            "{}; it cannot be renewed: run `heph auth login` by then",
+            "{}; not renewable: run `heph auth login` by then",
             local(tokens.expires_at)
         ),
         (false, Some(_)) => format!(
-            "{}, in the past; it is renewed when it is needed",
+            "{}, in the past; renewed when needed",
             local(tokens.expires_at)
         ),
         (false, None) => format!(
-            "{}, in the past; it cannot be renewed: run `heph auth login`",
+            "{}, in the past; not renewable: run `heph auth login`",
             local(tokens.expires_at)
         ),
     };
@@ -75,23 +74,15 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_told_without_its_tokens() {
+    fn a_login_is_shown_without_its_tokens() {
         for (refresh, now, ending) in [
-            (Some("hush"), 0, "; it is renewed by itself"),
-            (
-                None,
-                0,
-                "; it cannot be renewed: run `heph auth login` by then",
-            ),
-            (
-                Some("hush"),
-                1_000,
-                ", in the past; it is renewed when it is needed",
-            ),
+            (Some("hush"), 0, "; renewed automatically"),
+            (None, 0, "; not renewable: run `heph auth login` by then"),
+            (Some("hush"), 1_000, ", in the past; renewed when needed"),
             (
                 None,
                 1_000,
-                ", in the past; it cannot be renewed: run `heph auth login`",
+                ", in the past; not renewable: run `heph auth login`",
             ),
         ] {
             let tokens = tokens(refresh);
@@ -110,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_logged_in_is_null_throughout() {
+    fn without_a_login_everything_is_null() {
         let json = serde_json::to_value(Output::of(None, Timestamp::UNIX_EPOCH)).unwrap();
         assert_eq!(json["logged_in"], false);
         for key in ["issuer", "client_id", "subject", "expires_at"] {

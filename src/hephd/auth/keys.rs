@@ -8,12 +8,14 @@ use ring::signature::{
 use serde::Deserialize;
 use serde_json::Value;
 
-/// How many keys of a set are looked at; an issuer has a handful.
+use crate::error::{Result, ResultExt};
+
+/// How many keys of a set are read; an issuer has a handful.
 const MOST: usize = 100;
 
-/// A way to sign that hephd accepts. There is no other: neither `none` nor any with a shared secret.
+/// A signature algorithm that hephd accepts; `none` and those with a shared secret are not among them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Algorithm {
+pub(super) enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     Rs256,
     /// ECDSA on P-256 with SHA-256.
@@ -23,8 +25,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Returns the algorithm that a header calls `name`, if it is accepted.
-    pub fn named(name: &str) -> Option<Algorithm> {
+    pub(super) fn named(name: &str) -> Option<Algorithm> {
         match name {
             "RS256" => Some(Algorithm::Rs256),
             "ES256" => Some(Algorithm::Es256),
@@ -44,10 +45,9 @@ impl Algorithm {
 
 /// One public key that may verify signatures.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
-    /// Its name in the set.
-    pub kid: Option<String>,
-    // What the issuer restricts it to, beyond what its kind does.
+pub(super) struct Key {
+    pub(super) kid: Option<String>,
+    /// The algorithm that the issuer restricts it to, beyond what its kind does.
     alg: Option<String>,
     material: Material,
 }
@@ -60,9 +60,9 @@ enum Material {
 }
 
 impl Key {
-    /// Returns whether this key is one for `algorithm`: by its kind, and by what the issuer says of it. The token has no
-    /// say in what a key is (RFC 8725, section 3.1).
-    pub fn is_for(&self, algorithm: Algorithm) -> bool {
+    /// Returns whether this key is for `algorithm`, by its kind and by what the issuer says. The token has no say in it (RFC
+    /// 8725, section 3.1).
+    pub(super) fn is_for(&self, algorithm: Algorithm) -> bool {
         let kind = match self.material {
             Material::Rsa { .. } => Algorithm::Rs256,
             Material::P256(_) => Algorithm::Es256,
@@ -71,8 +71,7 @@ impl Key {
         kind == algorithm && self.alg.as_deref().is_none_or(|alg| alg == kind.name())
     }
 
-    /// Returns whether `signature` is this key's on `message`.
-    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+    pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         let verified = match &self.material {
             Material::Rsa { n, e } => signature::RsaPublicKeyComponents { n, e }.verify(
                 &RSA_PKCS1_2048_8192_SHA256,
@@ -90,34 +89,27 @@ impl Key {
     }
 }
 
-/// The keys of an issuer that are of use.
+/// The usable keys of an issuer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Keys(Vec<Key>);
+pub(super) struct Keys(Vec<Key>);
 
 impl Keys {
-    /// Reads a JWK set. Keys of other kinds and for other uses are passed over, as RFC 7517 (section 5) asks for.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that says why it is no such set.
-    pub fn read(json: &[u8]) -> Result<Keys, String> {
+    /// Reads a JWK set. Keys of other kinds and for other uses are ignored, as RFC 7517 (section 5) asks for.
+    pub(super) fn read(json: &[u8]) -> Result<Keys> {
         #[derive(Deserialize)]
         struct Set {
             keys: Vec<Value>,
         }
-        let set: Set =
-            serde_json::from_slice(json).map_err(|error| format!("it is no JWK set: {error}"))?;
+        let set: Set = serde_json::from_slice(json).context("the answer is not a JWK set")?;
         let keys = set.keys.into_iter().take(MOST);
         Ok(Keys(keys.filter_map(read_key).collect()))
     }
 
-    /// Returns the keys.
-    pub fn iter(&self) -> impl Iterator<Item = &Key> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Key> {
         self.0.iter()
     }
 
-    /// Returns how many keys there are.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 }
@@ -138,7 +130,6 @@ struct Jwk {
     y: Option<String>,
 }
 
-/// Returns the key that `value` is, if it is one that verifies signatures here.
 fn read_key(value: Value) -> Option<Key> {
     let jwk: Jwk = serde_json::from_value(value).ok()?;
     let verifies = jwk.usage.as_deref().is_none_or(|usage| usage == "sig")
@@ -176,7 +167,7 @@ fn bytes(text: String) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
-/// Reads a big-endian number; leading zeros, which some issuers write, are left out, for ring takes none.
+/// Reads a big-endian number; leading zeros, which some issuers write, are removed, since ring rejects them.
 fn number(text: String) -> Option<Vec<u8>> {
     let bytes = bytes(text)?;
     let start = bytes.iter().position(|byte| *byte != 0)?;

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::error::Error;
-use crate::hephd::auth::{self, Expected};
+use crate::hephd::auth::Expected;
+use crate::login::discovery;
 use crate::os::text::printable;
 
 /// How many requests a minute one user may send, unless `--sync-rate` says otherwise. A spoke sends two or three when
@@ -137,7 +138,7 @@ impl Flags<'_> {
         if audience.is_empty() {
             return Err(Error::usage("--oidc-audience is empty"));
         }
-        auth::check_issuer(issuer).map_err(|wrong| {
+        discovery::check(issuer).map_err(|wrong| {
             let shown = printable(issuer);
             Error::usage(format!(
                 "--oidc-issuer '{shown}' cannot be an issuer: {wrong}"
@@ -339,7 +340,7 @@ mod tests {
                     oidc_issuer: Some("http://id.example"),
                     ..GUARDED
                 },
-                "it is http",
+                "plain http is for loopback only",
             ),
             (
                 Flags {

@@ -164,7 +164,7 @@ impl Hub {
     ) -> Hub {
         Hub {
             auth: match settings.expected.clone() {
-                None => Auth::Nobody,
+                None => Auth::None,
                 Some(expected) => Auth::Tokens(Verifier::new(expected)),
             },
             keeper,

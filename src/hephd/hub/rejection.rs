@@ -7,7 +7,7 @@ use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
 use crate::error::{Error, Kind};
-use crate::hephd::auth::Denied;
+use crate::hephd::auth::AuthError;
 
 /// When to retry, where the hub cannot tell.
 pub(super) const A_WHILE: Duration = Duration::from_secs(5);
@@ -41,13 +41,13 @@ impl From<Error> for Rejection {
 }
 
 /// As RFC 6750, section 3, has it.
-impl From<Denied> for Rejection {
-    fn from(denied: Denied) -> Rejection {
+impl From<AuthError> for Rejection {
+    fn from(denied: AuthError) -> Rejection {
         let challenge = match &denied {
-            Denied::Unavailable(_) => return unavailable(denied.to_string()).into(),
-            Denied::Missing => "Bearer realm=\"heph\"".to_owned(),
+            AuthError::NoKeys(_) => return unavailable(denied.to_string()).into(),
+            AuthError::MissingToken => "Bearer realm=\"heph\"".to_owned(),
             // The words are hephd's own: nothing of the token gets into a header.
-            Denied::Refused(why) => format!(
+            AuthError::BadToken(why) => format!(
                 "Bearer realm=\"heph\", error=\"invalid_token\", error_description=\"{why}\""
             ),
         };

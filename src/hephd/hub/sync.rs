@@ -17,7 +17,7 @@ use super::body::{self, Encoding};
 use super::metrics::Exchange;
 use super::rejection::{A_WHILE, Rejection, invalid, too_large, unavailable};
 use crate::error::{Error, Kind, Result};
-use crate::hephd::auth::Denied;
+use crate::hephd::auth::AuthError;
 use crate::hephd::print;
 use crate::hephd::protocol::{self, PAGE_OPERATIONS};
 use crate::os::clock;
@@ -99,7 +99,7 @@ async fn authenticate(hub: &Hub, parts: &Parts) -> Result<String, Rejection> {
     let user = user.inspect_err(|denied| {
         hub.metrics().denied(denied.word());
         let event = match denied {
-            Denied::Unavailable(_) => "unavailable",
+            AuthError::NoKeys(_) => "unavailable",
             _ => "denied",
         };
         hub.log.event(event, &[("reason", &denied.word())]);

@@ -1,70 +1,88 @@
-use super::super::answer::tests::hears;
+use super::super::grant::tests::answered;
 use super::*;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+
+type Answer = Result<Granted, EndpointError>;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn secs(seconds: i64) -> SignedDuration {
-    SignedDuration::from_secs(seconds)
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
 }
 
-fn refusal(code: &str) -> Heard {
-    hears(400, &json!({ "error": code }))
+fn refusal(code: &str) -> Answer {
+    answered(400, &json!({ "error": code }))
 }
 
-fn away() -> Heard {
-    hears(503, &json!(null))
+fn unreachable() -> Answer {
+    answered(503, &json!(null))
 }
 
 #[test]
 fn each_answer_has_its_consequence() {
-    let told = |next: Next| match next {
-        Next::Again => "again".to_owned(),
-        Next::Done(_) => "done".to_owned(),
-        Next::Ended(ending) => format!("{ending:?}"),
-    };
-    for (heard, expected, interval) in [
+    for (answer, expected, interval) in [
         (refusal("authorization_pending"), "again", 5),
         (refusal("slow_down"), "again", 10),
-        (away(), "again", 10),
-        (refusal("access_denied"), "Denied", 5),
-        (refusal("expired_token"), "Expired", 5),
-        (refusal("invalid_grant"), "Refused(\"invalid_grant\")", 5),
-        (hears(200, &json!({ "access_token": "a" })), "done", 5),
+        (unreachable(), "again", 10),
+        (refusal("access_denied"), "the request was denied", 5),
         (
-            hears(200, &json!("<html>")),
-            "Refused(\"id.example answers with something that holds no tokens\")",
+            refusal("expired_token"),
+            "the code expired before it was confirmed",
+            5,
+        ),
+        (refusal("invalid_grant"), "invalid_grant", 5),
+        (answered(200, &json!({ "access_token": "a" })), "granted", 5),
+        (
+            answered(200, &json!("<html>")),
+            "the answer of id.example holds no tokens",
             5,
         ),
     ] {
         let mut wait = Wait::new(secs(5), secs(600), at(0));
-        assert_eq!(told(wait.heard(heard)), expected);
+        let outcome = match wait.observe(answer) {
+            Ok(None) => "again".to_owned(),
+            Ok(Some(_)) => "granted".to_owned(),
+            Err(error) => format!("{error:#}"),
+        };
+        assert_eq!(outcome, expected);
         assert_eq!(wait.pause(at(0)), secs(interval), "{expected}");
     }
 }
 
 #[test]
-fn a_wait_grows_slower_as_told_and_stays_so() {
+fn polling_slows_down_as_requested_and_stays_slow() {
     let mut wait = Wait::new(secs(5), secs(6_000), at(0));
     let mut pauses = Vec::new();
-    for heard in [
+    for answer in [
         refusal("slow_down"),
         refusal("authorization_pending"),
         refusal("slow_down"),
-        away(),
-        away(),
+        unreachable(),
+        unreachable(),
         refusal("authorization_pending"),
-        away(),
-        away(),
-        away(),
+        unreachable(),
+        unreachable(),
+        unreachable(),
     ] {
-        assert!(wait.heard(heard) == Next::Again);
+        assert!(wait.observe(answer).unwrap().is_none());
         pauses.push(wait.pause(at(0)).as_secs());
     }
     assert_eq!(pauses, [10, 10, 15, 30, 60, 60, 120, 240, 300]);
+}
+
+#[test]
+fn a_requested_pause_is_kept_once_and_within_bounds() {
+    let mut wait = Wait::new(secs(5), secs(6_000), at(0));
+    for (asked, pause) in [(60, 60), (1, 20), (86_400, 300)] {
+        let busy = Error::unreachable("busy").with_retry_after(secs(asked));
+        assert!(wait.observe(Err(busy.into())).unwrap().is_none());
+        assert_eq!(wait.pause(at(0)), secs(pause), "{asked}");
+    }
+    wait.observe(refusal("authorization_pending")).unwrap();
+    assert_eq!(wait.pause(at(0)), secs(40));
 }
 
 #[test]
@@ -73,26 +91,23 @@ fn a_wait_ends_with_the_code_and_says_why() {
     assert_eq!(
         wait.pause(at(10)),
         secs(2),
-        "no longer than the code is good"
+        "no longer than the code is valid"
     );
-    assert_eq!(wait.over(at(11)), None);
-    assert_eq!(wait.over(at(12)), Some(Ending::Expired));
-    wait.heard(away());
-    assert_eq!(
-        wait.over(at(13)),
-        Some(Ending::Away("id.example answers 503".to_owned()))
-    );
+    let ending = |wait: &Wait, now| wait.check(at(now)).err().map(|error| error.to_string());
+    let expired = Some("the code expired before it was confirmed".to_owned());
+    assert_eq!(ending(&wait, 11), None);
+    assert_eq!(ending(&wait, 12), expired);
+    wait.observe(unreachable()).unwrap();
+    let error = wait.check(at(13)).unwrap_err();
+    assert_eq!(error.to_string(), "id.example answers with status 503");
+    assert_eq!(error.kind(), Kind::Unreachable);
     assert_eq!(wait.pause(at(13)), secs(0));
-    wait.heard(refusal("authorization_pending"));
-    assert_eq!(
-        wait.over(at(13)),
-        Some(Ending::Expired),
-        "it was back meanwhile"
-    );
+    wait.observe(refusal("authorization_pending")).unwrap();
+    assert_eq!(ending(&wait, 13), expired, "the issuer was back meanwhile");
 }
 
 #[test]
-fn what_is_to_be_shown_is_looked_at_first() {
+fn the_prompt_is_validated_before_it_is_shown() {
     let complete = json!({
         "device_code": "d", "user_code": "ABCD-EFGH", "verification_uri": "https://id.example/device",
         "expires_in": 600,
@@ -102,7 +117,7 @@ fn what_is_to_be_shown_is_looked_at_first() {
         changed[key] = value;
         match read(changed.to_string().as_bytes()) {
             Ok(_) => "fine".to_owned(),
-            Err(error) => error.to_string(),
+            Err(error) => format!("{error:#}"),
         }
     };
     for (key, value, expected) in [
@@ -118,7 +133,7 @@ fn what_is_to_be_shown_is_looked_at_first() {
         (
             "verification_uri",
             json!("javascript:alert(1)"),
-            "wants 'javascript:alert(1)' to be opened",
+            "'javascript:alert(1)' is unsafe",
         ),
         (
             "verification_uri",
@@ -128,7 +143,7 @@ fn what_is_to_be_shown_is_looked_at_first() {
         (
             "verification_uri_complete",
             json!("file:///x"),
-            "wants 'file:///x' to be opened",
+            "'file:///x' is unsafe",
         ),
         (
             "verification_uri_complete",
@@ -136,30 +151,32 @@ fn what_is_to_be_shown_is_looked_at_first() {
             "fine",
         ),
     ] {
-        let heard = with(key, value.clone());
-        assert!(heard.contains(expected), "{key} {value}: {heard}");
+        let outcome = with(key, value.clone());
+        assert!(outcome.contains(expected), "{key} {value}: {outcome}");
     }
 }
 
-fn any_heard() -> impl Strategy<Value = &'static str> {
-    prop::sample::select(vec!["authorization_pending", "slow_down", "away"])
+fn any_answer() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["authorization_pending", "slow_down", "unreachable"])
 }
 
 proptest! {
     #[test]
-    fn whatever_is_heard_a_wait_comes_to_its_end(
-        interval in 1i64..400, lasts in 0i64..100_000, heard in prop::collection::vec(any_heard(), 0..50)
+    fn whatever_the_answers_a_wait_ends(
+        interval in 1u64..400, lifetime in 0u64..100_000, answers in prop::collection::vec(any_answer(), 0..50)
     ) {
-        let mut wait = Wait::new(secs(interval).min(LONGEST_INTERVAL), secs(lasts), at(0));
+        let mut wait = Wait::new(secs(interval).min(LONGEST_INTERVAL), secs(lifetime), at(0));
+        let end = i64::try_from(lifetime).unwrap();
         let (mut now, mut before) = (0, 0);
-        for heard in heard {
-            let pause = wait.pause(at(now)).as_secs();
-            prop_assert!(pause <= 300 && now + pause <= lasts);
-            prop_assert!(pause >= before || now + pause == lasts, "it never grows faster");
+        for answer in answers {
+            let pause = i64::try_from(wait.pause(at(now)).as_secs()).unwrap();
+            prop_assert!(pause <= 300 && now + pause <= end);
+            prop_assert!(pause >= before || now + pause == end, "it never polls faster");
             now += pause;
             before = pause;
-            wait.heard(if heard == "away" { away() } else { refusal(heard) });
+            let answer = if answer == "unreachable" { unreachable() } else { refusal(answer) };
+            wait.observe(answer).unwrap();
         }
-        prop_assert!(wait.over(at(lasts)).is_some());
+        prop_assert!(wait.check(at(end)).is_err());
     }
 }
