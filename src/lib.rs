@@ -7,6 +7,7 @@
 //! | [`cli`] | what a person types: one file a command, its arguments beside its function |
 //! | [`config`], [`paths`] | settings, validated once; every path heph owns |
 //! | [`error`] | the one error type: kind, message, causes, hint |
+//! | [`flags`] | hephd's flags, for hephd and for what bakes them |
 //! | [`release`] | what is out there: versions, feeds, the decision |
 //! | [`install`] | how a release becomes files: deliveries, slots, links |
 //! | [`update`] | one update from lock to record |
@@ -26,6 +27,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod error;
+pub mod flags;
 pub mod hephd;
 pub mod install;
 pub mod login;

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
-use super::{hub, print, store, sync};
+use super::role::{self, Role};
+use super::{print, store};
 use crate::error::{Error, Exit, Result};
+use crate::flags::Flags;
 use crate::os::clock;
 use crate::paths::HephdPaths;
 
@@ -13,30 +15,8 @@ use crate::paths::HephdPaths;
 #[derive(Debug, Parser)]
 #[command(name = "hephd", version)]
 pub struct Hephd {
-    /// Run alone, or as a hub
-    #[arg(long, value_enum, default_value_t)]
-    mode: Mode,
-    /// Sync with the hub at this URL
-    #[arg(long, value_name = "URL")]
-    hub_url: Option<String>,
-    /// Address the hub listens on
-    #[arg(long, value_name = "ADDR")]
-    http_addr: Option<String>,
-    /// OpenID provider that issues the tokens
-    #[arg(long, value_name = "URL")]
-    oidc_issuer: Option<String>,
-    /// Audience that tokens must name
-    #[arg(long, value_name = "NAME")]
-    oidc_audience: Option<String>,
-    /// Serve every address without asking for tokens: whoever can connect reads and writes every task
-    #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
-    insecure_no_auth: bool,
-    /// How many requests a minute one user may send to the hub
-    #[arg(long, value_name = "N")]
-    sync_rate: Option<u32>,
-    /// Client id to log in with
-    #[arg(long, value_name = "ID")]
-    oidc_client_id: Option<String>,
+    #[command(flatten)]
+    flags: Flags,
     /// Store to use instead of HEPH_DB or ~/.local/share/heph/heph.db
     #[arg(long, global = true, value_name = "FILE")]
     db: Option<PathBuf>,
@@ -45,15 +25,6 @@ pub struct Hephd {
     socket: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, ValueEnum)]
-enum Mode {
-    /// One user's tasks on this machine
-    #[default]
-    Local,
-    /// A hub for many machines
-    Server,
 }
 
 #[derive(Debug, Subcommand)]
@@ -108,33 +79,15 @@ pub fn run(hephd: Hephd) -> Result<Exit> {
             Ok(Exit::Done)
         }
         None => {
-            let flags = hub::Flags {
-                server: hephd.mode == Mode::Server,
-                http_addr: hephd.http_addr.as_deref(),
-                oidc_issuer: hephd.oidc_issuer.as_deref(),
-                oidc_audience: hephd.oidc_audience.as_deref(),
-                oidc_client_id: hephd.oidc_client_id.as_deref(),
-                hub_url: hephd.hub_url.as_deref(),
-                insecure_no_auth: hephd.insecure_no_auth,
-                sync_rate: hephd.sync_rate,
-            };
-            let hub = flags.settings()?;
-            for name in flags.idle() {
-                print::log(format!("{name} means nothing without --mode server"));
+            let role = Role::new(&hephd.flags, tokens)?;
+            for name in role::ignored(&hephd.flags) {
+                print::log(format!("{name} has no effect without --mode server"));
             }
-            let spoke = sync::Hub::from_flags(
-                sync::Flags {
-                    hub_url: hephd.hub_url.as_deref(),
-                    issuer: hephd.oidc_issuer.as_deref(),
-                    client_id: hephd.oidc_client_id.as_deref(),
-                },
-                tokens,
-            )?;
             let socket = match hephd.socket {
                 Some(path) => std::path::absolute(path)?,
                 None => paths.socket,
             };
-            super::daemon(&store, &socket, hub.as_ref(), spoke)?;
+            super::daemon(&store, &socket, role)?;
             Ok(Exit::Done)
         }
     }

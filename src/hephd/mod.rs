@@ -11,6 +11,7 @@
 //! | `server` | the socket's connections |
 //! | `socket` | the socket's name in the file system |
 //! | `activation` | listeners that the service manager holds |
+//! | `role` | alone, a spoke or a hub: what the flags make of it |
 //! | `rpc` | JSON-RPC 2.0, pure |
 //! | `methods` | what the methods of the socket do |
 //! | `keeper` | the thread that has the store |
@@ -32,6 +33,7 @@ mod methods;
 mod notify;
 mod print;
 mod protocol;
+mod role;
 mod rpc;
 mod server;
 mod socket;
@@ -53,28 +55,23 @@ pub use command::{Hephd, run};
 use keeper::Keeper;
 use methods::{About, Methods};
 use notify::Busy;
+use role::Role;
+pub use role::validate;
 use server::Socket;
 use store::Store;
-pub use sync::check_spoke;
 
 /// How many things that block are done at a time: a backup, the fetching of an issuer's keys, and what is heavy in syncs.
 const BLOCKING: usize = 6;
 
-/// Runs the daemon on the store and the socket given, until SIGTERM, SIGINT or SIGHUP; as a hub where there are settings
-/// for one, as a spoke where there is a hub.
-fn daemon(
-    store: &Path,
-    socket: &Path,
-    hub: Option<&hub::Settings>,
-    spoke: Option<sync::Hub>,
-) -> Result<()> {
+/// Runs the daemon on the store and the socket given, until SIGTERM, SIGINT or SIGHUP.
+fn daemon(store: &Path, socket: &Path, role: Role) -> Result<()> {
     let inherited = Inherited::take();
     // Whatever SQLite or the kernel makes here, nobody else reads, not even for an instant.
     rustix::process::umask(Mode::from_raw_mode(0o077));
     let started_at = clock::now();
     let store = open(store)?;
     let about = About {
-        mode: if hub.is_some() { "server" } else { "local" },
+        mode: role.mode(),
         store: store.path().to_owned(),
         schema: store.schema(),
         started_at,
@@ -85,9 +82,14 @@ fn daemon(
         .max_blocking_threads(BLOCKING)
         .build()
         .context("cannot start the runtime")?;
+    let (hub, spoke) = match role {
+        Role::Alone => (None, None),
+        Role::Spoke(spoke) => (None, Some(spoke)),
+        Role::Hub(hub) => (Some(hub), None),
+    };
     let (keeper, keeping) = Keeper::start(store, hub.is_some())?;
     let sync = sync::start(spoke, &keeper)?;
-    let served = runtime.block_on(serve(socket, inherited, hub, about, keeper, sync));
+    let served = runtime.block_on(serve(socket, inherited, hub.as_ref(), about, keeper, sync));
     // A backup that outlasts the draining is given up; it has not appeared under its name.
     runtime.shutdown_background();
     let closed = keeping.wait();

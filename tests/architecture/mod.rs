@@ -12,8 +12,9 @@ enum Rule {
     Not(&'static [&'static str]),
 }
 
-const RULES: [(&str, Rule); 10] = [
+const RULES: [(&str, Rule); 11] = [
     ("error", Rule::Only(&[])),
+    ("flags", Rule::Only(&["error"])),
     ("paths", Rule::Only(&["error", "os"])),
     ("config", Rule::Only(&["error", "os", "paths"])),
     ("os", Rule::Only(&["error"])),
@@ -21,7 +22,7 @@ const RULES: [(&str, Rule); 10] = [
     ("login", Rule::Only(&["error", "os"])),
     (
         "hephd",
-        Rule::Only(&["client", "error", "login", "os", "paths"]),
+        Rule::Only(&["client", "error", "flags", "login", "os", "paths"]),
     ),
     (
         "release",
@@ -33,7 +34,7 @@ const RULES: [(&str, Rule); 10] = [
     ),
     (
         "platform",
-        Rule::Only(&["client", "config", "error", "os", "paths"]),
+        Rule::Only(&["client", "config", "error", "flags", "os", "paths"]),
     ),
 ];
 

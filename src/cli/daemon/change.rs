@@ -7,6 +7,7 @@ use crate::cli::Context;
 use crate::cli::self_update::enable_timer;
 use crate::config::Interval;
 use crate::error::{Error, Exit, Result};
+use crate::flags::Flags;
 use crate::hephd;
 use crate::platform::generated::{FileState, OnDisk};
 use crate::platform::service::arguments::{Baked, Flag};
@@ -140,23 +141,11 @@ impl Args {
         };
         let log = environment.log(&context.paths);
         let flags = flags.merge(passed, &self.unset);
-        if *passed != Baked::default() {
-            check(&flags)?;
+        if *passed != Baked::default() || !self.unset.is_empty() {
+            hephd::validate(&Flags::parse(flags.to_arguments())?)?;
         }
         Definition::new(&program::find(context, before)?, flags, environment, &log)
     }
-}
-
-/// Checks what hephd itself would refuse, and be started again and again for.
-fn check(flags: &Baked) -> Result<(), Error> {
-    if flags.get(Flag::Mode) == Some("server") {
-        return Ok(());
-    }
-    hephd::check_spoke(
-        flags.get(Flag::HubUrl),
-        flags.get(Flag::OidcIssuer),
-        flags.get(Flag::OidcClientId),
-    )
 }
 
 /// Checks that heph may write the service files and that `file` can be read back.

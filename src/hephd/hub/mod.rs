@@ -12,11 +12,11 @@
 
 mod body;
 mod connection;
-mod flags;
 mod limited_log;
 mod metrics;
 mod rate;
 mod rejection;
+mod settings;
 mod sync;
 mod write_timeout;
 
@@ -42,11 +42,11 @@ use super::keeper::Keeper;
 use super::methods::About;
 use super::print;
 use crate::error::{Error, Kind, Result, ResultExt};
-pub use flags::{Flags, Settings};
 use limited_log::LimitedLog;
 use metrics::{Gauges, Metrics};
 use rate::Rate;
 use rejection::{Rejection, unavailable};
+pub(super) use settings::Settings;
 
 /// How many bytes all bodies together may have that are being read.
 const ROOM: usize = 64 << 20;
@@ -104,7 +104,7 @@ pub fn start(
     let cannot = || format!("cannot listen on {} (--http-addr)", settings.address);
     let address = listener.local_addr().with_context(cannot)?;
     // What was passed on may be wider than what was asked for.
-    flags::check_exposure(address, settings.expected.is_some() || settings.open)?;
+    settings::check_exposure(address, settings.expected.is_some() || settings.open)?;
     let listener = listener
         .set_nonblocking(true)
         .and_then(|()| tokio::net::TcpListener::from_std(listener))
@@ -171,7 +171,7 @@ impl Hub {
             store: about.store.clone(),
             started: about.started_at.as_millisecond() as f64 / 1000.0,
             metrics: Mutex::default(),
-            rate: Mutex::new(settings.rate.map(Rate::new)),
+            rate: Mutex::new(settings.rate.map(|rate| Rate::new(rate.get()))),
             log: LimitedLog::new(),
             connections: Registry::new(connection::CONNECTIONS),
             room: Semaphore::new(ROOM / sync::UNIT),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::hub_url::HubUrl;
 use crate::error::{Error, Exit, Kind, Result};
+use crate::flags::Flags;
 use crate::login;
 use crate::os::clock;
 
@@ -23,48 +24,20 @@ pub(super) struct Login {
     tokens: PathBuf,
 }
 
-/// The flags of hephd that name a hub.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Flags<'a> {
-    pub hub_url: Option<&'a str>,
-    /// `--oidc-issuer`.
-    pub issuer: Option<&'a str>,
-    /// `--oidc-client-id`.
-    pub client_id: Option<&'a str>,
-}
-
-/// Validates flags before they are written into a service, which would otherwise fail at every start.
-///
-/// # Errors
-///
-/// As [`Hub::from_flags`].
-pub fn check_spoke(
-    hub_url: Option<&str>,
-    issuer: Option<&str>,
-    client_id: Option<&str>,
-) -> Result<(), Error> {
-    let flags = Flags {
-        hub_url,
-        issuer,
-        client_id,
-    };
-    Hub::from_flags(flags, PathBuf::new()).map(drop)
-}
-
 impl Hub {
     /// Returns the hub that `flags` name, if they name one. Its tokens are in the file `tokens`.
     ///
     /// # Errors
     ///
     /// The URL is invalid, or only one of the two flags of a login is given.
-    pub fn from_flags(flags: Flags, tokens: PathBuf) -> Result<Option<Hub>> {
-        let Some(url) = flags.hub_url else {
+    pub fn new(flags: &Flags, tokens: PathBuf) -> Result<Option<Hub>> {
+        let Some(url) = &flags.hub_url else {
             return Ok(None);
         };
-        let login = match (flags.issuer, flags.client_id) {
+        let login = match (&flags.oidc_issuer, &flags.oidc_client_id) {
             (Some(issuer), Some(client_id)) => Some(Login {
-                issuer: issuer.to_owned(),
-                client_id: client_id.to_owned(),
+                issuer: issuer.clone(),
+                client_id: client_id.clone(),
                 tokens,
             }),
             (None, None) => None,

@@ -36,8 +36,7 @@ use super::keeper::Keeper;
 use crate::error::{Result, ResultExt};
 pub(crate) use handle::Handle;
 use handle::Shared;
-pub use hub::check_spoke;
-pub(crate) use hub::{Flags, Hub};
+pub(crate) use hub::Hub;
 use spoke::Spoke;
 
 /// Starts the thread that syncs with `hub`, if there is one.

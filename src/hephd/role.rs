@@ -1,0 +1,120 @@
+//! What hephd is, by its flags: alone, a spoke, or a hub. Pure: `heph` validates flags by the same function before it
+//! writes them into a service.
+
+use std::path::PathBuf;
+
+use super::{hub, sync};
+use crate::error::{Error, Result};
+use crate::flags::Flags;
+
+#[derive(Debug)]
+pub(super) enum Role {
+    Alone,
+    Spoke(sync::Hub),
+    Hub(hub::Settings),
+}
+
+impl Role {
+    /// Returns the role that `flags` describe. The tokens of a spoke are in the file `tokens`.
+    ///
+    /// # Errors
+    ///
+    /// Flags are missing, invalid, or contradict each other.
+    pub(super) fn new(flags: &Flags, tokens: PathBuf) -> Result<Role> {
+        if flags.is_hub() {
+            return hub::Settings::new(flags).map(Role::Hub);
+        }
+        let of_a_hub = [
+            ("--insecure-no-auth", flags.insecure_no_auth),
+            ("--sync-rate", flags.sync_rate.is_some()),
+        ];
+        if let Some((name, _)) = of_a_hub.into_iter().find(|(_, given)| *given) {
+            return Err(Error::usage(format!("{name} requires --mode server"))
+                .with_hint(format!("leave out {name}, or add --mode server")));
+        }
+        Ok(match sync::Hub::new(flags, tokens)? {
+            Some(hub) => Role::Spoke(hub),
+            None => Role::Alone,
+        })
+    }
+
+    /// Returns the mode that `status` names.
+    pub(super) fn mode(&self) -> &'static str {
+        match self {
+            Role::Alone | Role::Spoke(_) => "local",
+            Role::Hub(_) => "server",
+        }
+    }
+}
+
+/// Validates flags before they are written into a service, which would otherwise fail at every start.
+///
+/// # Errors
+///
+/// hephd would reject them.
+pub fn validate(flags: &Flags) -> Result<()> {
+    Role::new(flags, PathBuf::new()).map(drop)
+}
+
+/// Returns the flags that have no effect. Release 0.1.0 accepted them, so a service that has them must go on working.
+pub(super) fn ignored(flags: &Flags) -> impl Iterator<Item = &'static str> {
+    let of_a_hub = [
+        ("--http-addr", &flags.http_addr),
+        ("--oidc-audience", &flags.oidc_audience),
+    ];
+    let is_hub = flags.is_hub();
+    let given = of_a_hub
+        .into_iter()
+        .filter(move |(_, value)| !is_hub && value.is_some());
+    given.map(|(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn role(arguments: &[&str]) -> Result<Role> {
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        Role::new(&Flags::parse(arguments)?, PathBuf::new())
+    }
+
+    #[test]
+    fn the_mode_and_the_url_of_a_hub_decide() {
+        assert!(matches!(role(&[]), Ok(Role::Alone)));
+        assert!(matches!(role(&["--mode=local"]), Ok(Role::Alone)));
+        let spoke = role(&["--hub-url=https://hub.example"]);
+        assert!(matches!(spoke, Ok(Role::Spoke(_))));
+        let hub = role(&["--mode", "server", "--http-addr", "127.0.0.1:1"]);
+        assert!(matches!(hub, Ok(Role::Hub(_))));
+    }
+
+    #[test]
+    fn flags_of_a_hub_are_wrong_usage_elsewhere_and_what_0_1_0_ignored_still_is() {
+        for (argument, message) in [
+            (
+                "--insecure-no-auth",
+                "--insecure-no-auth requires --mode server",
+            ),
+            ("--sync-rate=9", "--sync-rate requires --mode server"),
+        ] {
+            let error = role(&[argument]).unwrap_err();
+            assert_eq!(error.to_string(), message);
+            assert_eq!(error.exit().code(), 2);
+        }
+        assert!(role(&["--insecure-no-auth=false"]).is_ok());
+
+        let arguments = ["--http-addr=:1", "--oidc-issuer=x", "--oidc-audience=y"];
+        assert!(matches!(role(&arguments), Ok(Role::Alone)));
+        let flags = |mode: &str| {
+            let mode = format!("--mode={mode}");
+            let arguments = [&mode].into_iter().map(ToString::to_string);
+            let others = arguments.chain(["--http-addr=:1".to_owned()]);
+            Flags::parse(others.collect()).unwrap()
+        };
+        assert_eq!(
+            ignored(&flags("local")).collect::<Vec<_>>(),
+            ["--http-addr"]
+        );
+        assert_eq!(ignored(&flags("server")).count(), 0);
+    }
+}
