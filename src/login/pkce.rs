@@ -1,19 +1,15 @@
-//! Proof Key for Code Exchange (RFC 7636): whoever redeems a code shows that it is the one who asked for it.
+//! Proof Key for Code Exchange (RFC 7636): binds a code to the client that requested it.
 
 use crate::error::{Error, Result};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-/// The name of the one method that heph uses (RFC 7636, section 4.2).
-pub const METHOD: &str = "S256";
+/// The one method that heph uses (RFC 7636, section 4.2).
+pub(super) const METHOD: &str = "S256";
 
 /// Returns a new verifier: 32 random bytes, as section 4.1 recommends.
-///
-/// # Errors
-///
-/// The operating system has no randomness to give.
-pub fn verifier() -> Result<String> {
+pub(super) fn verifier() -> Result<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)
         .map_err(|error| Error::new(format!("cannot get random bytes: {error}")))?;
@@ -39,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_verifiers_are_alike_and_each_is_as_long_as_it_has_to_be() {
+    fn verifiers_differ_and_are_long_enough() {
         let (one, two) = (verifier().unwrap(), verifier().unwrap());
         assert_ne!(one, two);
         // Section 4.1: 43 to 128 characters.

@@ -6,19 +6,19 @@
 const LONGEST_QUOTE: usize = 60;
 
 /// Returns `text` with control characters, and those that reorder a line, escaped.
-pub fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     escape(text, |c| c.is_control() || reorders(c))
 }
 
 /// Returns [`printable`] text that may have several lines: newlines and tabs stay.
-pub fn multiline(text: &str) -> String {
+pub(crate) fn multiline(text: &str) -> String {
     escape(text, |c| {
         !matches!(c, '\n' | '\t') && (c.is_control() || reorders(c))
     })
 }
 
 /// Returns the first `longest` characters of `text`, [`printable`], with an ellipsis where more follows.
-pub fn excerpt(text: &str, longest: usize) -> String {
+pub(crate) fn excerpt(text: &str, longest: usize) -> String {
     let mut shown = printable(cut(text, longest));
     if cut(text, longest).len() < text.len() {
         shown.push('…');
@@ -27,14 +27,14 @@ pub fn excerpt(text: &str, longest: usize) -> String {
 }
 
 /// Returns a short excerpt of `text` in double quotes, with everything invisible escaped.
-pub fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let start = cut(text, LONGEST_QUOTE);
     let more = if start.len() < text.len() { "…" } else { "" };
     format!("{:?}", format!("{start}{more}"))
 }
 
 /// Returns the last `lines` lines of `text`.
-pub fn last_lines(text: &str, lines: usize) -> String {
+pub(crate) fn last_lines(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.trim_end().lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
 }

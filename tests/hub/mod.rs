@@ -6,6 +6,7 @@ mod flags;
 mod http;
 mod issuer;
 mod limits;
+mod signer;
 mod slow;
 mod tokens;
 

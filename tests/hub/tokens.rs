@@ -6,7 +6,8 @@ use std::thread;
 use ring::hmac;
 use serde_json::{Value, json};
 
-use super::issuer::{Issuer, Signer, base64url, message, now};
+use super::issuer::{Issuer, now};
+use super::signer::{Signer, base64url, message};
 use super::{Hub, add, request, titles};
 use crate::feeds::tls::Server;
 use crate::support::old::daemon::Wire;

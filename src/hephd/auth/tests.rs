@@ -1,113 +1,21 @@
+#[path = "../../../tests/hub/signer.rs"]
+#[allow(dead_code, reason = "the hub's issuer uses the rest")]
+mod signer;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
-use ring::rand::SystemRandom;
-use ring::rsa;
-use ring::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
-    RsaKeyPair,
-};
 use serde_json::{Value, json};
 
 use super::keys::Keys;
 use super::token::{Expected, LEEWAY, TokenError, verify};
 use super::*;
+use signer::{Signer, base64url, message};
 
 const NOW: i64 = 1_800_000_000;
 const ISSUER: &str = "https://id.example/realm";
 
-fn base64url(bytes: impl AsRef<[u8]>) -> String {
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
-/// A key of the tests' own that signs.
-enum Signer {
-    Rsa(Box<RsaKeyPair>),
-    Ec(EcdsaKeyPair),
-    Ed(Ed25519KeyPair),
-}
-
-impl Signer {
-    // ring makes no RSA keys; these two were made for the tests.
-    fn rsa() -> Signer {
-        let pkcs8 = include_bytes!("../../../tests/hub/rsa-1.pk8");
-        Signer::Rsa(Box::new(RsaKeyPair::from_pkcs8(pkcs8).unwrap()))
-    }
-
-    fn other_rsa() -> Signer {
-        let pkcs8 = include_bytes!("../../../tests/hub/rsa-2.pk8");
-        Signer::Rsa(Box::new(RsaKeyPair::from_pkcs8(pkcs8).unwrap()))
-    }
-
-    fn ec() -> Signer {
-        let random = SystemRandom::new();
-        let kind = &ECDSA_P256_SHA256_FIXED_SIGNING;
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(kind, &random).unwrap();
-        Signer::Ec(EcdsaKeyPair::from_pkcs8(kind, pkcs8.as_ref(), &random).unwrap())
-    }
-
-    fn ed() -> Signer {
-        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
-        Signer::Ed(Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap())
-    }
-
-    fn alg(&self) -> &'static str {
-        match self {
-            Signer::Rsa(_) => "RS256",
-            Signer::Ec(_) => "ES256",
-            Signer::Ed(_) => "EdDSA",
-        }
-    }
-
-    fn jwk(&self, kid: &str) -> Value {
-        match self {
-            Signer::Rsa(key) => {
-                let rsa::PublicKeyComponents { n, e } =
-                    rsa::PublicKeyComponents::<Vec<u8>>::from(key.public());
-                json!({"kty": "RSA", "kid": kid, "n": base64url(n), "e": base64url(e)})
-            }
-            Signer::Ec(key) => {
-                let point = key.public_key().as_ref();
-                let (x, y) = (base64url(&point[1..33]), base64url(&point[33..]));
-                json!({"kty": "EC", "crv": "P-256", "kid": kid, "x": x, "y": y})
-            }
-            Signer::Ed(key) => {
-                json!({"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": base64url(key.public_key())})
-            }
-        }
-    }
-
-    fn sign(&self, header: &Value, claims: &Value) -> String {
-        let message = message(header, claims);
-        let random = SystemRandom::new();
-        let signature = match self {
-            Signer::Rsa(key) => {
-                let mut signature = vec![0; key.public().modulus_len()];
-                key.sign(
-                    &RSA_PKCS1_SHA256,
-                    &random,
-                    message.as_bytes(),
-                    &mut signature,
-                )
-                .unwrap();
-                signature
-            }
-            Signer::Ec(key) => {
-                let signature = key.sign(&random, message.as_bytes()).unwrap();
-                signature.as_ref().to_vec()
-            }
-            Signer::Ed(key) => key.sign(message.as_bytes()).as_ref().to_vec(),
-        };
-        format!("{message}.{}", base64url(signature))
-    }
-}
-
-fn message(header: &Value, claims: &Value) -> String {
-    let part = |value: &Value| base64url(value.to_string());
-    format!("{}.{}", part(header), part(claims))
-}
-
-/// The claims of a good token, with `changes`; null takes a claim out.
+/// Returns the claims of a valid token, with `changes`; null removes a claim.
 fn claims(changes: Value) -> Value {
     let mut claims = json!({
         "iss": ISSUER, "sub": "alice", "aud": "heph", "exp": NOW + 300, "nbf": NOW - 10,
@@ -134,7 +42,7 @@ fn verified(token: &str, keys: &Keys) -> Result<String, TokenError> {
 }
 
 #[test]
-fn tokens_of_every_accepted_algorithm_are_good() {
+fn tokens_of_every_accepted_algorithm_are_valid() {
     for signer in [Signer::rsa(), Signer::ec(), Signer::ed()] {
         let keys = keys(&[signer.jwk("k")]);
         for typ in [
@@ -154,7 +62,7 @@ fn tokens_of_every_accepted_algorithm_are_good() {
 }
 
 #[test]
-fn what_a_token_has_to_say() {
+fn claims_are_required_and_judged() {
     let signer = Signer::ed();
     let keys = keys(&[signer.jwk("k")]);
     let exp = TokenError::Malformed("the token does not say when it expires");
@@ -206,8 +114,11 @@ fn what_a_token_has_to_say() {
 }
 
 #[test]
-fn what_attackers_send_is_refused() {
-    let (signer, other) = (Signer::rsa(), Signer::other_rsa());
+fn forged_and_malformed_tokens_are_rejected() {
+    let (signer, other) = (
+        Signer::rsa(),
+        Signer::rsa_of(include_bytes!("../../../tests/hub/rsa-2.pk8")),
+    );
     let stranger = Signer::ec();
     let jwk = signer.jwk("k");
     let set = keys(&[jwk.clone(), Signer::ec().jwk("ec")]);
@@ -349,7 +260,7 @@ fn what_attackers_send_is_refused() {
 }
 
 #[test]
-fn which_key_is_taken() {
+fn a_key_is_chosen_by_name_and_algorithm() {
     let (one, two) = (Signer::ed(), Signer::ed());
     let rsa = Signer::rsa();
     let signed = |signer: &Signer, kid: Option<&str>| {
@@ -403,7 +314,7 @@ fn which_key_is_taken() {
 }
 
 #[test]
-fn keys_that_are_of_no_use_are_passed_over() {
+fn unusable_keys_are_ignored() {
     let ec = Signer::ec();
     let mut short = ec.jwk("short");
     short["x"] = base64url([1; 31]).into();
@@ -428,7 +339,7 @@ fn keys_that_are_of_no_use_are_passed_over() {
 }
 
 #[test]
-fn what_is_a_bearer_token() {
+fn a_bearer_token_is_read_from_its_header() {
     for (header, token) in [
         ("Bearer a.b.c", Some("a.b.c")),
         ("bearer   a.b.c ", Some("a.b.c")),
@@ -443,7 +354,7 @@ fn what_is_a_bearer_token() {
 }
 
 #[test]
-fn an_issuer_is_asked_now_and_then() {
+fn unknown_keys_trigger_fetches_at_most_so_often() {
     let seconds = Duration::from_secs;
     for (since, has_keys, due) in [
         (None, true, true),
@@ -459,7 +370,7 @@ fn an_issuer_is_asked_now_and_then() {
 
 proptest::proptest! {
     #[test]
-    fn no_token_makes_it_panic(token in "[A-Za-z0-9_.-]{0,200}|.{0,100}") {
+    fn no_token_panics(token in "[A-Za-z0-9_.-]{0,200}|.{0,100}") {
         proptest::prop_assert!(verified(&token, &Keys::default()).is_err());
     }
 
