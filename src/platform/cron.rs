@@ -1,7 +1,7 @@
 //! The user's crontab: heph's own block in it, and the `crontab` program.
 //!
-//! Every byte outside the block is the user's, and stays as it is: lines that are no UTF-8, CRLF, a last line without its
-//! end, the blocks of other programs.
+//! Every byte outside the block is the user's, and stays as it is: lines that are not UTF-8, CRLF, a last line without a
+//! newline, the blocks of other programs.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -15,11 +15,11 @@ const END: &[u8] = b"# END heph";
 /// The longest command that every cron runs whole: the smallest `MAX_COMMAND` known (Vixie cron) without its final NUL.
 pub const LONGEST_COMMAND: usize = 999;
 
-/// Returns `crontab` with a block of `lines`: where there is one already in its place, else before all other lines.
+/// Returns `crontab` with a block of `lines`: in place of the block that it holds, else before all other lines.
 ///
 /// # Errors
 ///
-/// The block there is damaged.
+/// `crontab` holds a damaged block.
 pub fn with_block(crontab: &[u8], lines: &[String]) -> Result<Vec<u8>> {
     let (before, after) = match find_block(crontab)? {
         Some((start, end)) => (&crontab[..start], &crontab[end..]),
@@ -42,7 +42,7 @@ pub fn with_block(crontab: &[u8], lines: &[String]) -> Result<Vec<u8>> {
 ///
 /// # Errors
 ///
-/// The block there is damaged.
+/// The block is damaged.
 pub fn without_block(crontab: &[u8]) -> Result<Vec<u8>> {
     Ok(match find_block(crontab)? {
         Some((start, end)) => [&crontab[..start], &crontab[end..]].concat(),
@@ -50,7 +50,7 @@ pub fn without_block(crontab: &[u8]) -> Result<Vec<u8>> {
     })
 }
 
-/// Returns where the block starts and where the line after it does.
+/// Returns the offsets of the block and of the line after it.
 fn find_block(crontab: &[u8]) -> Result<Option<(usize, usize)>> {
     let mut found: Vec<(bool, usize, usize)> = Vec::new();
     let mut start = 0;
@@ -76,8 +76,8 @@ fn find_block(crontab: &[u8]) -> Result<Option<(usize, usize)>> {
 
 /// Returns `word` quoted for the shell that cron starts, and for cron itself.
 ///
-/// To cron a bare `%` ends the command, and `\%` is a percent sign (crontab(5)). Some crons also take `\\` for one
-/// backslash, others do not (Vixie cron's and cronie's `do_command.c`), so no backslash here stands before another.
+/// To cron a bare `%` ends the command, and `\%` is a percent sign (crontab(5)). Some crons also read `\\` as one
+/// backslash, others do not (Vixie cron's and cronie's `do_command.c`), so no backslash here precedes another.
 pub fn quote(word: &str) -> String {
     let mut quoted = String::from("'");
     for c in word.chars() {
@@ -92,20 +92,20 @@ pub fn quote(word: &str) -> String {
     quoted
 }
 
-/// Checks that the crontab can be changed from `there` to `wanted` without harm to the user's lines.
+/// Checks that the crontab can be changed from `before` to `after` without harm to the user's lines.
 ///
 /// # Errors
 ///
-/// `there` may not be what the crontab really holds.
-pub fn check(there: &[u8], wanted: &[u8]) -> Result<()> {
-    // Debian's `crontab -l` shows a carriage return as these two characters; written back, they would stay two.
-    if there == wanted || !there.windows(3).any(|window| window == b"\\r\n") {
+/// `before` may not be what the crontab really holds.
+pub fn check(before: &[u8], after: &[u8]) -> Result<()> {
+    // Debian's `crontab -l` shows a carriage return as these two characters, and would take them for two.
+    if before == after || !before.windows(3).any(|window| window == b"\\r\n") {
         return Ok(());
     }
     Err(Error::new(
-        "the crontab has lines that end in '\\r', which may stand for a carriage return: heph cannot keep them as they are",
+        "cannot change the crontab: it has lines that end in '\\r', which may stand for a carriage return and would be lost",
     )
-    .with_hint("mend the ends of those lines with `crontab -e`"))
+    .with_hint("repair the ends of those lines with `crontab -e`"))
 }
 
 /// The `crontab` program.
@@ -116,10 +116,6 @@ pub struct Crontab {
 
 impl Crontab {
     /// Finds it on PATH.
-    ///
-    /// # Errors
-    ///
-    /// It is not there.
     pub fn find() -> Result<Crontab> {
         let program = which::which("crontab").map_err(|_| {
             Error::new("there is no `crontab` on PATH, so cron cannot run the timer")
@@ -132,9 +128,9 @@ impl Crontab {
     ///
     /// # Errors
     ///
-    /// `crontab` refused, such as to a user who may not use it.
+    /// `crontab` fails, for example because the user may not use it.
     pub fn read(&self) -> Result<Vec<u8>> {
-        // Not through `Run`, which keeps only the end of a long output: nothing of a crontab may get lost.
+        // Not through `Run`, which keeps only the end of a long output: a crontab must come back whole.
         let output = Command::new(&self.program)
             .arg("-l")
             .env("LC_ALL", "C")
@@ -144,29 +140,29 @@ impl Crontab {
         if output.status.success() {
             return Ok(output.stdout);
         }
-        let said = String::from_utf8_lossy(&output.stderr);
-        let said = said.trim();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let stderr = stderr.trim();
         // Vixie cron and its heirs exit with 1 and say "no crontab for USER"; BusyBox says that it cannot open the file.
-        if said.contains("no crontab") || said.contains("No such file") {
+        if stderr.contains("no crontab") || stderr.contains("No such file") {
             return Ok(Vec::new());
         }
-        bail!("`crontab -l` {}: {said}", describe(output.status));
+        bail!("`crontab -l` {}: {stderr}", describe(output.status));
     }
 
-    /// Replaces the user's crontab, which is `there` now, by `wanted`. Does nothing where they are the same.
+    /// Changes the user's crontab from `before` to `after`.
     ///
     /// # Errors
     ///
-    /// As [`check`], or `crontab` refused; the crontab is left alone then.
-    pub fn replace(&self, there: &[u8], wanted: &[u8]) -> Result<()> {
-        check(there, wanted)?;
-        if there == wanted {
+    /// As [`check`], or `crontab` fails. The crontab stays as it was.
+    pub fn replace(&self, before: &[u8], after: &[u8]) -> Result<()> {
+        check(before, after)?;
+        if before == after {
             return Ok(());
         }
         let run = Run::new(&self.program);
-        let run = match wanted.is_empty() {
+        let run = match after.is_empty() {
             true => run.arg("-r"),
-            false => run.arg("-").input(wanted),
+            false => run.arg("-").input(after),
         };
         run.success().context("cannot write the crontab")?;
         Ok(())

@@ -241,8 +241,8 @@ fn fill(template: &str, values: &[(&str, Vec<String>)]) -> String {
 ///
 /// # Errors
 ///
-/// It holds control characters, such as newlines, or Unicode noncharacters: systemd drops lines with those (`utf8.c`),
-/// XML 1.0 has no way to write them (section 2.2).
+/// It holds control characters, such as newlines, or Unicode noncharacters: systemd drops lines with those (`utf8.c`), and
+/// XML 1.0 cannot express them (section 2.2).
 pub fn check_text(what: &str, text: &str) -> Result<(), Error> {
     let unfit = |c: &char| {
         let noncharacter =
@@ -255,7 +255,7 @@ pub fn check_text(what: &str, text: &str) -> Result<(), Error> {
             "{what} holds the character '{}', which a generated file cannot carry",
             c.escape_unicode()
         ))
-        .with_hint("newlines, tabs and other control characters are refused")),
+        .with_hint("remove newlines, tabs and other control characters")),
     }
 }
 
@@ -263,7 +263,7 @@ pub fn check_text(what: &str, text: &str) -> Result<(), Error> {
 ///
 /// # Errors
 ///
-/// It is relative, not UTF-8, or holds what [`check_text`] refuses.
+/// It is relative, not UTF-8, or holds what [`check_text`] rejects.
 pub fn check_path<'a>(what: &str, path: &'a Path) -> Result<&'a str, Error> {
     if !path.is_absolute() {
         let message = format!("{what} is the relative path '{}'", path.display());
@@ -429,7 +429,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_no_generated_file_can_carry_is_refused() {
+    fn what_no_generated_file_can_carry_is_rejected() {
         use std::os::unix::ffi::OsStrExt;
         let latin1 = Path::new(std::ffi::OsStr::from_bytes(b"/h\xf6me"));
         let cases = [

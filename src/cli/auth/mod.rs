@@ -13,7 +13,6 @@ use serde::Serialize;
 use super::Context;
 use crate::error::{Exit, Result};
 use crate::login::Tokens;
-use crate::paths::HephdPaths;
 use crate::platform::service;
 
 #[derive(Debug, clap::Args)]
@@ -43,12 +42,10 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
 /// Returns where the tokens of the service's hephd are: its data folder may be another than this shell's.
 fn tokens(context: &Context) -> Result<PathBuf> {
     let definition = service::definition(context.config.service_manager, &context.paths)?;
+    let ours = &context.paths.hephd;
     Ok(match definition {
-        Some(definition) => {
-            let data = definition.environment.data(&context.paths);
-            HephdPaths::in_folders(&data, None).tokens()
-        }
-        None => context.paths.hephd.tokens(),
+        Some(definition) => definition.environment.paths(ours, None).tokens(),
+        None => ours.tokens(),
     })
 }
 

@@ -90,7 +90,13 @@ pub fn run(context: &Context, args: &Args, verb: Verb) -> Result<Exit> {
 
     let start = Instant::now();
     let restart = verb == Verb::Restart;
-    let up = bring_up(&*manager, &definition, &context.paths, restart, *args.wait)?;
+    let up = bring_up(
+        &*manager,
+        &definition,
+        &context.paths.hephd,
+        restart,
+        *args.wait,
+    )?;
     say(context, &up, start.elapsed());
 
     let interval = args.self_update_interval_secs.map(Duration::from_secs);
@@ -139,7 +145,7 @@ impl Args {
             Some(before) => (before.flags.clone(), before.environment.merge(&ours)),
             None => (Baked::default(), ours),
         };
-        let log = environment.log(&context.paths);
+        let log = environment.paths(&context.paths.hephd, None).log();
         let flags = flags.merge(passed, &self.unset);
         if *passed != Baked::default() || !self.unset.is_empty() {
             hephd::validate(&Flags::parse(flags.to_arguments())?)?;

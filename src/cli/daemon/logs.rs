@@ -50,5 +50,6 @@ fn find(context: &Context) -> Result<PathBuf> {
     {
         return Ok(definition.log.into());
     }
-    Ok(Environment::from_variables(std::env::vars_os())?.log(&context.paths))
+    let ours = Environment::from_variables(std::env::vars_os())?;
+    Ok(ours.paths(&context.paths.hephd, None).log())
 }

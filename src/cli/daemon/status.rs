@@ -97,11 +97,10 @@ fn report(context: &Context) -> Result<Report> {
         Some(definition) => definition.environment.clone(),
         None => Environment::from_variables(std::env::vars_os())?,
     };
+    let runtime = manager.as_ref().and_then(|manager| manager.runtime_dir());
+    let there = environment.paths(&paths.hephd, runtime.as_deref());
     let socket = match definition {
-        Some(_) => {
-            let runtime = manager.as_ref().and_then(|manager| manager.runtime_dir());
-            environment.socket(paths, runtime.as_deref())
-        }
+        Some(_) => there.socket.clone(),
         None => paths.hephd.socket.clone(),
     };
     // Where the socket is held, one that is on its way up makes us wait, which is in vain if it never comes up.
@@ -131,19 +130,19 @@ fn report(context: &Context) -> Result<Report> {
             .or(baked_mode)
             .unwrap_or("local")
             .to_owned(),
-        store: answer.as_ref().map_or_else(
-            || environment.store(paths),
-            |answer| answer.store.clone().into(),
-        ),
+        store: match &answer {
+            Some(answer) => answer.store.clone().into(),
+            None => there.store.clone(),
+        },
         version: answer.map(|answer| answer.version),
         socket,
         socket_file: socket_file.filter(|_| socket_file_state != Some(FileState::Absent)),
         socket_file_state,
         socket_held,
-        log: definition.map_or_else(
-            || environment.log(paths),
-            |definition| definition.log.clone().into(),
-        ),
+        log: match definition {
+            Some(definition) => definition.log.clone().into(),
+            None => there.log(),
+        },
         file: manager
             .filter(|_| file_state != FileState::Absent)
             .map(|manager| manager.file().to_owned()),

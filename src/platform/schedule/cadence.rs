@@ -1,8 +1,8 @@
 //! Cadence: when the timer runs, and what systemd, launchd and cron call that. Pure.
 //!
-//! Each scheduler can say something else. systemd says anything: calendar events where the interval divides a day, since
-//! only those are caught up after the machine slept or was off, and pauses counted from the end of the last run elsewhere.
-//! launchd takes any number of seconds, or times of day. cron takes what divides an hour or a day.
+//! Schedulers differ in what they can express. systemd can express every cadence: as calendar events where the interval
+//! divides a day, since only those are caught up after the machine slept or was off, else as pauses counted from the end of
+//! the last run. launchd takes any number of seconds, or times of day. cron takes what divides an hour or a day.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,21 +11,20 @@ use jiff::Zoned;
 use jiff::civil::Time;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Interval;
-use crate::config::SHORTEST_EVERY;
+use crate::config::{Interval, SHORTEST_EVERY};
 use crate::error::Error;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// The most `OnCalendar=` lines a timer gets; beyond, its interval is taken for one that a calendar cannot express.
+/// The most `OnCalendar=` lines of a timer. An interval that needs more is expressed as pauses.
 const MOST_EVENTS: usize = 24;
 /// How far systemd may move a time of day, so that many machines do not poll in the same second.
 const SPREAD_AT: Duration = Duration::from_secs(5 * MINUTE);
 /// How far systemd may move a run of the longest intervals.
 const LONGEST_SPREAD: Duration = Duration::from_secs(30 * MINUTE);
-/// How long after the machine's start the first of the runs comes that no calendar can express.
+/// From the machine's start to the first run, where the cadence is expressed as pauses.
 const AFTER_BOOT: Duration = Duration::from_secs(5 * MINUTE);
 
 /// When the timer runs.
@@ -66,7 +65,7 @@ impl Cadence {
     ///
     /// # Errors
     ///
-    /// It is shorter than 60 s.
+    /// `interval` is shorter than 60 s.
     pub fn every(interval: Duration) -> Result<Cadence, Error> {
         if interval.as_secs() < SHORTEST_EVERY {
             let shortest = Interval::from_secs(SHORTEST_EVERY);
@@ -81,7 +80,7 @@ impl Cadence {
     ///
     /// # Errors
     ///
-    /// It is no interval, or shorter than 60 s.
+    /// `text` is not an interval, or is shorter than 60 s.
     pub fn parse_every(text: &str) -> Result<Cadence, Error> {
         Cadence::every(*text.parse::<Interval>()?)
     }
@@ -90,7 +89,7 @@ impl Cadence {
     ///
     /// # Errors
     ///
-    /// One of them is no time of day.
+    /// One of them is not a time of day.
     pub fn parse_at(text: &str) -> Result<Cadence, Error> {
         let mut times: Vec<TimeOfDay> = text
             .split(',')
@@ -105,16 +104,16 @@ impl Cadence {
     ///
     /// # Errors
     ///
-    /// It is neither.
+    /// `words` is neither.
     pub fn parse(words: &str) -> Result<Cadence, Error> {
         match words.split_once(' ') {
             Some(("every", interval)) => Cadence::parse_every(interval),
             Some(("at", times)) => Cadence::parse_at(times),
-            _ => Err(Error::new(format!("'{words}' is no cadence"))),
+            _ => Err(Error::new(format!("'{words}' is not a cadence"))),
         }
     }
 
-    /// Returns the longest time from one run to the next, leaving out spread and the length of a run.
+    /// Returns the longest time from one run to the next, without spread and the length of a run.
     pub fn longest_gap(&self) -> Duration {
         match self {
             Cadence::Every(interval) => *interval,
@@ -130,7 +129,7 @@ impl Cadence {
         }
     }
 
-    /// Returns how far systemd may move each run, always by the same on one machine: a tenth of the interval, 30 min at most.
+    /// Returns how far systemd may move each run, by the same amount on one machine: a tenth of the interval, 30 min at most.
     pub fn spread(&self) -> Duration {
         match self {
             Cadence::Every(interval) => {
@@ -141,7 +140,7 @@ impl Cadence {
         }
     }
 
-    /// Returns how much systemd may round a run, to wake the machine less often: little beside the interval.
+    /// Returns how far systemd may round a run, to wake the machine less often: a sixtieth of the interval, 1 min at most.
     pub fn accuracy(&self) -> Duration {
         let sixtieth = self.longest_gap().as_secs() / 60;
         Duration::from_secs(sixtieth.clamp(1, MINUTE))
@@ -168,8 +167,8 @@ impl Cadence {
 
     /// Returns the time fields of the crontab lines of this cadence (crontab(5)).
     ///
-    /// cron has no spread of its own: `number`, which differs from machine to machine, says at which minute of its interval
-    /// the job runs. Times of day are kept to the minute.
+    /// cron has no spread of its own: `number`, which differs from machine to machine, selects the minute of the interval at
+    /// which the job runs. Times of day are kept to the minute.
     ///
     /// # Errors
     ///
@@ -179,7 +178,9 @@ impl Cadence {
             let fields = |time: &TimeOfDay| format!("{} {} * * *", time.minute, time.hour);
             return Ok(times.iter().map(fields).collect());
         }
-        let (first, step) = self.cron_minutes(number).ok_or_else(|| beyond_cron(self))?;
+        let (first, step) = self
+            .cron_minutes(number)
+            .ok_or_else(|| inexpressible_in_cron(self))?;
         let field = |first: u64, last: u64, step: u64| match step {
             1 => "*".to_owned(),
             _ if first + step > last => first.to_string(),
@@ -204,7 +205,7 @@ impl Cadence {
         fits.then(|| (number % step, step))
     }
 
-    /// Returns when cron, told [`Cadence::cron`] with the same `number`, runs next after `now`.
+    /// Returns the next run after `now` of a cron with the fields of [`Cadence::cron`] for `number`.
     pub fn next_by_cron(&self, number: u64, now: &Zoned) -> Option<Zoned> {
         let Cadence::At(times) = self else {
             let (first, step) = self.cron_minutes(number)?;
@@ -285,13 +286,13 @@ impl fmt::Display for TimeOfDay {
     }
 }
 
-/// Returns the calendar events that come every `seconds` from midnight on; `None` where a day is not a whole number of
-/// them, or too many events would be needed.
+/// Returns the calendar events of every `seconds` from midnight on; `None` where `seconds` does not divide a day, or too many
+/// events would be needed.
 fn calendar(seconds: u64) -> Option<Vec<String>> {
     if !DAY.is_multiple_of(seconds) {
         return None;
     }
-    // After so many seconds the pattern of minutes and seconds repeats; as both divide a day, so does this.
+    // The pattern of minutes and seconds repeats after so many seconds. Both divide a day, and so does this.
     let cycle = seconds / gcd(seconds, HOUR) * HOUR;
     let hours = cycle / HOUR;
     // One event can list minutes, as long as hour and second are the same.
@@ -344,7 +345,7 @@ fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-fn beyond_cron(cadence: &Cadence) -> Error {
+fn inexpressible_in_cron(cadence: &Cadence) -> Error {
     Error::usage(format!("cron cannot run a job {cadence}")).with_hint(
         "cron can run it every 1m, 2m, 3m, 4m, 5m, 6m, 10m, 12m, 15m, 20m, 30m, 1h, 2h, 3h, 4h, 6h, 8h, 12h or 1d \
          (--every), or at times of day (--at)",

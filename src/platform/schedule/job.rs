@@ -12,7 +12,7 @@ use crate::platform::generated::{check_path, check_text};
 use crate::platform::legacy::Written;
 
 /// The variables of the enabling shell that the job gets as they are: where cargo and heph find things, and how they
-/// reach the network. What a scheduler sets instead is next to nothing.
+/// reach the network. A scheduler itself sets almost none.
 const BAKED: [&str; 23] = [
     "ALL_PROXY",
     "CARGO_HOME",
@@ -39,7 +39,7 @@ const BAKED: [&str; 23] = [
     "no_proxy",
 ];
 
-/// Where commands are on every system, for a shell without PATH.
+/// The PATH of a job that was enabled in a shell without one.
 const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// The variables of a job.
@@ -160,14 +160,14 @@ impl TryFrom<Written> for Job {
     }
 }
 
-/// Returns the environment of a job enabled in the shell whose variables `lookup` knows.
+/// Returns the environment of a job, from the variables of the enabling shell.
 ///
-/// `cargo` is the folder of the cargo that the shell finds, or would be installed in: PATH is led by it where it lacks it.
-/// Relative folders on PATH are left out, since a job runs anywhere.
+/// `cargo` is the folder of cargo: it is put first on a PATH that lacks it. Relative folders on PATH are dropped, since the
+/// working folder of a job is not the shell's.
 ///
 /// # Errors
 ///
-/// A value is one that generated files cannot carry; the error names the variable.
+/// Generated files cannot carry a value; the error names the variable.
 pub fn bake_env(
     lookup: impl Fn(&str) -> Option<OsString>,
     home: &Path,
@@ -178,7 +178,7 @@ pub fn bake_env(
         let value = value.into_string().map_err(|value| {
             let shown = value.to_string_lossy().into_owned();
             Error::usage(format!("the variable {name} is not UTF-8: '{shown}'"))
-                .with_hint(format!("unset {name}, or give it another value"))
+                .with_hint(format!("unset {name}, or set it to another value"))
         })?;
         check_text(&format!("the variable {name}"), &value)
             .with_context(|| format!("cannot bake {name} into the job"))?;
@@ -204,7 +204,7 @@ fn job_path(path: &str, cargo: &str) -> String {
             folders.push(folder);
         }
     }
-    // A folder with a colon in its name cannot be on any PATH.
+    // PATH cannot express a colon.
     if !folders.contains(&cargo) && !cargo.contains(':') {
         folders.insert(0, cargo);
     }
@@ -334,7 +334,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_value_that_no_file_can_carry_is_wrong_usage_that_names_the_variable() {
+    fn a_value_that_no_file_can_carry_is_wrong_usage_and_names_the_variable() {
         for value in ["a\nb", "a\u{1b}b"] {
             let error = bake(&[("http_proxy", value)]).unwrap_err();
             assert_eq!(error.exit().code(), 2);

@@ -102,7 +102,7 @@ impl Backend for Launchd {
         }
         let wrote = generated::write(files)?;
         if self.0.loaded()?.is_none() {
-            self.0.boot_in(None)?;
+            self.0.bootstrap(None)?;
         }
         Ok(wrote)
     }

@@ -1,8 +1,8 @@
 //! Starting and restarting hephd, up to the moment it answers.
 //!
-//! The service manager's word is not enough: under `Restart=always` a hephd that cannot start never reads as failed,
-//! and launchd says nothing at all. hephd is up when a process answers on the socket, and that process is the one the
-//! service manager started, and not the one that ran before.
+//! The service manager's report is not enough: under `Restart=always` a hephd that cannot start never reads as failed,
+//! and launchd reports nothing at all. hephd is up when a process answers on the socket, and that process is the one that
+//! the service manager started and not the one that ran before.
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -13,9 +13,9 @@ use super::log;
 use super::manager::{Activity, Manager, Process};
 use crate::client::{self, Status};
 use crate::error::{Error, Result, ResultExt, bail, ensure};
-use crate::paths::Paths;
+use crate::paths::HephdPaths;
 
-/// How many lines of the log a failure quotes.
+/// How many lines of the log an error quotes.
 const QUOTED: usize = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -30,8 +30,8 @@ pub struct Up {
     pub started: bool,
 }
 
-/// Writes the files of `definition` where they differ, starts hephd, or with `restart` has it replaced by a new
-/// process, and returns once it answers.
+/// Writes the files of `definition` where they differ, starts hephd, or with `restart` replaces its process, and returns once
+/// it answers.
 ///
 /// # Errors
 ///
@@ -40,7 +40,7 @@ pub struct Up {
 pub fn bring_up(
     manager: &dyn Manager,
     definition: &Definition,
-    paths: &Paths,
+    paths: &HephdPaths,
     restart: bool,
     wait: Duration,
 ) -> Result<Up> {
@@ -49,12 +49,15 @@ pub fn bring_up(
     let due = files.iter().filter(|file| file.is_due);
     let wrote: Vec<_> = due.map(|file| file.path.clone()).collect();
     let runtime = manager.runtime_dir();
-    let socket = definition.environment.socket(paths, runtime.as_deref());
+    let socket = definition
+        .environment
+        .paths(paths, runtime.as_deref())
+        .socket;
     let before = manager.process()?;
     check_unmanaged(&before, &socket)?;
 
     let log = PathBuf::from(&definition.log);
-    // New flags reach a hephd that runs only by a restart.
+    // New flags reach a running hephd only by a restart.
     let replace = restart || (!wrote.is_empty() && before.activity != Activity::Stopped);
     let started = replace || before.activity != Activity::Running;
     if started {
@@ -83,10 +86,10 @@ fn check_unmanaged(before: &Process, socket: &Path) -> Result<()> {
     }
     match client::status(socket, Duration::from_secs(5)) {
         Ok(Some(other)) => Err(Error::new(format!(
-            "hephd runs already, as process {}, and not as a service",
+            "hephd runs already, as process {}, but not as a service",
             other.pid
         ))
-        .with_hint(format!("end it with `kill {}`, then try again", other.pid))),
+        .with_hint(format!("stop it with `kill {}`, then try again", other.pid))),
         _ => Ok(()),
     }
 }

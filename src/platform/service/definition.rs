@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::arguments::Baked;
 use crate::error::{Error, Result};
-use crate::paths::Paths;
+use crate::paths::HephdPaths;
 use crate::platform::generated::check_path;
 use crate::platform::legacy::Written;
 
-/// The variables that tell hephd where things are, also the certificates that it trusts as a spoke. `XDG_RUNTIME_DIR` is
-/// not one: the service manager gives its own.
+/// The variables with which hephd finds its files, and the certificates that it trusts as a spoke. `XDG_RUNTIME_DIR` is not
+/// among them: the service manager sets its own.
 const VARIABLES: [&str; 9] = [
     "HEPH_CONFIG",
     "HEPH_DB",
@@ -31,12 +31,12 @@ const VARIABLES: [&str; 9] = [
 pub struct Environment(BTreeMap<&'static str, String>);
 
 impl Environment {
-    /// Returns those of `variables` that tell hephd where things are. Empty and relative ones count as unset, as they do
-    /// for the XDG base directories.
+    /// Returns those of `variables` that hephd uses. Empty and relative values count as unset, as they do for the XDG base
+    /// directories.
     ///
     /// # Errors
     ///
-    /// One holds what no service file can carry.
+    /// No service file can carry a value.
     pub fn from_variables(
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Environment> {
@@ -71,41 +71,32 @@ impl Environment {
         self.0.get(name).map(String::as_str)
     }
 
-    /// Returns the data folder of a hephd with this environment.
-    pub fn data(&self, paths: &Paths) -> PathBuf {
-        // The `directories` crate knows no XDG variables on macOS.
-        match self.0.get("XDG_DATA_HOME") {
+    /// Returns the paths of a hephd with this environment, whose service manager sets `XDG_RUNTIME_DIR` to `runtime`; where
+    /// the environment does not say, they are `ours`.
+    pub fn paths(&self, ours: &HephdPaths, runtime: Option<&Path>) -> HephdPaths {
+        let data = self.get("XDG_DATA_HOME");
+        let folder = match data {
+            // The `directories` crate ignores XDG variables on macOS.
             Some(data) if !cfg!(target_os = "macos") => Path::new(data).join("heph"),
-            _ => paths.hephd.data.clone(),
+            _ => ours.data.clone(),
+        };
+        let runtime = runtime.map(|runtime| runtime.join("heph"));
+        let mut paths = HephdPaths::in_folders(&folder, runtime.as_deref());
+        if data.is_none() {
+            paths.store.clone_from(&ours.store);
         }
-    }
-
-    /// Returns the log of a hephd with this environment.
-    pub fn log(&self, paths: &Paths) -> PathBuf {
-        self.data(paths).join("hephd.log")
-    }
-
-    /// Returns the store of a hephd with this environment.
-    pub fn store(&self, paths: &Paths) -> PathBuf {
-        match self.0.get("HEPH_DB") {
-            Some(store) => PathBuf::from(store),
-            None if self.0.contains_key("XDG_DATA_HOME") => self.data(paths).join("heph.db"),
-            None => paths.hephd.store.clone(),
+        if let Some(store) = self.get("HEPH_DB") {
+            paths.store = store.into();
         }
-    }
-
-    /// Returns the socket of a hephd with this environment, whose service manager gives it the folder `runtime`.
-    pub fn socket(&self, paths: &Paths, runtime: Option<&Path>) -> PathBuf {
-        match (self.0.get("HEPH_SOCKET"), runtime) {
-            (Some(socket), _) => PathBuf::from(socket),
-            (None, Some(runtime)) => runtime.join("heph/hephd.sock"),
-            (None, None) => self.data(paths).join("hephd.sock"),
+        if let Some(socket) = self.get("HEPH_SOCKET") {
+            paths.socket = socket.into();
         }
+        paths
     }
 }
 
-/// Checks that a unit can carry `socket` at the end of a line, where nothing can quote it: systemd drops white space there,
-/// and a backslash joins the next line to it (systemd.syntax(7)).
+/// Checks that a unit can carry `socket` at the end of a line, where it cannot be quoted: systemd drops trailing white space,
+/// and a backslash joins the next line (systemd.syntax(7)).
 fn check_end(socket: &str) -> Result<(), Error> {
     if !socket.ends_with(['\\', ' ']) {
         return Ok(());
@@ -235,12 +226,6 @@ pub(crate) mod tests {
         .unwrap()
     }
 
-    pub(crate) fn paths() -> Paths {
-        let mut paths = Paths::in_home(Path::new("/home/me"));
-        paths.hephd.socket = "/run/user/1/heph/hephd.sock".into();
-        paths
-    }
-
     #[test]
     fn only_absolute_paths_of_known_variables_are_baked() {
         let baked = environment(&[
@@ -272,26 +257,29 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn places_follow_the_baked_environment_before_ours() {
-        let (paths, runtime) = (paths(), Some(Path::new("/run/user/1")));
+    fn the_baked_environment_overrides_ours() {
+        let mut ours = HephdPaths::in_folders(Path::new("/home/me/.local/share/heph"), None);
+        ours.store = "/mine/heph.db".into();
+        let runtime = Some(Path::new("/run/user/1"));
         let plain = Environment::default();
-        assert_eq!(plain.store(&paths), paths.hephd.store);
-        assert_eq!(plain.socket(&paths, runtime), paths.hephd.socket);
-        assert_eq!(
-            plain.socket(&paths, None),
-            paths.hephd.data.join("hephd.sock")
-        );
-        assert_eq!(plain.log(&paths), paths.hephd.log());
+        assert_eq!(plain.paths(&ours, None), ours);
+        let there = plain.paths(&ours, runtime);
+        assert_eq!(there.store, ours.store);
+        assert_eq!(there.log(), ours.log());
+        assert_eq!(there.socket, Path::new("/run/user/1/heph/hephd.sock"));
         let moved = environment(&[("HEPH_SOCKET", "/s"), ("XDG_DATA_HOME", "/data")]);
-        assert_eq!(moved.socket(&paths, runtime), Path::new("/s"));
+        let moved = moved.paths(&ours, runtime);
+        assert_eq!(moved.socket, Path::new("/s"));
         if cfg!(not(target_os = "macos")) {
-            assert_eq!(moved.store(&paths), Path::new("/data/heph/heph.db"));
-            assert_eq!(moved.log(&paths), Path::new("/data/heph/hephd.log"));
+            assert_eq!(moved.store, Path::new("/data/heph/heph.db"));
+            assert_eq!(moved.log(), Path::new("/data/heph/hephd.log"));
         }
+        let store = environment(&[("HEPH_DB", "/db"), ("XDG_DATA_HOME", "/data")]);
+        assert_eq!(store.paths(&ours, None).store, Path::new("/db"));
     }
 
     #[test]
-    fn a_socket_that_no_line_can_end_with_is_refused() {
+    fn a_socket_that_no_line_can_end_with_is_rejected() {
         for (path, fits) in [
             ("/run/a b\\c", true),
             ("/run/a\\", false),
@@ -308,7 +296,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn paths_that_no_service_file_can_carry_are_refused() {
+    fn paths_that_no_service_file_can_carry_are_rejected() {
         use std::os::unix::ffi::OsStrExt;
         let latin1 = Path::new(std::ffi::OsStr::from_bytes(b"/h\xf6me/hephd"));
         for (bad, cause) in [

@@ -58,17 +58,17 @@ impl Launchd {
             if is_due {
                 // Before the file is written: if this run is interrupted in between, the next start loads the new file and
                 // does not take the job for an up-to-date one.
-                self.0.boot_out(domain)?;
+                self.0.bootout(domain)?;
             }
         }
         generated::write(files)?;
-        self.0.boot_in(loaded.map(|(domain, _)| domain))
+        self.0.bootstrap(loaded.map(|(domain, _)| domain))
     }
 }
 
-/// Returns what launchd is doing with a job that is loaded, from what `print` says of it. Pure.
-fn process(said: &str) -> Process {
-    let pid = said
+/// Returns the process of a loaded job, from the state that `print` shows. Pure.
+fn process(state: &str) -> Process {
+    let pid = state
         .lines()
         .find_map(|line| line.strip_prefix("\tpid = "))
         .and_then(|pid| pid.trim().parse().ok());
@@ -105,7 +105,7 @@ impl Manager for Launchd {
     }
 
     fn answers(&self) -> Result<()> {
-        // It is the first process of the machine.
+        // launchd is the first process of the machine.
         Ok(())
     }
 
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_process_is_told_from_what_launchctl_prints() {
+    fn the_process_follows_from_what_launchctl_prints() {
         // The shape of real output; nested blocks have their own pids.
         let said = "gui/501/org.hephaestus.hephd = {\n\tactive count = 1\n\tstate = running\n\tspawn type = daemon (3)\n\tpid = 4711\n\tendpoints = {\n\t\tpid = 1\n\t}\n}\n";
         assert_eq!(process(said).pid, Some(4711));

@@ -1,4 +1,4 @@
-//! hephd's log: made private, kept from growing without end, and read from its end.
+//! hephd's log: private, rotated when hephd is started, and read from its end.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -8,22 +8,22 @@ use std::path::{Path, PathBuf};
 use crate::error::{Result, ResultExt};
 use crate::os::files;
 
-/// A log above this many bytes is moved aside when hephd is started.
+/// A log of more bytes is rotated when hephd is started.
 const LIMIT: u64 = 8 << 20;
 
-/// Makes the log, for its owner alone, before a service manager would make it for all; one that has grown large is moved
-/// to `<log>.1` first. hephd, if it still runs, goes on writing to the file that was moved.
+/// Creates the log, for its owner alone, before a service manager would create it for everyone. Moves a large one to `<log>.1`
+/// first; a hephd that still runs continues to write to that file.
 ///
 /// # Errors
 ///
-/// The log or its folder cannot be made.
+/// The log or its folder cannot be created.
 pub fn prepare(log: &Path) -> Result<()> {
     if let Some(folder) = log.parent() {
         files::create_private_dir(folder)?;
     }
     if size(log) > LIMIT {
-        fs::rename(log, aside(log))
-            .with_context(|| format!("cannot move the log '{}' aside", log.display()))?;
+        fs::rename(log, rotated(log))
+            .with_context(|| format!("cannot rotate the log '{}'", log.display()))?;
     }
     OpenOptions::new()
         .append(true)
@@ -31,45 +31,33 @@ pub fn prepare(log: &Path) -> Result<()> {
         .mode(files::PRIVATE)
         .open(log)
         .map(drop)
-        .with_context(|| format!("cannot make the log '{}'", log.display()))
+        .with_context(|| format!("cannot create the log '{}'", log.display()))
 }
 
-/// Returns the bytes in `log`, 0 where there is none.
+/// Returns the size of `log` in bytes, 0 where it does not exist.
 pub fn size(log: &Path) -> u64 {
     fs::metadata(log).map_or(0, |metadata| metadata.len())
 }
 
-/// Returns the last `lines` lines that `log` got since it had `mark` bytes.
-///
-/// # Errors
-///
-/// It is there and cannot be read.
+/// Returns the last `lines` lines that were added to `log` since its size was `mark`.
 pub fn since(log: &Path, mark: u64, lines: usize) -> io::Result<Vec<u8>> {
-    // A log that shrank was emptied by hand: all of it is new.
+    // A log that shrank was truncated: all of it is new.
     let mark = if size(log) < mark { 0 } else { mark };
     last_lines(log, mark, lines).map(|(text, _)| text)
 }
 
-/// Returns the last `lines` lines of `log`, and how many bytes it has. A log that is not there is empty.
-///
-/// # Errors
-///
-/// It is there and cannot be read.
+/// Returns the last `lines` lines of `log`, and its size. A log that does not exist is empty.
 pub fn tail(log: &Path, lines: usize) -> io::Result<(Vec<u8>, u64)> {
     last_lines(log, 0, lines)
 }
 
-/// Returns what `log` got since it had `mark` bytes, and how many it has now; all of it where another file took its name.
-///
-/// # Errors
-///
-/// It is there and cannot be read.
+/// Returns what was added to `log` since its size was `mark`, and its size now; all of it where it was rotated.
 pub fn more(log: &Path, mark: u64) -> io::Result<(Vec<u8>, u64)> {
     let mark = if size(log) < mark { 0 } else { mark };
     last_lines(log, mark, usize::MAX)
 }
 
-/// Reads backwards from the end, so that a large log costs no more than the lines asked for.
+/// Reads backwards from the end, so that a large log costs no more than the requested lines.
 fn last_lines(log: &Path, from: u64, lines: usize) -> io::Result<(Vec<u8>, u64)> {
     const BLOCK: u64 = 64 * 1024;
     let mut file = match File::open(log) {
@@ -89,9 +77,9 @@ fn last_lines(log: &Path, from: u64, lines: usize) -> io::Result<(Vec<u8>, u64)>
         text = block;
         start = next;
     }
-    // A last line without an end counts as a line.
-    let unended = usize::from(text.last().is_some_and(|byte| *byte != b'\n'));
-    let surplus = (newlines(&text) + unended).saturating_sub(lines);
+    // A last line without a newline counts as a line.
+    let unterminated = usize::from(text.last().is_some_and(|byte| *byte != b'\n'));
+    let surplus = (newlines(&text) + unterminated).saturating_sub(lines);
     if surplus > 0 {
         let mut ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
         let skip = ends
@@ -106,7 +94,7 @@ fn newlines(text: &[u8]) -> usize {
     text.iter().filter(|byte| **byte == b'\n').count()
 }
 
-fn aside(log: &Path) -> PathBuf {
+fn rotated(log: &Path) -> PathBuf {
     let mut name = log.as_os_str().to_owned();
     name.push(".1");
     name.into()
@@ -159,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_is_private_and_moved_aside_when_large() {
+    fn the_log_is_private_and_rotated_when_large() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("heph/hephd.log");
         prepare(&log).unwrap();
@@ -175,6 +163,6 @@ mod tests {
             .set_len(LIMIT + 1)
             .unwrap();
         prepare(&log).unwrap();
-        assert_eq!((size(&log), size(&aside(&log))), (0, LIMIT + 1));
+        assert_eq!((size(&log), size(&rotated(&log))), (0, LIMIT + 1));
     }
 }

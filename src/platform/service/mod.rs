@@ -75,7 +75,7 @@ pub(crate) fn socket(choice: ServiceManager, paths: &Paths) -> Result<PathBuf> {
     Ok(match definition(choice, paths)? {
         Some(Definition { environment, .. }) => {
             let runtime = manager.and_then(|manager| manager.runtime_dir());
-            environment.socket(paths, runtime.as_deref())
+            environment.paths(&paths.hephd, runtime.as_deref()).socket
         }
         None => paths.hephd.socket.clone(),
     })

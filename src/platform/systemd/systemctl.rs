@@ -44,7 +44,7 @@ pub fn check() -> Result<()> {
     show(run(&["show", "--property=Version"]).limit(Duration::from_secs(10))).map(drop)
 }
 
-/// Runs `systemctl show`, which fails only where the user manager does not answer, or there is no `systemctl`.
+/// Runs `systemctl show`, which fails only if the user manager does not answer or there is no `systemctl`.
 fn show(run: Run) -> Result<Output> {
     run.success().with_context(|| {
         Error::new("your systemd user manager does not answer").with_hint(match runtime_folder() {
@@ -156,8 +156,8 @@ pub(in crate::platform) fn uninstall(
 /// Returns whether the user manager is shutting down: at logout without lingering, or with the machine.
 pub fn is_stopping() -> bool {
     // It exits with 1 in every state but "running" (systemctl(1)).
-    let said = run(&["is-system-running"]).output();
-    said.is_ok_and(|output| output.text().trim() == "stopping")
+    let output = run(&["is-system-running"]).output();
+    output.is_ok_and(|output| output.text().trim() == "stopping")
 }
 
 /// Returns whether the user's manager runs without a session, so that timers run after logout; `None` where that is unknown.
@@ -168,11 +168,11 @@ pub fn lingers() -> Option<bool> {
     if folder.join(user).exists() {
         return Some(true);
     }
-    // logind may not know a user without a session, and its tool may be missing; the folder says the same then.
-    let said = Run::new("loginctl")
+    // logind may not know a user without a session, and its tool may be missing. The folder then has the answer.
+    let shown = Run::new("loginctl")
         .args(["show-user", user, "--property=Linger"])
         .success();
-    match said.as_ref().map(|output| output.text()) {
+    match shown.as_ref().map(|output| output.text()) {
         Ok(text) => Some(text.trim() == "Linger=yes"),
         Err(_) => folder.is_dir().then_some(false),
     }
@@ -188,7 +188,7 @@ pub fn runtime_folder() -> Option<PathBuf> {
     )
 }
 
-/// Returns the runtime folder: the one `given`, else the `usual` one where that `exists`. Neither cron nor sudo gives one
+/// Returns the runtime folder: the one `given`, else the `usual` one where that `exists`. Neither cron nor sudo passes one
 /// (systemd issue 34849); the folder exists nevertheless while the user's manager runs. Pure.
 fn choose_runtime_folder(
     given: Option<OsString>,
@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn under_cron_and_sudo_the_usual_runtime_folder_is_taken_where_it_is_there() {
+    fn under_cron_and_sudo_the_usual_runtime_folder_is_used_where_it_exists() {
         let usual = || PathBuf::from("/run/user/1");
         for missing in [None, Some(OsString::new())] {
             assert_eq!(

@@ -1,4 +1,4 @@
-//! Tests of cadences: what each scheduler is told, read back by small interpreters that know nothing of how it was made.
+//! Tests of cadences: the settings of each scheduler, read back by small interpreters of their own.
 
 use super::*;
 use jiff::civil::date;
@@ -35,7 +35,7 @@ fn intervals_and_times_of_day_are_read_and_shown() {
 }
 
 #[test]
-fn what_is_too_often_or_no_time_of_day_is_wrong_usage() {
+fn an_interval_that_is_too_short_and_a_malformed_time_of_day_are_wrong_usage() {
     for text in ["0s", "1s", "59s", "6", "", "-1h"] {
         let error = Cadence::parse_every(text).unwrap_err();
         assert_eq!(crate::error::Error::exit(&error).code(), 2, "{text}");
@@ -50,7 +50,7 @@ fn what_is_too_often_or_no_time_of_day_is_wrong_usage() {
 }
 
 #[test]
-fn systemd_is_told_calendar_events_where_the_interval_divides_a_day() {
+fn systemd_gets_calendar_events_where_the_interval_divides_a_day() {
     let cases: &[(&str, &[&str])] = &[
         ("60s", &["*-*-* *:*:00"]),
         ("90s", &["*-*-* *:00/3:00", "*-*-* *:01/3:30"]),

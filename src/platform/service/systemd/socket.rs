@@ -34,7 +34,7 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Returns where a hephd of `definition` listens, as far as systemd can do it for hephd.
+    /// Returns where a hephd of `definition` listens, as far as systemd can listen there for it.
     pub fn of(definition: &Definition) -> Listening {
         let flags = &definition.flags;
         let unix = definition.environment.get("HEPH_SOCKET");
@@ -48,8 +48,8 @@ impl Listening {
     }
 }
 
-/// Returns whether systemd can listen on `address` (systemd.socket(5)): not on a port that is drawn, nor within a scope,
-/// which it would have by the name of an interface.
+/// Returns whether systemd can listen on `address` (systemd.socket(5)): not on an ephemeral port, nor within a scope, which it
+/// expects as the name of an interface.
 fn can_listen(address: &SocketAddr) -> bool {
     let plain = match address {
         SocketAddr::V4(_) => true,
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_is_the_service_managers_only_where_it_can_listen_there() {
+    fn systemd_holds_the_address_only_where_it_can_listen_there() {
         let http = |flags: &[(Flag, &str)]| {
             let http = listening(flags, Environment::default()).http;
             http.map(|address| address.to_string())
