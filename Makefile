@@ -3,7 +3,7 @@
 CARGO ?= cargo
 PREFIX ?= $(HOME)/.cargo
 
-.PHONY: help build test demo bench fuzz dist lint fmt docs install packages clean
+.PHONY: help build test demo bench faults fuzz dist lint fmt docs install packages clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -21,6 +21,9 @@ demo: packages ## Show an update, a broken update and its roll-back, in about fi
 bench: packages ## Measure, and write docs/benchmarks.md
 	$(CARGO) build --locked --release
 	$(CARGO) run --locked --release --example bench
+
+faults: packages ## Seed known faults into a copy and show that the tests catch them, in about half an hour
+	$(CARGO) run --locked --example faults
 
 fuzz: ## Fuzz what reads archives and checksums, a minute each (needs nightly Rust and cargo-fuzz)
 	cd fuzz && for target in unpack names; do $(CARGO) +nightly fuzz run $$target -- -max_total_time=60 || exit 1; done
