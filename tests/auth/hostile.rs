@@ -1,14 +1,14 @@
 //! Issuers that are away, not what they say, or up to no good.
 
-use std::net::TcpListener;
-
 use heph::login;
 use heph::os::clock;
 use serde_json::json;
 
 use super::fake::Fake;
-use super::scene::{Scene, Waiting};
-use crate::support::old::home::{Ended, Home, run};
+use super::scene::Scene;
+use crate::support::call::Ended;
+use crate::support::home::Home;
+use crate::support::node::free_address;
 use crate::support::provider::Browser;
 
 const METADATA: &str = "/.well-known/openid-configuration";
@@ -17,7 +17,8 @@ const METADATA: &str = "/.well-known/openid-configuration";
 #[track_caller]
 fn login(issuer: &str) -> Ended {
     let home = Home::new();
-    let ended = run(home.heph(&["auth", "login", "--issuer", issuer, "--client-id", "heph"]));
+    let login = format!("auth login --issuer {issuer} --client-id heph");
+    let ended = home.heph(&login).ends();
     assert!(!home.data().join("tokens.json").exists());
     assert_ne!(ended.code, 0);
     let shown = format!("{}{}", ended.out, ended.err);
@@ -32,16 +33,11 @@ fn login(issuer: &str) -> Ended {
 
 #[test]
 fn an_issuer_that_is_away_is_told_as_such() {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    login(&format!("http://127.0.0.1:{port}"))
+    login(&format!("http://{}", free_address()))
         .exits(75)
         .complains("cannot discover the issuer");
     let fake = Fake::start();
-    fake.answer(METADATA, 503, "", Vec::new());
+    fake.answer(METADATA, 503, &[], "");
     login(&fake.issuer)
         .exits(75)
         .complains("answers with status 503");
@@ -113,7 +109,7 @@ fn what_is_no_answer_of_an_issuer_is_refused() {
             (huge.clone(), "larger than 1048576 bytes"),
         ] {
             let fake = Fake::start();
-            fake.answer(path, 200, "content-type: text/html\r\n", body);
+            fake.answer(path, 200, &[("Content-Type", "text/html")], body);
             login(&fake.issuer).exits(1).complains(why);
         }
     }
@@ -127,7 +123,7 @@ fn a_compressed_answer_is_bounded_by_what_comes_out_of_it() {
     fake.answer(
         "/token",
         200,
-        "content-encoding: gzip\r\n",
+        &[("Content-Encoding", "gzip")],
         gzip.finish().unwrap(),
     );
     login(&fake.issuer)
@@ -178,10 +174,10 @@ fn a_place_to_go_that_is_no_web_address_is_not_shown() {
 #[test]
 fn a_redirection_does_not_carry_the_code_away() {
     let (fake, thief) = (Fake::start(), Fake::start());
-    let elsewhere = format!("location: {}/token\r\n", thief.issuer);
+    let elsewhere = format!("{}/token", thief.issuer);
     for (path, status) in [("/token", 307), ("/device", 308), ("/token", 302)] {
         let fake = Fake::start();
-        fake.answer(path, status, &elsewhere, Vec::new());
+        fake.answer(path, status, &[("Location", &elsewhere)], "");
         login(&fake.issuer).exits(1).complains("redirects");
     }
     drop(fake);
@@ -201,6 +197,7 @@ fn a_client_that_the_issuer_does_not_know_is_named() {
         "stranger",
     ];
     scene
+        .home
         .heph(&arguments)
         .exits(1)
         .complains("invalid_client")
@@ -210,7 +207,7 @@ fn a_client_that_the_issuer_does_not_know_is_named() {
 #[test]
 fn an_issuer_that_goes_away_while_a_person_confirms_is_waited_for() {
     let scene = Scene::new();
-    let mut login = scene.login(&[]);
+    let mut login = scene.login("");
     let address = login.line("user_code=");
     // Until it was missed once.
     scene.provider.set(json!({ "down": true }));
@@ -291,11 +288,12 @@ fn a_login_without_a_refresh_token_says_when_it_ends() {
         "--client-id",
         "heph",
     ];
-    Waiting::start(home.heph(&arguments))
+    home.heph(&arguments)
+        .start()
         .ends()
         .exits(0)
         .complains("issued no refresh token");
-    run(home.heph(&["auth", "status"]))
+    home.heph("auth status")
         .exits(0)
         .says("subject  unknown")
         .says("not renewable");

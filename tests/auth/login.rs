@@ -1,24 +1,24 @@
 //! `heph auth login` against the real provider.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use heph::login::{jwt, pkce};
 use heph::platform::service::arguments::{Baked, Flag};
 use heph::platform::service::definition::{Definition, Environment};
 use heph::platform::service::systemd::unit;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::json;
 
-use super::scene::{Scene, Waiting};
-use crate::support::old::home::{Home, run};
+use super::scene::Scene;
+use crate::support::files::mode;
+use crate::support::home::Home;
 use crate::support::provider::{Browser, CLIENT};
 
 #[test]
 fn a_code_that_is_confirmed_logs_in() {
     let scene = Scene::new();
-    let mut login = scene.login(&[]);
+    let mut login = scene.login("");
     let place = login.line("/device");
     assert_eq!(login.line("and enter"), "and enter the code");
     let code = login.line("-");
@@ -29,8 +29,7 @@ fn a_code_that_is_confirmed_logs_in() {
         .exits(0)
         .says(&format!("logged in at {issuer} as alice"));
 
-    let mode = fs::metadata(scene.file()).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600, "nobody else reads the tokens");
+    assert_eq!(mode(&scene.file()), 0o600, "nobody else reads the tokens");
     let status = scene.status();
     assert_eq!(status["schema"], 1);
     assert_eq!(status["logged_in"], true);
@@ -40,7 +39,8 @@ fn a_code_that_is_confirmed_logs_in() {
     assert_eq!(status["renewable"], true);
     let tokens = scene.tokens();
     let told = scene
-        .heph(&["auth", "status"])
+        .home
+        .heph("auth status")
         .exits(0)
         .says("subject  alice")
         .out;
@@ -56,9 +56,9 @@ fn a_code_that_is_confirmed_logs_in() {
 #[test]
 fn with_json_the_object_is_alone_on_standard_output() {
     let scene = Scene::new();
-    let mut login = scene.login(&["--json"]);
+    let mut login = scene.login("--json");
     Browser::of("alice").confirm(&login.note("user_code="));
-    let object = login.ends().exits(0).json();
+    let object = login.ends().json();
     assert_eq!(object["schema"], 1);
     assert_eq!(object["subject"], "alice");
     assert_eq!(object, scene.status());
@@ -97,12 +97,12 @@ fn the_provider_of_these_tests_does_demand_pkce() {
     scene.provider.set(json!({ "pkce": true }));
     let issuer = &scene.provider.issuer;
     let ask = |path: &str, fields: &[&str]| {
-        let mut curl = scene.home.command("curl");
-        curl.arg("--silent").arg(format!("{issuer}{path}"));
+        let url = format!("{issuer}{path}");
+        let mut curl = scene.home.command("curl").args(&["--silent", &url]);
         for field in [&[&format!("client_id={CLIENT}")[..]], fields].concat() {
-            curl.args(["--data-urlencode", field]);
+            curl = curl.args(&["--data-urlencode", field]);
         }
-        run(curl).exits(0).json()
+        curl.json()
     };
     let challenge = format!("code_challenge={}", pkce::challenge("right"));
     let asked = ask(
@@ -121,7 +121,7 @@ fn the_provider_of_these_tests_does_demand_pkce() {
 #[test]
 fn a_code_that_is_denied_leaves_nothing_behind() {
     let scene = Scene::new();
-    let mut login = scene.login(&[]);
+    let mut login = scene.login("");
     Browser::of("alice").deny(&login.line("user_code="));
     login.ends().exits(1).complains("the request was denied");
     assert!(!scene.file().exists());
@@ -132,7 +132,7 @@ fn a_code_that_is_denied_leaves_nothing_behind() {
 fn a_code_that_nobody_confirms_expires() {
     let scene = Scene::new();
     scene.provider.set(json!({ "deviceCodeSeconds": 2 }));
-    let login = scene.login(&[]);
+    let login = scene.login("");
     login
         .ends()
         .exits(1)
@@ -144,10 +144,9 @@ fn a_code_that_nobody_confirms_expires() {
 #[test]
 fn interrupting_leaves_nothing_behind() {
     let scene = Scene::new();
-    let mut login = scene.login(&[]);
+    let mut login = scene.login("");
     login.line("for you to confirm");
-    let pid = Pid::from_raw(i32::try_from(login.id()).unwrap()).unwrap();
-    kill_process(pid, Signal::INT).unwrap();
+    login.signal(Signal::INT);
     assert_ne!(login.ends().code, 0);
     assert!(!scene.home.data().exists(), "not even a folder");
 }
@@ -184,13 +183,13 @@ fn issuer_and_client_come_from_the_service_of_hephd() {
     };
     let issuer = scene.provider.issuer.as_str();
     service(&[(Flag::OidcIssuer, issuer)]);
-    let refused = scene.heph(&["auth", "login"]).exits(2);
+    let refused = scene.home.heph("auth login").exits(2);
     refused
         .complains("no --oidc-client-id")
         .complains("hint: heph auth login --issuer URL --client-id ID");
 
     service(&[(Flag::OidcIssuer, issuer), (Flag::OidcClientId, CLIENT)]);
-    let mut login = Waiting::start(scene.home.heph(&["auth", "login"]));
+    let mut login = scene.home.heph("auth login").start();
     Browser::of("alice").confirm(&login.line("user_code="));
     login.ends().exits(0).says("as alice");
     assert!(
@@ -203,11 +202,11 @@ fn issuer_and_client_come_from_the_service_of_hephd() {
 #[test]
 fn without_a_service_the_issuer_has_to_be_named() {
     let home = Home::new();
-    run(home.heph(&["auth", "login"]))
+    home.heph("auth login")
         .exits(2)
         .complains("no issuer")
         .complains("hint: heph auth login --issuer URL --client-id ID");
-    run(home.heph(&["auth", "login", "--issuer", "https://id.example"]))
+    home.heph("auth login --issuer https://id.example")
         .exits(2)
         .complains("--client-id");
 }

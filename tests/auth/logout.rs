@@ -12,17 +12,20 @@ fn logging_out_revokes_the_refresh_token_and_removes_the_file() {
     let tokens = scene.tokens();
     let issuer = &scene.provider.issuer;
     scene
-        .heph(&["auth", "logout"])
+        .home
+        .heph("auth logout")
         .exits(0)
         .says(&format!("logged out at {issuer}"));
     assert!(!scene.file().exists());
     assert_eq!(scene.status()["logged_in"], false);
     scene
-        .heph(&["auth", "status"])
+        .home
+        .heph("auth status")
         .exits(0)
         .says("not logged in");
     scene
-        .heph(&["auth", "logout"])
+        .home
+        .heph("auth logout")
         .exits(0)
         .says("not logged in");
 
@@ -38,7 +41,8 @@ fn the_file_goes_even_if_the_provider_cannot_be_asked() {
     scene.logged_in("alice");
     scene.provider.set(json!({ "down": true }));
     scene
-        .heph(&["auth", "logout"])
+        .home
+        .heph("auth logout")
         .exits(1)
         .complains("but the login is still valid at its issuer")
         .complains("because: ")
@@ -52,7 +56,8 @@ fn a_provider_without_revocation_is_told_of() {
     scene.logged_in("alice");
     scene.provider.set(json!({ "revocation": false }));
     scene
-        .heph(&["auth", "logout"])
+        .home
+        .heph("auth logout")
         .exits(0)
         .says("does not support revocation");
     assert!(!scene.file().exists());
@@ -64,12 +69,14 @@ fn a_damaged_file_can_be_removed() {
     scene.logged_in("alice");
     std::fs::write(scene.file(), "{ hush").unwrap();
     scene
-        .heph(&["auth", "status"])
+        .home
+        .heph("auth status")
         .exits(1)
         .complains("cannot use the tokens")
         .complains("heph auth logout");
     scene
-        .heph(&["auth", "logout"])
+        .home
+        .heph("auth logout")
         .exits(1)
         .complains("removed '");
     assert!(!scene.file().exists());

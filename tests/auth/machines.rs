@@ -1,20 +1,22 @@
 //! A hub that trusts the provider, and spokes that log in there: real hephds in homes of their own.
 
-use std::net::SocketAddr;
-use std::process::Command;
+use std::ops::Deref;
 
 use serde_json::{Value, json};
 
-use super::scene::Waiting;
-use crate::support::old::daemon::{Daemon, Home, Wire};
-use crate::support::old::home::{Ended, run};
+use crate::support::home::titles;
+use crate::support::node::Node;
 use crate::support::provider::{AUDIENCE, Browser, CLIENT, Provider};
 
 /// A hub; it ends with the value.
-pub struct Hub {
-    pub home: Home,
-    _daemon: Daemon,
-    address: SocketAddr,
+pub struct Hub(Node);
+
+impl Deref for Hub {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.0
+    }
 }
 
 impl Hub {
@@ -24,31 +26,15 @@ impl Hub {
 
     /// Starts one with these variables in its environment.
     pub fn start_with(provider: &Provider, environment: &[(&str, &str)]) -> Hub {
-        let home = Home::new();
-        let mut hephd = home.hephd();
-        hephd.args(["--mode", "server", "--http-addr", "127.0.0.1:0"]);
-        hephd.args([
-            "--oidc-issuer",
-            &provider.issuer,
-            "--oidc-audience",
-            AUDIENCE,
-        ]);
-        hephd.envs(environment.iter().copied());
-        let daemon = Daemon::start(hephd, &home.path).until_ready(&home.socket());
-        let log = daemon.log();
-        let (_, rest) = log
-            .split_once(" and http://")
-            .unwrap_or_else(|| panic!("{log}"));
-        let address = rest.lines().next().unwrap().parse().unwrap();
-        Hub {
-            home,
-            _daemon: daemon,
-            address,
+        let mut hub = Node::hub_down();
+        let issuer = &provider.issuer;
+        hub.add_flags(&format!(
+            "--oidc-issuer {issuer} --oidc-audience {AUDIENCE}"
+        ));
+        for (name, value) in environment {
+            hub.home.set(name, value);
         }
-    }
-
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        Hub(hub.up())
     }
 
     /// Returns status, headers and body of the answer to a sync with nothing in it but `operations`.
@@ -57,42 +43,37 @@ impl Hub {
             "schema": 1, "version": "9.9.9", "spoke": "01HF7Z00000000000000000000",
             "epoch": null, "cursor": null, "sent": null, "operations": operations,
         });
-        let mut curl = self.home.command("curl");
-        curl.args(["--silent", "--show-error", "--include", "--max-time", "60"]);
-        curl.args(["--header", "Content-Type: application/json"]);
-        curl.args(["--data", &request.to_string()]);
+        let mut curl = self.command("curl");
+        curl = curl.args("--silent --show-error --include --max-time 60");
+        curl = curl.args("--header 'Content-Type: application/json'");
+        curl = curl.args(&["--data", &request.to_string()]);
         if let Some(token) = token {
-            curl.args(["--header", &format!("Authorization: Bearer {token}")]);
+            curl = curl.args(&["--header", &format!("Authorization: Bearer {token}")]);
         }
-        curl.arg(format!("{}/v1/sync", self.url()));
-        let answer = run(curl).exits(0).out;
+        let answer = curl.args(&[format!("{}/v1/sync", self.url())]).prints();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (
-            status,
-            head.to_ascii_lowercase(),
-            serde_json::from_str(body).unwrap(),
-        )
+        let head = head.to_ascii_lowercase();
+        (status, head, serde_json::from_str(body).unwrap())
     }
 }
 
 /// A machine of somebody, which syncs with a hub; it ends with the value.
-pub struct Spoke {
-    pub home: Home,
-    _daemon: Daemon,
+pub struct Spoke(Node);
+
+impl Deref for Spoke {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.0
+    }
 }
 
 impl Spoke {
     pub fn start(hub: &Hub, provider: &Provider) -> Spoke {
-        let home = Home::new();
-        let mut hephd = home.hephd();
-        hephd.args(["--hub-url", &hub.url(), "--oidc-issuer", &provider.issuer]);
-        hephd.args(["--oidc-client-id", CLIENT]);
-        let daemon = Daemon::start(hephd, &home.path).until_ready(&home.socket());
-        Spoke {
-            home,
-            _daemon: daemon,
-        }
+        let (hub, issuer) = (hub.url(), &provider.issuer);
+        let flags = format!("--hub-url {hub} --oidc-issuer {issuer} --oidc-client-id {CLIENT}");
+        Spoke(Node::with(&flags))
     }
 
     /// The same, with `user` logged in.
@@ -105,7 +86,7 @@ impl Spoke {
     /// Logs `user` in. Issuer and client are those that hephd names.
     #[track_caller]
     pub fn log_in(&self, user: &str) {
-        let mut login = Waiting::start(self.command(&["auth", "login"]));
+        let mut login = self.heph("auth login").start();
         Browser::of(user).confirm(&login.line("user_code="));
         login
             .ends()
@@ -114,37 +95,13 @@ impl Spoke {
             .says("`heph sync now`");
     }
 
-    pub fn heph(&self, arguments: &[&str]) -> Ended {
-        run(self.command(arguments))
-    }
-
     #[track_caller]
     pub fn sync(&self) {
-        self.heph(&["sync", "now"]).exits(0).says("in sync");
-    }
-
-    pub fn add(&self, title: &str) {
-        self.heph(&["add", title]).exits(0);
-    }
-
-    pub fn titles(&self) -> Vec<String> {
-        titles(&self.home)
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.home.heph();
-        command.args(arguments);
-        command
+        self.heph("sync now").exits(0).says("in sync");
     }
 }
 
-/// Returns the titles that the hephd of `home` serves on its socket, sorted.
-pub fn titles(home: &Home) -> Vec<String> {
-    let list = Wire::open(&home.socket()).call("task.list", json!({}));
-    let tasks = list["tasks"].as_array().unwrap().iter();
-    let mut titles: Vec<String> = tasks
-        .map(|task| task["title"].as_str().unwrap().to_owned())
-        .collect();
-    titles.sort();
-    titles
+/// Returns the titles that the hephd of `node` serves on its socket, sorted.
+pub fn served(node: &Node) -> Vec<String> {
+    titles(&node.call("task.list", json!({}))["tasks"])
 }

@@ -90,7 +90,8 @@ fn a_refresh_token_that_was_used_already_ends_the_login() {
     assert_eq!(scene.provider.counts(), json!({}));
     assert_eq!(scene.status()["renewable"], false);
     scene
-        .heph(&["auth", "status"])
+        .home
+        .heph("auth status")
         .exits(0)
         .says("run `heph auth login`");
 

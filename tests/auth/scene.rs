@@ -1,13 +1,12 @@
 //! A home, and `heph auth login` in it while it waits for a person.
 
-use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
-use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 
 use heph::login::{self, Tokens};
 use serde_json::Value;
 
-use crate::support::old::home::{Ended, Home, run};
+use crate::support::call::{Ended, Running};
+use crate::support::home::Home;
 use crate::support::provider::{Browser, CLIENT, Provider};
 
 /// A home with the commands, and the provider that it logs in at.
@@ -25,28 +24,23 @@ impl Scene {
     }
 
     /// Starts to log in, with more arguments.
-    pub fn login(&self, more: &[&str]) -> Waiting {
+    pub fn login(&self, more: &str) -> Running {
         let issuer = &self.provider.issuer;
-        let arguments = ["auth", "login", "--issuer", issuer, "--client-id", CLIENT];
-        Waiting::start(self.home.heph(&[&arguments, more].concat()))
+        let login = format!("auth login --issuer {issuer} --client-id {CLIENT} {more}");
+        self.home.heph(&login).start()
     }
 
     /// Logs `user` in, from beginning to end.
     #[track_caller]
     pub fn logged_in(&self, user: &str) -> Ended {
-        let mut login = self.login(&[]);
+        let mut login = self.login("");
         Browser::of(user).confirm(&login.line("user_code="));
         login.ends().exits(0)
     }
 
     #[track_caller]
-    pub fn heph(&self, arguments: &[&str]) -> Ended {
-        run(self.home.heph(arguments))
-    }
-
-    #[track_caller]
     pub fn status(&self) -> Value {
-        self.heph(&["auth", "status", "--json"]).exits(0).json()
+        self.home.heph("auth status --json").json()
     }
 
     pub fn file(&self) -> PathBuf {
@@ -65,79 +59,5 @@ impl Scene {
             CLIENT,
             heph::os::clock::now(),
         )
-    }
-}
-
-/// `heph auth login`, which waits; it ends with the value.
-pub struct Waiting {
-    child: Child,
-    out: BufReader<ChildStdout>,
-    err: BufReader<ChildStderr>,
-    read: String,
-}
-
-impl Waiting {
-    pub fn start(mut command: Command) -> Waiting {
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        Waiting {
-            out: BufReader::new(child.stdout.take().unwrap()),
-            err: BufReader::new(child.stderr.take().unwrap()),
-            child,
-            read: String::new(),
-        }
-    }
-
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Returns the next line on standard output that holds `text`, without the spaces around it.
-    #[track_caller]
-    pub fn line(&mut self, text: &str) -> String {
-        next_line(&mut self.out, text, &mut self.read)
-    }
-
-    /// The same on standard error.
-    #[track_caller]
-    pub fn note(&mut self, text: &str) -> String {
-        next_line(&mut self.err, text, &mut String::new())
-    }
-
-    /// Waits for its end.
-    pub fn ends(mut self) -> Ended {
-        let mut out = std::mem::take(&mut self.read);
-        self.out.read_to_string(&mut out).unwrap();
-        let mut err = String::new();
-        self.err.read_to_string(&mut err).unwrap();
-        let status = self.child.wait().unwrap();
-        Ended {
-            code: status.code().unwrap_or(-1),
-            out,
-            err,
-        }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-#[track_caller]
-fn next_line(stream: &mut impl BufRead, text: &str, read: &mut String) -> String {
-    loop {
-        let mut line = String::new();
-        let length = stream.read_line(&mut line).unwrap();
-        assert_ne!(length, 0, "no {text:?} in: {read}");
-        read.push_str(&line);
-        if line.contains(text) {
-            return line.trim().to_owned();
-        }
     }
 }

@@ -3,7 +3,7 @@
 use heph::login;
 use serde_json::json;
 
-use super::machines::{Hub, Spoke, titles};
+use super::machines::{Hub, Spoke, served};
 use crate::support::provider::Provider;
 
 #[test]
@@ -22,7 +22,7 @@ fn machines_of_one_user_share_tasks_and_another_user_sees_none_of_them() {
     assert_eq!(couch.titles(), ["alice's first", "alice's second"]);
     assert_eq!(bobs.titles(), ["bob's"]);
     // Nor does the owner of the hub's machine.
-    assert_eq!(titles(&hub.home), [""; 0]);
+    assert_eq!(served(&hub), [""; 0]);
 }
 
 #[test]
@@ -32,14 +32,11 @@ fn a_spoke_without_a_login_says_what_to_do_and_goes_on_serving() {
     let spoke = Spoke::start(&hub, &provider);
     spoke.add("kept here");
     spoke
-        .heph(&["sync", "now"])
+        .heph("sync now")
         .exits(1)
         .complains("not logged in")
         .complains("heph auth login");
-    spoke
-        .heph(&["sync", "status"])
-        .exits(0)
-        .says("not logged in");
+    spoke.heph("sync status").exits(0).says("not logged in");
     assert_eq!(spoke.titles(), ["kept here"]);
     spoke.log_in("alice");
     spoke.sync();
@@ -127,14 +124,11 @@ fn a_login_that_has_ended_is_told_and_another_one_catches_up() {
     login::save(&file, &old).unwrap();
     spoke.add("not yet sent");
     spoke
-        .heph(&["sync", "now"])
+        .heph("sync now")
         .exits(1)
         .complains("log in again")
         .complains("heph auth login");
-    spoke
-        .heph(&["sync", "status"])
-        .exits(0)
-        .says("log in again");
+    spoke.heph("sync status").exits(0).says("log in again");
     spoke.log_in("alice");
     spoke.sync();
     let other = Spoke::of("alice", &hub, &provider);

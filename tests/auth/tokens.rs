@@ -5,7 +5,8 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::hmac;
 use serde_json::{Value, json};
 
-use super::machines::{Hub, titles};
+use super::machines::{Hub, served};
+use crate::support::call::Call;
 use crate::support::faketime;
 use crate::support::provider::Provider;
 
@@ -24,9 +25,9 @@ fn apart(token: &str) -> [&str; 3] {
 }
 
 /// Returns `part` of a token with one member replaced.
-fn with(part: &str, member: &str, value: Value) -> String {
+fn with(part: &str, member: &str, value: impl Into<Value>) -> String {
     let mut object: Value = serde_json::from_slice(&decoded(part)).unwrap();
-    object[member] = value;
+    object[member] = value.into();
     encoded(object.to_string())
 }
 
@@ -80,7 +81,7 @@ fn no_token_that_was_tampered_with_is_taken() {
     refused(&hub, None, "no bearer token");
     refused(&hub, Some("opaque"), "not a JWT");
 
-    let none = with(header, "alg", json!("none"));
+    let none = with(header, "alg", "none");
     refused(&hub, Some(&format!("{none}.{claims}.")), "not signed with");
     refused(
         &hub,
@@ -89,7 +90,7 @@ fn no_token_that_was_tampered_with_is_taken() {
     );
 
     // The key is public: whoever takes it for a shared secret lets everybody in.
-    let hs256 = with(header, "alg", json!("HS256"));
+    let hs256 = with(header, "alg", "HS256");
     let message = format!("{hs256}.{claims}");
     let keys = provider.keys();
     let named: Value = serde_json::from_slice(&decoded(header)).unwrap();
@@ -100,7 +101,7 @@ fn no_token_that_was_tampered_with_is_taken() {
         .find(|key| key["kid"] == named["kid"])
         .unwrap();
     let modulus = decoded(jwk["n"].as_str().unwrap());
-    for secret in [modulus, jwk.to_string().into_bytes(), pem(&provider, jwk)] {
+    for secret in [modulus, jwk.to_string().into_bytes(), pem(jwk)] {
         let secret = hmac::Key::new(hmac::HMAC_SHA256, &secret);
         let forged = encoded(hmac::sign(&secret, message.as_bytes()));
         refused(
@@ -116,7 +117,7 @@ fn no_token_that_was_tampered_with_is_taken() {
         );
     }
 
-    let bob = with(claims, "sub", json!("bob"));
+    let bob = with(claims, "sub", "bob");
     refused(
         &hub,
         Some(&format!("{header}.{bob}.{signature}")),
@@ -140,7 +141,7 @@ fn no_token_that_was_tampered_with_is_taken() {
         Some(&format!("{header}.{claims}.")),
         "signature is wrong",
     );
-    let unknown = with(header, "kid", json!("nobody's"));
+    let unknown = with(header, "kid", "nobody's");
     refused(
         &hub,
         Some(&format!("{unknown}.{claims}.{signature}")),
@@ -148,20 +149,16 @@ fn no_token_that_was_tampered_with_is_taken() {
     );
 
     assert_eq!(operations(&hub, &good), 0, "nothing of all that was stored");
-    assert_eq!(titles(&hub.home), [""; 0]);
+    assert_eq!(served(&hub), [""; 0]);
 }
 
 /// Returns the public key in the form that libraries take for a secret, in the attack that this is.
-fn pem(provider: &Provider, jwk: &Value) -> Vec<u8> {
+fn pem(jwk: &Value) -> Vec<u8> {
     let program = "const { createPublicKey } = require('node:crypto'); \
          const key = createPublicKey({ key: JSON.parse(process.argv[1]), format: 'jwk' }); \
          process.stdout.write(key.export({ type: 'spki', format: 'pem' }));";
-    let output = std::process::Command::new("node")
-        .args(["-e", program, &jwk.to_string()])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{} {output:?}", provider.log());
-    output.stdout
+    let node = Call::of("node").args(&["-e", program, &jwk.to_string()]);
+    node.bytes()
 }
 
 #[test]

@@ -2,31 +2,28 @@
 
 use serde_json::json;
 
-use super::scene::Scene;
+use super::scene::{Scene, add};
 use crate::support::faketime::off_by;
 
 #[test]
 fn clocks_that_are_hours_apart_lose_nothing_and_what_was_seen_before_is_overwritten() {
     let mut scene = Scene::prepared();
-    let [ahead, behind, right] = <[_; 3]>::try_from(std::mem::take(&mut scene.spokes))
-        .ok()
-        .unwrap();
-    scene.spokes = vec![
-        ahead.with(&off_by("+7h")),
-        behind.with(&off_by("-5h")),
-        right,
-    ];
+    for (spoke, hours) in scene.spokes.iter_mut().zip(["+7h", "-5h"]) {
+        for (name, value) in off_by(hours) {
+            spoke.home.set(name, value);
+        }
+    }
     scene.each(|machine| machine.start());
     let [ahead, behind, right] = &scene.spokes[..] else {
         panic!("three spokes");
     };
-    let task = ahead.add("as written by the clock that is ahead");
+    let task = add(ahead, "as written by the clock that is ahead");
     let offset = |id: &str| {
         let made = ulid::Ulid::from_string(id).unwrap().timestamp_ms();
         jiff::Timestamp::now().as_millisecond() - i64::try_from(made).unwrap()
     };
     assert!(offset(&task) < -6 * 3_600_000, "its clock is ahead indeed");
-    let late = behind.add("as written by the clock that is behind");
+    let late = add(behind, "as written by the clock that is behind");
     assert!(offset(&late) > 4 * 3_600_000, "its clock is behind indeed");
     scene.sync();
 

@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::scene::Scene;
+use super::scene::{Scene, add};
 use super::writer::Writer;
 use crate::support::disk::Disk;
 
 #[test]
 fn a_hub_whose_disk_is_full_takes_nothing_until_there_is_room_and_loses_nothing() {
     let mut scene = Scene::prepared();
-    let disk = Disk::small(&scene.hub.home.data(), "size=48m");
+    let disk = Disk::small(&scene.hub.data(), "size=48m");
     scene.each(|machine| machine.start());
     // Written before the disk is full, so that there is something to lose.
-    let early = scene.spokes[0].add("early");
+    let early = add(&scene.spokes[0], "early");
     scene.sync();
     disk.fill();
     // Without the hub's own writer, whose writes would be refused.
@@ -25,10 +25,8 @@ fn a_hub_whose_disk_is_full_takes_nothing_until_there_is_room_and_loses_nothing(
         .collect();
     thread::sleep(Duration::from_secs(2));
     for spoke in &scene.spokes {
-        let output = spoke.heph(&["sync", "now"]).output().unwrap();
-        let error = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(75), "{error}");
-        assert!(error.contains("the hub's store failed"), "{error}");
+        let refused = spoke.heph("sync now").exits(75);
+        refused.complains("the hub's store failed");
         let status = spoke.call("sync.status", json!({}));
         assert!(status["pending"].as_u64().unwrap() > 0, "{status}");
     }

@@ -1,19 +1,19 @@
 //! A hub that is stopped, or stands still, while everybody goes on writing.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::json;
 
-use super::scene::{Machine, Scene};
+use super::scene::{Scene, add, sync};
 use super::writer::Writer;
-use crate::support::old::daemon::PATIENCE;
 
 #[test]
 fn a_hub_that_is_away_for_a_minute_is_caught_up_with_by_itself() {
     let mut scene = Scene::start();
     let writers = scene.writers();
-    scene.spokes.iter().for_each(Machine::sync);
+    scene.spokes.iter().for_each(sync);
     scene.hub.stop();
     // The minute that the hub is away.
     thread::sleep(Duration::from_secs(60));
@@ -34,27 +34,19 @@ fn a_hub_that_accepts_and_never_answers_holds_nobody_up() {
     let scene = Scene::start();
     scene.sync();
     // A process that stands still: the kernel takes connections for it, and nobody ever reads from them.
-    scene.hub.stand_still();
+    scene.hub.signal(Signal::STOP);
     let spokes = scene.spokes.iter().enumerate();
     let writers = spokes
         .map(|(number, spoke)| Writer::start(&spoke.socket(), number as u64))
         .collect();
-    let until = Instant::now() + 4 * PATIENCE;
     for spoke in &scene.spokes {
-        loop {
-            let status = spoke.call("sync.status", json!({}));
-            if status["last_error"].is_string() {
-                assert!(status["pending"].as_u64().unwrap() > 0, "{status}");
-                break;
-            }
-            assert!(Instant::now() < until, "{status}");
-            thread::sleep(Duration::from_millis(200));
-        }
+        let status = spoke.wait_until(|status| status["last_error"].is_string());
+        assert!(status["pending"].as_u64().unwrap() > 0, "{status}");
         let before = spoke.tasks().len();
-        spoke.add("served all the while");
+        add(spoke, "served all the while");
         assert!(spoke.tasks().len() > before);
     }
-    scene.hub.go_on();
+    scene.hub.signal(Signal::CONT);
     let acknowledged = Writer::end(writers);
     scene.sync();
     scene.check(&acknowledged);

@@ -1,183 +1,69 @@
 //! Three spokes and a hub, and what must be true of them in the end.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
 
 use rusqlite::Connection;
-use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::writer::{Acknowledged, Writer};
-use crate::support::old::daemon::{Daemon, Home, PATIENCE, Wire};
+use crate::support::node::Node;
+use crate::support::wait::{PATIENCE, until};
 
-/// A machine with a hephd that may be down.
-pub struct Machine {
-    pub home: Home,
-    flags: Vec<String>,
-    environment: Vec<(String, String)>,
-    daemon: Option<Daemon>,
+/// Has `spoke` sync, and waits for that: a hub that was away may need more than one try.
+#[track_caller]
+pub fn sync(spoke: &Node) {
+    until(4 * PATIENCE, || {
+        let ended = spoke.heph("sync now").ends();
+        assert!([0, 75].contains(&ended.code), "{ended}{}", spoke.log());
+        match ended.code {
+            0 => Ok(()),
+            _ => Err(format!("{ended}{}", spoke.log())),
+        }
+    });
 }
 
-impl Machine {
-    pub fn new(flags: &[String]) -> Machine {
-        Machine {
-            home: Home::new(),
-            flags: flags.to_vec(),
-            environment: Vec::new(),
-            daemon: None,
-        }
-    }
-
-    /// Starts it in an environment that has this as well.
-    pub fn with(mut self, environment: &[(&str, &str)]) -> Machine {
-        let pairs = environment.iter();
-        self.environment = pairs
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        self
-    }
-
-    pub fn start(&mut self) {
-        let mut hephd = self.home.hephd();
-        hephd.args(&self.flags);
-        hephd.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        let daemon = Daemon::start(hephd, &self.home.path).until_ready(&self.home.socket());
-        self.daemon = Some(daemon);
-    }
-
-    /// Has `hephd` started with other flags next time.
-    pub fn flags(&mut self, flags: &[String]) {
-        self.flags = flags.to_vec();
-    }
-
-    pub fn kill(&mut self) {
-        self.daemon.take().unwrap().kill();
-    }
-
-    pub fn stop(&mut self) {
-        self.daemon.take().unwrap().stop();
-    }
-
-    pub fn stand_still(&self) {
-        self.daemon.as_ref().unwrap().signal(Signal::STOP);
-    }
-
-    pub fn go_on(&self) {
-        self.daemon.as_ref().unwrap().signal(Signal::CONT);
-    }
-
-    pub fn log(&self) -> String {
-        self.daemon.as_ref().map(Daemon::log).unwrap_or_default()
-    }
-
-    pub fn socket(&self) -> PathBuf {
-        self.home.socket()
-    }
-
-    pub fn heph(&self, arguments: &[&str]) -> Command {
-        let mut heph = self.home.heph();
-        heph.args(arguments);
-        heph
-    }
-
-    /// Returns the result of a call that must succeed.
-    #[track_caller]
-    pub fn call(&self, method: &str, params: Value) -> Value {
-        Wire::open(&self.socket()).call(method, params)
-    }
-
-    #[track_caller]
-    pub fn add(&self, title: &str) -> String {
-        let added = self.call("task.add", json!({ "title": title }));
-        added["task"]["id"].as_str().unwrap().to_owned()
-    }
-
-    /// Returns the tasks by their ids.
-    #[track_caller]
-    pub fn tasks(&self) -> BTreeMap<String, Value> {
-        let listed = self.call("task.list", json!({ "state": "all" }));
-        let listed = listed["tasks"].as_array().unwrap().clone();
-        let count = listed.len();
-        let tasks: BTreeMap<_, _> = listed
-            .into_iter()
-            .map(|task| (task["id"].as_str().unwrap().to_owned(), task))
-            .collect();
-        assert_eq!(tasks.len(), count, "no task twice");
-        tasks
-    }
-
-    /// Returns the title of each task, sorted.
-    #[track_caller]
-    pub fn titles(&self) -> Vec<String> {
-        let tasks = self.tasks().into_values();
-        let mut titles: Vec<_> = tasks
-            .map(|task| task["title"].as_str().unwrap().to_owned())
-            .collect();
-        titles.sort();
-        titles
-    }
-
-    /// Has it sync, and waits for that: a hub that was away may need more than one try.
-    #[track_caller]
-    pub fn sync(&self) {
-        let until = Instant::now() + 4 * PATIENCE;
-        loop {
-            let output = self.heph(&["sync", "now"]).output().unwrap();
-            if output.status.success() {
-                return;
-            }
-            let error = String::from_utf8_lossy(&output.stderr);
-            assert_eq!(output.status.code(), Some(75), "{error}{}", self.log());
-            assert!(Instant::now() < until, "{error}{}", self.log());
-            thread::sleep(Duration::from_millis(50));
-        }
-    }
+/// Adds a task on the socket; returns its id.
+#[track_caller]
+pub fn add(node: &Node, title: &str) -> String {
+    let added = node.call("task.add", json!({ "title": title }));
+    added["task"]["id"].as_str().unwrap().to_owned()
 }
 
 /// A hub and its spokes.
 pub struct Scene {
-    pub hub: Machine,
-    pub spokes: Vec<Machine>,
-    /// Where the hub listens.
-    pub address: String,
+    pub hub: Node,
+    pub spokes: Vec<Node>,
 }
 
 impl Scene {
     /// Starts a hub and three spokes.
     pub fn start() -> Scene {
         let mut scene = Scene::prepared();
-        scene.each(Machine::start);
+        scene.each(Node::start);
         scene
     }
 
     /// Returns the same, with nothing started yet.
     pub fn prepared() -> Scene {
-        let address = free_address();
-        let flags = ["--mode=server".to_owned(), format!("--http-addr={address}")];
-        let spokes = (0..3).map(|_| Machine::new(&[format!("--hub-url=http://{address}")]));
+        let hub = Node::hub_down();
+        let flag = format!("--hub-url={}", hub.url());
         Scene {
-            hub: Machine::new(&flags),
-            spokes: spokes.collect(),
-            address,
+            spokes: (0..3).map(|_| Node::down(&flag)).collect(),
+            hub,
         }
     }
 
-    pub fn each(&mut self, mut act: impl FnMut(&mut Machine)) {
+    pub fn each(&mut self, mut act: impl FnMut(&mut Node)) {
         act(&mut self.hub);
         self.spokes.iter_mut().for_each(act);
     }
 
-    pub fn machines(&self) -> impl Iterator<Item = &Machine> {
+    pub fn machines(&self) -> impl Iterator<Item = &Node> {
         std::iter::once(&self.hub).chain(&self.spokes)
     }
 
     /// Returns the machine of that number; the hub is the last one.
-    pub fn machine(&mut self, number: usize) -> &mut Machine {
+    pub fn machine(&mut self, number: usize) -> &mut Node {
         let hub = &mut self.hub;
         self.spokes.get_mut(number).unwrap_or(hub)
     }
@@ -195,26 +81,25 @@ impl Scene {
     pub fn sync(&self) {
         // First all send, then all fetch.
         for _ in 0..2 {
-            self.spokes.iter().for_each(Machine::sync);
+            self.spokes.iter().for_each(sync);
         }
     }
 
     /// Waits until all stores hold the same tasks, and so many at least, without a word to anybody.
     #[track_caller]
     pub fn wait_until_equal(&self, least: usize) {
-        let until = Instant::now() + 8 * PATIENCE;
-        loop {
+        until(8 * PATIENCE, || {
             let tasks = self.hub.tasks();
-            if tasks.len() >= least && self.spokes.iter().all(|spoke| spoke.tasks() == tasks) {
-                return;
+            let equal = self.spokes.iter().all(|spoke| spoke.tasks() == tasks);
+            match tasks.len() >= least && equal {
+                true => Ok(()),
+                false => Err(self.logs()),
             }
-            assert!(Instant::now() < until, "{}", self.logs());
-            thread::sleep(Duration::from_millis(100));
-        }
+        });
     }
 
     fn logs(&self) -> String {
-        let logs: Vec<_> = self.machines().map(Machine::log).collect();
+        let logs: Vec<_> = self.machines().map(Node::log).collect();
         logs.join("--\n")
     }
 
@@ -230,7 +115,7 @@ impl Scene {
             assert_eq!(status["pending"], 0, "{status}");
             assert_eq!(status["refused"], 0, "{status}");
         }
-        self.each(Machine::stop);
+        self.each(Node::stop);
         let log = logged(&self.hub);
         for spoke in &self.spokes {
             assert_eq!(logged(spoke), log, "the logs hold the same operations");
@@ -254,8 +139,8 @@ impl Scene {
 }
 
 /// Returns the operations of a store that nobody has open, by id: each with its kind and its task.
-fn logged(machine: &Machine) -> Vec<(String, String, String)> {
-    let store = Connection::open(machine.home.store()).unwrap();
+fn logged(machine: &Node) -> Vec<(String, String, String)> {
+    let store = Connection::open(machine.store()).unwrap();
     let check: String = store
         .query_row("PRAGMA integrity_check", [], |row| row.get(0))
         .unwrap();
@@ -265,15 +150,4 @@ fn logged(machine: &Machine) -> Vec<(String, String, String)> {
         .unwrap();
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
     rows.unwrap().map(Result::unwrap).collect()
-}
-
-/// Returns an address that stays free until it is used again: no connection that the kernel gives a port of its own is on
-/// this one of the addresses of loopback.
-pub fn free_address() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(1);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let [.., high, low] = std::process::id().to_be_bytes();
-    let address = format!("127.{}.{high}.{low}", 16 + number % 200);
-    let listener = TcpListener::bind((address.as_str(), 0)).unwrap();
-    listener.local_addr().unwrap().to_string()
 }

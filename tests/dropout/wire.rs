@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::scene::{Scene, free_address};
+use super::scene::Scene;
 use super::writer::{Random, Writer};
-use crate::support::old::daemon::PATIENCE;
+use crate::support::node::free_address;
+use crate::support::wait::PATIENCE;
 
 /// How many connections break before the wire is sound.
 const BREAKS: u64 = 60;
@@ -114,9 +115,9 @@ fn copy(mut from: &TcpStream, mut to: &TcpStream, mut left: u64) -> bool {
 #[test]
 fn a_wire_that_breaks_in_the_middle_of_everything_loses_nothing_and_doubles_nothing() {
     let mut scene = Scene::prepared();
-    let wire = BadWire::to(&scene.address);
+    let wire = BadWire::to(&scene.hub.address);
     for spoke in &mut scene.spokes {
-        spoke.flags(&[format!("--hub-url=http://{}", wire.address)]);
+        spoke.set_flags(&format!("--hub-url=http://{}", wire.address));
     }
     scene.each(|machine| machine.start());
     let writers = scene.writers();
@@ -129,7 +130,7 @@ fn a_wire_that_breaks_in_the_middle_of_everything_loses_nothing_and_doubles_noth
         );
         for spoke in &scene.spokes {
             // Whether it succeeds is a matter of luck now.
-            drop(spoke.heph(&["sync", "now"]).output().unwrap());
+            drop(spoke.heph("sync now").ends());
         }
         thread::sleep(Duration::from_millis(10));
     }

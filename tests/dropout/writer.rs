@@ -1,7 +1,5 @@
 //! Somebody who writes to a hephd all the time, whatever happens to it.
 
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use ulid::Ulid;
 
-use crate::support::old::daemon::{PATIENCE, request};
+use crate::support::daemon::Wire;
 
 /// What was acknowledged: the ids of operations that are in the log for certain.
 #[derive(Debug, Default)]
@@ -33,7 +31,7 @@ impl Writer {
         let thread = thread::spawn(move || {
             let mut hand = Hand {
                 socket,
-                stream: None,
+                wire: None,
                 told,
                 random: Random(0x9e37_79b9_7f4a_7c15 ^ (number + 1)),
                 acknowledged: Acknowledged::default(),
@@ -82,7 +80,7 @@ impl Random {
 
 struct Hand {
     socket: PathBuf,
-    stream: Option<BufReader<UnixStream>>,
+    wire: Option<Wire>,
     told: Arc<AtomicBool>,
     random: Random,
     acknowledged: Acknowledged,
@@ -139,7 +137,7 @@ impl Hand {
         params["op_id"] = json!(operation);
         while !self.told.load(Ordering::SeqCst) {
             let Some(answer) = self.once(method, &params) else {
-                self.stream = None;
+                self.wire = None;
                 thread::sleep(Duration::from_millis(5));
                 continue;
             };
@@ -158,19 +156,9 @@ impl Hand {
 
     /// Asks once; `None` where hephd is not there, or went away.
     fn once(&mut self, method: &str, params: &Value) -> Option<Value> {
-        if self.stream.is_none() {
-            let stream = UnixStream::connect(&self.socket).ok()?;
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            self.stream = Some(BufReader::new(stream));
+        if self.wire.is_none() {
+            self.wire = Some(Wire::try_open(&self.socket).ok()?);
         }
-        let stream = self.stream.as_mut()?;
-        let line = request(1, method, params.clone());
-        stream.get_mut().write_all(line.as_bytes()).ok()?;
-        let mut answer = String::new();
-        stream.read_line(&mut answer).ok()?;
-        // An answer cut short is none.
-        answer
-            .ends_with('\n')
-            .then(|| serde_json::from_str(&answer).unwrap())
+        self.wire.as_mut()?.ask(method, params.clone())
     }
 }

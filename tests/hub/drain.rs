@@ -6,7 +6,7 @@ use super::{Hub, add, post, request, titles};
 
 #[test]
 fn what_is_on_its_way_is_answered_and_connections_end() {
-    let mut hub = Hub::start(&[]);
+    let mut hub = Hub::start("");
     // A client between two requests, one in the middle of a body, and one in the middle of a head.
     let mut idle = hub.connect();
     idle.send(post(None, &[], request("01A", &[]).to_string()));
@@ -24,7 +24,7 @@ fn what_is_on_its_way_is_answered_and_connections_end() {
     // All three have been read: the hub answers whoever comes after them.
     assert_eq!(hub.get("/readyz").status, 200);
 
-    hub.daemon.signal(Signal::TERM);
+    hub.signal(Signal::TERM);
     assert!(idle.at_end(), "who says nothing is let go");
     in_body.send(rest);
     let answer = in_body.answer();
@@ -41,29 +41,26 @@ fn what_is_on_its_way_is_answered_and_connections_end() {
     );
     assert_eq!(answer.error(), "hephd is shutting down");
     assert!(answer.header("retry-after").is_some());
-    assert_eq!(hub.daemon.wait().code(), Some(0), "{}", hub.daemon.log());
+    assert_eq!(hub.wait().code(), Some(0), "{}", hub.log());
 
     // What was answered is there.
-    let mut hephd = hub.home.hephd();
-    hephd.args(["--mode", "server", "--http-addr", &hub.address.to_string()]);
-    hub.daemon = crate::support::old::daemon::Daemon::start(hephd, &hub.home.path)
-        .until_ready(&hub.home.socket());
+    hub.start();
     assert_eq!(titles(&hub.sync(None, &request("01C", &[]))), ["in flight"]);
 }
 
 #[test]
 fn who_never_finishes_does_not_keep_it() {
-    let mut hub = Hub::start(&[]);
+    let mut hub = Hub::start("");
     let mut stuck = hub.connect();
     stuck.send("POST /v1/sync HTTP/1.1\r\nHost: hub\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{");
     let mut silent = hub.connect();
     assert_eq!(hub.get("/healthz").status, 200);
-    hub.daemon.signal(Signal::TERM);
-    assert_eq!(hub.daemon.wait().code(), Some(0));
+    hub.signal(Signal::TERM);
+    assert_eq!(hub.wait().code(), Some(0));
     assert!(stuck.at_end() && silent.at_end());
     assert!(
-        hub.daemon.log().contains("gave up on 1 connections"),
+        hub.log().contains("gave up on 1 connections"),
         "{}",
-        hub.daemon.log()
+        hub.log()
     );
 }

@@ -6,12 +6,11 @@ use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
 use super::{Hub, add, post, request, titles};
-use crate::support::old::daemon::{Wire, text};
 
 #[test]
 fn two_spokes_and_the_hub_itself_have_the_same_tasks() {
-    let hub = Hub::start(&[]);
-    let mut socket = Wire::open(&hub.home.socket());
+    let hub = Hub::start("");
+    let mut socket = hub.wire();
     socket.call("task.add", json!({"title": "the hub's own"}));
 
     let first = hub.sync(None, &request("01A", &[add(1, "one"), add(2, "two")]));
@@ -29,27 +28,14 @@ fn two_spokes_and_the_hub_itself_have_the_same_tasks() {
     }
     assert_eq!(titles(&hub.sync(None, &next)), ["three"]);
 
-    let mut listed: Vec<Value> = socket.call("task.list", json!({}))["tasks"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|task| task["title"].clone())
-        .collect();
-    listed.sort_by_key(ToString::to_string);
-    assert_eq!(listed, ["one", "the hub's own", "three", "two"]);
-    let status = text(
-        hub.home
-            .heph()
-            .args(["daemon", "status", "--json"])
-            .output()
-            .unwrap(),
-    );
+    assert_eq!(hub.titles(), ["one", "the hub's own", "three", "two"]);
+    let status = hub.heph("daemon status --json").succeeds().out;
     assert!(status.contains("\"mode\": \"server\""), "{status}");
 }
 
 #[test]
 fn what_is_sent_twice_is_taken_once() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::start("");
     let once = request("01A", &[add(1, "one")]);
     let first = hub.sync(None, &once);
     let again = hub.sync(None, &once);
@@ -61,7 +47,7 @@ fn what_is_sent_twice_is_taken_once() {
 
 #[test]
 fn a_spoke_of_another_hub_is_told_to_begin_anew() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::start("");
     let mut lost = request("01A", &[add(1, "one")]);
     lost["epoch"] = "01HF7Z00000000000000000000".into();
     let answer = hub.sync(None, &lost);
@@ -71,7 +57,7 @@ fn a_spoke_of_another_hub_is_told_to_begin_anew() {
 
 #[test]
 fn bodies_are_compressed_both_ways_and_a_connection_serves_many_requests() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::start("");
     let mut http = hub.connect();
     let many: Vec<Value> = (0..500).map(|n| add(n, &format!("task {n}"))).collect();
     let body = request("01A", &many).to_string();
@@ -105,7 +91,7 @@ fn bodies_are_compressed_both_ways_and_a_connection_serves_many_requests() {
 
 #[test]
 fn the_numbers_of_a_hub_name_nobody() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::start("");
     hub.sync(None, &request("01SPOKE", &[add(1, "a secret title")]));
     hub.get("/nowhere");
     assert_eq!(hub.get("/healthz").text(), "ok\n");
@@ -138,7 +124,7 @@ fn the_numbers_of_a_hub_name_nobody() {
         !page.contains("secret") && !page.contains("01SPOKE"),
         "{page}"
     );
-    let log = hub.daemon.log();
+    let log = hub.log();
     assert!(
         log.contains("event=sync spoke=01SPOKE version=9.9.9 received=1 accepted=1"),
         "{log}"

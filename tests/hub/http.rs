@@ -1,14 +1,13 @@
 //! A bare connection that speaks HTTP/1.1 byte by byte, so that it can also speak it badly.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// How long anything may take before a test gives up on it. The hub's own limits are 30 s.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+use crate::support::wait::PATIENCE;
 
 pub struct Http {
     stream: BufReader<TcpStream>,
@@ -22,7 +21,7 @@ pub struct Answer {
 }
 
 impl Http {
-    pub fn connect(address: SocketAddr) -> Http {
+    pub fn connect(address: &str) -> Http {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();

@@ -1,13 +1,11 @@
 //! A small issuer on loopback: a discovery document, keys that can be rotated, and tokens of all kinds.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+
+use crate::support::http::{Reply, Request, Server};
 
 pub fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -20,48 +18,31 @@ struct Published {
     /// What the discovery document says instead of the truth.
     claims_to_be: Mutex<Option<String>>,
     keys_at: Mutex<Option<String>>,
-    asked: AtomicUsize,
-    ends: AtomicBool,
 }
+
+const KEYS: &str = "/realm/keys";
 
 /// The issuer; it ends when it is dropped.
 pub struct Issuer {
     pub url: String,
-    address: SocketAddr,
+    server: Server,
     published: Arc<Published>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Issuer {
     pub fn start(keys: &[Value]) -> Issuer {
-        Issuer::start_on("127.0.0.1:0".parse().unwrap(), keys)
+        Issuer::start_on("127.0.0.1:0", keys)
     }
 
-    pub fn start_on(address: SocketAddr, keys: &[Value]) -> Issuer {
-        let listener = TcpListener::bind(address).unwrap();
-        let address = listener.local_addr().unwrap();
-        let url = format!("http://{address}/realm");
+    pub fn start_on(address: &str, keys: &[Value]) -> Issuer {
         let published = Arc::new(Published::default());
         *published.keys.lock().unwrap() = keys.to_vec();
-        let thread = thread::spawn({
-            let (published, url) = (Arc::clone(&published), url.clone());
-            move || {
-                for stream in listener.incoming() {
-                    if published.ends.load(Ordering::SeqCst) {
-                        return;
-                    }
-                    if let Ok(stream) = stream {
-                        // Who hangs up meanwhile is no matter.
-                        let _ = answer(&stream, &published, &url);
-                    }
-                }
-            }
-        });
+        let known = Arc::clone(&published);
+        let server = Server::start_on(address, move |request| answer(request, &known));
         Issuer {
-            url,
-            address,
+            url: format!("{}/realm", server.url()),
+            server,
             published,
-            thread: Some(thread),
         }
     }
 
@@ -82,7 +63,8 @@ impl Issuer {
 
     /// Returns how often the keys were fetched.
     pub fn asked(&self) -> usize {
-        self.published.asked.load(Ordering::SeqCst)
+        let seen = self.server.seen().into_iter();
+        seen.filter(|request| request.path == KEYS).count()
     }
 
     /// Returns the claims of a good token, with `changes`; null takes one out.
@@ -105,50 +87,19 @@ impl Issuer {
     }
 }
 
-impl Drop for Issuer {
-    fn drop(&mut self) {
-        self.published.ends.store(true, Ordering::SeqCst);
-        // Wakes the thread.
-        drop(TcpStream::connect(self.address));
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
-    }
-}
-
-fn answer(stream: &TcpStream, published: &Published, url: &str) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-    let mut lines = BufReader::new(stream).lines();
-    let line = lines.next().transpose()?.unwrap_or_default();
-    for header in lines {
-        if header?.is_empty() {
-            break;
-        }
-    }
-    let body = match line.split(' ').nth(1) {
-        Some("/realm/.well-known/openid-configuration") => {
+fn answer(request: &Request, published: &Published) -> Reply {
+    let url = format!("http://{}/realm", request.header("host").unwrap());
+    let body = match request.path.as_str() {
+        "/realm/.well-known/openid-configuration" => {
             let claimed = published.claims_to_be.lock().unwrap().clone();
             let keys = published.keys_at.lock().unwrap().clone();
             json!({
-                "issuer": claimed.unwrap_or(url.to_owned()),
+                "issuer": claimed.unwrap_or(url.clone()),
                 "jwks_uri": keys.unwrap_or(format!("{url}/keys")),
             })
         }
-        Some("/realm/keys") => {
-            published.asked.fetch_add(1, Ordering::SeqCst);
-            json!({"keys": *published.keys.lock().unwrap()})
-        }
-        _ => json!(null),
+        KEYS => json!({"keys": *published.keys.lock().unwrap()}),
+        _ => return Reply::with(404, &[], ""),
     };
-    let body = body.to_string();
-    let status = if body == "null" {
-        "404 Not Found"
-    } else {
-        "200 OK"
-    };
-    write!(
-        &mut &*stream,
-        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    )
+    Reply::json(200, &body)
 }

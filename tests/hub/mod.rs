@@ -10,47 +10,51 @@ mod signer;
 mod slow;
 mod tokens;
 
-use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
-use crate::support::old::daemon::{Daemon, Home};
 use serde_json::{Value, json};
 
+use crate::support::call::Words;
+use crate::support::home::texts;
+use crate::support::node::Node;
 use http::{Answer, Http};
 
 /// A hub that ends with its test.
-struct Hub {
-    daemon: Daemon,
-    home: Home,
-    address: SocketAddr,
+struct Hub(Node);
+
+impl Deref for Hub {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.0
+    }
+}
+
+impl DerefMut for Hub {
+    fn deref_mut(&mut self) -> &mut Node {
+        &mut self.0
+    }
 }
 
 impl Hub {
-    /// Starts a hub on a free port of loopback, with more flags.
-    fn start(flags: &[&str]) -> Hub {
+    /// Starts a hub on loopback, with more flags.
+    fn start(flags: &(impl Words + ?Sized)) -> Hub {
         Hub::trusting(None, flags)
     }
 
     /// The same, with the certificate authority of this file in place of the system's.
-    fn trusting(authority: Option<&Path>, flags: &[&str]) -> Hub {
-        let home = Home::new();
-        let mut hephd = home.hephd();
-        hephd.envs(authority.map(|file| ("SSL_CERT_FILE", file)));
-        hephd.args(["--mode", "server", "--http-addr", "127.0.0.1:0"]);
-        hephd.args(flags);
-        let daemon = Daemon::start(hephd, &home.path).until_ready(&home.socket());
-        let log = daemon.log();
-        let (_, rest) = log.split_once(" and http://").unwrap();
-        let address = rest.lines().next().unwrap().parse().unwrap();
-        Hub {
-            daemon,
-            home,
-            address,
+    fn trusting(authority: Option<&Path>, flags: &(impl Words + ?Sized)) -> Hub {
+        let mut hub = Node::hub_down();
+        hub.add_flags(flags);
+        if let Some(authority) = authority {
+            hub.home.set("SSL_CERT_FILE", authority);
         }
+        Hub(hub.up())
     }
 
     fn connect(&self) -> Http {
-        Http::connect(self.address)
+        Http::connect(&self.address)
     }
 
     /// Returns the answer to one request on a connection of its own.
@@ -112,9 +116,10 @@ fn add(number: u32, title: &str) -> Value {
 }
 
 /// Returns the titles that an answer brings.
-fn titles(answer: &Value) -> Vec<&str> {
+fn titles(answer: &Value) -> Vec<String> {
     let operations = answer["operations"].as_array().unwrap().iter();
-    operations
-        .map(|operation| operation["body"]["title"].as_str().unwrap())
-        .collect()
+    texts(
+        &operations.map(|one| one["body"].clone()).collect(),
+        "title",
+    )
 }

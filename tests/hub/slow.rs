@@ -6,7 +6,7 @@ use super::{Hub, add, post, request};
 
 #[test]
 fn a_head_that_does_not_come_ends_the_connection() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::start("");
     let mut http = hub.connect();
     http.send("POST /v1/sync HTTP/1.1\r\nHost: hub\r\n");
     assert!(http.at_end());
@@ -15,7 +15,7 @@ fn a_head_that_does_not_come_ends_the_connection() {
 
 #[test]
 fn a_body_that_does_not_come_is_answered_with_408() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::start("");
     let mut http = hub.connect();
     let whole = post(None, &[], request("01A", &[add(1, "late")]).to_string());
     http.send(&whole[..whole.len() - 1]);
@@ -32,7 +32,7 @@ fn a_body_that_does_not_come_is_answered_with_408() {
 
 #[test]
 fn who_does_not_read_answers_is_given_up() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::start("");
     let many: Vec<Value> = (0..1000).map(|n| add(n, &"x".repeat(1000))).collect();
     hub.sync(None, &request("01A", &many));
     let mut http = hub.connect();

@@ -1,6 +1,5 @@
 //! Who may sync, and what each one sees.
 
-use std::net::TcpListener;
 use std::thread;
 
 use ring::hmac;
@@ -10,7 +9,8 @@ use super::issuer::{Issuer, now};
 use super::signer::{Signer, base64url, message};
 use super::{Hub, add, request, titles};
 use crate::feeds::tls::Server;
-use crate::support::old::daemon::Wire;
+use crate::support::node::free_address;
+use crate::support::wait::eventually;
 
 #[test]
 fn each_user_sees_only_their_own_tasks_whatever_they_send() {
@@ -35,7 +35,7 @@ fn each_user_sees_only_their_own_tasks_whatever_they_send() {
 
     let seen = |token| {
         let answer = hub.sync(Some(token), &request("01Z", &[]));
-        let mut titles: Vec<String> = titles(&answer).into_iter().map(str::to_owned).collect();
+        let mut titles = titles(&answer);
         titles.sort();
         assert!(!answer.to_string().contains("\"user\""), "{answer}");
         titles
@@ -50,7 +50,7 @@ fn each_user_sees_only_their_own_tasks_whatever_they_send() {
     }
     assert_eq!(hub.sync(Some(&bob), &borrowed)["reset"], true);
     // The owner of the machine is a third one.
-    let own = Wire::open(&hub.home.socket()).call("task.list", json!({}));
+    let own = hub.wire().call("task.list", json!({}));
     assert_eq!(own["tasks"], json!([]));
     let page = hub.get("/metrics");
     assert!(!page.text().contains("alice"), "{}", page.text());
@@ -109,7 +109,7 @@ fn tokens_that_are_not_good_are_refused_with_the_reason() {
         let challenge = answer.header("www-authenticate").unwrap();
         assert!(challenge.contains("error=\"invalid_token\""), "{challenge}");
         assert!(challenge.contains(&answer.error()), "{challenge}");
-        let log = hub.daemon.log();
+        let log = hub.log();
         assert!(
             log.contains(&format!("event=denied reason={word}")),
             "{word}: {log}"
@@ -123,7 +123,7 @@ fn tokens_that_are_not_good_are_refused_with_the_reason() {
     );
     assert!(missing.error().contains("no bearer token"));
 
-    let log = hub.daemon.log();
+    let log = hub.log();
     for (_, token) in &table {
         let secret = token
             .rsplit('.')
@@ -182,15 +182,13 @@ fn an_issuer_that_is_away_keeps_nobody_out_who_was_let_in() {
     drop(issuer);
     assert_eq!(hub.post(Some(&unknown), &request("01A", &[])).status, 401);
     hub.sync(Some(&token), &request("01A", &[]));
-    assert!(hub.daemon.log().contains("event=keys-failed"));
+    assert!(hub.log().contains("event=keys-failed"));
 }
 
 #[test]
 fn a_hub_that_starts_before_its_issuer_asks_for_patience() {
     let signer = Signer::ec();
-    let reserved = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = reserved.local_addr().unwrap();
-    drop(reserved);
+    let address = free_address();
     let url = format!("http://{address}/realm");
     let hub = Hub::start(&["--oidc-issuer", &url, "--oidc-audience", "heph"]);
     assert_eq!(hub.get("/readyz").status, 200, "it can say what is wrong");
@@ -205,12 +203,10 @@ fn a_hub_that_starts_before_its_issuer_asks_for_patience() {
         answer.error()
     );
 
-    let _issuer = Issuer::start_on(address, &[signer.jwk("k")]);
-    let until = std::time::Instant::now() + super::http::PATIENCE;
-    while hub.post(Some(&token), &request("01A", &[])).status != 200 {
-        assert!(std::time::Instant::now() < until, "{}", hub.daemon.log());
-        thread::sleep(std::time::Duration::from_millis(200));
-    }
+    let _issuer = Issuer::start_on(&address, &[signer.jwk("k")]);
+    eventually("the hub takes the token", || {
+        hub.post(Some(&token), &request("01A", &[])).status == 200
+    });
 }
 
 #[test]

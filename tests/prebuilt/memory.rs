@@ -1,12 +1,13 @@
 //! Archives larger than the memory that they may take.
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write;
-use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use super::kit::{Kit, lay_out, pack, stem};
+use crate::support::call::Call;
+use crate::support::memory::peak_memory;
 
 /// How much of it does not compress.
 const CONTENT: usize = 36 << 20;
@@ -18,9 +19,13 @@ fn a_run_takes_less_memory_than_the_archive() {
     for ending in ["tar.gz", "tar.xz", "tar.zst", "zip"] {
         let kit = Kit::new();
         kit.publish(ending, &large(ending));
-        let mut command = kit.command(&["self-update", "apply"]);
-        command.stdout(Stdio::null());
-        let peak = peak(command.spawn().unwrap());
+        let mut run = Call::from(kit.command(&["self-update", "apply"])).start();
+        let mut peak = 0;
+        while !run.has_ended() {
+            peak = peak.max(peak_memory(run.id()));
+            thread::sleep(Duration::from_millis(2));
+        }
+        run.ends().exits(0);
         assert!(peak < MOST, "{ending}: {} MiB", peak >> 20);
         assert_eq!(kit.manifest()["delivery"], "prebuilt");
     }
@@ -51,21 +56,4 @@ fn large(ending: &str) -> Vec<u8> {
     let packed = pack(folder.path(), &stem(), ending);
     assert!(packed.len() > CONTENT / 2);
     packed
-}
-
-/// Waits for a process, which must succeed, and returns the most memory that it had (proc_pid_status(5), `VmHWM`).
-fn peak(mut child: Child) -> u64 {
-    let status = format!("/proc/{}/status", child.id());
-    let mut peak = 0;
-    loop {
-        let text = fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        peak = kilobytes.map_or(peak, |kilobytes| kilobytes << 10);
-        if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success());
-            return peak;
-        }
-        thread::sleep(Duration::from_millis(2));
-    }
 }

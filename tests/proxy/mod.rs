@@ -2,96 +2,50 @@
 
 mod nginx;
 
-use std::net::TcpListener;
-use std::process::{Command, Output};
-
-use crate::support::old::daemon::{Daemon, Home, text};
 use nginx::Nginx;
 
-/// A hub on loopback.
-struct Hub {
-    home: Home,
-    address: String,
-}
-
-impl Hub {
-    fn new() -> Hub {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        Hub {
-            home: Home::new(),
-            address: listener.local_addr().unwrap().to_string(),
-        }
-    }
-
-    fn start(&self) -> Daemon {
-        let mut hephd = self.home.hephd();
-        hephd.args(["--mode=server", "--http-addr", &self.address]);
-        Daemon::start(hephd, &self.home.path).until_ready(&self.home.socket())
-    }
-}
+use crate::support::call::Call;
+use crate::support::node::Node;
 
 /// A spoke whose hub is behind `nginx`, and which trusts what signed its certificate.
-fn spoke(nginx: &Nginx) -> (Home, Daemon) {
-    let home = Home::new();
-    let mut hephd = home.hephd();
-    hephd
-        .arg(format!("--hub-url={}", nginx.url()))
-        .env("SSL_CERT_FILE", nginx.authority());
-    let daemon = Daemon::start(hephd, &home.path).until_ready(&home.socket());
-    (home, daemon)
+fn spoke(nginx: &Nginx) -> Node {
+    let mut spoke = Node::down(&format!("--hub-url={}", nginx.url()));
+    spoke.home.set("SSL_CERT_FILE", nginx.authority());
+    spoke.up()
 }
 
-fn heph(home: &Home, arguments: &[&str]) -> String {
-    text(home.heph().args(arguments).output().unwrap())
-}
-
+/// Returns status and body of the answer of `nginx`.
 fn curl(nginx: &Nginx, arguments: &[&str], path: &str) -> (String, String) {
-    let output = Command::new("curl")
-        .args(["-sS", "-w", "\n%{http_code}", "--cacert"])
-        .arg(nginx.authority())
-        .args(arguments)
-        .arg(format!("{}{path}", nginx.url()))
-        .output()
-        .unwrap();
-    let (body, status) = printed(&output);
-    (status, body)
-}
-
-fn printed(output: &Output) -> (String, String) {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{stderr}");
-    let printed = String::from_utf8(output.stdout.clone()).unwrap();
+    let curl = Call::of("curl").args(&["-sS", "-w", "\n%{http_code}", "--cacert"]);
+    let curl = curl.args(&[nginx.authority()]).args(arguments);
+    let printed = curl.args(&[format!("{}{path}", nginx.url())]).prints();
     let (body, status) = printed.rsplit_once('\n').unwrap();
-    (body.to_owned(), status.to_owned())
+    (status.to_owned(), body.to_owned())
 }
 
 #[test]
 fn spokes_sync_through_the_proxy_of_the_how_to_also_while_the_hub_is_started_anew() {
-    let hub = Hub::new();
-    let running = hub.start();
+    let mut hub = Node::hub();
     let nginx = Nginx::start(&hub.address);
-    let (one, _one) = spoke(&nginx);
-    let (other, _other) = spoke(&nginx);
+    let (one, other) = (spoke(&nginx), spoke(&nginx));
 
-    heph(&one, &["add", "from one"]);
-    heph(&one, &["sync", "now"]);
-    heph(&other, &["sync", "now"]);
-    assert!(heph(&other, &["list"]).contains("from one"));
+    one.add("from one");
+    one.sync();
+    other.sync();
+    assert_eq!(other.titles(), ["from one"]);
 
     // nginx has connections open to a hub that is gone now.
-    running.stop();
-    let _running = hub.start();
-    heph(&other, &["add", "from the other"]);
-    heph(&other, &["sync", "now"]);
-    heph(&one, &["sync", "now"]);
-    let listed = heph(&one, &["list"]);
-    assert!(listed.contains("from one") && listed.contains("from the other"));
+    hub.stop();
+    hub.start();
+    other.add("from the other");
+    other.sync();
+    one.sync();
+    assert_eq!(one.titles(), ["from one", "from the other"]);
 }
 
 #[test]
 fn only_syncing_is_reached_from_outside() {
-    let hub = Hub::new();
-    let _running = hub.start();
+    let hub = Node::hub();
     let nginx = Nginx::start(&hub.address);
     let (status, body) = curl(&nginx, &[], "/healthz");
     assert_eq!((status.as_str(), body.trim()), ("200", "ok"));
@@ -116,17 +70,12 @@ fn only_syncing_is_reached_from_outside() {
 
 #[test]
 fn a_spoke_that_does_not_trust_the_proxy_says_so_and_goes_on_alone() {
-    let hub = Hub::new();
-    let _running = hub.start();
+    let hub = Node::hub();
     let nginx = Nginx::start(&hub.address);
-    let home = Home::new();
-    let mut hephd = home.hephd();
-    hephd.arg(format!("--hub-url={}", nginx.url()));
-    let _spoke = Daemon::start(hephd, &home.path).until_ready(&home.socket());
-    heph(&home, &["add", "alone"]);
-    let output = home.heph().args(["sync", "now"]).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success());
-    assert!(said.contains("certificate"), "{said}");
-    assert!(heph(&home, &["list"]).contains("alone"));
+    let spoke = Node::spoke(&nginx.url());
+    spoke.add("alone");
+    let ended = spoke.heph("sync now").ends();
+    assert_ne!(ended.code, 0);
+    ended.complains("certificate");
+    assert_eq!(spoke.titles(), ["alone"]);
 }

@@ -1,18 +1,18 @@
 //! nginx with the configuration that the how-to prints: only its names, ports and places are others.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+
+use crate::support::call::{Call, Running};
+use crate::support::node::free_port;
+use crate::support::wait::{PATIENCE, until};
 
 const HOW_TO: &str = include_str!("../../docs/how-to/tls-proxy.md");
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running nginx. It ends when dropped.
 pub struct Nginx {
-    process: Child,
+    _process: Running,
     folder: tempfile::TempDir,
     port: u16,
 }
@@ -22,41 +22,29 @@ impl Nginx {
     pub fn start(hub: &str) -> Nginx {
         let folder = tempfile::tempdir().unwrap();
         certify(folder.path());
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .unwrap()
-            .port();
+        let port = free_port();
         let settings = folder.path().join("nginx.conf");
         fs::write(&settings, settings_for(folder.path(), port, hub)).unwrap();
         let program = which::which_in("nginx", Some("/usr/sbin:/usr/local/sbin:/usr/bin"), "/")
             .expect("nginx is installed (Debian: package nginx-light)");
-        let process = Command::new(program)
-            .arg("-p")
-            .arg(folder.path())
-            .arg("-e")
-            .arg(folder.path().join("error.log"))
-            .arg("-c")
-            .arg(&settings)
-            .env_clear()
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut nginx = Nginx {
-            process,
+        let errors = folder.path().join("error.log");
+        let mut process = Call::clean(program, [("", ""); 0])
+            .args(&["-p".as_ref(), folder.path(), "-e".as_ref(), &errors])
+            .args(&["-c".as_ref(), settings.as_path()])
+            .start();
+        until(PATIENCE, || {
+            let errors = || fs::read_to_string(&errors).unwrap_or_default();
+            assert!(!process.has_ended(), "nginx ended: {}", errors());
+            match TcpStream::connect(("127.0.0.1", port)) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(format!("{error} {}", errors())),
+            }
+        });
+        Nginx {
+            _process: process,
             folder,
             port,
-        };
-        let until = Instant::now() + PATIENCE;
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            let ended = nginx.process.try_wait().unwrap();
-            assert!(
-                ended.is_none() && Instant::now() < until,
-                "nginx does not listen: {}",
-                fs::read_to_string(nginx.folder().join("error.log")).unwrap_or_default()
-            );
-            thread::sleep(Duration::from_millis(20));
         }
-        nginx
     }
 
     /// Returns the address that spokes are given.
@@ -72,13 +60,6 @@ impl Nginx {
     /// Returns a folder that is gone with it.
     pub fn folder(&self) -> &Path {
         self.folder.path()
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
     }
 }
 
@@ -109,14 +90,9 @@ fn settings_for(folder: &Path, port: u16, hub: &str) -> String {
 
 /// Makes an authority and a certificate of localhost.
 fn certify(folder: &Path) {
-    let openssl = |arguments: &str| {
-        let output = Command::new("openssl")
-            .args(arguments.split_whitespace())
-            .current_dir(folder)
-            .output()
-            .expect("openssl is installed (package openssl)");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}");
+    let openssl = |words: &str| {
+        let openssl = Call::of("openssl").args(words);
+        openssl.current_dir(folder).exits(0);
     };
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
     openssl(&format!(

@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, Once};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -59,7 +59,8 @@ impl<S: AsRef<OsStr>> Words for Vec<S> {
 #[derive(Debug)]
 pub struct Call {
     command: Command,
-    input: Vec<u8>,
+    /// `None`: standard input stays open, with nothing in it.
+    input: Option<Vec<u8>>,
 }
 
 impl Call {
@@ -103,7 +104,13 @@ impl Call {
 
     /// Passes `input` on standard input, which is empty otherwise.
     pub fn input(mut self, input: impl AsRef<[u8]>) -> Call {
-        self.input = input.as_ref().to_owned();
+        self.input = Some(input.as_ref().to_owned());
+        self
+    }
+
+    /// Keeps standard input open, which tells a program that its test still runs.
+    pub fn open_input(mut self) -> Call {
+        self.input = None;
         self
     }
 
@@ -119,9 +126,9 @@ impl Call {
         let shown = format!("{:?}", self.command);
         let input = self.input.clone();
         let mut command = self.into_command();
-        let stdin = match input.is_empty() {
-            true => Stdio::null(),
-            false => Stdio::piped(),
+        let stdin = match &input {
+            Some(input) if input.is_empty() => Stdio::null(),
+            _ => Stdio::piped(),
         };
         let child = command
             .stdin(stdin)
@@ -129,7 +136,9 @@ impl Call {
             .stderr(Stdio::piped())
             .spawn();
         let mut child = child.unwrap_or_else(|error| panic!("cannot start {shown}: {error}"));
-        if let Some(mut stdin) = child.stdin.take() {
+        if let Some(input) = input
+            && let Some(mut stdin) = child.stdin.take()
+        {
             // A program that does not read it may have ended already.
             thread::spawn(move || drop(stdin.write_all(&input)));
         }
@@ -164,6 +173,12 @@ impl Call {
         status.signal()
     }
 
+    /// Runs it with success, and nothing on standard error.
+    #[track_caller]
+    pub fn succeeds(self) -> Ended {
+        self.exits(0).quietly()
+    }
+
     /// Runs it with success, and returns what it printed.
     #[track_caller]
     pub fn prints(self) -> String {
@@ -187,7 +202,7 @@ impl From<Command> for Call {
     fn from(command: Command) -> Call {
         Call {
             command,
-            input: Vec::new(),
+            input: Some(Vec::new()),
         }
     }
 }
@@ -280,7 +295,7 @@ pub fn wait(child: &mut Child, until: Instant) -> Option<ExitStatus> {
 /// The lines of a stream, as far as they were read.
 #[derive(Debug)]
 struct Lines {
-    lines: Receiver<Vec<u8>>,
+    lines: Mutex<Receiver<Vec<u8>>>,
     read: Vec<u8>,
 }
 
@@ -297,7 +312,7 @@ impl Lines {
             }
         });
         Lines {
-            lines,
+            lines: Mutex::new(lines),
             read: Vec::new(),
         }
     }
@@ -305,7 +320,7 @@ impl Lines {
     #[track_caller]
     fn next_with(&mut self, text: &str, of: &str) -> String {
         let until = Instant::now() + LIMIT;
-        while let Ok(line) = self.lines.recv_timeout(until - Instant::now()) {
+        while let Ok(line) = self.receive(until) {
             self.read.extend(&line);
             let line = String::from_utf8_lossy(&line);
             if line.contains(text) {
@@ -316,11 +331,15 @@ impl Lines {
         panic!("no {text:?} from {of} in: {read}");
     }
 
+    fn receive(&mut self, until: Instant) -> Result<Vec<u8>, RecvTimeoutError> {
+        let left = until.saturating_duration_since(Instant::now());
+        self.lines.get_mut().unwrap().recv_timeout(left)
+    }
+
     /// Reads all that there is; returns whether it has ended.
     fn read_to_end(&mut self, until: Instant) -> bool {
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            match self.lines.recv_timeout(left) {
+            match self.receive(until) {
                 Ok(line) => self.read.extend(line),
                 Err(error) => return error == RecvTimeoutError::Disconnected,
             }

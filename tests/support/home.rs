@@ -207,7 +207,7 @@ impl Home {
 
     #[track_caller]
     pub fn sync(&self) -> Ended {
-        self.heph("sync now").exits(0)
+        self.heph("sync now").succeeds()
     }
 
     #[track_caller]

@@ -16,6 +16,8 @@ use super::wait::{PATIENCE, until};
 /// A request that arrived.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// The whole request line.
+    pub line: String,
     pub method: String,
     pub path: String,
     pub query: String,
@@ -256,6 +258,7 @@ fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
     };
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let mut request = Request {
+        line: line.trim_end().to_owned(),
         method: method.to_owned(),
         path: path.to_owned(),
         query: query.to_owned(),

@@ -14,6 +14,7 @@ pub mod load;
 pub mod mac;
 pub mod machine;
 pub mod manager;
+pub mod memory;
 pub mod node;
 pub mod old;
 pub mod programs;

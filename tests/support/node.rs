@@ -81,6 +81,11 @@ impl Node {
         self.daemon = Some(self.home.start(&self.flags));
     }
 
+    /// Has hephd started with further flags next time.
+    pub fn add_flags(&mut self, flags: &(impl Words + ?Sized)) {
+        self.flags.extend(flags.words());
+    }
+
     /// Has hephd started with other flags next time.
     pub fn set_flags(&mut self, flags: &(impl Words + ?Sized)) {
         self.flags = flags.words();
@@ -165,4 +170,16 @@ pub fn free_address() -> String {
     let address = format!("127.{}.{high}.{low}", 16 + number % 200);
     let listener = TcpListener::bind((address.as_str(), 0)).unwrap();
     listener.local_addr().unwrap().to_string()
+}
+
+/// Returns a port of 127.0.0.1 that stays free until it is used: it is below those that the kernel gives out by itself.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id();
+        let port = u16::try_from(20_000 + number % 10_000).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }

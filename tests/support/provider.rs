@@ -1,11 +1,10 @@
 //! A certified OpenID provider on loopback (npm `oidc-provider`), and a person with a browser.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
+use super::call::{Call, Running};
 use super::programs;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -27,41 +26,19 @@ const SOURCES: [(&str, &str); 4] = [
 
 /// A provider of its own for one test; it ends with the value.
 pub struct Provider {
-    child: Child,
+    _process: Running,
     pub issuer: String,
-    folder: tempfile::TempDir,
 }
 
 impl Provider {
     pub fn start() -> Provider {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("log");
-        let mut child = Command::new("node")
-            .arg(installed().join("server.mjs"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(File::create(&log).unwrap())
-            .spawn()
-            .expect("node is installed (package nodejs)");
-        let mut issuer = String::new();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        out.read_line(&mut issuer).unwrap();
-        let provider = Provider {
-            child,
-            issuer: issuer.trim_end().to_owned(),
-            folder,
-        };
-        assert!(
-            provider.issuer.starts_with("http://127.0.0.1:"),
-            "{}",
-            provider.log()
-        );
-        provider
-    }
-
-    /// Returns what it has complained of.
-    pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        let node = Call::of("node").args(&[installed().join("server.mjs")]);
+        let mut process = node.open_input().start();
+        let issuer = process.line("http://127.0.0.1:");
+        Provider {
+            _process: process,
+            issuer,
+        }
     }
 
     /// Changes settings of `server.mjs`, from the next request on.
@@ -117,13 +94,6 @@ impl Provider {
         let url = format!("{}{path}", self.issuer);
         let answer = curl(&[&[url.as_str()], arguments].concat());
         serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer}"))
-    }
-}
-
-impl Drop for Provider {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
     }
 }
 
@@ -237,22 +207,10 @@ fn attribute(html: &str, name: &str) -> Option<String> {
     Some(rest.split('"').next()?.to_owned())
 }
 
+#[track_caller]
 fn curl(arguments: &[&str]) -> String {
-    let output = Command::new("curl")
-        .args([
-            "--silent",
-            "--show-error",
-            "--max-time",
-            "60",
-            "--noproxy",
-            "*",
-        ])
-        .args(arguments)
-        .output()
-        .expect("curl is installed (package curl)");
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {error}");
-    String::from_utf8(output.stdout).unwrap()
+    let curl = Call::of("curl").args("--silent --show-error --max-time 60 --noproxy *");
+    curl.args(arguments).prints()
 }
 
 /// Returns the folder with the provider and all that it needs, which npm fetches once for each build folder.
@@ -285,20 +243,9 @@ fn installed() -> &'static Path {
 }
 
 fn install(folder: &Path, cache: &Path) {
-    let output = Command::new("npm")
-        // Nothing is left outside of the build folder.
-        .arg("--cache")
-        .arg(cache)
-        .args([
-            "ci",
-            "--ignore-scripts",
-            "--no-audit",
-            "--no-fund",
-            "--prefer-offline",
-        ])
+    // Nothing is left outside of the build folder.
+    let npm = Call::of("npm").args(&["--cache".as_ref(), cache]);
+    npm.args("ci --ignore-scripts --no-audit --no-fund --prefer-offline")
         .current_dir(folder)
-        .output()
-        .expect("npm is installed (package npm)");
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "npm ci: {error}");
+        .exits(0);
 }

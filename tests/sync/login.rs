@@ -2,15 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::fake::{Fake, Reply, Seen};
-use super::spoke::Spoke;
-use crate::support::old::daemon::Home;
-
+use super::well;
+use crate::support::http::{Reply, Request, Server};
+use crate::support::node::Node;
 const CLIENT: &str = "heph";
 
 /// Returns a token that looks like a JSON Web Token; the hubs here compare it as text.
@@ -22,31 +20,36 @@ fn token(name: &str) -> String {
     format!("{header}.{}.c2ln", part(json!({ "sub": name })))
 }
 
-/// An issuer that renews, and counts how often.
-fn issuer(renewed: &'static str) -> (Fake, Arc<Mutex<Vec<Seen>>>) {
-    let asked: Arc<Mutex<Vec<Seen>>> = Arc::default();
-    let fake = Fake::start(|_| Reply::with(500, &[], ""));
-    let (url, known) = (fake.url(), Arc::clone(&asked));
-    fake.behave(move |seen| {
-        if seen.line.starts_with("GET ") {
-            let metadata = json!({ "issuer": url, "token_endpoint": format!("{url}/token") });
+/// The path at which issuers renew.
+const TOKEN: &str = "/token";
+
+/// An issuer that renews.
+fn issuer(renewed: &'static str) -> Server {
+    Server::start(move |request| {
+        if request.path != TOKEN {
+            let url = format!("http://{}", request.header("host").unwrap());
+            let metadata = json!({ "issuer": url, "token_endpoint": format!("{url}{TOKEN}") });
             return Reply::json(200, &metadata);
         }
-        known.lock().unwrap().push(seen.clone());
         let granted = json!({
             "access_token": token(renewed), "token_type": "Bearer", "expires_in": 3600,
             "refresh_token": "second",
         });
         Reply::json(200, &granted)
-    });
-    (fake, asked)
+    })
+}
+
+/// Returns the requests for a renewal.
+fn renewals(issuer: &Server) -> Vec<Request> {
+    let seen = issuer.seen().into_iter();
+    seen.filter(|request| request.path == TOKEN).collect()
 }
 
 /// A hub that takes one token only.
-fn hub(good: &str) -> Fake {
+fn hub(good: &str) -> Server {
     let good = format!("Bearer {}", token(good));
-    Fake::start(move |seen| match seen.header("authorization") {
-        Some(sent) if sent == good => Reply::well(),
+    Server::start(move |seen| match seen.header("authorization") {
+        Some(sent) if sent == good => well(),
         _ => Reply::json(
             401,
             &json!({ "error": "the token has ended", "hint": null }),
@@ -55,28 +58,24 @@ fn hub(good: &str) -> Fake {
 }
 
 /// Starts a spoke in whose home these tokens are stored.
-fn spoke(hub: &Fake, issuer: &Fake, tokens: Option<(&str, SignedDuration)>) -> Spoke {
-    let home = Home::new();
+fn spoke(hub: &Server, issuer: &Server, tokens: Option<(&str, SignedDuration)>) -> Node {
+    let spoke = Node::down(&format!(
+        "--hub-url={} --oidc-issuer={} --oidc-client-id={CLIENT}",
+        hub.url(),
+        issuer.url()
+    ));
     if let Some((name, lasts)) = tokens {
-        let file = home.data().join("tokens.json");
-        fs::create_dir_all(home.data()).unwrap();
         let tokens = json!({
             "schema": 1, "issuer": issuer.url(), "client_id": CLIENT, "access_token": token(name), "id_token": null,
             "refresh_token": "first", "expires_at": Timestamp::now() + lasts,
         });
-        fs::write(&file, tokens.to_string()).unwrap();
+        let file = spoke.write(".local/share/heph/tokens.json", tokens.to_string());
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     }
-    let flags = [
-        format!("--hub-url={}", hub.url()),
-        format!("--oidc-issuer={}", issuer.url()),
-        format!("--oidc-client-id={CLIENT}"),
-    ];
-    let flags = flags.each_ref().map(String::as_str);
-    Spoke::in_home(home, &flags)
+    spoke.up()
 }
 
-fn tokens(hub: &Fake) -> Vec<Option<String>> {
+fn tokens(hub: &Server) -> Vec<Option<String>> {
     let seen = hub.seen().into_iter();
     seen.map(|seen| seen.header("authorization").map(str::to_owned))
         .collect()
@@ -84,22 +83,22 @@ fn tokens(hub: &Fake) -> Vec<Option<String>> {
 
 #[test]
 fn the_token_of_the_login_is_sent() {
-    let (issuer, asked) = issuer("new");
+    let issuer = issuer("new");
     let hub = hub("old");
     let spoke = spoke(&hub, &issuer, Some(("old", SignedDuration::from_hours(1))));
-    spoke.heph(&["sync", "now"]).well();
-    let status = spoke.status();
+    spoke.heph("sync now").succeeds();
+    let status = spoke.sync_status();
     assert_eq!(status["issuer"], issuer.url().as_str());
     assert_eq!(status["client_id"], CLIENT);
-    assert!(asked.lock().unwrap().is_empty(), "nothing to renew");
+    assert!(renewals(&issuer).is_empty(), "nothing to renew");
 }
 
 #[test]
 fn a_token_that_the_hub_does_not_take_is_renewed_once_and_sent_again() {
-    let (issuer, asked) = issuer("new");
+    let issuer = issuer("new");
     let hub = hub("new");
     let spoke = spoke(&hub, &issuer, Some(("old", SignedDuration::from_hours(1))));
-    spoke.heph(&["sync", "now"]).well();
+    spoke.heph("sync now").succeeds();
     let sent = tokens(&hub);
     assert_eq!(sent[0], Some(format!("Bearer {}", token("old"))));
     assert!(
@@ -107,34 +106,34 @@ fn a_token_that_the_hub_does_not_take_is_renewed_once_and_sent_again() {
             .iter()
             .all(|sent| *sent == Some(format!("Bearer {}", token("new"))))
     );
-    let asked = asked.lock().unwrap();
+    let asked = renewals(&issuer);
     assert_eq!(asked.len(), 1, "{asked:?}");
-    assert!(asked[0].text.contains("refresh_token=first"), "{asked:?}");
-    let log = spoke.daemon.log();
+    assert!(asked[0].text().contains("refresh_token=first"), "{asked:?}");
+    let log = spoke.log();
     assert!(!log.contains("cannot sync"), "{log}");
 }
 
 #[test]
 fn a_token_about_to_end_is_renewed_before_it_is_sent() {
-    let (issuer, _asked) = issuer("new");
+    let issuer = issuer("new");
     let hub = hub("new");
     let spoke = spoke(&hub, &issuer, Some(("old", SignedDuration::from_secs(30))));
-    spoke.heph(&["sync", "now"]).well();
+    spoke.heph("sync now").succeeds();
     let new = Some(format!("Bearer {}", token("new")));
     assert!(tokens(&hub).iter().all(|sent| *sent == new));
 }
 
 #[test]
 fn a_hub_that_takes_no_token_has_the_person_log_in() {
-    let (issuer, _asked) = issuer("new");
+    let issuer = issuer("new");
     let hub = hub("of somebody else");
     let spoke = spoke(&hub, &issuer, Some(("old", SignedDuration::from_hours(1))));
-    let ended = spoke.heph(&["sync", "now"]).exits(1);
-    let ended = ended.complains("rejects the login: the token has ended");
+    let ended = spoke.heph("sync now").exits(1);
+    let ended = ended.complains("rejects the login\n  because: the token has ended");
     ended.complains("`heph auth login`");
     // The work goes on, and nothing of a token is told to anybody.
     spoke.add("meanwhile");
-    let told = spoke.daemon.log() + &spoke.status().to_string();
+    let told = spoke.log() + &spoke.sync_status().to_string();
     for name in ["old", "new"] {
         assert!(!told.contains(&token(name)), "{told}");
     }
@@ -142,19 +141,19 @@ fn a_hub_that_takes_no_token_has_the_person_log_in() {
 
 #[test]
 fn who_has_not_logged_in_is_told_so_and_the_hub_is_not_asked() {
-    let (issuer, _asked) = issuer("new");
+    let issuer = issuer("new");
     let hub = hub("new");
     let spoke = spoke(&hub, &issuer, None);
-    let ended = spoke.heph(&["sync", "now"]).exits(1);
+    let ended = spoke.heph("sync now").exits(1);
     ended.complains("heph auth login");
     assert_eq!(hub.seen().len(), 0);
 }
 
 #[test]
 fn an_issuer_that_is_away_is_waited_for() {
-    let away = Fake::start(|_| Reply::with(503, &[], ""));
+    let away = Server::start(|_| Reply::with(503, &[], ""));
     let hub = hub("new");
     let spoke = spoke(&hub, &away, Some(("old", -SignedDuration::from_hours(1))));
-    spoke.heph(&["sync", "now"]).exits(75);
+    spoke.heph("sync now").exits(75);
     assert_eq!(hub.seen().len(), 0);
 }
