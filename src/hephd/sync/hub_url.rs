@@ -4,6 +4,7 @@ use ureq::http::Uri;
 
 use crate::error::{Error, Result};
 use crate::os::http;
+use crate::os::text::printable;
 
 /// A valid `--hub-url`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ impl HubUrl {
     ///
     /// [`Kind::Usage`](crate::error::Kind::Usage), with the reason.
     pub fn parse(text: &str, with_token: bool) -> Result<HubUrl> {
-        let shown = text.escape_debug();
+        let shown = printable(text);
         let invalid = |why: &str| {
             Error::usage(format!("--hub-url '{shown}' is invalid: {why}"))
                 .with_hint("write it like --hub-url=https://heph.example.org")
