@@ -12,8 +12,8 @@ use crate::os::clock;
 use crate::platform::schedule;
 use crate::release::Release;
 use crate::release::decide::{Asked, Decision, Policy, Situation, decide};
-use crate::release::feed::Feed;
 use crate::release::trust::seen_tags::SeenTags;
+use crate::update;
 use crate::update::quarantine::Quarantine;
 
 /// How many intervals may pass without a check that succeeded.
@@ -59,27 +59,22 @@ pub fn line(known: &Known) -> Option<String> {
 /// Prints the line that is due, from what the state files remember.
 pub fn print(context: &Context) {
     let settings = &context.config.self_update;
-    let remembered = Feed {
-        settings,
-        state: &context.paths.feed(),
-    }
-    .remembered();
+    let remembered = update::feed(settings, &context.paths.feed()).cached();
     let keeps_heph = settings.packages.iter().any(|name| name == "heph");
     let known = Known {
         installed: keeps_heph.then(|| VERSION.parse().ok()).flatten(),
         latest: remembered.latest,
         last_success: remembered.last_success,
-        policy: Policy {
-            pin: settings.pin.clone(),
-            prereleases: settings.prereleases,
-            cooldown: settings.cooldown,
-        },
+        policy: update::policy(settings),
         quarantine: Quarantine::load(&context.paths)
             .map(|quarantine| quarantine.versions())
             .unwrap_or_default(),
         healthy: SeenTags::load(&context.paths.trust())
             .ok()
-            .and_then(|memory| memory.healthy(settings).cloned()),
+            .and_then(|seen_tags| {
+                let healthy = seen_tags.healthy(&settings.repository, &settings.tag_prefix);
+                healthy.cloned()
+            }),
         timer: timer(context),
         now: clock::now(),
     };

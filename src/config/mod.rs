@@ -9,7 +9,7 @@ mod values;
 use std::path::{Path, PathBuf};
 
 use semver::VersionReq;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, ResultExt};
 use crate::os::files;
@@ -109,7 +109,7 @@ pub struct SelfUpdate {
 }
 
 /// What kind of forge publishes the releases.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Forge {
     /// Found out from the host and one probe, then remembered.

@@ -1,15 +1,14 @@
 //! Adoption: plain files in bin-dir become a slot, and links take their place.
 //!
-//! What bin-dir has now, links followed, is copied into a slot: the same commands with the same content, all of which
-//! must say that they are of one release. Then `current` is pointed at that slot. Where some commands are links already,
-//! they now run a copy of what they ran before. Last, each file is replaced by its link with one rename. None of these
-//! steps changes what any command does, so it does not matter after which of them the power fails; and each is skipped
-//! where it is done already, so the next run carries on.
+//! The content of bin-dir, through its links, is copied into a slot: the same commands with the same content, all of which
+//! must be of one release. Then `current` is pointed at that slot. Commands that are links already now run a copy of what
+//! they ran before. Last, each file is replaced by its link with one rename. None of these steps changes what any command
+//! does, so a power failure between them is harmless; and a step that is done already is skipped, so the next run carries on.
 //!
-//! Plain files win over the slot in use: they mean that the user ran a plain `cargo install` since. Files of different
-//! releases, which a `cargo install` that was cut short leaves, are refused: no choice between them is safe.
+//! Plain files win over the slot in use: they mean that the user ran `cargo install` since. Files of different releases,
+//! which an interrupted `cargo install` leaves, are rejected: no choice between them is safe.
 //!
-//! Cargo's own record beside bin-dir stays as it is.
+//! Cargo's own record beside bin-dir is left as it is.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -19,18 +18,18 @@ use semver::Version;
 
 use super::links::{BinDir, BinEntry, foreign};
 use super::slots::{Binary, Delivery, Slot, SlotManifest, Slots};
-use super::{Staged, copy_executable, verify};
-use crate::config::SelfUpdate;
+use super::staging::{StagedFolder, copy_executable};
+use super::verify;
 use crate::error::{Error, Result, ResultExt};
 use crate::os::{clock, files};
 
-/// A command of bin-dir that works.
+/// A working command of bin-dir.
 #[derive(Debug)]
 struct Command {
     path: PathBuf,
     version: Version,
     binary: Binary,
-    /// What tells a file from one that took its place; `None` for a link.
+    /// Tells a file from its replacement; `None` for a link.
     file: Option<FileIdentity>,
 }
 
@@ -44,45 +43,39 @@ struct FileIdentity {
 
 impl BinDir {
     /// Makes bin-dir a set of links: copies plain files into a slot, points `current` at it, then replaces each file by
-    /// a link with one rename. Returns the slot in use afterwards, `None` where nothing is installed yet.
-    /// Idempotent, and at every instant every command works. Nothing to do: changes nothing.
+    /// a link with one rename. Returns the slot in use afterwards, `None` if nothing is installed yet.
+    /// Idempotent, and at every instant every command works.
     ///
     /// # Errors
     ///
     /// Something foreign has the name of a command, the commands are of different releases or do not work, or bin-dir
     /// cannot be written: nothing was touched then.
-    pub fn adopt(&self, settings: &SelfUpdate, slots: &Slots) -> Result<Option<Slot>> {
-        // A damaged slot counts as none: plain files replace it, and without them an update does.
+    pub fn adopt(&self, slots: &Slots) -> Result<Option<Slot>> {
+        // A damaged slot is ignored: plain files replace it, and without them an update does.
         let current = slots.current().ok().flatten();
-        let mut names = Vec::new();
-        for name in self.names(settings, current.as_ref()) {
-            match self.standing(&name)? {
-                BinEntry::Absent => {}
-                BinEntry::Foreign => return Err(foreign(&self.path.join(&name))),
-                standing => names.push((name, standing)),
-            }
+        let mut found = self.entries(self.names(current.as_ref()))?;
+        found.retain(|(_, entry)| *entry != BinEntry::Absent);
+        if let Some((name, _)) = found.iter().find(|(_, entry)| *entry == BinEntry::Foreign) {
+            return Err(foreign(&self.path.join(name)));
         }
-        if names
-            .iter()
-            .all(|(_, standing)| *standing != BinEntry::Plain)
-        {
-            if let Some(slot) = current.as_ref().filter(|_| !names.is_empty()) {
+        if !found.iter().any(|(_, entry)| *entry == BinEntry::Plain) {
+            if let Some(slot) = current.as_ref().filter(|_| !found.is_empty()) {
                 self.relink(slot)?;
             }
             return Ok(current);
         }
 
         self.check_writable()?;
-        let commands = names
+        let commands = found
             .iter()
-            // A link that points at nothing is no command; the links are put right at the end.
+            // A link that points at nothing is not a command; the links are repaired at the end.
             .filter(|(name, _)| self.path.join(name).exists())
-            .map(|(name, standing)| self.command(name, standing))
+            .map(|(name, entry)| self.command(name, *entry))
             .collect::<Result<Vec<_>>>()?;
         let version = common_version(&commands)?;
         let slot = match known(&commands, version, current.as_ref(), slots)? {
             Some(slot) => slot,
-            None => self.snapshot(&commands, version, settings, slots)?,
+            None => self.snapshot(&commands, version, slots)?,
         };
         unchanged(&commands)?;
         if current.as_ref() != Some(&slot) {
@@ -96,9 +89,9 @@ impl BinDir {
         Ok(Some(slot))
     }
 
-    fn command(&self, name: &str, standing: &BinEntry) -> Result<Command> {
+    fn command(&self, name: &str, entry: BinEntry) -> Result<Command> {
         let path = self.path.join(name);
-        let file = match standing {
+        let file = match entry {
             BinEntry::Plain => Some(identity(&path)?),
             _ => None,
         };
@@ -111,14 +104,8 @@ impl BinDir {
     }
 
     /// Copies the commands into a new slot.
-    fn snapshot(
-        &self,
-        commands: &[Command],
-        version: &Version,
-        settings: &SelfUpdate,
-        slots: &Slots,
-    ) -> Result<Slot> {
-        let staged = Staged::new(slots.unused(version)?)?;
+    fn snapshot(&self, commands: &[Command], version: &Version, slots: &Slots) -> Result<Slot> {
+        let staged = StagedFolder::new(slots.unused(version)?)?;
         files::create_private_dir(&staged.bin())?;
         for Command { path, binary, .. } in commands {
             let copy = staged.bin().join(&binary.name);
@@ -127,20 +114,12 @@ impl BinDir {
                 return Err(changed(path));
             }
         }
-        let binaries: Vec<Binary> = commands
-            .iter()
-            .map(|command| command.binary.clone())
-            .collect();
-        verify::binaries(
-            &staged.bin(),
-            binaries.iter().map(|binary| binary.name.as_str()),
-            version,
-        )?;
-        let commit = self
-            .recorded(settings)
-            .iter()
-            .find(|installed| installed.version == *version)
-            .and_then(|installed| installed.commit().map(str::to_owned));
+        let names = commands.iter().map(|command| command.binary.name.as_str());
+        verify::binaries(&staged.bin(), names, version)?;
+        let recorded = self.recorded();
+        let same_version = recorded.iter().find(|found| found.version == *version);
+        let commit = same_version.and_then(|found| found.commit().map(str::to_owned));
+        let binaries = commands.iter().map(|command| command.binary.clone());
         let manifest = SlotManifest {
             schema: 1,
             version: version.clone(),
@@ -148,16 +127,16 @@ impl BinDir {
             commit,
             delivery: Delivery::Adopted,
             signed_by: None,
-            binaries,
+            binaries: binaries.collect(),
             installed_at: clock::now(),
         };
-        let slot = slots.seal(&staged.folder, manifest)?;
+        let slot = slots.seal(&staged.path, manifest)?;
         staged.keep();
         Ok(slot)
     }
 }
 
-/// Returns a sound slot that already has all the commands as they are, preferably the one in use.
+/// Returns a slot that already has all the commands as they are, preferably the one in use.
 fn known(
     commands: &[Command],
     version: &Version,
@@ -174,14 +153,14 @@ fn known(
     if let Some(slot) = current.filter(|slot| has_all(slot)) {
         return Ok(Some(slot.clone()));
     }
-    // Another slot must have no command more: its name in bin-dir might be somebody else's.
+    // Another slot must not have more commands: their names in bin-dir might be foreign.
     Ok(slots
         .list()?
         .into_iter()
         .find(|slot| slot.manifest.binaries.len() == commands.len() && has_all(slot)))
 }
 
-/// Returns the version that all commands say they are.
+/// Returns the version of all commands.
 ///
 /// # Errors
 ///
@@ -199,13 +178,13 @@ fn common_version(commands: &[Command]) -> Result<&Version> {
         .map(|command| format!("'{}' is {}", command.path.display(), command.version))
         .collect();
     Err(Error::new(format!(
-        "cannot adopt the installation, its commands are of different releases: {}",
+        "cannot adopt the installation: its commands are of different releases: {}",
         each.join(", ")
     ))
-    .with_hint("finish the `cargo install` that was cut short: run it again with --force"))
+    .with_hint("finish the interrupted `cargo install`: run it again with --force"))
 }
 
-/// Checks that no file was replaced since it was looked at, as by a `cargo install` that runs at the same time.
+/// Fails if a file was replaced since it was inspected, for example by a concurrent `cargo install`.
 fn unchanged(commands: &[Command]) -> Result<()> {
     for command in commands {
         if let Some(file) = &command.file
@@ -223,13 +202,13 @@ fn changed(path: &Path) -> Error {
         path.display()
     ))
     .with_hint(
-        "wait until the other installation has ended, then run `heph self-update apply` again",
+        "wait until the other installation is complete, then run `heph self-update apply` again",
     )
 }
 
 fn identity(path: &Path) -> Result<FileIdentity> {
     let file = fs::symlink_metadata(path)
-        .with_context(|| format!("cannot look at '{}'", path.display()))?;
+        .with_context(|| format!("cannot inspect '{}'", path.display()))?;
     Ok(FileIdentity {
         device: file.dev(),
         inode: file.ino(),

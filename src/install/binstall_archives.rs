@@ -1,264 +1,187 @@
-//! Archives of a release from a plain git remote, which lists no files: where its Cargo.toml says they are.
+//! Archives of a release from a plain git remote, which lists no files: its Cargo.toml says where they are.
 //!
-//! The Cargo.toml is read by git at the very commit that the release is proven to be; `release::binstall` makes addresses
-//! of it. Those are guesses, and so are the names of checksums and signatures beside an archive. A server may answer
-//! every name with a friendly page, so a guessed file counts as published only if it is what its name says: a checksum
-//! of this archive, a signature, an archive. What counts is judged as the files of a forge are, without mercy.
+//! git reads the Cargo.toml at the very commit that the release is proven to be; `release::binstall` builds URLs from it.
+//! Those are guesses, and so are the names of checksums and signatures beside an archive. A server may answer every name
+//! with a friendly page, so a guessed file counts as published only if it is what its name says: a checksum of this
+//! archive, a signature, an archive. What counts is judged like the files of a forge.
 
 use std::path::Path;
 
 use ureq::http::header;
 
-use super::prebuilt::{self, ArchivePlan};
-use crate::config::{SelfUpdate, Trust};
-use crate::error::{Error, Kind, Result};
+use super::StageRequest;
+use super::prebuilt::{self, ArchivePlan, NotFromArchive};
+use crate::config::Trust;
+use crate::error::{Error, Kind, Result, ResultExt, bail};
 use crate::os::http::{self, Get, Limits};
 use crate::os::{files, interrupt};
-use crate::paths::Paths;
-use crate::release::asset::{self, Asset, Format, Offer};
+use crate::release::Tag;
+use crate::release::asset::{self, Asset, Offer};
 use crate::release::binstall::{Candidate, CargoToml, Facts};
 use crate::release::cargo_toml::CargoTomls;
-use crate::release::trust::Origin;
-use crate::release::trust::archive::{self, ProofTexts};
-use crate::release::{Release, Tag};
+use crate::release::trust::archive::{self, ProofText};
 
 /// How many bytes of a file tell whether it may be an archive.
 const BEGINNING: u64 = 16;
 /// The name of the file with the checksums of all archives.
 const SUMS: &str = "SHA256SUMS";
 
-/// An archive that is there, and what vouches for it.
-#[derive(Debug)]
-pub(super) struct PublishedArchive<'a> {
-    package: &'a str,
-    archive: Asset,
-    format: Format,
-    beside: ProofFiles,
-}
-
-/// What was found beside an archive.
-#[derive(Debug, Default)]
-struct ProofFiles {
-    sums: Option<SmallFile>,
-    sums_signature: Option<SmallFile>,
-    sum: Option<SmallFile>,
-    signature: Option<SmallFile>,
-}
-
-/// A small file, and what is in it.
-#[derive(Debug)]
-struct SmallFile {
-    asset: Asset,
-    text: String,
-}
-
-/// Returns the archive of every package of `release` for one of `targets`.
+/// Plans the installation of every package from the archives for one of `targets` that its Cargo.toml leads to.
 ///
 /// # Errors
 ///
-/// The Cargo.toml or an archive could not be looked for (exit 75). The inner error is a sentence: nothing is published, or
-/// not enough vouches for it.
-pub(super) fn find<'a>(
-    release: &Release,
-    origin: &Origin,
-    settings: &'a SelfUpdate,
-    paths: &Paths,
+/// [`NotFromArchive::Failed`]: the Cargo.toml or an archive cannot be looked up (exit 75).
+pub(super) fn plan(
+    request: &StageRequest,
     targets: &[String],
-) -> Result<Result<Vec<PublishedArchive<'a>>, String>> {
-    if let Some(shortage) = archive::hopeless(&settings.trust) {
-        return Ok(Err(shortage));
-    }
-    let tag = &release.tag;
-    let folder = paths.tags();
-    let read = read(release, origin, settings, &folder);
+) -> Result<Vec<ArchivePlan>, NotFromArchive> {
+    archive::check_keys(request.trust).map_err(NotFromArchive::Unavailable)?;
+    let tag = &request.release.tag;
+    let folder = request.paths.tags();
+    let read = read(request, &folder);
     files::remove_tree_if_there(&folder)?;
     let (top, manifests) = read?;
-    let mut all = Vec::new();
-    for (package, manifest) in settings.packages.iter().zip(manifests) {
-        let facts = Facts {
-            package,
-            version: &release.version,
-            targets,
-            repository: settings.repository.url(),
-        };
-        let candidates = match candidates(manifest.as_ref(), top.as_ref(), &facts, tag) {
-            Ok(candidates) => candidates,
-            Err(shortage) => return Ok(Err(shortage)),
-        };
-        match first(&candidates, package, tag, &settings.trust)? {
-            Ok((candidate, beside)) => all.push(PublishedArchive {
+    let packages = request.packages.iter().zip(&manifests);
+    packages
+        .map(|(package, manifest)| {
+            let facts = Facts {
                 package,
-                archive: candidate.archive.clone(),
-                format: candidate.format,
-                beside,
-            }),
-            Err(shortage) => return Ok(Err(shortage)),
-        }
-    }
-    Ok(Ok(all))
+                version: &request.release.version,
+                targets,
+                repository: request.repository.url(),
+            };
+            let candidates = candidates(manifest.as_ref(), top.as_ref(), &facts, tag)
+                .map_err(NotFromArchive::Unavailable)?;
+            first(&candidates, package, tag, request.trust)
+        })
+        .collect()
 }
 
-/// Returns the Cargo.toml at the top of the release, and that of each package, in order, where they are there.
+/// Returns the Cargo.toml at the top of the release, and that of each package, in order, if they exist.
 fn read(
-    release: &Release,
-    origin: &Origin,
-    settings: &SelfUpdate,
+    request: &StageRequest,
     folder: &Path,
 ) -> Result<(Option<CargoToml>, Vec<Option<CargoToml>>)> {
-    let url = settings.repository.url();
-    let mut all = CargoTomls::fetch(url, &release.tag, &origin.commit, folder)?;
-    let packages = &settings.packages;
-    let of_packages: Result<_> = packages.iter().map(|package| all.of(package)).collect();
+    let (tag, commit) = (&request.release.tag, &request.origin.commit);
+    let mut all = CargoTomls::fetch(request.repository.url(), tag, commit, folder)?;
+    let packages = request.packages.iter();
+    let of_packages: Result<_> = packages.map(|package| all.of(package)).collect();
     Ok((all.top()?, of_packages?))
 }
 
-/// Returns where archives of a package may be, as its Cargo.toml says; the error is a sentence.
+/// Returns where archives of a package may be, according to its Cargo.toml.
 fn candidates(
     manifest: Option<&CargoToml>,
     top: Option<&CargoToml>,
     facts: &Facts,
     tag: &Tag,
-) -> Result<Vec<Candidate>, String> {
-    let tag = tag.as_str();
-    let manifest = manifest.ok_or_else(|| {
-        format!(
-            "{tag} has no Cargo.toml of '{}' to look into",
-            facts.package
-        )
-    })?;
-    let candidates = manifest.archives(top, facts).map_err(|why| {
-        format!(
-            "the archives that the Cargo.toml of '{}' in {tag} tells of cannot be found: {why}",
-            facts.package
-        )
+) -> Result<Vec<Candidate>> {
+    let (tag, package) = (tag.as_str(), facts.package);
+    let manifest = manifest.with_context(|| format!("{tag} has no Cargo.toml of '{package}'"))?;
+    let candidates = manifest.archives(top, facts).with_context(|| {
+        format!("cannot use the archives that the Cargo.toml of '{package}' in {tag} names")
     })?;
     if candidates.is_empty() {
-        return Err(format!("{tag} offers no files for download"));
+        bail!("{tag} offers no files for download");
     }
     Ok(candidates)
 }
 
-/// Returns the first of `candidates` that is there and enough vouches for; the inner error is a sentence.
-fn first<'c>(
-    candidates: &'c [Candidate],
+/// Plans the installation from the first of `candidates` that exists and that enough vouches for.
+fn first(
+    candidates: &[Candidate],
     package: &str,
     tag: &Tag,
     trust: &Trust,
-) -> Result<Result<(&'c Candidate, ProofFiles), String>> {
-    let mut shortage = None;
+) -> Result<ArchivePlan, NotFromArchive> {
+    let mut unavailable = None;
     for candidate in candidates {
         interrupt::check()?;
         let Some(beginning) = beginning(&candidate.archive)? else {
             continue;
         };
-        let beside = ProofFiles::of(&candidate.archive, trust)?;
-        let offer = beside.offer(&candidate.archive, candidate.format);
-        let lacks = match archive::wanted(&offer, trust) {
-            // Nothing says what it should be, so only its beginning tells it from a page that stands for every name.
-            Ok(wanted) if wanted.is_nothing() && !candidate.format.begins(&beginning) => {
-                format!("'{}' is no archive", candidate.archive.url)
+        let (offer, texts) = offer(candidate, trust)?;
+        let why = match archive::select(&offer, trust) {
+            // Nothing says what it should be, so only its first bytes tell it from a page that is served for every name.
+            Ok(proofs) if proofs.is_empty() && !offer.format.begins(&beginning) => {
+                Error::new(format!("'{}' is not an archive", offer.archive.url))
             }
-            Ok(_) => return Ok(Ok((candidate, beside))),
-            Err(lacks) => lacks,
+            Ok(proofs) => {
+                return Ok(ArchivePlan {
+                    package: package.to_owned(),
+                    archive: offer.archive,
+                    format: offer.format,
+                    proofs: proofs.try_map(|asset| {
+                        let text = texts.iter().find(|text| text.name == asset.name);
+                        text.cloned().context("a proof was not fetched")
+                    })?,
+                });
+            }
+            Err(error) => error,
         };
-        shortage = shortage.or(Some(lacks));
+        unavailable = unavailable.or(Some(why));
     }
-    let missing = || {
-        let tried: Vec<_> = candidates
-            .iter()
-            .map(|candidate| format!("'{}'", candidate.archive.url))
-            .collect();
-        format!(
-            "{} has no archive of '{package}' at {}",
-            tag.as_str(),
-            tried.join(" or ")
-        )
+    Err(NotFromArchive::Unavailable(unavailable.unwrap_or_else(
+        || {
+            let tried: Vec<_> = candidates
+                .iter()
+                .map(|candidate| format!("'{}'", candidate.archive.url))
+                .collect();
+            Error::new(format!(
+                "{} has no archive of '{package}' at {}",
+                tag.as_str(),
+                tried.join(" or ")
+            ))
+        },
+    )))
+}
+
+/// Looks up the files that may vouch for an archive, as far as they are of use, and returns their content as well.
+fn offer(candidate: &Candidate, trust: &Trust) -> Result<(Offer, Vec<ProofText>)> {
+    let archive = &candidate.archive;
+    let name = &archive.name;
+    let folder = archive.url.strip_suffix(name.as_str()).unwrap_or_default();
+    let has_keys = !trust.minisign_keys.is_empty();
+    let mut texts = Vec::new();
+    let mut look = |name: String, counts: &dyn Fn(&str) -> bool| -> Result<Option<Asset>> {
+        let url = format!("{folder}{name}");
+        let Some(asset) = Asset::new(name, url, None) else {
+            return Ok(None);
+        };
+        let proof = proof(&asset)?.filter(|proof| counts(&proof.text));
+        let found = proof.is_some();
+        texts.extend(proof);
+        Ok(found.then_some(asset))
     };
-    Ok(Err(shortage.unwrap_or_else(missing)))
+    let sums = look(SUMS.to_owned(), &|text| {
+        asset::checksum(text, name, false).is_ok()
+    })?;
+    let sum = match sums {
+        Some(_) => None,
+        None => look(format!("{name}.sha256"), &|text| {
+            asset::checksum(text, name, true).is_ok()
+        })?,
+    };
+    let sums_signature = match sums {
+        Some(_) if has_keys => look(format!("{SUMS}.minisig"), &archive::is_signature)?,
+        _ => None,
+    };
+    let signature = match sums_signature {
+        None if has_keys => look(format!("{name}.minisig"), &archive::is_signature)?,
+        _ => None,
+    };
+    let offer = Offer {
+        archive: archive.clone(),
+        format: candidate.format,
+        sums,
+        sums_signature,
+        sum,
+        signature,
+    };
+    Ok((offer, texts))
 }
 
-impl PublishedArchive<'_> {
-    /// Returns how it is installed.
-    ///
-    /// # Errors
-    ///
-    /// Not enough vouches for it: a sentence.
-    pub fn plan<'b>(&'b self, trust: &Trust) -> Result<ArchivePlan<'b>, String> {
-        let offer = self.beside.offer(&self.archive, self.format);
-        let wanted = archive::wanted(&offer, trust)?;
-        let text = |asset: Option<&Asset>| {
-            let small = self.beside.all().find(|small| Some(&small.asset) == asset);
-            small.map(|small| small.text.clone())
-        };
-        Ok(ArchivePlan {
-            package: self.package,
-            offer,
-            fetched: Some(ProofTexts {
-                checksums: text(wanted.checksums),
-                checksums_signature: text(wanted.checksums_signature),
-                signature: text(wanted.signature),
-            }),
-            wanted,
-        })
-    }
-}
-
-impl ProofFiles {
-    /// Looks for what may vouch for `archive`, no further than is of use.
-    fn of(archive: &Asset, trust: &Trust) -> Result<ProofFiles> {
-        let keys = !trust.minisign_keys.is_empty();
-        let name = &archive.name;
-        let folder = archive.url.strip_suffix(name.as_str()).unwrap_or_default();
-        let look = |name: String, counts: &dyn Fn(&str) -> bool| -> Result<Option<SmallFile>> {
-            let url = format!("{folder}{name}");
-            let Some(asset) = Asset::new(name, url, None) else {
-                return Ok(None);
-            };
-            let text = small(&asset)?.filter(|text| counts(text));
-            Ok(text.map(|text| SmallFile { asset, text }))
-        };
-        let mut beside = ProofFiles {
-            sums: look(SUMS.to_owned(), &|text| {
-                asset::checksum(text, name, false).is_ok()
-            })?,
-            ..ProofFiles::default()
-        };
-        if beside.sums.is_none() {
-            beside.sum = look(format!("{name}.sha256"), &|text| {
-                asset::checksum(text, name, true).is_ok()
-            })?;
-        }
-        if keys && beside.sums.is_some() {
-            beside.sums_signature = look(format!("{SUMS}.minisig"), &archive::is_signature)?;
-        }
-        if keys && beside.sums_signature.is_none() {
-            beside.signature = look(format!("{name}.minisig"), &archive::is_signature)?;
-        }
-        Ok(beside)
-    }
-
-    fn offer<'b>(&'b self, archive: &'b Asset, format: Format) -> Offer<'b> {
-        fn asset(small: &Option<SmallFile>) -> Option<&Asset> {
-            small.as_ref().map(|small| &small.asset)
-        }
-        Offer {
-            archive,
-            format,
-            sums: asset(&self.sums),
-            sums_signature: asset(&self.sums_signature),
-            sum: asset(&self.sum),
-            signature: asset(&self.signature),
-        }
-    }
-
-    fn all(&self) -> impl Iterator<Item = &SmallFile> {
-        [&self.sums, &self.sums_signature, &self.sum, &self.signature]
-            .into_iter()
-            .flatten()
-    }
-}
-
-/// Returns the first bytes of a file that may be there; `None` where it is not.
+/// Returns the first bytes of a file; `None` if it does not exist.
 fn beginning(archive: &Asset) -> Result<Option<Vec<u8>>> {
     let range = format!("bytes=0-{}", BEGINNING - 1);
     let request = Get {
@@ -271,28 +194,23 @@ fn beginning(archive: &Asset) -> Result<Option<Vec<u8>>> {
         ..Get::default()
     };
     let answer = http::peek(&request, &Limits::default(), BEGINNING);
-    Ok(published(archive, answer, &[200, 206])?.filter(|beginning| !beginning.is_empty()))
+    let answer = if_published(prebuilt::expect_status(archive, answer, &[200, 206]))?;
+    let beginning = answer.map(|answer| answer.body);
+    Ok(beginning.filter(|beginning| !beginning.is_empty()))
 }
 
-/// Returns the content of a small file that may be there; `None` where it is not.
-fn small(asset: &Asset) -> Result<Option<String>> {
+/// Returns the content of a small file; `None` if it does not exist.
+fn proof(asset: &Asset) -> Result<Option<ProofText>> {
     interrupt::check()?;
-    let bytes = published(asset, prebuilt::get_small(asset), &[200])?;
-    Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    let answer = if_published(prebuilt::request(asset))?;
+    Ok(answer.map(|answer| prebuilt::proof_text(asset.clone(), &answer)))
 }
 
-/// Returns the body of an answer with one of the statuses `good`; `None` for any answer that will be the same tomorrow.
-fn published(asset: &Asset, answer: Result<http::Answer>, good: &[u16]) -> Result<Option<Vec<u8>>> {
-    let body = answer.and_then(|answer| match answer.status {
-        status if good.contains(&status) => Ok(answer.body),
-        _ => Err(answer.failure()),
-    });
-    match body {
-        Ok(body) => Ok(Some(body)),
-        Err(error) if error.kind() == Kind::Unreachable => {
-            let outer = Error::new(format!("cannot look for '{}'", asset.url));
-            Err(error.context(outer.with_hint("try again later")))
-        }
+/// Turns an error that a later request would meet as well into `None`.
+fn if_published<T>(answer: Result<T>) -> Result<Option<T>> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.kind() == Kind::Unreachable => Err(error.with_hint("try again later")),
         Err(_) => Ok(None),
     }
 }

@@ -1,14 +1,14 @@
-//! The build folder, kept from one release to the next, and what must not be kept in it.
+//! The build folder, cached from one release to the next, and the part of it that must not be cached.
 //!
-//! cargo takes all that lies below `CARGO_HOME` for unchangeable and does not look at its files again (`find_stale_file`
-//! in its `fingerprint` module). The sources of a `cargo install --git` lie there, and the names under which cargo keeps
-//! what it made of them tell neither the commit nor the repository: only the version of the package. So in a kept folder
-//! a part of a release whose version stayed the same, or a fork with the version of the original, would be linked as it
-//! was compiled for another release, without a word.
+//! cargo assumes that files below `CARGO_HOME` never change and does not check them again (`find_stale_file` in its
+//! `fingerprint` module). The sources of a `cargo install --git` are there, and the names under which cargo caches their
+//! artifacts contain the version of the package, but neither the commit nor the repository. So with a cached build folder, a
+//! part of a release whose version did not change, or a fork with the version of the original, would silently be linked as
+//! it was compiled for another release.
 //!
-//! cargo says of each artifact which package it is of and whether it was *fresh*, that is, kept from before (The Cargo
-//! Book, External tools, JSON messages). heph asks for that, lets cargo forget what is not from a registry after each
-//! build, and does not take a build in which such a part was fresh nevertheless.
+//! cargo reports for each artifact which package it belongs to and whether it was *fresh*, that is, taken from the cache
+//! (The Cargo Book, External tools, JSON messages). heph reads these messages, makes cargo forget what is not from a registry
+//! after each build, and rejects a build in which such a part was fresh nevertheless.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,39 +19,39 @@ use serde::Deserialize;
 use crate::error::Result;
 use crate::os::files;
 
-/// How far below the build folder cargo keeps fingerprints: `<profile>/.fingerprint`, or `<target>/<profile>/…`.
+/// The depth of fingerprints below the build folder: `<profile>/.fingerprint`, or `<target>/<profile>/…`.
 const DEPTH: usize = 2;
-/// The messages of one build are never larger than this many bytes.
+/// The largest size of the messages of one build, in bytes.
 const LIMIT: u64 = 64 << 20;
 
-/// What cargo says of one artifact.
+/// What cargo reports of one artifact.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 struct Artifact {
     package_id: String,
     fresh: bool,
 }
 
-/// What a build was made of, besides packages from registries.
+/// The packages of a build that are not from registries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
-    /// The names of the packages.
+    /// Their names.
     pub packages: BTreeSet<String>,
-    /// Those of them that were not compiled by this build.
+    /// Those that this build took from the cache.
     pub fresh: BTreeSet<String>,
 }
 
-/// Returns the file to which cargo's messages go.
+/// Returns the file for cargo's messages.
 pub fn messages(build: &Path) -> PathBuf {
     build.join("heph-messages.json")
 }
 
-/// Reads cargo's messages; none where there is no file.
+/// Reads cargo's messages, if there are any.
 pub fn sources(messages: &Path) -> Result<Sources> {
     let text = files::read_if_there(messages, LIMIT)?.unwrap_or_default();
-    Ok(understand(&text))
+    Ok(parse(&text))
 }
 
-fn understand(messages: &[u8]) -> Sources {
+fn parse(messages: &[u8]) -> Sources {
     let mut sources = Sources::default();
     for line in messages.split(|byte| *byte == b'\n') {
         let Ok(artifact) = serde_json::from_slice::<Artifact>(line) else {
@@ -88,7 +88,7 @@ fn name(package_id: &str) -> Option<&str> {
     }
 }
 
-/// Has cargo forget what it made of `packages`, so that it compiles them anew.
+/// Makes cargo forget its artifacts of `packages`, so that it compiles them again.
 pub fn forget(build: &Path, packages: &BTreeSet<String>) -> Result<()> {
     for folder in fingerprints(build, DEPTH) {
         let Ok(units) = fs::read_dir(&folder) else {
@@ -122,7 +122,7 @@ fn fingerprints(folder: &Path, depth: usize) -> Vec<PathBuf> {
 
 /// Removes the build folder if it has more than `limit` bytes, and returns how many were freed.
 ///
-/// All of it goes, since what is in it is worth little in part: cargo cannot tell which files the next release needs.
+/// It is removed as a whole, because it is unknown which of its files the next release needs.
 pub fn trim(build: &Path, limit: u64) -> Result<u64> {
     let size = files::tree_size(build);
     if size <= limit {
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn packages_from_registries_are_told_from_all_others() {
+    fn packages_from_registries_are_distinguished_from_all_others() {
         for (id, expected) in [
             ("registry+https://registry.example/index#anyhow@1.0.0", None),
             ("sparse+https://index.example/#anyhow@1.0.0", None),
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_tell_what_was_compiled_and_what_was_kept() {
+    fn messages_tell_what_was_compiled_and_what_was_cached() {
         let messages = br#"{"reason":"compiler-artifact","package_id":"registry+https://x#a@1.0.0","fresh":true}
 {"reason":"compiler-artifact","package_id":"path+file:///x/part#0.1.0","fresh":true,"filenames":[]}
 {"reason":"compiler-artifact","package_id":"path+file:///x/tool#1.0.0","fresh":false}
@@ -169,7 +169,7 @@ not json"#;
             packages: names(&["part", "tool"]),
             fresh: names(&["part"]),
         };
-        assert_eq!(understand(messages), expected);
+        assert_eq!(parse(messages), expected);
     }
 
     #[test]

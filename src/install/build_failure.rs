@@ -1,14 +1,15 @@
-//! Why a build failed, read from what cargo said.
+//! Why a build failed, recognized by the output of cargo.
+
+use crate::error::{Error, Kind};
 
 /// The kinds of failure that have a remedy of their own.
-use crate::error::{Error, Kind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BuildFailure {
-    /// There is no linker or C compiler.
+    /// The linker or C compiler is missing.
     Linker,
     /// A disk or a quota is full.
     Disk,
-    /// The installed Rust is too old, or none is chosen.
+    /// The installed Rust is too old, or no toolchain is selected.
     Toolchain,
     /// The repository has no such tag.
     Tag,
@@ -18,12 +19,12 @@ pub enum BuildFailure {
     Network,
     /// The release does not compile.
     Release,
-    /// None of these.
+    /// Any other.
     Unknown,
 }
 
-/// Phrases of cargo, rustc, cc-rs, libgit2, curl, git and rustup, in the order in which they decide: a missing linker,
-/// for one, also ends with "could not compile".
+/// Phrases of cargo, rustc, cc-rs, libgit2, curl, git and rustup, in the order in which they count: a missing linker, for
+/// example, ends with "could not compile" as well.
 const PHRASES: &[(BuildFailure, &[&str])] = &[
     (
         BuildFailure::Disk,
@@ -109,7 +110,7 @@ const PHRASES: &[(BuildFailure, &[&str])] = &[
     ),
 ];
 
-/// Returns what the output of a failed `cargo install` is about.
+/// Recognizes the failure by the output of `cargo install`.
 pub fn recognize(output: &str) -> BuildFailure {
     let output = output.to_lowercase();
     PHRASES
@@ -119,7 +120,7 @@ pub fn recognize(output: &str) -> BuildFailure {
 }
 
 impl BuildFailure {
-    /// Returns a fault that says why `tag` of `url` cannot be built, with the remedy.
+    /// Returns the error that says why `tag` of `url` cannot be built, with the remedy.
     pub fn error(self, tag: &str, url: &str) -> Error {
         let cannot = |why: &str| Error::new(format!("cannot build {tag}: {why}"));
         match self {
@@ -139,7 +140,7 @@ impl BuildFailure {
                 .with_hint("try again later, or see what `heph self-update doctor` finds")
                 .with_kind(Kind::Unreachable),
             BuildFailure::Release => cannot("it does not compile").with_hint(
-                "heph stays as it is; tell those who made the release",
+                "heph stays as it is; report it to the owner of the release",
             ),
             BuildFailure::Unknown => cannot("cargo failed"),
         }

@@ -1,8 +1,8 @@
-//! Delivery `cargo`: `cargo install` from the tag, into a slot, with the kept build folder.
+//! Delivery `cargo`: `cargo install` from the tag, into a slot, with a cached build folder.
 //!
-//! Cargo is given a fresh root, so nothing is ever replaced, and one build folder, kept from one update to the next.
-//! Its own record in the root says which commit was built and which binaries there are. A binary that cargo installs is
-//! a hard link to a file in the build folder, which a later build may rewrite; so each is copied before it is believed.
+//! Cargo installs into a fresh root, so nothing is ever replaced, and builds in one folder, cached from one update to the
+//! next. Its own record in the root says which commit was built and which binaries there are. A binary that cargo installs is
+//! a hard link to a file in the build folder, which a later build may rewrite; so each is copied before it is verified.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -12,14 +12,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::Progress;
 use super::build_cache::{self, Sources};
 use super::build_failure::{self, BuildFailure};
 use super::cargo_record::{self, GitRef};
 use super::percent_free_path::PercentFreePath;
 use super::slots::is_command_name;
+use super::staging::copy_executable;
 use super::toolchain::{self, Variables};
-use super::{Progress, copy_executable};
-use crate::error::{Error, Kind, Result, ResultExt, ensure};
+use crate::error::{Error, Result, ResultExt, ensure};
 use crate::os::files;
 use crate::os::process::{Run, describe};
 use crate::os::text::last_lines;
@@ -27,7 +28,7 @@ use crate::release::Tag;
 
 /// How long one build may take.
 const LIMIT: Duration = Duration::from_secs(2 * 60 * 60);
-/// How much of the end of a build log is read to find out why it failed, in bytes.
+/// How much of the end of a build log is searched for the failure, in bytes.
 const LOG_TAIL: u64 = 64 * 1024;
 /// How many lines of it an error quotes.
 const LOG_LINES: usize = 12;
@@ -39,27 +40,25 @@ pub struct Cargo {
     variables: Variables,
 }
 
-/// What is to be built.
+/// What to build.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildOrder<'a> {
-    /// The repository.
+    /// The URL of the repository.
     pub url: &'a str,
-    /// The tag.
     pub tag: &'a Tag,
-    /// The commit of the tag: whatever is built must be built from it.
+    /// The commit of the tag, from which all must be built.
     pub commit: &'a str,
-    /// Whether cargo is to ask for the commit itself, not for the tag.
+    /// Whether cargo requests the commit itself, not the tag.
     pub by_commit: bool,
-    /// The packages; never empty.
+    /// Never empty.
     pub packages: &'a [String],
     /// The fresh folder that receives `bin/`.
     pub root: &'a Path,
-    /// The build folder.
     pub build: &'a Path,
 }
 
 impl BuildOrder<'_> {
-    /// Returns what cargo is asked for, as its record will tell it.
+    /// Returns the reference that cargo is asked for, as its record will have it.
     fn at(&self) -> GitRef<'_> {
         if self.by_commit {
             GitRef::Commit(self.commit)
@@ -69,27 +68,13 @@ impl BuildOrder<'_> {
     }
 }
 
-/// What was built.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Built {
-    /// The commit.
-    pub commit: String,
-    /// The names of the binaries below `bin/`, sorted.
-    pub binaries: Vec<String>,
-}
-
 impl Cargo {
     /// Finds cargo: the variable `CARGO`, PATH, `$CARGO_HOME/bin`, `~/.cargo/bin`.
-    ///
-    /// # Errors
-    ///
-    /// It is in none of them.
     pub fn find(variables: Variables, home: &Path) -> Result<Cargo> {
         let program = toolchain::find_cargo(&variables, home)?;
         Ok(Cargo { program, variables })
     }
 
-    /// Returns the program.
     pub fn program(&self) -> &Path {
         &self.program
     }
@@ -97,27 +82,25 @@ impl Cargo {
     /// Returns a run of cargo in `folder`, still without arguments, with the environment of a build whose files go to
     /// `build` and whose commands go to `bin`.
     ///
-    /// A build runs in a folder of its own: a rust-toolchain.toml of the one that heph happens to run in is none of its
-    /// business.
+    /// A build does not run in heph's own working folder, which may have a rust-toolchain.toml.
     pub fn run(&self, folder: &Path, bin: &Path, build: &Path, progress: &Progress) -> Run {
         let variables =
             toolchain::environment(&self.variables, &self.program, bin, build, progress);
         Run::new(&self.program).only_env(variables).dir(folder)
     }
 
-    /// Builds and installs `order` into its root.
+    /// Builds and installs `order` into its root. Returns the names of the binaries, sorted.
     ///
     /// # Errors
     ///
-    /// The build failed, took longer than two hours or was interrupted, or what it left is not what was ordered. A
-    /// failed build says what trouble it is in.
-    pub fn install(&self, order: &BuildOrder, progress: &Progress) -> Result<Built> {
+    /// The build failed, timed out after two hours or was interrupted, or its result is not what was ordered.
+    pub fn install(&self, order: &BuildOrder, progress: &Progress) -> Result<Vec<String>> {
         let sources = self.build(order, progress)?;
         if !sources.fresh.is_empty() {
-            // A build that was killed left them; see `build_cache`.
+            // A killed build left them; see `build_cache`.
             build_cache::forget(order.build, &sources.packages)?;
             if !self.build_again(order, progress)?.fresh.is_empty() {
-                // This cargo keeps them where heph does not find them.
+                // This cargo caches them where heph does not find them.
                 files::remove_tree_if_there(order.build)?;
                 self.build_again(order, progress)?;
             }
@@ -126,14 +109,14 @@ impl Cargo {
         inspect(order)
     }
 
-    /// Builds once more, from an empty root.
+    /// Builds again, with an empty root.
     fn build_again(&self, order: &BuildOrder, progress: &Progress) -> Result<Sources> {
         files::remove_tree_if_there(order.root)?;
         files::create_private_dir(order.root)?;
         self.build(order, progress)
     }
 
-    /// Builds and installs, and returns what the build was made of.
+    /// Builds and installs. Returns the sources of the build.
     fn build(&self, order: &BuildOrder, progress: &Progress) -> Result<Sources> {
         files::create_private_dir(order.build)?;
         let arguments = arguments(order)?;
@@ -164,7 +147,7 @@ impl Cargo {
     }
 }
 
-/// Returns the arguments of cargo. No word from elsewhere stands where an option could.
+/// Returns the arguments of cargo. Untrusted text is never where an option could be.
 fn arguments(order: &BuildOrder) -> Result<Vec<OsString>> {
     let valued = |option: &str, value: &OsStr| {
         let mut argument = OsString::from(option);
@@ -178,7 +161,7 @@ fn arguments(order: &BuildOrder) -> Result<Vec<OsString>> {
     for package in order.packages {
         if !is_package_name(package) {
             return Err(
-                Error::usage(format!("'{package}' is no name of a Cargo package"))
+                Error::usage(format!("'{package}' is not the name of a Cargo package"))
                     .with_hint("set `packages` in [self-update] to names such as \"heph\""),
             );
         }
@@ -186,7 +169,7 @@ fn arguments(order: &BuildOrder) -> Result<Vec<OsString>> {
     let mut arguments = vec![
         OsString::from("install"),
         OsString::from("--locked"),
-        // What was compiled and what was kept from before; for people, all stays as it is.
+        // Tells what was compiled and what was cached; the output for people stays the same.
         OsString::from("--message-format=json-render-diagnostics"),
         valued("--git=", order.url.as_ref()),
         if order.by_commit {
@@ -209,10 +192,9 @@ fn is_package_name(name: &str) -> bool {
             .all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
 }
 
-/// Returns the error for a build that ended badly.
+/// Returns the error of a failed build.
 fn failure(order: &BuildOrder, progress: &Progress, how: &str) -> Error {
-    let tag = order.tag.as_str();
-    let (problem, said) = match progress {
+    let (failure, output) = match progress {
         Progress::Terminal => (
             BuildFailure::Unknown,
             format!("`cargo install` {how}; its output is above"),
@@ -229,11 +211,11 @@ fn failure(order: &BuildOrder, progress: &Progress, how: &str) -> Error {
             )
         }
     };
-    let error = match problem {
-        BuildFailure::Release => Error::new(said).with_kind(Kind::Unfit),
-        _ => Error::new(said),
+    let error = match failure {
+        BuildFailure::Release => Error::unfit(output),
+        _ => Error::new(output),
     };
-    error.context(problem.error(tag, order.url))
+    error.context(failure.error(order.tag.as_str(), order.url))
 }
 
 /// Returns the end of the file `log`.
@@ -246,8 +228,8 @@ fn tail(log: &Path) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Reads what cargo left in the root, checks it, and makes it the root's own.
-fn inspect(order: &BuildOrder) -> Result<Built> {
+/// Checks what cargo installed into the root, and replaces its hard links by copies. Returns the names of the binaries.
+fn inspect(order: &BuildOrder) -> Result<Vec<String>> {
     let (root, tag) = (order.root, order.tag.as_str());
     let installed = cargo_record::read(root)?;
     let mut commits = BTreeSet::new();
@@ -265,7 +247,7 @@ fn inspect(order: &BuildOrder) -> Result<Built> {
         );
         let commit = found
             .commit()
-            .with_context(|| format!("cargo does not say which commit {tag} is"))?;
+            .with_context(|| format!("cargo does not record the commit of {tag}"))?;
         commits.insert(commit.to_owned());
         binaries.extend(found.binaries.iter().cloned());
     }
@@ -284,7 +266,7 @@ fn inspect(order: &BuildOrder) -> Result<Built> {
     for name in &binaries {
         if !is_command_name(name) {
             return Err(Error::unfit(format!(
-                "{tag} has a binary called {name:?}, which is no name for a command"
+                "{tag} has a binary called {name:?}, which is not the name of a command"
             )));
         }
         let path = root.join("bin").join(name);
@@ -292,22 +274,19 @@ fn inspect(order: &BuildOrder) -> Result<Built> {
             .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
         ensure!(
             executable,
-            "cargo says that it installed '{}', but that is no executable file",
+            "cargo recorded that it installed '{}', but that is not an executable file",
             path.display()
         );
         let copy = path.with_file_name(format!(".{name}.heph-new"));
         copy_executable(&path, &copy)?;
         fs::rename(&copy, &path).with_context(|| format!("cannot replace '{}'", path.display()))?;
     }
-    // The slot has a record of its own; cargo's would only invite `cargo uninstall --root`.
+    // The slot has a manifest of its own; cargo's record would only invite `cargo uninstall --root`.
     for file in cargo_record::FILES {
         files::remove_file_if_there(&root.join(file))
             .with_context(|| format!("cannot remove '{}'", root.join(file).display()))?;
     }
-    Ok(Built {
-        commit: commits.into_iter().collect(),
-        binaries: binaries.into_iter().collect(),
-    })
+    Ok(binaries.into_iter().collect())
 }
 
 #[cfg(test)]
@@ -328,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_from_elsewhere_can_become_an_option() {
+    fn untrusted_text_cannot_become_an_option() {
         let tag = Tag::of("--config=", &Version::new(1, 0, 0));
         let packages = ["heph".to_owned(), "größe_2".to_owned()];
         let words = arguments(&order("--offline", &tag, &packages)).unwrap();

@@ -12,9 +12,9 @@ use serde::Deserialize;
 use crate::error::{Result, ResultExt};
 use crate::os::files;
 
-/// The names of the record and its predecessor, which cargo keeps side by side.
+/// The names of the record and its predecessor, which cargo writes side by side.
 pub const FILES: [&str; 2] = [".crates2.json", ".crates.toml"];
-/// No record is larger than this many bytes.
+/// The largest size of a record, in bytes.
 const LIMIT: u64 = 8 << 20;
 
 /// One package that cargo installed.
@@ -30,17 +30,15 @@ pub struct InstalledPackage {
     pub binaries: Vec<String>,
 }
 
-/// What cargo was asked for.
+/// The git reference that cargo was asked for.
 #[derive(Clone, Copy, Debug)]
 pub enum GitRef<'a> {
-    /// A tag.
     Tag(&'a str),
-    /// A commit.
     Commit(&'a str),
 }
 
 impl InstalledPackage {
-    /// Returns the commit that was built, where the source is a git repository.
+    /// Returns the commit that was built, if the source is a git repository.
     pub fn commit(&self) -> Option<&str> {
         let (_, commit) = self.git()?.rsplit_once('#')?;
         let hex = commit.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -48,7 +46,7 @@ impl InstalledPackage {
         (hex && matches!(commit.len(), 40 | 64)).then_some(commit)
     }
 
-    /// Returns whether it was built from what `at` says of the repository at `url`.
+    /// Returns whether it was built from `at` in the repository at `url`.
     pub fn is_from(&self, url: &str, at: GitRef) -> bool {
         let Some(source) = self.git() else {
             return false;
@@ -72,7 +70,7 @@ impl InstalledPackage {
     }
 }
 
-/// Returns whether two URLs name the same repository, however they are spelled.
+/// Returns whether two URLs are of the same repository, however they are spelled.
 fn same_place(one: &str, other: &str) -> bool {
     let plain = |url: &str| {
         let mut url = percent_decoded(url).to_ascii_lowercase();
@@ -113,17 +111,13 @@ fn percent_decoded(text: &str) -> Vec<u8> {
     decoded
 }
 
-/// Returns what cargo's record below `root` says; nothing where there is none.
-///
-/// # Errors
-///
-/// It cannot be read, or is not such a record.
+/// Returns the packages in cargo's record below `root`, if there is one.
 pub fn read(root: &Path) -> Result<Vec<InstalledPackage>> {
     let path = root.join(FILES[0]);
     let Some(text) = files::read_if_there(&path, LIMIT)? else {
         return Ok(Vec::new());
     };
-    parse(&text).with_context(|| format!("cannot understand cargo's record '{}'", path.display()))
+    parse(&text).with_context(|| format!("cannot parse cargo's record '{}'", path.display()))
 }
 
 fn parse(text: &[u8]) -> Result<Vec<InstalledPackage>> {
@@ -136,7 +130,7 @@ fn parse(text: &[u8]) -> Result<Vec<InstalledPackage>> {
         #[serde(default)]
         bins: Vec<String>,
     }
-    // Cargo makes the file empty before it writes it for the first time.
+    // Cargo creates the file empty before it writes it for the first time.
     if text.is_empty() {
         return Ok(Vec::new());
     }
@@ -145,7 +139,7 @@ fn parse(text: &[u8]) -> Result<Vec<InstalledPackage>> {
         .installs
         .into_iter()
         .map(|(id, Package { bins })| {
-            installed(&id, bins).with_context(|| format!("'{id}' is no package id"))
+            installed(&id, bins).with_context(|| format!("'{id}' is not a package id"))
         })
         .collect()
 }
@@ -233,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_is_refused_without_panic() {
+    fn anything_else_is_rejected_without_panic() {
         assert_eq!(parse(b"").unwrap(), []);
         assert_eq!(parse(br#"{"installs":{}}"#).unwrap(), []);
         for text in [

@@ -1,205 +1,155 @@
-//! The choice of a delivery, and what both come to: verified binaries in a folder.
+//! The choice of a delivery. Both end in verified binaries in a folder.
 
-use super::binstall_archives::{self, PublishedArchive};
-use super::cargo::{self, Cargo};
-use super::links::BinDir;
+use super::binstall_archives;
+use super::cargo::{BuildOrder, Cargo};
+use super::prebuilt::{self, ArchivePlan, NotFromArchive};
 use super::slots::{self, Binary, Slots};
-use super::toolchain::Variables;
-use super::{BUILD_SPACE, Listener, SLOT_SPACE, Staged, enough_space, prebuilt, verify};
-use crate::config::{Delivery, SelfUpdate};
+use super::staging::{StagedFolder, require_space};
+use super::{Listener, StageRequest, verify};
+use crate::config::Delivery;
 use crate::error::{Error, Kind, Result};
-use crate::os::{clock, files, interrupt};
-use crate::paths::Paths;
-use crate::release::feed::Feed;
-use crate::release::trust::Origin;
-use crate::release::{Release, asset};
+use crate::os::{files, interrupt};
+use crate::release::asset;
 
-/// A release, and where it is to go.
-pub(super) struct DeliveryOrder<'a> {
-    pub release: &'a Release,
-    pub origin: &'a Origin,
-    pub settings: &'a SelfUpdate,
-    pub paths: &'a Paths,
-    pub staged: &'a Staged,
-}
+/// How many bytes must be free for the build folder before a build starts. A release build of heph from scratch takes
+/// about 400 MB.
+const BUILD_SPACE: u64 = 500 << 20;
+/// How many bytes must be free for the slots before a build starts.
+const SLOT_SPACE: u64 = 100 << 20;
 
-/// What a delivery brought, verified.
+/// Verified binaries, and where they come from.
 pub(super) struct Delivered {
     pub by: slots::Delivery,
     pub binaries: Vec<Binary>,
     pub signed_by: Option<String>,
 }
 
-impl DeliveryOrder<'_> {
-    /// Brings the release by the delivery that the settings ask for. Where they leave the choice, an archive is taken if
-    /// there is one for this machine, enough vouches for it, and it has what is installed; but one that turns out bad is
-    /// an error, never a reason to build.
-    pub fn deliver(&self, variables: Variables, listener: &Listener) -> Result<Delivered> {
-        let DeliveryOrder {
-            release, settings, ..
-        } = self;
-        let wish = settings.delivery;
-        let shortage = match wish {
-            Delivery::Cargo => return self.by_cargo(variables, listener),
-            Delivery::Auto | Delivery::Prebuilt => {
-                let found = self.unlisted()?;
-                let plans = match &found {
-                    None => prebuilt::plan(release, settings, &asset::targets()),
-                    Some(Ok(found)) => found
-                        .iter()
-                        .map(|found| found.plan(&settings.trust))
-                        .collect(),
-                    Some(Err(shortage)) => Err(shortage.clone()),
-                };
-                match plans {
-                    Ok(plans) => match self.by_archive(&plans, listener)? {
-                        Ok(delivered) => return Ok(delivered),
-                        Err(shortage) => shortage,
-                    },
-                    Err(shortage) => shortage,
-                }
-            }
+/// Delivers the release as the settings ask. If they leave the choice, that is from an archive if there is one for this
+/// machine, enough vouches for it, and it has every command that is installed. A bad archive is an error, never a reason to
+/// build.
+pub(super) fn deliver(
+    request: &StageRequest,
+    staged: &StagedFolder,
+    listener: &Listener,
+) -> Result<Delivered> {
+    if request.delivery == Delivery::Cargo {
+        return by_cargo(request, staged, listener);
+    }
+    let unavailable = match by_archive(request, staged, listener) {
+        Ok(delivered) => return Ok(delivered),
+        Err(NotFromArchive::Failed(error)) => return Err(error),
+        Err(NotFromArchive::Unavailable(why)) => why,
+    };
+    if request.delivery == Delivery::Prebuilt {
+        let tag = request.release.tag.as_str();
+        return Err(Error::new(format!(
+            "cannot install {tag} from an archive: {unavailable:#}"
+        ))
+        .with_hint("`delivery = \"auto\"` in [self-update] builds such a release with cargo"));
+    }
+    (listener.note)(&format!("built by cargo: {}", unavailable.one_line()));
+    files::remove_tree_if_there(&staged.bin())?;
+    by_cargo(request, staged, listener)
+}
+
+fn by_cargo(
+    request: &StageRequest,
+    staged: &StagedFolder,
+    listener: &Listener,
+) -> Result<Delivered> {
+    let (release, origin, paths) = (request.release, request.origin, request.paths);
+    if let Some(why) = origin.objection_to_build(request.trust.require()) {
+        let tag = release.tag.as_str();
+        return Err(Error::new(format!("cannot build {tag} from source: {why}"))
+            .with_hint("add the key of its owner: `heph self-update trust add FILE`"));
+    }
+    let cargo = Cargo::find(request.environment.clone(), &paths.home)?;
+    require_space(&paths.build(), BUILD_SPACE, "build a release")?;
+    require_space(&paths.versions(), SLOT_SPACE, "keep a release")?;
+    let built = cargo.install(
+        &BuildOrder {
+            url: request.repository.url(),
+            tag: &release.tag,
+            commit: &origin.commit,
+            by_commit: request.trust.signs_tags(),
+            packages: request.packages,
+            root: &staged.path,
+            build: &paths.build(),
+        },
+        listener.progress,
+    )?;
+    interrupt::check()?;
+    let binaries = staged.digests(&built)?;
+    verify(request, staged, &built)?;
+    Ok(Delivered {
+        by: slots::Delivery::Cargo,
+        binaries,
+        signed_by: origin.signed_by().map(str::to_owned),
+    })
+}
+
+fn by_archive(
+    request: &StageRequest,
+    staged: &StagedFolder,
+    listener: &Listener,
+) -> Result<Delivered, NotFromArchive> {
+    let tag = &request.release.tag;
+    let keys = &request.trust.minisign_keys;
+    let plans = plans(request)?;
+    let installed = prebuilt::install(&plans, tag, keys, request.paths, &staged.bin(), listener)?;
+    interrupt::check()?;
+    if let Some(name) = missing_command(request, &installed.binaries) {
+        return Err(NotFromArchive::unavailable(format!(
+            "'{name}' is installed, and the archive of {} lacks it",
+            tag.as_str()
+        )));
+    }
+    verify(request, staged, &installed.binaries).map_err(|error| {
+        if verify::lacks_library(&error) {
+            NotFromArchive::Unavailable(error)
+        } else {
+            NotFromArchive::Failed(error)
+        }
+    })?;
+    Ok(Delivered {
+        by: slots::Delivery::Prebuilt,
+        binaries: staged.digests(&installed.binaries)?,
+        signed_by: installed.signed_by,
+    })
+}
+
+/// Plans the installation from the files that the forge lists, or, for a plain git remote, from those that the release's
+/// Cargo.toml leads to. The latter are guesses: if they cannot be looked up now, cargo may build instead.
+fn plans(request: &StageRequest) -> Result<Vec<ArchivePlan>, NotFromArchive> {
+    let targets = asset::targets();
+    if !request.release.assets.is_empty() || !request.plain_git {
+        return prebuilt::plan(request.release, request.packages, request.trust, &targets);
+    }
+    match binstall_archives::plan(request, &targets) {
+        Err(NotFromArchive::Failed(error)) if request.delivery == Delivery::Auto => {
+            interrupt::check()?;
+            Err(NotFromArchive::Unavailable(error))
+        }
+        plans => plans,
+    }
+}
+
+/// Returns an installed command that is missing in `binaries`: an archive may have fewer than a build.
+fn missing_command(request: &StageRequest, binaries: &[String]) -> Option<String> {
+    let current = Slots::new(request.paths).current().ok().flatten();
+    let mut installed = request.bin_dir.commands(current.as_ref()).into_iter();
+    installed.find(|name| !binaries.contains(name))
+}
+
+fn verify(request: &StageRequest, staged: &StagedFolder, binaries: &[String]) -> Result<()> {
+    let release = request.release;
+    let names = binaries.iter().map(String::as_str);
+    verify::binaries(&staged.bin(), names, &release.version).map_err(|error| {
+        let error = if verify::is_forbidden(&error) || verify::lacks_library(&error) {
+            error
+        } else {
+            error.with_kind(Kind::Unfit)
         };
-        if wish == Delivery::Prebuilt {
-            return Err(Error::new(format!(
-                "cannot install {} from an archive: {shortage}",
-                release.tag.as_str()
-            ))
-            .with_hint("`delivery = \"auto\"` in [self-update] builds such a release with cargo"));
-        }
-        (listener.note)(&format!("built by cargo: {shortage}"));
-        self.by_cargo(variables, listener)
-    }
-
-    /// Looks for archives that nobody lists; `None` where the forge is one that lists files. What cannot be looked for now
-    /// is as good as missing where cargo can build instead: that it is there at all is a guess.
-    fn unlisted(&self) -> Result<Option<Result<Vec<PublishedArchive<'_>>, String>>> {
-        let DeliveryOrder {
-            release,
-            origin,
-            settings,
-            paths,
-            ..
-        } = self;
-        let feed = Feed {
-            settings,
-            state: &paths.feed(),
-        };
-        if !release.assets.is_empty() || !feed.is_plain_git(clock::now()) {
-            return Ok(None);
-        }
-        let targets = asset::targets();
-        match binstall_archives::find(release, origin, settings, paths, &targets) {
-            Ok(found) => Ok(Some(found)),
-            Err(error) if settings.delivery == Delivery::Prebuilt => Err(error),
-            Err(error) => {
-                interrupt::check()?;
-                Ok(Some(Err(error.one_line())))
-            }
-        }
-    }
-
-    fn by_cargo(&self, variables: Variables, listener: &Listener) -> Result<Delivered> {
-        let DeliveryOrder {
-            release,
-            origin,
-            settings,
-            paths,
-            staged,
-        } = self;
-        let trust = &settings.trust;
-        origin.admits_build(trust.require()).map_err(|reason| {
-            Error::new(format!(
-                "{} cannot be built from source: {reason}",
-                release.tag.as_str()
-            ))
-            .with_hint("add the key of its owner: `heph self-update trust add FILE`")
-        })?;
-        let cargo = Cargo::find(variables, &paths.home)?;
-        enough_space(&paths.build(), BUILD_SPACE, "build a release")?;
-        enough_space(&paths.versions(), SLOT_SPACE, "keep a release")?;
-        let built = cargo.install(
-            &cargo::BuildOrder {
-                url: settings.repository.url(),
-                tag: &release.tag,
-                commit: &origin.commit,
-                by_commit: trust.signs_tags(),
-                packages: &settings.packages,
-                root: &staged.folder,
-                build: &paths.build(),
-            },
-            listener.progress,
-        )?;
-        interrupt::check()?;
-        let binaries = staged.digests(&built.binaries)?;
-        self.verify(&built.binaries)?;
-        Ok(Delivered {
-            by: slots::Delivery::Cargo,
-            binaries,
-            signed_by: origin.signed_by().map(str::to_owned),
-        })
-    }
-
-    /// The inner error is a sentence: the archive is genuine, but not for this machine.
-    fn by_archive(
-        &self,
-        plans: &[prebuilt::ArchivePlan],
-        listener: &Listener,
-    ) -> Result<Result<Delivered, String>> {
-        let DeliveryOrder {
-            release,
-            settings,
-            paths,
-            staged,
-            ..
-        } = self;
-        let tag = &release.tag;
-        let installed = prebuilt::install(plans, tag, settings, paths, &staged.bin(), listener)?;
-        interrupt::check()?;
-        let mut shortage = self.lost(&installed.binaries).map(|name| {
-            format!(
-                "'{name}' is installed, and the archive of {} lacks it",
-                tag.as_str()
-            )
-        });
-        if shortage.is_none()
-            && let Err(error) = self.verify(&installed.binaries)
-        {
-            if !verify::lacks_library(&error) {
-                return Err(error);
-            }
-            shortage = Some(error.one_line());
-        }
-        if let Some(shortage) = shortage {
-            files::remove_tree_if_there(&staged.bin())?;
-            return Ok(Err(shortage));
-        }
-        Ok(Ok(Delivered {
-            by: slots::Delivery::Prebuilt,
-            binaries: staged.digests(&installed.binaries)?,
-            signed_by: installed.signed_by,
-        }))
-    }
-
-    /// Returns a command of the installation that is none of `binaries`: an archive may have fewer than a build.
-    fn lost(&self, binaries: &[String]) -> Option<String> {
-        let current = Slots::new(self.paths).current().ok().flatten();
-        let bin_dir = BinDir::find(self.settings, self.paths).ok()?;
-        bin_dir
-            .commands(self.settings, current.as_ref())
-            .into_iter()
-            .find(|name| !binaries.contains(name))
-    }
-
-    fn verify(&self, binaries: &[String]) -> Result<()> {
-        let names = binaries.iter().map(String::as_str);
-        verify::binaries(&self.staged.bin(), names, &self.release.version).map_err(|error| {
-            let error = if verify::is_forbidden(&error) || verify::lacks_library(&error) {
-                error
-            } else {
-                error.with_kind(Kind::Unfit)
-            };
-            error.context(format!("{} fails verification", self.release.tag.as_str()))
-        })
-    }
+        error.context(format!("cannot verify {}", release.tag.as_str()))
+    })
 }

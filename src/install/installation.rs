@@ -1,7 +1,7 @@
-//! What is installed: which packages, and where their commands are (`installation.json`).
+//! The record of what is installed: which packages, and where their commands are (`installation.json`).
 //!
-//! One data folder holds one installation. Settings that name other packages must not switch its `current`: the commands
-//! of the one would go, and the slots of the other would be gone back to.
+//! One data folder holds one installation. Settings that name other packages must not switch its `current`: that would
+//! remove the commands of the installed packages, and a roll-back would restore another package.
 
 use std::path::{Path, PathBuf};
 
@@ -13,22 +13,21 @@ use crate::paths::Paths;
 
 /// The file, in the state folder.
 const RECORD: &str = "installation.json";
-/// That file is never larger than this many bytes.
+/// The largest size of that file, in bytes.
 const LIMIT: u64 = 64 << 10;
 
-/// What an adoption or an update remembers of the installation.
+/// What is installed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Installation {
     schema: u32,
     /// The folder of the commands.
     pub bin_dir: PathBuf,
-    /// The packages; empty where that was not known.
+    /// The packages; empty if they are unknown.
     #[serde(default)]
     pub packages: Vec<String>,
 }
 
 impl Installation {
-    /// Returns the installation of `packages` with commands in `bin_dir`.
     pub fn new(bin_dir: &Path, packages: &[String]) -> Installation {
         Installation {
             schema: 1,
@@ -37,7 +36,7 @@ impl Installation {
         }
     }
 
-    /// Returns what was remembered last. A file that cannot be read as such is as good as none.
+    /// Reads the record. An unreadable file counts as missing.
     pub fn read(record: &Path) -> Option<Installation> {
         let text = files::read_if_there(record, LIMIT).ok()??;
         serde_json::from_slice(&text)
@@ -47,7 +46,7 @@ impl Installation {
             })
     }
 
-    /// Remembers it, unless it is remembered already. Packages that are not known now stay as they were.
+    /// Writes the record, unless it is up to date. Unknown packages leave the recorded ones as they are.
     pub fn write(mut self, record: &Path) -> Result<()> {
         let before = Installation::read(record);
         if let (true, Some(before)) = (self.packages.is_empty(), &before) {
@@ -56,7 +55,7 @@ impl Installation {
         if before.as_ref() == Some(&self) {
             return Ok(());
         }
-        // JSON cannot hold a path that is not UTF-8; such a bin-dir is found again by PATH only.
+        // JSON cannot hold a path that is not UTF-8; such a bin-dir is found by PATH only.
         let Ok(mut text) = serde_json::to_vec_pretty(&self) else {
             return Ok(());
         };
@@ -64,17 +63,13 @@ impl Installation {
         files::write_atomic(record, &text, files::PRIVATE)
     }
 
-    /// Checks that `wanted` may be installed where this is.
-    ///
-    /// # Errors
-    ///
-    /// None of the packages is wanted any more: these are the settings of another installation.
-    pub fn admits(&self, wanted: &[String], paths: &Paths) -> Result<(), Error> {
+    /// Fails if `wanted` has none of the installed packages: these are the settings of another installation.
+    pub fn admits(&self, wanted: &[String], paths: &Paths) -> Result<()> {
         if self.packages.is_empty() || wanted.iter().any(|name| self.packages.contains(name)) {
             return Ok(());
         }
         Err(Error::usage(format!(
-            "'{}' holds an installation of {}, and not of {}",
+            "'{}' holds an installation of {}, not of {}",
             paths.hephd.data.display(),
             self.packages.join(", "),
             wanted.join(", ")
@@ -85,7 +80,7 @@ impl Installation {
     }
 }
 
-/// Returns the file that remembers the installation.
+/// Returns the path of the record.
 pub(super) fn record_of(paths: &Paths) -> PathBuf {
     paths.state.join(RECORD)
 }
@@ -95,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_of_another_installation_are_refused_and_a_package_more_is_not() {
+    fn settings_of_another_installation_are_rejected_and_a_package_more_is_not() {
         let names = |names: &[&str]| {
             names
                 .iter()
@@ -106,13 +101,13 @@ mod tests {
         let heph = Installation::new(Path::new("/bin"), &names(&["heph"]));
         assert!(heph.admits(&names(&["heph", "more"]), &paths).is_ok());
         let refused = heph.admits(&names(&["tool"]), &paths).unwrap_err();
-        assert!(refused.to_string().contains("of heph, and not of tool"));
+        assert!(refused.to_string().contains("of heph, not of tool"));
         let unknown = Installation::new(Path::new("/bin"), &[]);
         assert!(unknown.admits(&names(&["tool"]), &paths).is_ok());
     }
 
     #[test]
-    fn packages_that_are_not_known_now_stay_as_they_were() {
+    fn unknown_packages_leave_the_recorded_ones_as_they_are() {
         let folder = tempfile::tempdir().unwrap();
         let record = folder.path().join(RECORD);
         let heph = Installation::new(Path::new("/bin"), &["heph".to_owned()]);

@@ -1,15 +1,13 @@
 //! bin-dir: links to `current/bin/…`.
 //!
-//! A link says `<data>/current/bin/<name>`, so switching `current` changes all commands at once and bin-dir need not be
-//! written at all. It is written only where a release has another set of commands than the one before: the links to
-//! what goes are removed just before the switch ([`BinDir::retire`]), the links to what comes are made just after it
+//! A link is `<data>/current/bin/<name>`, so switching `current` changes all commands at once, and bin-dir itself need not be
+//! written. It is written only if a release has another set of commands than the one before: the links to removed commands
+//! are removed just before the switch ([`BinDir::retire`]), the links to new ones are made just after it
 //! ([`BinDir::relink`]). So no command in bin-dir ever points at nothing.
 //!
-//! A plain `cargo install` of a later day replaces links by files. That is the user's good right: the next `apply`
-//! adopts them ([`BinDir::adopt`]).
+//! A later `cargo install` of the user replaces links by files. The next `apply` adopts them ([`BinDir::adopt`]).
 
 use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +18,6 @@ use super::cargo_record::{self, InstalledPackage};
 use super::installation::{self, Installation};
 use super::slots::{Slot, Slots, is_command_name};
 use super::verify;
-use crate::config::SelfUpdate;
 use crate::error::{Error, Result, ResultExt};
 use crate::os::files;
 use crate::paths::Paths;
@@ -30,16 +27,15 @@ use crate::paths::Paths;
 pub struct BinDir {
     /// The folder.
     pub path: PathBuf,
-    pub(super) current: PathBuf,
-    /// The packages that the settings name; empty where no settings were at hand.
-    pub(super) packages: Vec<String>,
+    /// The packages to install.
+    packages: Vec<String>,
+    current: PathBuf,
     record: PathBuf,
 }
 
-/// What stands in bin-dir under the name of a command.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What bin-dir has under the name of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BinEntry {
-    /// Nothing.
     Absent,
     /// The link to `current/bin/<name>`.
     Linked,
@@ -47,87 +43,75 @@ pub(super) enum BinEntry {
     Astray,
     /// A file.
     Plain,
-    /// Something that heph has no business with: a link to elsewhere, a folder.
+    /// Not heph's: a link to elsewhere, a folder.
     Foreign,
 }
 
 impl BinDir {
-    /// Finds bin-dir: the setting, else the one that was adopted, else the folder of the running `heph` (through the
-    /// links), else cargo's.
-    ///
-    /// # Errors
-    ///
-    /// The running `heph` belongs to the system's package manager or sits in a Cargo target folder, so heph must not
-    /// replace it (only where the setting names no other folder).
-    pub fn find(settings: &SelfUpdate, paths: &Paths) -> Result<BinDir> {
-        super::locate::bin_dir(&super::locate::Invocation::this(), settings, paths)
-    }
-
-    /// Returns the bin-dir `path` of an installation that has its data below `paths`.
-    pub fn at(path: PathBuf, paths: &Paths) -> BinDir {
+    /// Returns the bin-dir `path` of `packages`, with data below `paths`.
+    pub fn at(path: PathBuf, packages: &[String], paths: &Paths) -> BinDir {
         BinDir {
             path,
+            packages: packages.to_vec(),
             current: paths.current(),
-            packages: Vec::new(),
             record: installation::record_of(paths),
         }
     }
 
-    /// Returns the version installed: of the slot in use where bin-dir links to it, else of the plain files found.
-    /// `None`: none of the packages' binaries is there.
+    /// Returns the installed version: that of the slot in use if bin-dir links to it, otherwise that of the plain files.
+    /// `None`: no command of the packages is installed.
     ///
-    /// Where links and files are mixed, the command that is called like a package decides.
-    pub fn installed(&self, settings: &SelfUpdate, slots: &Slots) -> Result<Option<Version>> {
+    /// If links and files are mixed, the command named like a package decides.
+    pub fn installed(&self, slots: &Slots) -> Result<Option<Version>> {
         let current = slots.current();
-        let names = self.names(settings, current.as_ref().ok().and_then(Option::as_ref));
-        let there: Vec<(&String, BinEntry)> = names
-            .iter()
-            .map(|name| Ok((name, self.standing(name)?)))
-            .collect::<Result<Vec<_>>>()?
-            .into_iter()
-            .filter(|(_, standing)| *standing != BinEntry::Absent)
-            .collect();
-        let main = settings
+        let names = self.names(current.as_ref().ok().and_then(Option::as_ref));
+        let mut found = self.entries(names)?;
+        found.retain(|(_, entry)| *entry != BinEntry::Absent);
+        let main = self
             .packages
             .iter()
-            .find_map(|package| there.iter().find(|(name, _)| *name == package))
-            .or_else(|| there.first());
-        let Some((name, standing)) = main else {
+            .find_map(|package| found.iter().find(|(name, _)| name == package))
+            .or_else(|| found.first());
+        let Some((name, entry)) = main else {
             return Ok(None);
         };
         let path = self.path.join(name);
-        match standing {
+        match entry {
             BinEntry::Foreign => Err(foreign(&path)),
             BinEntry::Linked => match current {
                 Ok(slot) => Ok(slot
                     .filter(|slot| slot.has(name))
                     .map(|slot| slot.manifest.version)),
-                // The slot is damaged, but the command may still start: then an update can repair it.
+                // The slot is damaged, but if the command still starts, an update can repair it.
                 Err(error) => verify::says(&path).map(Some).map_err(|_| error),
             },
-            // A link into a slot that is gone is no installation.
+            // A link into a removed slot is not an installation.
             BinEntry::Astray if !path.exists() => Ok(None),
             BinEntry::Absent | BinEntry::Astray | BinEntry::Plain => verify::says(&path).map(Some),
         }
     }
 
-    /// Adds links for binaries of `slot` that have none, and removes heph's links to binaries that it does not have.
-    /// A foreign file of that name is an error that names it. Call it only while `slot` is current.
+    /// Adds the missing links to the binaries of `slot`, and removes heph's links to other binaries. Call it only while `slot`
+    /// is current.
+    ///
+    /// # Errors
+    ///
+    /// Something foreign is in the way; the error names it.
     pub fn relink(&self, slot: &Slot) -> Result<()> {
         let missing = self.missing(slot)?;
         if !missing.is_empty() {
             fs::create_dir_all(&self.path)
-                .with_context(|| format!("cannot make the folder '{}'", self.path.display()))?;
+                .with_context(|| format!("cannot create the folder '{}'", self.path.display()))?;
         }
         for name in missing {
             self.link(name)?;
         }
         self.retire(slot)?;
-        self.remember()
+        self.record()
     }
 
-    /// Removes heph's links to binaries that `next` does not have: call it just before the switch to `next`, so that
-    /// they never point at nothing.
+    /// Removes heph's links to binaries that `next` does not have. Call it just before the switch to `next`, so that they never
+    /// point at nothing.
     pub fn retire(&self, next: &Slot) -> Result<()> {
         let stale = self.stale(next)?;
         for name in &stale {
@@ -141,7 +125,8 @@ impl BinDir {
         files::sync_dir(&self.path)
     }
 
-    /// Checks, before the switch, that `relink` to `slot` will be able to work: bin-dir is writable where links are missing, no foreign file is in the way.
+    /// Fails, before the switch, if [`BinDir::relink`] to `slot` would: bin-dir is not writable, or something foreign is in the
+    /// way.
     pub fn check(&self, slot: &Slot) -> Result<()> {
         if self.missing(slot)?.is_empty() && self.stale(slot)?.is_empty() {
             return Ok(());
@@ -149,13 +134,13 @@ impl BinDir {
         self.check_writable()
     }
 
-    /// Returns what is wrong with the links, one sentence each: for `doctor`. `slot` is the current one.
+    /// Returns what is wrong with the links to the current `slot`, one sentence each, for `doctor`.
     pub fn problems(&self, slot: &Slot) -> Vec<String> {
         let mut problems = Vec::new();
-        for binary in &slot.manifest.binaries {
-            let path = self.path.join(&binary.name);
+        for name in slot.manifest.names() {
+            let path = self.path.join(name);
             let shown = path.display();
-            match self.standing(&binary.name) {
+            match self.entry(name) {
                 Ok(BinEntry::Linked) if path.exists() => {}
                 Ok(BinEntry::Linked) => problems.push(format!("'{shown}' points at nothing")),
                 Ok(BinEntry::Absent) => problems.push(format!("'{shown}' is missing")),
@@ -185,16 +170,17 @@ impl BinDir {
         problems
     }
 
-    /// Returns whether something that heph did not put there has the name of one of `slot`'s commands.
+    /// Returns whether something foreign has the name of one of `slot`'s commands.
     pub fn is_obstructed(&self, slot: &Slot) -> bool {
-        let foreign = |name: &str| !matches!(self.standing(name), Ok(standing) if standing != BinEntry::Foreign);
-        slot.manifest
-            .binaries
-            .iter()
-            .any(|binary| foreign(&binary.name))
+        let mut names = slot.manifest.names();
+        names.any(|name| {
+            !self
+                .entry(name)
+                .is_ok_and(|entry| entry != BinEntry::Foreign)
+        })
     }
 
-    /// Returns whether the path `program` names something in this folder, however the folder is spelled.
+    /// Returns whether `program` is a path in this folder, however the folder is spelled.
     pub fn holds(&self, program: &Path) -> bool {
         program
             .parent()
@@ -210,19 +196,19 @@ impl BinDir {
         self.current.join("bin").join(name)
     }
 
-    /// Returns the names of `slot`'s binaries that have no proper link.
+    /// Returns the names of `slot`'s binaries without a proper link.
     ///
     /// # Errors
     ///
     /// Something foreign has one of the names.
     fn missing<'a>(&self, slot: &'a Slot) -> Result<Vec<&'a str>> {
         let mut missing = Vec::new();
-        for binary in &slot.manifest.binaries {
-            match self.standing(&binary.name)? {
+        for name in slot.manifest.names() {
+            match self.entry(name)? {
                 BinEntry::Linked => {}
-                BinEntry::Absent | BinEntry::Astray => missing.push(binary.name.as_str()),
+                BinEntry::Absent | BinEntry::Astray => missing.push(name),
                 BinEntry::Plain | BinEntry::Foreign => {
-                    return Err(foreign(&self.path.join(&binary.name)));
+                    return Err(foreign(&self.path.join(name)));
                 }
             }
         }
@@ -231,43 +217,28 @@ impl BinDir {
 
     /// Returns the names of heph's links to binaries that `slot` does not have.
     fn stale(&self, slot: &Slot) -> Result<Vec<String>> {
-        let cannot = || format!("cannot list '{}'", self.path.display());
-        let entries = match fs::read_dir(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.with_context(cannot)?,
-        };
         let mut stale = Vec::new();
-        for entry in entries {
-            let entry = entry.with_context(cannot)?;
-            if let Ok(name) = entry.file_name().into_string()
-                && entry.file_type().with_context(cannot)?.is_symlink()
-                && !slot.has(&name)
-                && self.standing(&name)? == BinEntry::Linked
-            {
+        for (name, kind) in files::entries(&self.path)? {
+            if kind.is_symlink() && !slot.has(&name) && self.entry(&name)? == BinEntry::Linked {
                 stale.push(name);
             }
         }
-        stale.sort();
         Ok(stale)
     }
 
-    /// Returns what stands under `name`.
-    pub(super) fn standing(&self, name: &str) -> Result<BinEntry> {
+    /// Returns each of `names` with what bin-dir has under it.
+    pub(super) fn entries(&self, names: Vec<String>) -> Result<Vec<(String, BinEntry)>> {
+        let with_entry = |name: String| Ok((name.clone(), self.entry(&name)?));
+        names.into_iter().map(with_entry).collect()
+    }
+
+    /// Returns what bin-dir has under `name`.
+    pub(super) fn entry(&self, name: &str) -> Result<BinEntry> {
         let path = self.path.join(name);
-        let kind = match fs::symlink_metadata(&path) {
-            Ok(metadata) => metadata.file_type(),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) =>
-            {
-                return Ok(BinEntry::Absent);
-            }
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot look at '{}'", path.display()));
-            }
+        let Some(metadata) = files::metadata_if_there(&path)? else {
+            return Ok(BinEntry::Absent);
         };
+        let kind = metadata.file_type();
         if kind.is_file() {
             return Ok(BinEntry::Plain);
         }
@@ -296,15 +267,15 @@ impl BinDir {
         })
     }
 
-    /// Returns the names that the packages' commands have, sorted: those cargo recorded beside bin-dir and those of the
-    /// slot in use. For a package that neither knows, the name of the package (and `hephd`, which comes with `heph`).
-    pub(super) fn names(&self, settings: &SelfUpdate, current: Option<&Slot>) -> Vec<String> {
-        let recorded = self.recorded(settings);
+    /// Returns the names of the packages' commands, sorted: those that cargo recorded beside bin-dir and those of the slot in
+    /// use. For a package that is in neither, the name of the package (and `hephd`, which comes with `heph`).
+    pub(super) fn names(&self, current: Option<&Slot>) -> Vec<String> {
+        let recorded = self.recorded();
         let mut names: Vec<String> = recorded
             .iter()
             .flat_map(|installed| installed.binaries.iter().cloned())
             .collect();
-        for package in &settings.packages {
+        for package in &self.packages {
             if recorded.iter().all(|known| known.package != *package) {
                 names.push(package.clone());
                 if package == env!("CARGO_PKG_NAME") {
@@ -313,12 +284,7 @@ impl BinDir {
             }
         }
         if let Some(slot) = current {
-            names.extend(
-                slot.manifest
-                    .binaries
-                    .iter()
-                    .map(|binary| binary.name.clone()),
-            );
+            names.extend(slot.manifest.names().map(str::to_owned));
         }
         names.retain(|name| is_command_name(name));
         names.sort();
@@ -326,48 +292,48 @@ impl BinDir {
         names
     }
 
-    /// Returns the commands of the packages that are there, sorted.
-    pub(super) fn commands(&self, settings: &SelfUpdate, current: Option<&Slot>) -> Vec<String> {
-        let mut names = self.names(settings, current);
-        names.retain(|name| matches!(self.standing(name), Ok(BinEntry::Plain | BinEntry::Linked)));
+    /// Returns the installed commands of the packages, sorted.
+    pub(super) fn commands(&self, current: Option<&Slot>) -> Vec<String> {
+        let mut names = self.names(current);
+        names.retain(|name| matches!(self.entry(name), Ok(BinEntry::Plain | BinEntry::Linked)));
         names
     }
 
-    /// Returns what cargo recorded of the packages beside bin-dir, which it does where bin-dir is `<root>/bin`.
-    pub(super) fn recorded(&self, settings: &SelfUpdate) -> Vec<InstalledPackage> {
+    /// Returns what cargo recorded of the packages beside bin-dir, which it does if bin-dir is `<root>/bin`.
+    pub(super) fn recorded(&self) -> Vec<InstalledPackage> {
         let root = self
             .path
             .parent()
             .filter(|_| self.path.file_name().is_some_and(|name| name == "bin"));
-        // A record that cannot be read is cargo's trouble; the commands are still there under their usual names.
+        // An unreadable record is not heph's to report; the commands are still there under their usual names.
         let mut recorded = root
             .and_then(|root| cargo_record::read(root).ok())
             .unwrap_or_default();
-        recorded.retain(|installed| settings.packages.contains(&installed.package));
+        recorded.retain(|installed| self.packages.contains(&installed.package));
         recorded
     }
 
-    /// Checks that entries of bin-dir, or bin-dir itself where it is not there yet, can be made.
-    ///
-    /// # Errors
-    ///
-    /// They cannot; the error names the folder.
+    /// Fails unless entries of bin-dir, or bin-dir itself if it does not exist yet, can be created.
     pub(super) fn check_writable(&self) -> Result<()> {
-        let there = self
+        let existing = self
             .path
             .ancestors()
             .find(|folder| folder.exists())
             .unwrap_or(&self.path);
-        // For root too: it tells of a file system that is mounted read-only (access(2), EROFS).
-        rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK).with_context(|| {
-            Error::new(format!("cannot write to the folder '{}'", there.display())).with_hint(
+        // For root as well: it detects a file system that is mounted read-only (access(2), EROFS).
+        rustix::fs::access(existing, Access::WRITE_OK | Access::EXEC_OK).with_context(|| {
+            Error::new(format!(
+                "cannot write to the folder '{}'",
+                existing.display()
+            ))
+            .with_hint(
                 "make it writable for you, or set `bin-dir` in [self-update] to a folder that is",
             )
         })
     }
 
-    /// Remembers what is installed here, for runs that cannot tell bin-dir from how they were started.
-    pub(super) fn remember(&self) -> Result<()> {
+    /// Records what is installed here, for runs that cannot find bin-dir by how they were started.
+    pub(super) fn record(&self) -> Result<()> {
         Installation::new(&self.path, &self.packages).write(&self.record)
     }
 }

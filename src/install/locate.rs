@@ -1,4 +1,4 @@
-//! Where bin-dir is, told from the settings, from what was adopted before, and from how this `heph` was started.
+//! Finds bin-dir by the settings, by what was adopted before, and by how this `heph` was started.
 
 use std::ffi::OsString;
 use std::fs;
@@ -7,18 +7,17 @@ use std::path::{Path, PathBuf};
 use super::installation::{Installation, record_of};
 use super::links::{BinDir, BinEntry};
 use super::slots::Slots;
-use crate::config::SelfUpdate;
 use crate::error::{Error, Result};
 use crate::paths::Paths;
 
-/// The command by which PATH is searched.
+/// The command that is searched on PATH.
 const COMMAND: &str = "heph";
 /// Cargo writes this into the tag of every target folder (`CACHEDIR.TAG`, bford.info/cachedir).
 const CARGO_TAG: &str = "created by cargo";
-/// No chain of links is followed further than this, as in the kernel (path_resolution(7)).
+/// The longest chain of links that is followed, as in the kernel (path_resolution(7)).
 const MOST_LINKS: usize = 40;
 
-/// Folders that package managers own; what they put there is theirs to update.
+/// Folders of package managers, which update what is in them.
 const MANAGED: &[&str] = &[
     "/bin",
     "/sbin",
@@ -35,24 +34,23 @@ const MANAGED: &[&str] = &[
     "/opt/local",
 ];
 
-/// What this process knows of how it was started.
+/// How this process was started.
 #[derive(Clone, Debug, Default)]
-pub struct Invocation {
+struct Invocation {
     /// The running executable.
-    pub executable: Option<PathBuf>,
+    executable: Option<PathBuf>,
     /// Its name as the caller spelled it.
-    pub called: Option<OsString>,
+    called: Option<OsString>,
     /// The variable `PATH`.
-    pub path: Option<OsString>,
+    path: Option<OsString>,
     /// The variable `CARGO_INSTALL_ROOT`.
-    pub cargo_install_root: Option<PathBuf>,
+    cargo_install_root: Option<PathBuf>,
     /// The variable `CARGO_HOME`.
-    pub cargo_home: Option<PathBuf>,
+    cargo_home: Option<PathBuf>,
 }
 
 impl Invocation {
-    /// Returns what this process knows.
-    pub fn this() -> Invocation {
+    fn this() -> Invocation {
         let folder = |name| {
             std::env::var_os(name)
                 .map(PathBuf::from)
@@ -68,28 +66,45 @@ impl Invocation {
     }
 }
 
-/// All that the choice depends on. Paths of executables have no links in them.
+/// The input of the choice. Paths of executables have no links in them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Clues {
     /// The setting `bin-dir`.
     setting: Option<PathBuf>,
-    /// The folder adopted before, where it still has a command of the packages.
+    /// The folder that was adopted before, if it still has a command of the packages.
     adopted: Option<PathBuf>,
     /// The running executable.
     running: Option<PathBuf>,
     /// Whether that is in a Cargo target folder.
     in_target_folder: bool,
-    /// The folder in which the running executable was found by name: where its file is, or heph's link to it.
+    /// The folder in which the running executable was found by name: of its file, or of heph's link to it.
     found: Option<PathBuf>,
     /// The folder of slots.
     versions: PathBuf,
-    /// Where `cargo install` puts commands.
+    /// The folder in which `cargo install` puts commands.
     cargo: PathBuf,
 }
 
-/// Finds bin-dir for `process`.
-pub fn bin_dir(process: &Invocation, settings: &SelfUpdate, paths: &Paths) -> Result<BinDir> {
-    let clues = gather(process, settings, paths);
+impl BinDir {
+    /// Finds the bin-dir of `packages`: the folder `setting`, else the one that was adopted, else the folder of the running
+    /// `heph` (through the links), else cargo's.
+    ///
+    /// # Errors
+    ///
+    /// The running `heph` belongs to the system's package manager or is in a Cargo target folder, so heph must not replace it
+    /// (only without a setting); or another installation uses the data folder.
+    pub fn find(setting: Option<&Path>, packages: &[String], paths: &Paths) -> Result<BinDir> {
+        find_from(&Invocation::this(), setting, packages, paths)
+    }
+}
+
+fn find_from(
+    invocation: &Invocation,
+    setting: Option<&Path>,
+    packages: &[String],
+    paths: &Paths,
+) -> Result<BinDir> {
+    let clues = gather(invocation, setting, packages, paths);
     let folder = choose(&clues)?;
     if fs::canonicalize(&folder).is_ok_and(|folder| folder.starts_with(&clues.versions)) {
         // Its files would be replaced by links to themselves.
@@ -99,17 +114,15 @@ pub fn bin_dir(process: &Invocation, settings: &SelfUpdate, paths: &Paths) -> Re
         ))
         .with_hint("set `bin-dir` in [self-update] to a folder on PATH, such as ~/.cargo/bin"));
     }
-    if let Some(there) =
-        Installation::read(&record_of(paths)).filter(|_| paths.current().is_symlink())
+    if paths.current().is_symlink()
+        && let Some(installation) = Installation::read(&record_of(paths))
     {
-        there.admits(&settings.packages, paths)?;
+        installation.admits(packages, paths)?;
     }
-    let mut bin_dir = BinDir::at(folder, paths);
-    bin_dir.packages.clone_from(&settings.packages);
-    Ok(bin_dir)
+    Ok(BinDir::at(folder, packages, paths))
 }
 
-fn choose(clues: &Clues) -> Result<PathBuf, Error> {
+fn choose(clues: &Clues) -> Result<PathBuf> {
     const HINT: &str =
         "set `bin-dir` in [self-update] to the folder of a heph that `cargo install` put there";
     let managed = |path: &Path| {
@@ -153,20 +166,25 @@ fn choose(clues: &Clues) -> Result<PathBuf, Error> {
     managed(folder).map_or_else(|| Ok(folder.to_owned()), Err)
 }
 
-fn gather(process: &Invocation, settings: &SelfUpdate, paths: &Paths) -> Clues {
-    let running = process
+fn gather(
+    invocation: &Invocation,
+    setting: Option<&Path>,
+    packages: &[String],
+    paths: &Paths,
+) -> Clues {
+    let running = invocation
         .executable
         .as_ref()
         .and_then(|executable| fs::canonicalize(executable).ok());
-    // As the running executable is spelled.
+    // Spelled as the running executable.
     let versions = fs::canonicalize(paths.versions()).unwrap_or_else(|_| paths.versions());
-    let called = process
+    let called = invocation
         .called
         .as_ref()
         .map(PathBuf::from)
         .filter(|called| called.components().count() > 1)
         .and_then(|called| std::path::absolute(called).ok());
-    let on_path = process
+    let on_path = invocation
         .path
         .iter()
         .flat_map(std::env::split_paths)
@@ -179,16 +197,16 @@ fn gather(process: &Invocation, settings: &SelfUpdate, paths: &Paths) -> Clues {
             .filter(|path| fs::canonicalize(path).is_ok_and(|found| found == *running))
             .find_map(|path| home_of(path, &versions, paths))
     });
-    let cargo = process
+    let cargo = invocation
         .cargo_install_root
         .as_ref()
-        .or(process.cargo_home.as_ref())
+        .or(invocation.cargo_home.as_ref())
         .cloned()
         .unwrap_or_else(|| paths.home.join(".cargo"))
         .join("bin");
     Clues {
-        setting: settings.bin_dir.clone(),
-        adopted: adopted(settings, paths),
+        setting: setting.map(Path::to_owned),
+        adopted: adopted(packages, paths),
         in_target_folder: running.as_deref().is_some_and(in_target_folder),
         found,
         versions,
@@ -197,17 +215,18 @@ fn gather(process: &Invocation, settings: &SelfUpdate, paths: &Paths) -> Clues {
     }
 }
 
-/// Returns the folder remembered from an adoption, unless none of the commands is in it any more.
-fn adopted(settings: &SelfUpdate, paths: &Paths) -> Option<PathBuf> {
-    let bin_dir = BinDir::at(Installation::read(&record_of(paths))?.bin_dir, paths);
+/// Returns the recorded folder of an adoption, unless all of the commands are gone from it.
+fn adopted(packages: &[String], paths: &Paths) -> Option<PathBuf> {
+    let installation = Installation::read(&record_of(paths))?;
+    let bin_dir = BinDir::at(installation.bin_dir, packages, paths);
     let current = Slots::new(paths).current().ok().flatten();
-    let names = bin_dir.names(settings, current.as_ref());
-    let has = |name: &String| {
-        bin_dir
-            .standing(name)
-            .is_ok_and(|standing| !matches!(standing, BinEntry::Absent | BinEntry::Foreign))
-    };
-    names.iter().any(has).then_some(bin_dir.path)
+    let mut names = bin_dir.names(current.as_ref()).into_iter();
+    names
+        .any(|name| {
+            let entry = bin_dir.entry(&name);
+            entry.is_ok_and(|entry| !matches!(entry, BinEntry::Absent | BinEntry::Foreign))
+        })
+        .then_some(bin_dir.path)
 }
 
 /// Follows links from the command `path` to the folder of the file, or of the first link into heph's data folder.
@@ -215,16 +234,16 @@ fn home_of(mut path: PathBuf, versions: &Path, paths: &Paths) -> Option<PathBuf>
     for _ in 0..MOST_LINKS {
         let folder = path.parent()?.to_owned();
         let name = path.file_name()?.to_str()?;
-        match BinDir::at(folder.clone(), paths).standing(name).ok()? {
+        match BinDir::at(folder.clone(), &[], paths).entry(name).ok()? {
             BinEntry::Linked | BinEntry::Astray => return Some(folder),
-            // The file of a slot itself, called by its path: that tells nothing about bin-dir.
+            // The file of a slot itself, called by its path: that says nothing about bin-dir.
             BinEntry::Plain if fs::canonicalize(&folder).ok()?.starts_with(versions) => {
                 return None;
             }
             BinEntry::Plain => return Some(folder),
             BinEntry::Absent | BinEntry::Foreign => {}
         }
-        // The folder without its links and `..`, the name as it is: only the last link is to be looked at.
+        // The folder is resolved, the name is not: only the last link is of interest.
         let next = folder.join(fs::read_link(&path).ok()?);
         path = fs::canonicalize(next.parent()?)
             .ok()?
@@ -233,7 +252,7 @@ fn home_of(mut path: PathBuf, versions: &Path, paths: &Paths) -> Option<PathBuf>
     None
 }
 
-/// Returns whether `executable` is the product of a build that was not installed.
+/// Returns whether `executable` was built but not installed.
 ///
 /// Cargo keeps `.cargo-lock` and `.fingerprint` in `target/<profile>`, with the executable there or in `deps` or
 /// `examples` below; and a tag in `target`.

@@ -2,16 +2,15 @@
 //!
 //! Architecture invariant: only [`slots::Slots::switch`] changes what the commands in bin-dir are.
 
-pub mod cargo;
 pub mod links;
 pub mod slots;
 pub mod unpack;
-pub mod verify;
 
 mod adopt;
 mod binstall_archives;
 mod build_cache;
 pub(crate) mod build_failure;
+pub(crate) mod cargo;
 mod cargo_record;
 mod deliver;
 mod installation;
@@ -19,29 +18,25 @@ mod locate;
 pub(crate) mod percent_free_path;
 mod prebuilt;
 mod slot_manifest;
+mod staging;
 mod toolchain;
+pub(crate) mod verify;
 
-use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::config::{Require, SelfUpdate};
-use crate::error::{Error, Result, ResultExt};
-use crate::os::{clock, files, interrupt};
+use crate::config::{self, Repository, Require, Trust};
+use crate::error::{Error, Result};
+use crate::os::{clock, interrupt};
 use crate::paths::Paths;
 use crate::release::Release;
 use crate::release::trust::Origin;
-use slots::{Binary, Delivery, Slot, SlotManifest, Slots};
-pub use toolchain::Variables;
+pub use build_cache::trim as trim_build_cache;
+use links::BinDir;
+use slots::{Delivery, Slot, SlotManifest, Slots};
+use staging::StagedFolder;
+use toolchain::Variables;
 
-/// How many bytes must be free where the build folder is before a build starts. A release build of heph from nothing
-/// takes about 400 MB.
-pub const BUILD_SPACE: u64 = 500 << 20;
-/// How many bytes must be free where the slots are before a build starts.
-pub const SLOT_SPACE: u64 = 100 << 20;
-
-/// The package, and its command, that does the updating.
+/// The package, and its command, that updates the installation.
 const HEPH: &str = env!("CARGO_PKG_NAME");
 
 /// How the output of a delivery is shown.
@@ -53,76 +48,63 @@ pub enum Progress {
     Log(PathBuf),
 }
 
-/// Who is told of a delivery while it is under way.
+/// Receives what a delivery reports while it is under way.
 #[derive(Clone, Copy)]
 pub struct Listener<'a> {
     /// Where the output of a build goes.
     pub progress: &'a Progress,
-    /// Hears what a person should know afterwards, such as why another delivery was taken: sentences.
+    /// Receives sentences for the report, such as why another delivery was chosen.
     pub note: &'a dyn Fn(&str),
-    /// Hears how many bytes of a download have arrived, and of how many.
+    /// Receives how many bytes of a download have arrived, and of how many.
     pub arrived: &'a dyn Fn(u64, u64),
 }
 
-impl Listener<'_> {
-    /// Returns one that only shows the output of a build.
-    pub fn new(progress: &Progress) -> Listener<'_> {
-        Listener {
-            progress,
-            note: &|_| {},
-            arrived: &|_, _| {},
-        }
-    }
+/// A release to stage, and what that depends on.
+#[derive(Clone, Debug)]
+pub struct StageRequest<'a> {
+    /// The release.
+    pub release: &'a Release,
+    /// Where it comes from.
+    pub origin: &'a Origin,
+    /// Its repository.
+    pub repository: &'a Repository,
+    /// Whether that is known to be a plain git remote, which lists no files.
+    pub plain_git: bool,
+    /// The packages to install.
+    pub packages: &'a [String],
+    /// How it becomes binaries.
+    pub delivery: config::Delivery,
+    /// Whose signatures count, and which proof is required.
+    pub trust: &'a Trust,
+    /// What is installed.
+    pub bin_dir: &'a BinDir,
+    /// Where heph keeps its files.
+    pub paths: &'a Paths,
+    /// The environment of a build.
+    pub environment: Variables,
+    /// Whether a complete slot of the release is not to be reused.
+    pub afresh: bool,
 }
 
-/// Stages `release`, which comes from `origin`: returns a complete, verified slot that is not in use yet.
-///
-/// A slot of that version and commit that is already complete is verified again and reused, unless `afresh`.
+/// Stages a release. A complete slot of the same version, tag and commit is verified again and reused, unless
+/// [`StageRequest::afresh`].
 ///
 /// # Errors
 ///
 /// The build, the download or the verification failed; the unfinished slot is gone and nothing else was touched. An
 /// error of [`Kind::Unfit`](crate::error::Kind) blames the release.
-pub fn stage(
-    release: &Release,
-    origin: &Origin,
-    settings: &SelfUpdate,
-    paths: &Paths,
-    listener: &Listener,
-    afresh: bool,
-) -> Result<Slot> {
-    let variables = std::env::vars_os().collect();
-    stage_in(
-        variables, release, origin, settings, paths, listener, afresh,
-    )
-}
-
-/// As [`stage`], with `variables` as the environment of the build.
-pub fn stage_in(
-    variables: Variables,
-    release: &Release,
-    origin: &Origin,
-    settings: &SelfUpdate,
-    paths: &Paths,
-    listener: &Listener,
-    afresh: bool,
-) -> Result<Slot> {
-    let slots = Slots::new(paths);
-    let require = settings.trust.require();
-    if !afresh && let Some(slot) = reusable(&slots, release, origin, require)? {
+pub fn stage(request: &StageRequest, listener: &Listener) -> Result<Slot> {
+    let (release, origin) = (request.release, request.origin);
+    let slots = Slots::new(request.paths);
+    if !request.afresh
+        && let Some(slot) = reusable(&slots, release, origin, request.trust.require())?
+    {
         return Ok(slot);
     }
-    let staged = Staged::new(slots.unused(&release.version)?)?;
-    let order = deliver::DeliveryOrder {
-        release,
-        origin,
-        settings,
-        paths,
-        staged: &staged,
-    };
-    let delivered = order.deliver(variables, listener)?;
+    let staged = StagedFolder::new(slots.unused(&release.version)?)?;
+    let delivered = deliver::deliver(request, &staged, listener)?;
     interrupt::check()?;
-    let keeps_heph = settings.packages.iter().any(|name| name == HEPH);
+    let keeps_heph = request.packages.iter().any(|name| name == HEPH);
     if keeps_heph && !delivered.binaries.iter().any(|binary| binary.name == HEPH) {
         return Err(Error::unfit(format!(
             "{} has no `{HEPH}`, without which nothing could be updated again",
@@ -139,13 +121,13 @@ pub fn stage_in(
         binaries: delivered.binaries,
         installed_at: clock::now(),
     };
-    let slot = slots.seal(&staged.folder, manifest)?;
+    let slot = slots.seal(&staged.path, manifest)?;
     staged.keep();
     Ok(slot)
 }
 
-/// Returns the complete slot of `release` if it still is what was installed, from the same commit. One that is
-/// damaged is removed, unless it is in use: the fresh one is then staged beside it.
+/// Returns the complete slot of `release` if it is unchanged since its installation and from the same commit. A damaged one
+/// is removed, unless it is in use: then the fresh one is staged beside it.
 fn reusable(
     slots: &Slots,
     release: &Release,
@@ -155,35 +137,23 @@ fn reusable(
     let Some(slot) = slots.find(&release.version)? else {
         return Ok(None);
     };
+    let manifest = &slot.manifest;
     // The same version under another tag is of another product line, such as a fork that shares the repository.
-    if slot
-        .manifest
+    let same_tag = manifest
         .tag
         .as_deref()
-        .is_some_and(|tag| tag != release.tag.as_str())
-    {
+        .is_none_or(|tag| tag == release.tag.as_str());
+    let same_commit = manifest.commit.as_deref() == Some(&origin.commit);
+    // A build from a commit is proven with that commit, even if no proof was required when it was built.
+    let proven = manifest.signed_by.is_some()
+        || (manifest.delivery == Delivery::Cargo && origin.objection_to_build(require).is_none());
+    if !same_tag || !same_commit || (require == Require::Signature && !proven) {
         return Ok(None);
     }
-    let SlotManifest {
-        commit,
-        signed_by,
-        delivery,
-        ..
-    } = &slot.manifest;
-    // What was built from a commit is proven with that commit, even where nobody asked for proof then.
-    let proven = signed_by.is_some()
-        || (*delivery == Delivery::Cargo && origin.admits_build(require).is_ok());
-    if commit.as_deref() != Some(&origin.commit) || (require == Require::Signature && !proven) {
-        return Ok(None);
-    }
-    let sound = slot.verify().and_then(|()| {
-        verify::binaries(
-            &slot.path.join("bin"),
-            names(&slot.manifest),
-            &release.version,
-        )
+    let verified = slot.verify().and_then(|()| {
+        verify::binaries(&slot.path.join("bin"), manifest.names(), &release.version)
     });
-    if sound.is_ok() {
+    if verified.is_ok() {
         return Ok(Some(slot));
     }
     let in_use = slots
@@ -193,88 +163,4 @@ fn reusable(
         slots.remove(&slot)?;
     }
     Ok(None)
-}
-
-fn names(manifest: &SlotManifest) -> impl Iterator<Item = &str> {
-    manifest.binaries.iter().map(|binary| binary.name.as_str())
-}
-
-fn enough_space(folder: &Path, needed: u64, what: &str) -> Result<()> {
-    let free = files::free_space(folder)?;
-    if free >= needed {
-        return Ok(());
-    }
-    let megabytes = |bytes| bytes >> 20;
-    Err(Error::new(format!(
-        "cannot {what} below '{}': {} MiB are free, {} MiB are needed",
-        folder.display(),
-        megabytes(free),
-        megabytes(needed)
-    ))
-    .with_hint("make room; `heph self-update clean` removes old releases and the build folder"))
-}
-
-/// Removes the build folder if it has more than `limit` bytes, and returns how many were freed.
-pub fn trim_build(paths: &Paths, limit: u64) -> Result<u64> {
-    build_cache::trim(&paths.build(), limit)
-}
-
-/// A folder that is going to be a slot, and is removed unless it becomes one.
-#[derive(Debug)]
-struct Staged {
-    folder: PathBuf,
-    kept: bool,
-}
-
-impl Staged {
-    /// Makes `folder`, which must not be there.
-    fn new(folder: PathBuf) -> Result<Staged> {
-        fs::create_dir(&folder)
-            .and_then(|()| fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)))
-            .with_context(|| format!("cannot make the folder '{}'", folder.display()))?;
-        Ok(Staged {
-            folder,
-            kept: false,
-        })
-    }
-
-    fn bin(&self) -> PathBuf {
-        self.folder.join("bin")
-    }
-
-    fn digests(&self, names: &[String]) -> Result<Vec<Binary>> {
-        names
-            .iter()
-            .map(|name| Binary::of(name, &self.bin().join(name)))
-            .collect()
-    }
-
-    fn keep(mut self) {
-        self.kept = true;
-    }
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        if !self.kept {
-            // What cannot be removed now is swept by the next run; the error under way matters more.
-            let _ = files::remove_tree_if_there(&self.folder);
-        }
-    }
-}
-
-/// Copies the content of `from` to the new file `to`, with mode 0755 and nothing else of the original.
-fn copy_executable(from: &Path, to: &Path) -> Result<()> {
-    let copy = || -> io::Result<()> {
-        files::remove_file_if_there(to)?;
-        let mut original = File::open(from)?;
-        let mut copy = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o755)
-            .open(to)?;
-        io::copy(&mut original, &mut copy)?;
-        copy.set_permissions(fs::Permissions::from_mode(0o755))
-    };
-    copy().with_context(|| format!("cannot copy '{}' to '{}'", from.display(), to.display()))
 }

@@ -1,8 +1,8 @@
-//! Another name for the build folder, where a linker cannot take its own.
+//! A path to the build folder without `%`, which lld cannot handle.
 //!
-//! lld, the linker that rustc brings along on Linux, takes each `%` in the name of its output for a random digit
-//! (`createUniquePath` in LLVM's `lib/Support/Path.cpp`) and so finds no such folder. Plain `cargo install` builds in
-//! the folder for temporary files and never notices; a build folder below a home that has a `%` in its name does.
+//! lld, the linker that comes with rustc on Linux, replaces each `%` in the path of its output by a random digit
+//! (`createUniquePath` in LLVM's `lib/Support/Path.cpp`), and then finds no such folder. Plain `cargo install` is not
+//! affected, because it builds in the folder for temporary files; a build folder below a home with a `%` in its name is.
 
 use crate::error::{Result, ResultExt};
 use std::fs::{self, DirBuilder};
@@ -11,35 +11,34 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
-/// How many names are tried before others are blamed for having taken them all.
+/// How many names are tried for the private folder.
 const ATTEMPTS: u32 = 100;
 
-/// A name for a folder, good for as long as this is.
+/// A path to a folder that is valid until this is dropped.
 #[derive(Debug)]
 pub struct PercentFreePath {
     path: PathBuf,
-    /// The private folder that holds the link, where one was needed.
+    /// The private folder with the link, if one was needed.
     holder: Option<PathBuf>,
 }
 
 impl PercentFreePath {
-    /// Returns a name for `folder` that has no `%`, if the folder for temporary files has none.
+    /// Returns a path to `folder` without `%`, provided that the folder for temporary files has none.
     pub fn of(folder: &Path) -> Result<PercentFreePath> {
-        let mut alias = PercentFreePath {
+        let mut found = PercentFreePath {
             path: folder.to_owned(),
             holder: None,
         };
         if folder.as_os_str().as_bytes().contains(&b'%') {
-            let holder = private_folder().context("cannot make a folder for temporary files")?;
-            alias.path = holder.join("build");
-            alias.holder = Some(holder);
-            symlink(folder, &alias.path)
-                .with_context(|| format!("cannot make the link '{}'", alias.path.display()))?;
+            let holder = private_folder().context("cannot create a folder for temporary files")?;
+            found.path = holder.join("build");
+            found.holder = Some(holder);
+            symlink(folder, &found.path)
+                .with_context(|| format!("cannot make the link '{}'", found.path.display()))?;
         }
-        Ok(alias)
+        Ok(found)
     }
 
-    /// Returns the name.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -48,7 +47,7 @@ impl PercentFreePath {
 impl Drop for PercentFreePath {
     fn drop(&mut self) {
         if let Some(holder) = &self.holder {
-            // Only the link and its folder: what it points at is no part of it. Left behind, they harm nobody.
+            // Only the link and its folder, not what it points at. Left behind, they are harmless.
             let _ = fs::remove_file(&self.path);
             let _ = fs::remove_dir(holder);
         }
@@ -74,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_folder_with_a_percent_sign_gets_another_name_and_only_for_a_while() {
+    fn only_a_folder_with_a_percent_sign_gets_another_path_and_only_for_a_while() {
         let folder = tempfile::tempdir().unwrap();
         let plain = folder.path().join("a b ü");
         assert_eq!(PercentFreePath::of(&plain).unwrap().path(), plain);

@@ -1,8 +1,8 @@
-//! Delivery `prebuilt`: an archive of the release, vouched for, unpacked into a slot.
+//! Delivery `prebuilt`: an archive of the release, with proof, unpacked into a slot.
 //!
-//! In this order, so that nothing is read by a parser before it is known to be genuine, and nothing large is fetched in
-//! vain: what vouches for the archive (checksums, signatures) is fetched and read; the archive is downloaded and hashed on
-//! the way; it is judged; only then is it unpacked, from the very file that was hashed.
+//! The order keeps unproven bytes away from parsers, and avoids large downloads in vain: the proofs of an archive (checksums,
+//! signatures) are fetched and parsed; the archive is downloaded and hashed on the way; it is judged; only then is it
+//! unpacked, from the very file that was hashed.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -12,93 +12,125 @@ use std::time::{Duration, Instant};
 use minisign_verify::StreamVerifier;
 use sha2::{Digest, Sha256};
 
-use super::Listener;
-use super::unpack::{self, Trouble};
-use crate::config::SelfUpdate;
+use super::staging::require_space;
+use super::{Listener, unpack};
+use crate::config::Trust;
+use crate::config::trust::minisign::Key;
 use crate::error::{Error, Kind, Result, ResultExt, ensure};
 use crate::os::download::{self, Watcher, download};
 use crate::os::http::{self, Answer, Get, Limits};
 use crate::os::{files, interrupt};
 use crate::paths::Paths;
-use crate::release::asset::{self, Asset, Offer};
-use crate::release::trust::archive::{self, ArchiveProof, Expected, ProofAssets, ProofTexts};
+use crate::release::asset::{self, Asset, Format};
+use crate::release::trust::archive::{self, ArchiveProof, Expected, ProofFiles, ProofText};
 use crate::release::{Release, Tag};
 
 /// The largest archive, in bytes.
 const LARGEST: u64 = 1 << 30;
 /// The largest checksum file or signature, in bytes.
 const LARGEST_PROOF: u64 = 1 << 20;
-/// How many times as large as its archive a release is taken to be before it is unpacked.
+/// The estimated size of a release, as a multiple of that of its archive.
 const GROWTH: u64 = 4;
-/// How often the terminal is told how much has arrived.
-const TELLING: Duration = Duration::from_millis(100);
+/// How often progress is shown.
+const SHOW_EVERY: Duration = Duration::from_millis(100);
 
-/// An archive to install, and what vouches for it.
-#[derive(Debug)]
-pub(super) struct ArchivePlan<'a> {
-    /// Of which package it is.
-    pub package: &'a str,
-    /// The archive, and what is beside it.
-    pub offer: Offer<'a>,
-    /// What of that vouches for it.
-    pub wanted: ProofAssets<'a>,
-    /// That, where it has been fetched already.
-    pub fetched: Option<ProofTexts>,
+/// The hint for a listed file that cannot be fetched.
+const INSTEAD: &str = "look at the files of the release on its forge; `delivery = \"cargo\"` in [self-update] builds it instead";
+
+/// An archive to install, and its proofs.
+#[derive(Clone, Debug)]
+pub(super) struct ArchivePlan {
+    pub package: String,
+    pub archive: Asset,
+    pub format: Format,
+    pub proofs: ProofFiles<ProofText>,
 }
 
-/// What was installed.
+/// Why a release is not installed from archives.
+#[derive(Debug)]
+pub(super) enum NotFromArchive {
+    /// There is no archive for this machine, or too little vouches for it: cargo may build instead.
+    Unavailable(Error),
+    /// Something failed.
+    Failed(Error),
+}
+
+impl NotFromArchive {
+    pub fn unavailable(why: impl Into<String>) -> NotFromArchive {
+        NotFromArchive::Unavailable(Error::new(why))
+    }
+}
+
+impl From<Error> for NotFromArchive {
+    fn from(error: Error) -> NotFromArchive {
+        NotFromArchive::Failed(error)
+    }
+}
+
+/// The commands of all archives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct InstalledArchives {
     /// The names of the binaries, sorted.
     pub binaries: Vec<String>,
-    /// The minisign keys that signed it, where a signature was verified.
+    /// The minisign keys that signed the archives, if a signature was verified.
     pub signed_by: Option<String>,
 }
 
-/// Plans the installation of every package of `release` from archives for `targets`.
-///
-/// # Errors
-///
-/// There is no archive for this machine, or not enough vouches for it: a sentence.
-pub(super) fn plan<'a>(
-    release: &'a Release,
-    settings: &'a SelfUpdate,
+/// Plans the installation of `packages` from the files that `release` lists for `targets`, and fetches their proofs.
+pub(super) fn plan(
+    release: &Release,
+    packages: &[String],
+    trust: &Trust,
     targets: &[String],
-) -> Result<Vec<ArchivePlan<'a>>, String> {
-    let tag = release.tag.as_str();
-    if release.assets.is_empty() {
-        return Err(format!("{tag} offers no files for download"));
-    }
-    settings
-        .packages
-        .iter()
-        .map(|package| {
-            let offer = asset::choose(&release.assets, package, &release.version, targets)
-                .ok_or_else(|| {
-                    let machine = targets.first().map_or("this machine", String::as_str);
-                    format!("{tag} has no archive of '{package}' for {machine}")
-                })?;
-            let wanted = archive::wanted(&offer, &settings.trust)?;
+) -> Result<Vec<ArchivePlan>, NotFromArchive> {
+    let selected = select(release, packages, trust, targets);
+    let plans = selected.map_err(NotFromArchive::Unavailable)?.into_iter();
+    plans
+        .map(|(package, offer, proofs)| {
             Ok(ArchivePlan {
                 package,
-                offer,
-                wanted,
-                fetched: None,
+                archive: offer.archive,
+                format: offer.format,
+                proofs: proofs.try_map(fetch)?,
             })
         })
         .collect()
 }
 
-/// Downloads, verifies and unpacks `plans` into the folder `bin`, which is made.
+/// Selects the archive of each package, and the files that vouch for it.
+fn select(
+    release: &Release,
+    packages: &[String],
+    trust: &Trust,
+    targets: &[String],
+) -> Result<Vec<(String, asset::Offer, ProofFiles<Asset>)>> {
+    let tag = release.tag.as_str();
+    ensure!(
+        !release.assets.is_empty(),
+        "{tag} offers no files for download"
+    );
+    let select = |package: &String| {
+        let offer = asset::choose(&release.assets, package, &release.version, targets)
+            .with_context(|| {
+                let machine = targets.first().map_or("this machine", String::as_str);
+                format!("{tag} has no archive of '{package}' for {machine}")
+            })?;
+        let proofs = archive::select(&offer, trust)?;
+        Ok((package.clone(), offer, proofs))
+    };
+    packages.iter().map(select).collect()
+}
+
+/// Downloads, verifies and unpacks `plans` into the folder `bin`, which is created. Signatures count by `keys` only.
 ///
 /// # Errors
 ///
-/// Something could not be fetched (exit 75 where later may be better), or is not what its owner published, in which case
-/// it is of [`Kind::Unfit`].
+/// An archive cannot be fetched (exit 75 if a later request may succeed), or is not what its owner published
+/// ([`Kind::Unfit`]).
 pub(super) fn install(
     plans: &[ArchivePlan],
     tag: &Tag,
-    settings: &SelfUpdate,
+    keys: &[Key],
     paths: &Paths,
     bin: &Path,
     listener: &Listener,
@@ -106,28 +138,26 @@ pub(super) fn install(
     files::create_private_dir(bin)?;
     files::create_private_dir(&paths.downloads())?;
     let mut installed = InstalledArchives::default();
-    let mut keys = Vec::new();
+    let mut signers = Vec::new();
     for plan in plans {
-        let ArchivePlan { offer, package, .. } = plan;
-        let name = &offer.archive.name;
-        let fetched = plan.fetch()?;
-        let expected = archive::expect(name, &plan.wanted, &fetched, &settings.trust)
-            .map_err(|why| not_genuine(tag, &why))?;
+        let name = &plan.archive.name;
+        let expected =
+            archive::expect(name, &plan.proofs, keys).map_err(|error| not_genuine(tag, error))?;
         let partial = paths.downloads().join(format!("{name}.partial"));
-        forget_others(&partial)?;
-        let (file, proof) = genuine(offer.archive, &expected, &partial, paths, tag, listener)?;
+        remove_others(&partial)?;
+        let (file, proof) = genuine(&plan.archive, &expected, &partial, paths, tag, listener)?;
         if let ArchiveProof::Signature { key } = proof
-            && !keys.contains(&key)
+            && !signers.contains(&key)
         {
-            keys.push(key);
+            signers.push(key);
         }
-        let names = unpack::unpack(&file, offer.format, package, bin)
-            .map_err(|trouble| unusable(tag, name, trouble))?;
+        let names = unpack::unpack(&file, plan.format, &plan.package, bin)
+            .map_err(|error| cannot_unpack(tag, name, error))?;
         installed.binaries.extend(names);
         download::discard(&partial)?;
     }
     installed.binaries.sort_unstable();
-    installed.signed_by = (!keys.is_empty()).then(|| format!("minisign {}", keys.join(", ")));
+    installed.signed_by = (!signers.is_empty()).then(|| format!("minisign {}", signers.join(", ")));
     ensure!(
         !installed.binaries.is_empty(),
         "there are no packages to install"
@@ -135,22 +165,8 @@ pub(super) fn install(
     Ok(installed)
 }
 
-impl ArchivePlan<'_> {
-    fn fetch(&self) -> Result<ProofTexts> {
-        if let Some(fetched) = &self.fetched {
-            return Ok(fetched.clone());
-        }
-        let text = |asset: Option<&Asset>| asset.map(fetch).transpose();
-        Ok(ProofTexts {
-            checksums: text(self.wanted.checksums)?,
-            checksums_signature: text(self.wanted.checksums_signature)?,
-            signature: text(self.wanted.signature)?,
-        })
-    }
-}
-
-/// Asks for a small file.
-pub(super) fn get_small(asset: &Asset) -> Result<Answer> {
+/// Requests a small file of a release.
+pub(super) fn request(asset: &Asset) -> Result<Answer> {
     let request = Get {
         url: &asset.url,
         accept: "application/octet-stream, */*",
@@ -160,28 +176,36 @@ pub(super) fn get_small(asset: &Asset) -> Result<Answer> {
         body: LARGEST_PROOF,
         ..Limits::default()
     };
-    http::get(&request, &limits)
+    expect_status(asset, http::get(&request, &limits), &[200])
 }
 
-/// Fetches a small file. What is not text can be neither list nor signature, and is judged as such.
-fn fetch(asset: &Asset) -> Result<String> {
-    let fetched = get_small(asset).and_then(|answer| match answer.status {
-        200 => Ok(String::from_utf8_lossy(&answer.body).into_owned()),
-        _ => Err(answer.failure()),
+/// Fails unless the answer has one of the statuses `good`; with [`Kind::Unreachable`] if a later request may succeed.
+pub(super) fn expect_status(asset: &Asset, answer: Result<Answer>, good: &[u16]) -> Result<Answer> {
+    let answer = answer.and_then(|answer| match good.contains(&answer.status) {
+        true => Ok(answer),
+        false => Err(answer.failure()),
     });
-    fetched.map_err(|error| {
-        let outer = Error::new(format!("cannot fetch '{}'", asset.url));
-        match error.kind() {
-            Kind::Unreachable => error.context(outer),
-            _ => error.context(outer.with_hint(INSTEAD)),
-        }
-    })
+    answer.with_context(|| format!("cannot fetch '{}'", asset.url))
 }
 
-const INSTEAD: &str = "look at the files of the release on its forge; `delivery = \"cargo\"` in [self-update] builds it instead";
+/// Returns the content of a file as a proof. What is not text is judged as a bad proof.
+pub(super) fn proof_text(asset: Asset, answer: &Answer) -> ProofText {
+    ProofText {
+        name: asset.name,
+        text: String::from_utf8_lossy(&answer.body).into_owned(),
+    }
+}
 
-/// Downloads an archive and judges it. One that went on from an earlier try and is bad is fetched once more from nothing:
-/// a crash may have spoilt what was there.
+fn fetch(asset: Asset) -> Result<ProofText> {
+    let answer = request(&asset).map_err(|error| match error.kind() {
+        Kind::Unreachable => error,
+        _ => error.with_hint(INSTEAD),
+    })?;
+    Ok(proof_text(asset, &answer))
+}
+
+/// Downloads an archive and judges it. A bad one that was resumed is downloaded once more from scratch: a crash may have
+/// damaged the earlier part.
 fn genuine(
     asset: &Asset,
     expected: &Expected,
@@ -202,10 +226,10 @@ fn genuine(
         let digest = files::hex(&std::mem::take(&mut arrival.sha256).finalize());
         match expected.judge(&asset.name, &digest, arrival.verifier.take()) {
             Ok(proof) => return Ok((download.file, proof)),
-            Err(why) => {
+            Err(error) => {
                 download::discard(partial)?;
                 if !download.resumed {
-                    return Err(not_genuine(tag, &why));
+                    return Err(not_genuine(tag, error));
                 }
             }
         }
@@ -213,8 +237,8 @@ fn genuine(
     }
 }
 
-/// Removes what earlier releases left half downloaded.
-fn forget_others(partial: &Path) -> Result<()> {
+/// Removes partial downloads of other files.
+fn remove_others(partial: &Path) -> Result<()> {
     let folder = partial.parent().unwrap_or(partial);
     let cannot = || format!("cannot clean '{}'", folder.display());
     for entry in fs::read_dir(folder).with_context(cannot)? {
@@ -227,22 +251,20 @@ fn forget_others(partial: &Path) -> Result<()> {
     Ok(())
 }
 
-fn not_genuine(tag: &Tag, why: &str) -> Error {
-    Error::unfit(format!(
-        "{} is not what its owner published: {why}",
-        tag.as_str()
-    ))
-    .with_hint("ask the owner of the release; until then it is not tried again")
+/// The hint for a release that is to blame.
+const ASK_OWNER: &str = "ask the owner of the release; until then it is not tried again";
+
+fn not_genuine(tag: &Tag, error: Error) -> Error {
+    let message = format!("{} is not what its owner published", tag.as_str());
+    error.context(Error::unfit(message).with_hint(ASK_OWNER))
 }
 
-fn unusable(tag: &Tag, name: &str, trouble: Trouble) -> Error {
-    match trouble {
-        Trouble::Machine(error) => error,
-        Trouble::Archive(why) => {
-            Error::unfit(format!("'{name}' of {} will not do: {why}", tag.as_str()))
-                .with_hint("ask the owner of the release; until then it is not tried again")
-        }
+fn cannot_unpack(tag: &Tag, name: &str, error: Error) -> Error {
+    if error.kind() != Kind::Unfit {
+        return error;
     }
+    let message = format!("cannot unpack '{name}' of {}", tag.as_str());
+    error.context(Error::new(message).with_hint(ASK_OWNER))
 }
 
 /// Hashes an archive while it arrives.
@@ -253,7 +275,7 @@ struct Arrival<'a> {
     listener: &'a Listener<'a>,
     done: u64,
     total: u64,
-    told: Option<Instant>,
+    shown: Option<Instant>,
 }
 
 impl<'a> Arrival<'a> {
@@ -269,7 +291,7 @@ impl<'a> Arrival<'a> {
             listener,
             done: 0,
             total: 0,
-            told: None,
+            shown: None,
         }
     }
 }
@@ -291,36 +313,36 @@ impl Watcher for Arrival<'_> {
             verifier.update(bytes);
         }
         self.done += bytes.len() as u64;
-        let due = self.told.is_none_or(|told| told.elapsed() >= TELLING);
+        let due = self.shown.is_none_or(|shown| shown.elapsed() >= SHOW_EVERY);
         if due || self.done == self.total {
             (self.listener.arrived)(self.done, self.total);
-            self.told = Some(Instant::now());
+            self.shown = Some(Instant::now());
         }
     }
 }
 
 impl Drop for Arrival<'_> {
     fn drop(&mut self) {
-        // Nothing of nothing: what was shown of a download that broke off goes away.
+        // Clears the progress of a download that broke off.
         (self.listener.arrived)(0, 0);
     }
 }
 
-/// Checks that there is room for the archive, of which `missing` bytes are to come, and for what it unpacks to.
+/// Fails unless there is room for the archive, of which `missing` bytes are to come, and for what it unpacks to.
 fn enough_space(downloads: &Path, missing: u64, versions: &Path, total: u64) -> Result<()> {
     let content = total.saturating_mul(GROWTH);
     if device(downloads) == device(versions) {
-        return super::enough_space(
+        return require_space(
             versions,
             content.saturating_add(missing),
             "install a release",
         );
     }
-    super::enough_space(downloads, missing, "download a release")?;
-    super::enough_space(versions, content, "keep a release")
+    require_space(downloads, missing, "download a release")?;
+    require_space(versions, content, "keep a release")
 }
 
-/// Returns the file system that `folder` is on, or would be.
+/// Returns the file system of `folder`, which need not exist.
 fn device(folder: &Path) -> Option<u64> {
     let there: Option<PathBuf> = folder
         .ancestors()
@@ -346,26 +368,24 @@ mod tests {
             published_at: None,
             assets: Vec::new(),
         };
-        let mut settings = SelfUpdate {
-            packages: vec!["tool".to_owned()],
-            ..SelfUpdate::default()
-        };
         let targets = ["x86_64-unknown-linux-gnu".to_owned()];
-        let said = |release: &Release, settings: &SelfUpdate| {
-            plan(release, settings, &targets).map(|plans| plans.len())
+        let selected = |release: &Release, packages: &[&str]| {
+            let packages: Vec<_> = packages.iter().map(|name| (*name).to_owned()).collect();
+            select(release, &packages, &Trust::default(), &targets)
+                .map(|plans| plans.len())
+                .map_err(|error| error.to_string())
         };
-        let refused = said(&release, &settings).unwrap_err();
-        assert!(refused.contains("no files"), "{refused}");
+        let missing = selected(&release, &["tool"]).unwrap_err();
+        assert!(missing.contains("no files"), "{missing}");
         release.assets.push(asset(name));
-        let refused = said(&release, &settings).unwrap_err();
-        assert!(refused.contains("no checksum"), "{refused}");
+        let missing = selected(&release, &["tool"]).unwrap_err();
+        assert!(missing.contains("no checksum"), "{missing}");
         release.assets.push(asset("SHA256SUMS"));
-        assert_eq!(said(&release, &settings), Ok(1));
-        settings.packages.push("other".to_owned());
-        let refused = said(&release, &settings).unwrap_err();
+        assert_eq!(selected(&release, &["tool"]), Ok(1));
+        let missing = selected(&release, &["tool", "other"]).unwrap_err();
         assert!(
-            refused.contains("no archive of 'other' for x86_64"),
-            "{refused}"
+            missing.contains("no archive of 'other' for x86_64"),
+            "{missing}"
         );
     }
 }

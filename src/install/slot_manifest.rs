@@ -1,4 +1,4 @@
-//! `release.json`: what a slot says of itself, believed only where it is valid throughout.
+//! `release.json`: the manifest of a slot, which must be valid throughout.
 
 use std::path::Path;
 
@@ -6,28 +6,28 @@ use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Result, ResultExt, ensure};
 use crate::os::files;
 
-/// What `release.json` says. Written last, it is what makes a slot valid.
+/// The content of `release.json`, which is written last and makes a folder a slot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotManifest {
     /// Always 1.
     pub schema: u32,
-    /// The version.
+    /// The version of the release.
     pub version: Version,
     /// The tag; `None` for an adopted installation.
     pub tag: Option<String>,
-    /// The commit that was built, where known.
+    /// The commit that was built, if it is known.
     pub commit: Option<String>,
-    /// How it came.
+    /// How it became binaries.
     pub delivery: Delivery,
-    /// Who signed it, where that is known: the name in the list of keys, and the key.
+    /// The signer, if it is proven: the name in the list of keys, and the key.
     #[serde(default)]
     pub signed_by: Option<String>,
     /// Its binaries, sorted by name.
     pub binaries: Vec<Binary>,
-    /// When it was complete.
+    /// When it was completed.
     pub installed_at: Timestamp,
 }
 
@@ -50,56 +50,57 @@ pub struct Binary {
     pub name: String,
     /// SHA-256 in lower-case hexadecimal.
     pub sha256: String,
-    /// Bytes.
+    /// Its size in bytes.
     pub size: u64,
 }
 
 impl SlotManifest {
-    /// Reads a manifest from `text`, the content of `release.json`.
-    ///
-    /// Returns `None` where it is of a later schema: a newer heph wrote it, and this one has no say about it. The error
-    /// is a sentence that says what is wrong.
-    pub fn read(text: &[u8]) -> Result<Option<SlotManifest>, String> {
+    /// Parses the content of `release.json`; `None` if it is of a later schema, which this heph must not judge.
+    pub(super) fn parse(text: &[u8]) -> Result<Option<SlotManifest>> {
         #[derive(Deserialize)]
         struct Schema {
             schema: u32,
         }
-        let wrong = |error: serde_json::Error| format!("its release.json is not valid: {error}");
-        let Schema { schema } = serde_json::from_slice(text).map_err(wrong)?;
+        const INVALID: &str = "its release.json is not valid";
+        let Schema { schema } = serde_json::from_slice(text).context(INVALID)?;
         if schema > 1 {
             return Ok(None);
         }
-        let manifest: SlotManifest = serde_json::from_slice(text).map_err(wrong)?;
-        manifest.check()?;
+        let manifest: SlotManifest = serde_json::from_slice(text).context(INVALID)?;
+        manifest.validate()?;
         Ok(Some(manifest))
     }
 
-    /// Says whether the manifest can be one; the error is a sentence that says why not.
-    pub fn check(&self) -> Result<(), String> {
-        if self.schema != 1 {
-            return Err(format!("its schema is {}", self.schema));
-        }
-        if self.binaries.is_empty() {
-            return Err("it has no binaries".to_owned());
-        }
-        if !self.binaries.is_sorted_by(|one, next| one.name < next.name) {
-            return Err("its binaries are not in order".to_owned());
-        }
+    /// Fails unless the manifest is valid.
+    pub(super) fn validate(&self) -> Result<()> {
+        ensure!(self.schema == 1, "its schema is {}", self.schema);
+        ensure!(!self.binaries.is_empty(), "it has no binaries");
+        ensure!(
+            self.binaries.is_sorted_by(|one, next| one.name < next.name),
+            "its binaries are not in order"
+        );
         for Binary { name, sha256, .. } in &self.binaries {
-            if !is_command_name(name) {
-                return Err(format!("{name:?} is no name for a command"));
-            }
+            ensure!(
+                is_command_name(name),
+                "{name:?} is not the name of a command"
+            );
             let lower_hex = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-            if sha256.len() != 64 || !sha256.bytes().all(lower_hex) {
-                return Err(format!("the digest of '{name}' is no SHA-256"));
-            }
+            ensure!(
+                sha256.len() == 64 && sha256.bytes().all(lower_hex),
+                "the digest of '{name}' is not a SHA-256"
+            );
         }
         Ok(())
+    }
+
+    /// Returns the names of the binaries.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.binaries.iter().map(|binary| binary.name.as_str())
     }
 }
 
 impl Binary {
-    /// Returns the entry for `name`, whose content the file `path` has.
+    /// Returns the entry for `name` with the content of the file `path`.
     pub fn of(name: &str, path: &Path) -> Result<Binary> {
         let (sha256, size) = files::sha256(path)?;
         Ok(Binary {
@@ -110,9 +111,8 @@ impl Binary {
     }
 }
 
-/// Returns whether `name` is a plain file name that can stand in bin-dir: one path component, no hidden file, nothing a
-/// command line could take for an option.
-pub fn is_command_name(name: &str) -> bool {
+/// Returns whether `name` may be a command in bin-dir: one path component, not hidden, and not like an option.
+pub(super) fn is_command_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 128
         && !name.starts_with(['.', '-'])
@@ -129,12 +129,12 @@ mod tests {
         "installed_at":"2026-11-21T00:00:00Z"}"#;
 
     #[test]
-    fn a_valid_manifest_is_read_even_with_fields_of_a_later_heph() {
+    fn a_valid_manifest_is_parsed_even_with_fields_of_a_later_heph() {
         let extended = VALID.replacen('{', r#"{"origin":"elsewhere","#, 1);
-        let expected = SlotManifest::read(VALID.as_bytes()).unwrap().unwrap();
+        let expected = SlotManifest::parse(VALID.as_bytes()).unwrap().unwrap();
         assert_eq!(expected.binaries[0].name, "heph");
         assert_eq!(
-            SlotManifest::read(extended.as_bytes()).unwrap(),
+            SlotManifest::parse(extended.as_bytes()).unwrap(),
             Some(expected)
         );
     }
@@ -145,12 +145,12 @@ mod tests {
             VALID.replace(r#""schema":1"#, r#""schema":2"#),
             r#"{"schema":7}"#.to_owned(),
         ] {
-            assert_eq!(SlotManifest::read(text.as_bytes()), Ok(None));
+            assert_eq!(SlotManifest::parse(text.as_bytes()), Ok(None));
         }
     }
 
     #[test]
-    fn anything_else_is_refused_with_a_reason() {
+    fn anything_else_is_rejected() {
         let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         let one = VALID.split('[').nth(1).unwrap().split(']').next().unwrap();
         for (from, to) in [
@@ -173,7 +173,7 @@ mod tests {
         ] {
             let text = VALID.replacen(from, to, 1);
             assert_ne!(text, VALID);
-            assert!(SlotManifest::read(text.as_bytes()).is_err(), "{text}");
+            assert!(SlotManifest::parse(text.as_bytes()).is_err(), "{text}");
         }
     }
 }

@@ -1,9 +1,8 @@
 //! Slots: `versions/<version>/`, each complete or absent, and the one link that says which is in use.
 //!
-//! A folder becomes a slot by its `release.json`, written after everything else in it is on disk; it stops being one
-//! when that file goes, before anything else in it does. So whoever finds the file finds the whole release, at any
-//! instant and after any crash. Folders with other names, and manifests of a newer heph, are somebody else's: they are
-//! neither listed nor removed.
+//! A folder becomes a slot by its `release.json`, which is written after everything else in it is on disk and removed before
+//! anything else in it. So a folder with that file has the whole release, at any instant and after any crash. Folders with
+//! other names and manifests of a newer heph are foreign: they are neither listed nor removed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,8 +11,9 @@ use std::path::{Path, PathBuf};
 
 use semver::Version;
 
-pub use super::slot_manifest::{Binary, Delivery, SlotManifest, is_command_name};
-use crate::error::{Error, Result, ResultExt, bail, ensure};
+pub(super) use super::slot_manifest::is_command_name;
+pub use super::slot_manifest::{Binary, Delivery, SlotManifest};
+use crate::error::{Error, Result, ResultExt, ensure};
 use crate::os::files;
 use crate::paths::Paths;
 
@@ -34,30 +34,23 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// Returns the path of the binary `name` in this slot, whether or not it is there.
+    /// Returns the path of the binary `name` in this slot, which need not exist.
     pub fn binary(&self, name: &str) -> PathBuf {
         self.path.join("bin").join(name)
     }
 
     /// Returns whether the release contains the binary `name`.
     pub fn has(&self, name: &str) -> bool {
-        self.manifest
-            .binaries
-            .iter()
-            .any(|binary| binary.name == name)
+        self.manifest.names().any(|other| other == name)
     }
 
-    /// Reads every binary and compares it with its recorded digest.
-    ///
-    /// # Errors
-    ///
-    /// One differs or cannot be read; the error names it.
+    /// Fails unless every binary has its recorded digest.
     pub fn verify(&self) -> Result<()> {
         for binary in &self.manifest.binaries {
             let path = self.binary(&binary.name);
             ensure!(
                 Binary::of(&binary.name, &path)? == *binary,
-                "'{}' is not what was installed: its content has changed",
+                "'{}' was changed since its installation",
                 path.display()
             );
         }
@@ -86,7 +79,7 @@ impl Slots {
         }
     }
 
-    /// Returns the complete slots, the highest version first, of one version the newest first.
+    /// Returns the complete slots, the highest version first, the newest of a version first.
     pub fn list(&self) -> Result<Vec<Slot>> {
         let mut slots = Vec::new();
         for name in self.folders()? {
@@ -115,7 +108,7 @@ impl Slots {
             .find(|slot| slot.manifest.version == *version))
     }
 
-    /// Returns the slot that `current` points at; `None` where there is no such link.
+    /// Returns the slot that `current` points at; `None` if there is no such link.
     ///
     /// # Errors
     ///
@@ -127,12 +120,12 @@ impl Slots {
         match self.look(&name)? {
             FolderState::Slot(slot) => Ok(Some(slot)),
             FolderState::Incomplete(why) | FolderState::Foreign(why) => {
-                Err(self.broken(&name, &why))
+                Err(self.broken(&name, why))
             }
         }
     }
 
-    /// Returns a folder, not there yet, in which `version` can be staged.
+    /// Returns a new path at which `version` can be staged.
     pub fn unused(&self, version: &Version) -> Result<PathBuf> {
         files::create_private_dir(&self.versions)?;
         let newest = self
@@ -145,19 +138,15 @@ impl Slots {
         let mut nth = newest.map_or(1, |nth| nth.saturating_add(1));
         loop {
             let path = self.versions.join(show_name(version, nth));
-            match fs::symlink_metadata(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(path),
-                // A file, a link, or another spelling of the name on a file system that ignores case.
-                Ok(_) => nth = nth.checked_add(1).context("no slot name is left")?,
-                Err(error) => {
-                    return Err(error)
-                        .with_context(|| format!("cannot look at '{}'", path.display()));
-                }
+            if files::metadata_if_there(&path)?.is_none() {
+                return Ok(path);
             }
+            // A file, a link, or another spelling of the name on a file system that ignores case.
+            nth = nth.checked_add(1).context("no slot name is left")?;
         }
     }
 
-    /// Writes `release.json` into the staged folder after syncing everything in it: from now on it is a slot.
+    /// Syncs the staged folder and writes its `release.json`, which makes it a slot.
     ///
     /// # Errors
     ///
@@ -167,24 +156,22 @@ impl Slots {
             .file_name()
             .and_then(|name| name.to_str())
             .filter(|_| folder.parent() == Some(&self.versions))
-            .with_context(|| format!("'{}' is no place for a slot", folder.display()))?;
+            .with_context(|| format!("'{}' is not the path of a slot", folder.display()))?;
         let path = folder.to_owned();
         let slot = Slot {
             name: name.to_owned(),
             path,
             manifest,
         };
-        if let Err(why) = complete(&slot) {
-            bail!("cannot make '{}' a slot: {why}", folder.display());
-        }
+        complete(&slot).with_context(|| format!("cannot make '{}' a slot", folder.display()))?;
         sync_tree(folder)?;
-        // The name of the folder itself, and that of the folder it is in, must survive as well.
+        // The names of the folder itself and of its parent must survive as well.
         files::sync_dir(&self.versions)?;
         if let Some(data) = self.versions.parent() {
             files::sync_dir(data)?;
         }
         let mut text = serde_json::to_vec_pretty(&slot.manifest)
-            .with_context(|| format!("cannot describe '{}'", folder.display()))?;
+            .with_context(|| format!("cannot encode the manifest of '{}'", folder.display()))?;
         text.push(b'\n');
         files::write_atomic(&folder.join(MANIFEST), &text, files::PRIVATE)?;
         Ok(slot)
@@ -197,15 +184,15 @@ impl Slots {
     /// It is not a complete slot (any more), or the link cannot be replaced; `current` is then what it was.
     pub fn switch(&self, slot: &Slot) -> Result<()> {
         if let FolderState::Incomplete(why) | FolderState::Foreign(why) = self.look(&slot.name)? {
-            bail!("cannot switch to '{}': {why}", slot.path.display());
+            return Err(why.context(format!("cannot switch to '{}'", slot.path.display())));
         }
         if self.current.is_dir() && !self.current.is_symlink() {
-            return Err(no_link(&self.current));
+            return Err(not_a_link(&self.current));
         }
         files::replace_symlink(&self.current, &Path::new("versions").join(&slot.name))
     }
 
-    /// Removes `slot`: first its `release.json`, so that a half-removed one is no slot. The current one is refused.
+    /// Removes `slot`, its `release.json` first, so that a half-removed one is not a slot. The current one cannot be removed.
     pub fn remove(&self, slot: &Slot) -> Result<()> {
         ensure!(
             self.current_name()?.as_deref() != Some(&slot.name),
@@ -220,7 +207,7 @@ impl Slots {
 
     /// Removes folders that never became slots. Returns their names. Call it only under the lock.
     pub fn sweep(&self) -> Result<Vec<String>> {
-        // Where nobody can tell which folder is in use, none is removed; adoption puts the link right.
+        // If it is unknown which folder is in use, nothing is removed; adoption repairs the link.
         let Ok(current) = self.current_name() else {
             return Ok(Vec::new());
         };
@@ -237,33 +224,22 @@ impl Slots {
         Ok(swept)
     }
 
-    /// Returns the names of real folders (no links) that are named like slots, sorted.
+    /// Returns the names of real folders (not links) that are named like slots, sorted.
     fn folders(&self) -> Result<BTreeSet<String>> {
-        let cannot = || format!("cannot list '{}'", self.versions.display());
-        let entries = match fs::read_dir(&self.versions) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
-            entries => entries.with_context(cannot)?,
-        };
-        let mut names = BTreeSet::new();
-        for entry in entries {
-            let entry = entry.with_context(cannot)?;
-            if let Ok(name) = entry.file_name().into_string()
-                && parse_name(&name).is_some()
-                && entry.file_type().with_context(cannot)?.is_dir()
-            {
-                names.insert(name);
-            }
-        }
-        Ok(names)
+        let entries = files::entries(&self.versions)?.into_iter();
+        Ok(entries
+            .filter(|(name, kind)| kind.is_dir() && parse_name(name).is_some())
+            .map(|(name, _)| name)
+            .collect())
     }
 
-    /// Returns the name of the slot that `current` points at, whether or not it is one.
+    /// Returns the name of the slot that `current` points at, which need not be complete.
     fn current_name(&self) -> Result<Option<String>> {
         let target = match fs::read_link(&self.current) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            // What readlink(2) says of anything that is no link.
+            // The error of readlink(2) for anything but a link.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                return Err(no_link(&self.current));
+                return Err(not_a_link(&self.current));
             }
             target => target
                 .with_context(|| format!("cannot read the link '{}'", self.current.display()))?,
@@ -276,13 +252,13 @@ impl Slots {
             {
                 Ok(Some(name.to_owned()))
             }
-            _ => Err(self.broken(&target.to_string_lossy(), "that is no slot of heph")),
+            _ => Err(self.broken(&target.to_string_lossy(), Error::new("that is not a slot"))),
         }
     }
 
-    fn broken(&self, target: &str, why: &str) -> Error {
+    fn broken(&self, target: &str, why: Error) -> Error {
         Error::new(format!(
-            "'{}' points at '{target}', which is not a complete release: {why}",
+            "'{}' points at '{target}', which is not a complete release: {why:#}",
             self.current.display()
         ))
         .with_hint(
@@ -290,36 +266,29 @@ impl Slots {
         )
     }
 
-    /// Looks at the folder called `name`.
+    /// Inspects the folder called `name`.
     fn look(&self, name: &str) -> Result<FolderState> {
+        let foreign = |why: String| Ok(FolderState::Foreign(Error::new(why)));
+        let incomplete = |why: String| Ok(FolderState::Incomplete(Error::new(why)));
         let path = self.versions.join(name);
         if parse_name(name).is_none() {
-            return Ok(FolderState::Foreign("its name is not a version".to_owned()));
+            return foreign("its name is not a version".to_owned());
         }
-        match fs::symlink_metadata(&path) {
-            Ok(folder) if folder.is_dir() => {}
-            Ok(_) => return Ok(FolderState::Foreign("it is no folder".to_owned())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(FolderState::Incomplete("it is not there".to_owned()));
-            }
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot look at '{}'", path.display()));
-            }
+        match files::metadata_if_there(&path)? {
+            Some(folder) if folder.is_dir() => {}
+            Some(_) => return foreign("it is not a folder".to_owned()),
+            None => return incomplete("it does not exist".to_owned()),
         }
         let text = match files::read_if_there(&path.join(MANIFEST), MANIFEST_LIMIT) {
             Ok(Some(text)) => text,
-            Ok(None) => return Ok(FolderState::Incomplete(format!("it has no {MANIFEST}"))),
+            Ok(None) => return incomplete(format!("it has no {MANIFEST}")),
             // Another user's file, perhaps.
-            Err(error) => return Ok(FolderState::Foreign(error.one_line())),
+            Err(error) => return Ok(FolderState::Foreign(error)),
         };
-        let manifest = match SlotManifest::read(&text) {
+        let manifest = match SlotManifest::parse(&text) {
             Ok(Some(manifest)) => manifest,
-            Ok(None) => {
-                return Ok(FolderState::Foreign(format!(
-                    "its {MANIFEST} is of a newer heph"
-                )));
-            }
-            Err(why) => return Ok(FolderState::Incomplete(why)),
+            Ok(None) => return foreign(format!("its {MANIFEST} is of a newer heph")),
+            Err(error) => return Ok(FolderState::Incomplete(error)),
         };
         let slot = Slot {
             name: name.to_owned(),
@@ -328,49 +297,51 @@ impl Slots {
         };
         Ok(match complete(&slot) {
             Ok(()) => FolderState::Slot(slot),
-            Err(why) => FolderState::Incomplete(why),
+            Err(error) => FolderState::Incomplete(error),
         })
     }
 }
 
 /// Returns the error for a `current` that is a file or a folder.
-fn no_link(current: &Path) -> Error {
+fn not_a_link(current: &Path) -> Error {
     Error::new(format!(
-        "'{}' is no link: heph did not put it there",
+        "'{}' is not a link: heph did not put it there",
         current.display()
     ))
     .with_hint("move it elsewhere; the next `heph self-update apply` makes the link")
 }
 
-/// What a folder below `versions/` is.
+/// The state of a folder below `versions/`.
 enum FolderState {
     Slot(Slot),
-    /// Not, or not any more, a slot, for this reason.
-    Incomplete(String),
-    /// Not heph's to judge, for this reason.
-    Foreign(String),
+    /// Not, or no longer, a slot, for this reason.
+    Incomplete(Error),
+    /// Not made by this heph or an older one, for this reason.
+    Foreign(Error),
 }
 
-/// Says whether a slot is all that its manifest promises, short of reading the binaries; the error says why not.
-fn complete(slot: &Slot) -> Result<(), String> {
-    slot.manifest.check()?;
-    if parse_name(&slot.name).is_none_or(|(version, _)| version != slot.manifest.version) {
-        return Err(format!("it says it is {}", slot.manifest.version));
-    }
+/// Fails unless a slot is all that its manifest says, apart from the content of the binaries.
+fn complete(slot: &Slot) -> Result<()> {
+    slot.manifest.validate()?;
+    let version = &slot.manifest.version;
+    ensure!(
+        parse_name(&slot.name).is_some_and(|(named, _)| named == *version),
+        "it says it is {version}"
+    );
     for Binary { name, size, .. } in &slot.manifest.binaries {
-        match fs::symlink_metadata(slot.binary(name)) {
-            Ok(file) if file.is_file() && file.len() == *size => {}
-            Ok(file) if file.is_file() => {
-                return Err(format!("'{name}' has {} bytes, not {size}", file.len()));
-            }
-            Ok(_) => return Err(format!("'{name}' is no regular file")),
-            Err(error) => return Err(format!("'{name}' cannot be looked at: {error}")),
-        }
+        let file = fs::symlink_metadata(slot.binary(name))
+            .with_context(|| format!("cannot inspect '{name}'"))?;
+        ensure!(file.is_file(), "'{name}' is not a regular file");
+        ensure!(
+            file.len() == *size,
+            "'{name}' has {} bytes, not {size}",
+            file.len()
+        );
     }
     Ok(())
 }
 
-/// Returns the version and the number that a slot name stands for; `None` for any other name.
+/// Returns the version and the number in the name of a slot; `None` for any other name.
 fn parse_name(name: &str) -> Option<(Version, u32)> {
     let (version, nth) = match name.split_once('~') {
         None => (name, 1),
@@ -388,7 +359,7 @@ fn show_name(version: &Version, nth: u32) -> String {
     }
 }
 
-/// Makes every file and folder below `folder`, and `folder` itself, durable. Links are not followed.
+/// Syncs `folder` and every file and folder below it. Links are not followed.
 fn sync_tree(folder: &Path) -> Result<()> {
     let cannot = || format!("cannot list '{}'", folder.display());
     for entry in fs::read_dir(folder).with_context(cannot)? {
@@ -403,8 +374,8 @@ fn sync_tree(folder: &Path) -> Result<()> {
     files::sync_dir(folder)
 }
 
-/// Returns the slots to remove, given all, so that besides the current one `keep` stay (those switched to most recently
-/// are the newest by `installed_at`); slots named in `protected` always stay.
+/// Returns the slots to remove, so that besides the current one the `keep` newest by `installed_at` stay, and those named in
+/// `protected`.
 pub fn excess<'a>(
     all: &'a [Slot],
     current: Option<&str>,

@@ -6,11 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::Progress;
-use crate::error::Error;
+use crate::error::{Error, Result, ResultExt};
 
-/// Variables that would lead cargo, or the git it may run, astray. `MAKEFLAGS` and its kin name a job server that is
-/// not there for our child.
-const ASTRAY: &[&str] = &[
+/// Variables that would misdirect cargo, or the git it may run. `MAKEFLAGS` and its kin name a job server that heph's child
+/// cannot reach.
+const MISDIRECTING: &[&str] = &[
     "CARGO_INSTALL_ROOT",
     "CARGO_BUILD_TARGET_DIR",
     "CARGO_MAKEFLAGS",
@@ -27,7 +27,7 @@ const ASTRAY: &[&str] = &[
     "GIT_WORK_TREE",
 ];
 
-/// PATH where the environment has none.
+/// PATH if the environment does not set it.
 const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// The variables of an environment.
@@ -35,11 +35,7 @@ pub type Variables = Vec<(OsString, OsString)>;
 
 /// Returns the first of these that is an executable file: the variable `CARGO`, `cargo` on PATH, `$CARGO_HOME/bin/cargo`,
 /// `~/.cargo/bin/cargo`.
-///
-/// # Errors
-///
-/// None is.
-pub fn find_cargo(variables: &Variables, home: &Path) -> Result<PathBuf, Error> {
+pub fn find_cargo(variables: &Variables, home: &Path) -> Result<PathBuf> {
     let value = |name: &str| {
         variables
             .iter()
@@ -64,13 +60,13 @@ pub fn find_cargo(variables: &Variables, home: &Path) -> Result<PathBuf, Error> 
         .chain(on_path)
         .chain(at_home)
         .find(usable)
-        .ok_or_else(|| {
+        .with_context(|| {
             Error::new("cannot find cargo, which builds the releases")
                 .with_hint("install Rust as https://rustup.rs says, or put cargo on PATH")
         })
 }
 
-/// Returns the environment of the cargo `program`, from that of heph: it installs into `bin` and builds in `build`.
+/// Returns the environment of the cargo `program`, derived from that of heph: it installs into `bin` and builds in `build`.
 pub fn environment(
     from: &Variables,
     program: &Path,
@@ -80,7 +76,7 @@ pub fn environment(
 ) -> Variables {
     let mut variables: Variables = from
         .iter()
-        .filter(|(name, _)| !ASTRAY.iter().any(|astray| name == astray))
+        .filter(|(name, _)| !MISDIRECTING.iter().any(|misdirecting| name == misdirecting))
         .cloned()
         .collect();
     let mut set = |name: &str, value: &OsStr| {
@@ -88,9 +84,9 @@ pub fn environment(
         variables.push((name.into(), value.into()));
     };
     set("CARGO_TARGET_DIR", build.as_os_str());
-    // Since cargo 1.91 a setting of the user may put intermediate files elsewhere, where nothing would bound them.
+    // Since cargo 1.91 a setting of the user may put intermediate files elsewhere, where their size would be unbounded.
     set("CARGO_BUILD_BUILD_DIR", build.as_os_str());
-    // Nobody can answer: the build has no terminal to ask at.
+    // The build has no terminal to prompt at.
     set("GIT_TERMINAL_PROMPT", "0".as_ref());
     if let Progress::Log(_) = progress {
         set("CARGO_TERM_COLOR", "never".as_ref());
@@ -105,7 +101,7 @@ pub fn environment(
     {
         folders.push(folder.to_owned());
     }
-    // Else cargo would advise to put the slot on PATH.
+    // Otherwise cargo would advise to put the slot on PATH.
     folders.push(bin.to_owned());
     // A folder whose name has a colon cannot be on PATH; then PATH stays as it is.
     if let Ok(path) = std::env::join_paths(folders) {

@@ -1,4 +1,4 @@
-//! Verification: each binary starts and says the expected version.
+//! Verification: each binary starts and prints the expected version.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,16 +9,11 @@ use crate::error::{Error, Kind, Result, ResultExt, bail};
 use crate::os::process::{Run, describe};
 use crate::release::version;
 
-/// How long a binary has to say its version.
-pub const LIMIT: Duration = Duration::from_secs(10);
+/// How long a binary has to print its version.
+const LIMIT: Duration = Duration::from_secs(10);
 
-/// Starts each of the binaries `names` in `folder` and compares what it says with `expected`, by semver precedence
-/// (build metadata tells builds of one release apart, not releases).
-///
-/// # Errors
-///
-/// One does not start, does not end in time, fails, or says something else; the error names it, what was expected and
-/// what it said.
+/// Fails unless each of the binaries `names` in `folder` starts and prints `expected`, by semver precedence (build metadata
+/// tells builds of one release apart, not releases).
 pub fn binaries<'a>(
     folder: &Path,
     names: impl IntoIterator<Item = &'a str>,
@@ -34,32 +29,28 @@ pub fn binaries<'a>(
     Ok(())
 }
 
-/// Returns the version that `binary` says it is.
-///
-/// # Errors
-///
-/// As [`binaries`].
+/// Returns the version that `binary` prints.
 pub fn says(binary: &Path) -> Result<Version> {
     says_within(binary, LIMIT)
 }
 
 fn says_within(binary: &Path, limit: Duration) -> Result<Version> {
-    let does_not_start = || format!("'{}' does not say its version", binary.display());
+    let cannot = || format!("cannot get the version of '{}'", binary.display());
     let output = match Run::new(binary).arg("--version").limit(limit).output() {
         Err(error) if is_forbidden(&error) => {
             return Err(error.context(
-                Error::new(format!("'{}' may not be run", binary.display()))
+                Error::new(format!("cannot run '{}'", binary.display()))
                     .with_hint(noexec_hint(binary)),
             ));
         }
-        output => output.with_context(does_not_start)?,
+        output => output.with_context(cannot)?,
     };
     if !output.status.success() {
         let how = describe(output.status);
         let said = output.last_lines(5);
         let said = if said.is_empty() { "nothing" } else { &said };
         bail!(
-            "'{}' does not start: `--version` {how} and said: {said}",
+            "'{}' does not start: `--version` {how} and printed: {said}",
             binary.display()
         );
     }
@@ -67,19 +58,19 @@ fn says_within(binary: &Path, limit: Duration) -> Result<Version> {
     version::in_output(&text).with_context(|| {
         let said: String = text.trim().chars().take(200).collect();
         format!(
-            "'{}' says no version: {said:?} is no answer to `--version`",
+            "'{}' prints no version: {said:?} is not an answer to `--version`",
             binary.display()
         )
     })
 }
 
-/// Returns whether `error` is about this machine: the binary may not be run where it is.
+/// Returns whether `error` is about this machine: it does not permit to run the binary where it is.
 pub fn is_forbidden(error: &Error) -> bool {
     error.kind() == Kind::Denied
 }
 
-/// Returns whether `error` is about this machine: it has not the library, or not the version of it, that a binary built
-/// elsewhere needs (what ld.so(8) says then), or no loader for it at all.
+/// Returns whether `error` is about this machine: it lacks the library, or the version of it, that a binary built elsewhere
+/// needs (the messages of ld.so(8)), or a loader for it.
 pub fn lacks_library(error: &Error) -> bool {
     const SAID: [&str; 3] = [
         "version `GLIBC",
@@ -112,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_binary_is_taken_at_its_word() {
+    fn the_version_that_a_binary_prints_counts() {
         let folder = tempfile::tempdir().unwrap();
         let path = script(folder.path(), 0o755, "echo 'tool 1.0.3 (abc123)'");
         assert_eq!(says(&path).unwrap(), Version::new(1, 0, 3));
@@ -131,13 +122,15 @@ mod tests {
     }
 
     #[test]
-    fn a_binary_that_hangs_is_ended_and_named() {
+    fn a_binary_that_hangs_is_killed_and_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = script(folder.path(), 0o755, "exec sleep 300");
         let error = says_within(&path, Duration::from_millis(200)).unwrap_err();
         let text = error.one_line();
         assert!(
-            text.contains("tool' does not say its version") && text.contains("took longer"),
+            text.contains("cannot get the version of")
+                && text.contains("tool'")
+                && text.contains("timed out"),
             "{text}"
         );
     }
@@ -147,9 +140,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for (body, words) in [
             ("echo 1.0.0; echo no luck >&2; exit 7", "exited with 7"),
-            ("kill -9 $$", "was killed by signal 9 and said: nothing"),
-            ("echo hello", "says no version: \"hello\""),
-            ("true", "says no version"),
+            ("kill -9 $$", "was killed by signal 9 and printed: nothing"),
+            ("echo hello", "prints no version: \"hello\""),
+            ("true", "prints no version"),
         ] {
             let path = script(folder.path(), 0o755, body);
             let text = says(&path).unwrap_err().to_string();

@@ -1,7 +1,7 @@
 //! Files, written so that a crash leaves the old content or the new, never a mixture.
 
 use crate::error::{Result, ResultExt, bail};
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -150,6 +150,41 @@ pub fn read_text_if_there(path: &Path, limit: u64) -> Result<Option<String>> {
             String::from_utf8(bytes).with_context(|| format!("'{}' is not UTF-8", path.display()))
         })
         .transpose()
+}
+
+/// Returns the metadata of `path` itself, without following a link, or `None` if it does not exist.
+pub fn metadata_if_there(path: &Path) -> Result<Option<Metadata>> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot inspect '{}'", path.display())),
+    }
+}
+
+/// Returns the names and types of the entries of `folder`, sorted; empty if it does not exist. Names that are not UTF-8 are
+/// left out.
+pub fn entries(folder: &Path) -> Result<Vec<(String, FileType)>> {
+    let cannot = || format!("cannot list '{}'", folder.display());
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.with_context(cannot)?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.with_context(cannot)?;
+        if let Ok(name) = entry.file_name().into_string() {
+            found.push((name, entry.file_type().with_context(cannot)?));
+        }
+    }
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(found)
 }
 
 /// Removes a file or link if it exists. Returns whether it did.

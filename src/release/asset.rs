@@ -1,12 +1,13 @@
 //! Assets: the files that a release offers for download, and which of them are for this machine.
 //!
-//! A name says what a file is: `<package>-v<version>-<target>.tar.gz`, as the users of cargo-dist and cargo-binstall
-//! publish it, beside it `SHA256SUMS` or `<archive>.sha256`, and the signatures of minisign, `<file>.minisig`. Names are
-//! built here and looked for, never taken apart, so whatever else is listed is of no concern.
+//! A name says what a file is: `<package>-v<version>-<target>.tar.gz`, as users of cargo-dist and cargo-binstall publish
+//! it, with `SHA256SUMS` or `<archive>.sha256` and the signatures of minisign, `<file>.minisig`, beside it. Names are built
+//! here and looked up, never parsed, so other files in the list do not matter.
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Result, ResultExt, bail};
 use crate::os::http;
 use crate::os::text::quoted;
 
@@ -27,16 +28,16 @@ const SUMS: [&str; 4] = [
 /// One file of a release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asset {
-    /// Its name.
+    /// A plain file name.
     pub name: String,
-    /// Where it is: https, or http on loopback.
+    /// An https URL, or http on loopback.
     pub url: String,
-    /// How many bytes it has, where the forge says so.
+    /// Its size in bytes, if the forge lists it.
     pub size: Option<u64>,
 }
 
 impl Asset {
-    /// Returns the asset, if its name is a plain file name and its address may be asked.
+    /// Returns the asset, if its name is a plain file name and its URL may be requested.
     pub fn new(name: String, url: String, size: Option<u64>) -> Option<Asset> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
         let named = !name.is_empty()
@@ -62,7 +63,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Returns whether a file that begins with these bytes can be packed so. (RFC 1952, section 2.3.1; the xz file format,
+    /// Returns whether a file that starts with these bytes can be of this format. (RFC 1952, section 2.3.1; the xz file format,
     /// section 2.1.1.1; RFC 8878, section 3.1; APPNOTE.TXT of zip, section 4.3.)
     pub fn begins(self, bytes: &[u8]) -> bool {
         let magic: &[u8] = match self {
@@ -75,7 +76,7 @@ impl Format {
     }
 }
 
-/// The endings of archives; of several the first is preferred, because it takes least time and memory to unpack.
+/// The endings of archives; an earlier one is preferred, because it takes less time and memory to unpack.
 const FORMATS: [(&str, Format); 5] = [
     (".tar.zst", Format::TarZst),
     (".tar.gz", Format::TarGz),
@@ -84,31 +85,31 @@ const FORMATS: [(&str, Format); 5] = [
     (".zip", Format::Zip),
 ];
 
-/// An archive, and what vouches for it.
+/// An archive, and the published files that may vouch for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offer<'a> {
+pub struct Offer {
     /// The archive.
-    pub archive: &'a Asset,
+    pub archive: Asset,
     /// How it is packed.
     pub format: Format,
     /// The file with the checksums of all assets.
-    pub sums: Option<&'a Asset>,
+    pub sums: Option<Asset>,
     /// Its signature.
-    pub sums_signature: Option<&'a Asset>,
+    pub sums_signature: Option<Asset>,
     /// The file with the checksum of the archive.
-    pub sum: Option<&'a Asset>,
+    pub sum: Option<Asset>,
     /// The signature of the archive itself.
-    pub signature: Option<&'a Asset>,
+    pub signature: Option<Asset>,
 }
 
 /// Returns the best archive of `package` for one of `targets`, the first of which is the best.
-pub fn choose<'a>(
-    assets: &'a [Asset],
+pub fn choose(
+    assets: &[Asset],
     package: &str,
     version: &Version,
     targets: &[String],
-) -> Option<Offer<'a>> {
-    let find = |name: &str| assets.iter().find(|asset| asset.name == name);
+) -> Option<Offer> {
+    let find = |name: &str| assets.iter().find(|asset| asset.name == name).cloned();
     let (archive, format) = targets.iter().find_map(|target| {
         stems(package, version, target).iter().find_map(|stem| {
             FORMATS
@@ -119,12 +120,12 @@ pub fn choose<'a>(
     let beside = |asset: &Asset, ending: &str| find(&format!("{}{ending}", asset.name));
     let sums = SUMS.iter().find_map(|name| find(name));
     Some(Offer {
+        sums_signature: sums.as_ref().and_then(|sums| beside(sums, ".minisig")),
+        sums,
+        sum: beside(&archive, ".sha256"),
+        signature: beside(&archive, ".minisig"),
         archive,
         format,
-        sums,
-        sums_signature: sums.and_then(|sums| beside(sums, ".minisig")),
-        sum: beside(archive, ".sha256"),
-        signature: beside(archive, ".minisig"),
     })
 }
 
@@ -139,7 +140,7 @@ fn stems(package: &str, version: &Version, target: &str) -> [String; 5] {
     ]
 }
 
-/// Returns the targets whose binaries run here, the best first, as rustc names them; none where that is not known.
+/// Returns the targets whose binaries run here, the best first, as rustc names them; empty on an unknown system.
 pub fn targets() -> Vec<String> {
     let musl = cfg!(target_env = "musl");
     targets_of(std::env::consts::ARCH, std::env::consts::OS, musl)
@@ -169,28 +170,28 @@ fn targets_of(arch: &str, os: &str, musl: bool) -> Vec<String> {
 
 /// Returns the SHA-256, in lower-case hexadecimal, that the checksum file `text` has for the file `name`.
 ///
-/// Understood are the lines of `sha256sum`, of `sha256sum --tag` and BSD's `sha256`, and a lone digest where `alone`.
+/// It accepts the lines of `sha256sum`, of `sha256sum --tag` and BSD's `sha256`, and a lone digest if `alone`.
 ///
 /// # Errors
 ///
-/// A sentence: there is a line of another form, or `name` is not listed exactly once.
-pub fn checksum(text: &str, name: &str, alone: bool) -> Result<String, String> {
+/// There is a line of another form, or `name` is not listed exactly once.
+pub fn checksum(text: &str, name: &str, alone: bool) -> Result<String> {
     let mut found = None;
     let lines = || text.lines().filter(|line| !line.trim().is_empty());
     for line in lines() {
         let (digest, named) = match checksum_line(line) {
             Some((digest, Some(named))) => (digest, named),
             Some((digest, None)) if alone && lines().count() == 1 => (digest, name),
-            _ => return Err(format!("{} is no line of a checksum file", quoted(line))),
+            _ => bail!("{} is not a line of a checksum file", quoted(line)),
         };
         if named == name && found.replace(digest.to_ascii_lowercase()).is_some() {
-            return Err(format!("it names {} twice", quoted(name)));
+            bail!("it lists {} twice", quoted(name));
         }
     }
-    found.ok_or_else(|| format!("it does not name {}", quoted(name)))
+    found.with_context(|| format!("it does not list {}", quoted(name)))
 }
 
-/// Takes a line apart: the digest and the name that it is for.
+/// Returns the digest in a line, and the file name that it is for.
 fn checksum_line(line: &str) -> Option<(&str, Option<&str>)> {
     const DIGITS: usize = 64;
     let (digest, name) = match line.strip_prefix("SHA256 (") {
@@ -204,7 +205,7 @@ fn checksum_line(line: &str) -> Option<(&str, Option<&str>)> {
                 "" => (digest, None),
                 _ => (
                     digest,
-                    // Two spaces, or a star for a file that was read as binary.
+                    // Two spaces, or a star for a file read in binary mode.
                     Some(rest.strip_prefix("  ").or(rest.strip_prefix(" *"))?),
                 ),
             }
@@ -292,7 +293,7 @@ mod tests {
         let assets: Vec<_> = names.iter().map(|name| asset(name)).collect();
         let offer = choose(&assets, "heph", &Version::new(1, 2, 3), &[HERE.to_owned()]).unwrap();
         assert_eq!(offer.format, Format::TarGz);
-        let named = |asset: Option<&Asset>| asset.unwrap().name.clone();
+        let named = |asset: Option<Asset>| asset.unwrap().name;
         assert_eq!(named(offer.sum), names[1]);
         assert_eq!(named(offer.signature), names[2]);
         assert_eq!(named(offer.sums), names[3]);
@@ -300,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn an_asset_has_a_plain_name_and_an_address_that_may_be_asked() {
+    fn an_asset_has_a_plain_name_and_a_url_that_may_be_requested() {
         let url = "https://forge.example/a";
         for (name, url) in [
             ("", url),

@@ -1,21 +1,21 @@
 //! git, for one tag of a release: fetched into a small bare repository of its own.
 //!
-//! git runs with a clean environment and nobody's settings: no hooks, no helpers, no questions, no submodules, and no
-//! protocol but https (http on loopback). The repository is made afresh for each look, so nothing old can be taken for
-//! new, and nothing is ever checked out.
+//! git runs with a clean environment and without the user's settings: no hooks, no credential helpers, no prompts, no
+//! submodules, and no protocol but https (http on loopback). The repository is recreated each time, so nothing stale can
+//! pass for new, and nothing is ever checked out.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Tag;
-use crate::error::{Error, Kind, Result, ResultExt};
+use crate::error::{Error, Result, ResultExt};
 use crate::os::files;
 use crate::os::process::Run;
 
 /// How long a fetch may take.
 const FETCH_LIMIT: Duration = Duration::from_secs(5 * 60);
-/// Variables of the environment that git and its http library need to get out.
+/// Variables of the environment that git and its http library need to reach the network.
 const NETWORK: &[&str] = &[
     "PATH",
     "http_proxy",
@@ -38,10 +38,6 @@ pub struct BareGit {
 
 impl BareGit {
     /// Makes `folder` an empty repository for objects that are named like `object`, by SHA-1 or SHA-256.
-    ///
-    /// # Errors
-    ///
-    /// There is no git, or the folder cannot be made.
     pub fn make(folder: &Path, object: &str) -> Result<BareGit> {
         let bare = BareGit::find(folder)?;
         files::remove_tree_if_there(folder)?;
@@ -53,19 +49,19 @@ impl BareGit {
         };
         bare.run(["init", "--quiet", "--bare", "--template=", format])
             .success()
-            .context("cannot make a repository for tags")?;
+            .context("cannot create a repository for tags")?;
         Ok(bare)
     }
 
-    /// Fetches `tag` from the repository at `url`, without its history, and without what `filter` leaves out where the
-    /// server can leave things out (git-rev-list(1)).
+    /// Fetches `tag` from the repository at `url`, without its history, and without what `filter` omits if the server
+    /// supports filters (git-rev-list(1)).
     ///
     /// # Errors
     ///
-    /// git cannot fetch it (exit 75: the remote was well a moment ago).
+    /// git cannot fetch it (exit 75: the remote answered a moment ago).
     pub fn fetch(&self, url: &str, tag: &Tag, filter: &str) -> Result<()> {
         let name = format!("refs/tags/{}", tag.as_str());
-        // Redirections can lead nowhere else than to these protocols either.
+        // It holds for redirects, too.
         let loopback = if url.starts_with("http://") {
             "protocol.http.allow=always"
         } else {
@@ -90,14 +86,13 @@ impl BareGit {
         .interruptible()
         .success()
         .with_context(|| {
-            Error::new(format!("cannot fetch the tag {}", tag.as_str()))
-                .with_kind(Kind::Unreachable)
+            Error::unreachable(format!("cannot fetch the tag {}", tag.as_str()))
                 .with_hint("try again later; `heph self-update doctor` looks for the cause")
         })?;
         Ok(())
     }
 
-    /// Returns a run of git in the repository. It fetches nothing by itself.
+    /// Returns a run of git in the repository, which fetches nothing implicitly.
     pub fn run<const N: usize>(&self, arguments: [&str; N]) -> Run {
         Run::new(&self.program)
             .only_env(self.variables.iter().cloned())
@@ -125,7 +120,7 @@ impl BareGit {
             .iter()
             .filter_map(|name| Some(((*name).into(), std::env::var_os(name)?)))
             .collect();
-        // What other programs take for granted, git's http library does not know.
+        // Other programs read these; git's http library does not.
         for (name, from) in [
             ("GIT_SSL_CAINFO", "SSL_CERT_FILE"),
             ("GIT_SSL_CAPATH", "SSL_CERT_DIR"),
@@ -146,12 +141,11 @@ impl BareGit {
     }
 }
 
-/// Returns the error for a tag that is not what the remote said it was a moment ago.
+/// Returns the error for a tag that is no longer what the remote advertised a moment ago.
 pub(super) fn changed(tag: &Tag) -> Error {
-    Error::new(format!(
-        "the tag {} changed while heph looked at it",
+    Error::unreachable(format!(
+        "the tag {} changed while it was fetched",
         tag.as_str()
     ))
-    .with_kind(Kind::Unreachable)
     .with_hint("try again later")
 }

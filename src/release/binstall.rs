@@ -1,11 +1,11 @@
 //! Archives that no forge lists: where `[package.metadata.binstall]` of a release's Cargo.toml says they are.
 //!
-//! The table is cargo-binstall's (SUPPORT.md of that project), and so are its words: `pkg-url` is a template for the
-//! address of an archive, `pkg-fmt` says how it is packed, `overrides` have both for single targets. Here an address is
-//! made of the template and of what is known of the release; a template that asks for more is not honoured. An address is
-//! a guess until somebody has looked whether anything is there.
+//! The table is cargo-binstall's (SUPPORT.md of that project), and so are its keys: `pkg-url` is a template for the URL of an
+//! archive, `pkg-fmt` says how it is packed, `overrides` have both for single targets. Here a URL is built from the template
+//! and from what is known of the release; a template with an unknown key is an error. A URL is a guess until a request shows
+//! that something is there.
 //!
-//! Nothing here reads a file or asks the network.
+//! Nothing here reads a file or uses the network.
 
 mod template;
 
@@ -16,13 +16,14 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::asset::{Asset, Format};
+use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::http;
 use crate::os::text::quoted;
-use template::{Known, Template};
+use template::{Template, Values};
 
-/// The most members of a workspace that are looked through.
+/// The most members of a workspace that are searched.
 const MOST_MEMBERS: usize = 100;
-/// What `pkg-fmt` may be, and the endings that belong to it, the usual one first.
+/// The values of `pkg-fmt`, and the endings that belong to them, the usual one first.
 const FORMATS: [(&[&str], Format, &[&str]); 4] = [
     (&["tgz"], Format::TarGz, &[".tgz", ".tar.gz"]),
     (&["txz"], Format::TarXz, &[".txz", ".tar.xz"]),
@@ -49,14 +50,14 @@ pub struct Facts<'a> {
     pub version: &'a Version,
     /// The targets whose binaries run here, the best first.
     pub targets: &'a [String],
-    /// The address of the repository, for a Cargo.toml that names none.
+    /// The URL of the repository, for a Cargo.toml without `repository`.
     pub repository: &'a str,
 }
 
 /// An archive that may be there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// The archive; its size is not known.
+    /// The archive, of unknown size.
     pub archive: Asset,
     /// How it is packed.
     pub format: Format,
@@ -73,11 +74,11 @@ pub struct CargoToml {
 pub enum Member {
     /// In this folder.
     Folder(String),
-    /// In the folders of this folder; of the top where it is empty.
+    /// In the folders of this folder; an empty path is the top.
     Below(String),
 }
 
-/// `[package.metadata.binstall]`; keys that have no say in where an archive is are left out.
+/// `[package.metadata.binstall]`, without the keys that do not affect where an archive is.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Binstall {
@@ -89,7 +90,7 @@ struct Binstall {
     overrides: BTreeMap<String, ArchiveTemplate>,
 }
 
-/// What can be chosen for one target, or for all.
+/// The part of the table that can differ by target.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct ArchiveTemplate {
@@ -98,15 +99,10 @@ struct ArchiveTemplate {
 }
 
 impl CargoToml {
-    /// Reads a Cargo.toml.
-    ///
-    /// # Errors
-    ///
-    /// It is no TOML: a sentence.
-    pub fn parse(text: &str) -> Result<CargoToml, String> {
-        let root = text
-            .parse()
-            .map_err(|error: toml::de::Error| format!("it is no TOML: {}", error.message()))?;
+    pub fn parse(text: &str) -> Result<CargoToml> {
+        let root = text.parse().map_err(|error: toml::de::Error| {
+            Error::new(format!("it is not TOML: {}", error.message()))
+        })?;
         Ok(CargoToml { root })
     }
 
@@ -115,7 +111,7 @@ impl CargoToml {
         self.at(&["package", "name"]).and_then(Value::as_str) == Some(package)
     }
 
-    /// Returns where its workspace has packages; only plain folders, and those named by a `*` at the end.
+    /// Returns where its workspace has packages: plain folders, and those named by a trailing `*`.
     pub fn members(&self) -> Vec<Member> {
         let listed = self.at(&["workspace", "members"]).and_then(Value::as_array);
         listed
@@ -126,48 +122,46 @@ impl CargoToml {
             .collect()
     }
 
-    /// Returns the archives that its table leads to, the best first; none where it has no such table. `workspace` is the
+    /// Returns the archives that its table leads to, the best first; empty without such a table. `workspace` is the
     /// Cargo.toml of the workspace, from which `repository` may be inherited.
     ///
     /// # Errors
     ///
-    /// The table is not honoured: a sentence says why.
-    pub fn archives(
-        &self,
-        workspace: Option<&CargoToml>,
-        facts: &Facts,
-    ) -> Result<Vec<Candidate>, String> {
+    /// The table is not valid, or not supported.
+    pub fn archives(&self, workspace: Option<&CargoToml>, facts: &Facts) -> Result<Vec<Candidate>> {
         let Some(table) = self.at(&["package", "metadata", "binstall"]) else {
             return Ok(Vec::new());
         };
-        let table: Binstall = table.clone().try_into().map_err(|error| {
-            let error: toml::de::Error = error;
-            format!("its table is not cargo-binstall's: {}", error.message())
+        let table: Binstall = table.clone().try_into().map_err(|error: toml::de::Error| {
+            Error::new(format!(
+                "its table is not cargo-binstall's: {}",
+                error.message()
+            ))
         })?;
         let barred = |strategy: &String| strategy == "crate-meta-data";
         if table.disabled_strategies.iter().any(barred) {
-            return Err("its `disabled-strategies` say so".to_owned());
+            bail!("its `disabled-strategies` exclude it");
         }
         let repository = self.repository(workspace).unwrap_or(facts.repository);
         let mut found = Vec::new();
-        let mut refused = None;
+        let mut failure = None;
         for target in facts.targets {
-            let archives = table.choice(target).and_then(|choice| {
-                let known = Known {
+            let archives = table.template(target).and_then(|template| {
+                let values = Values {
                     package: facts.package,
                     version: facts.version,
                     target,
                     repository,
                 };
-                choice.archives(&known)
+                template.archives(&values)
             });
             match archives {
                 Ok(archives) => found.extend(archives),
-                Err(why) => refused = refused.or(Some(why)),
+                Err(error) => failure = failure.or(Some(error)),
             }
         }
-        match refused {
-            Some(why) if found.is_empty() => Err(why),
+        match failure {
+            Some(error) if found.is_empty() => Err(error),
             _ => Ok(found),
         }
     }
@@ -191,7 +185,7 @@ impl CargoToml {
     }
 }
 
-/// Reads an entry of `members`. What is not plain is passed over: it becomes a name in the repository.
+/// Parses an entry of `members`. One that is not plain is ignored, because it becomes a path in the repository.
 fn member_of(entry: &str) -> Option<Member> {
     let entry = entry.trim_start_matches("./").trim_end_matches('/');
     let is_plain = |path: &str| {
@@ -212,8 +206,8 @@ fn member_of(entry: &str) -> Option<Member> {
 }
 
 impl Binstall {
-    /// Returns what holds for `target`: what its override says, and what is said for all where that says nothing.
-    fn choice(&self, target: &str) -> Result<ArchiveTemplate, String> {
+    /// Returns the template for `target`: its override, completed by what holds for all targets.
+    fn template(&self, target: &str) -> Result<ArchiveTemplate> {
         let own = self.overrides.get(target).cloned().unwrap_or_default();
         let decided = own.pkg_url.is_some() && own.pkg_fmt.is_some();
         let condition = self.overrides.iter().find(|(key, choice)| {
@@ -223,10 +217,10 @@ impl Binstall {
                 && (choice.pkg_url.is_some() || choice.pkg_fmt.is_some())
         });
         if let Some((key, _)) = condition.filter(|_| !decided) {
-            return Err(format!(
-                "it has an override for {}, and heph knows only those for single targets",
+            bail!(
+                "it has an override for {}, and heph supports only those for single targets",
                 quoted(key)
-            ));
+            );
         }
         Ok(ArchiveTemplate {
             pkg_url: own.pkg_url.or_else(|| self.always.pkg_url.clone()),
@@ -236,31 +230,31 @@ impl Binstall {
 }
 
 impl ArchiveTemplate {
-    /// Returns the archives that it leads to; none where it has no template.
-    fn archives(&self, known: &Known) -> Result<Vec<Candidate>, String> {
+    /// Returns the archives that it leads to; none without a URL.
+    fn archives(&self, values: &Values) -> Result<Vec<Candidate>> {
         let Some(text) = &self.pkg_url else {
             return Ok(Vec::new());
         };
         let template = Template::parse(text)?;
         let format = self.pkg_fmt.as_deref().map(format_named).transpose()?;
         if !template.names_format() {
-            let candidate = candidate(template.fill(known, "")?, format)?;
+            let candidate = candidate(template.fill(values, "")?, format)?;
             return Ok(vec![candidate]);
         }
-        // As cargo-binstall's documentation has it.
+        // The default of cargo-binstall.
         let format = format.unwrap_or(Format::TarGz);
         FORMATS
             .iter()
             .filter(|(_, other, _)| *other == format)
             .flat_map(|(_, _, endings)| *endings)
-            .map(|ending| candidate(template.fill(known, ending)?, Some(format)))
+            .map(|ending| candidate(template.fill(values, ending)?, Some(format)))
             .collect()
     }
 }
 
-fn format_named(name: &str) -> Result<Format, String> {
+fn format_named(name: &str) -> Result<Format> {
     let found = FORMATS.iter().find(|(names, ..)| names.contains(&name));
-    let (_, format, _) = found.ok_or_else(|| {
+    let (_, format, _) = found.with_context(|| {
         format!(
             "its `pkg-fmt` is {}, and heph unpacks tgz, txz, tzstd and zip",
             quoted(name)
@@ -269,12 +263,13 @@ fn format_named(name: &str) -> Result<Format, String> {
     Ok(*format)
 }
 
-/// Judges an address as those of a forge's files are judged; `format` is what the table says of it.
-fn candidate(url: String, format: Option<Format>) -> Result<Candidate, String> {
-    let wrong = |why: &str| format!("it leads to {}, and {why}", quoted(&url));
-    http::check(&url).map_err(|why| wrong(&why.one_line()))?;
+/// Validates a URL as those of a forge's files are validated; `format` is the one that the table names.
+fn candidate(url: String, format: Option<Format>) -> Result<Candidate> {
+    let leads_to = || format!("it leads to {}", quoted(&url));
+    let wrong = |why: &str| Error::new(why).context(leads_to());
+    http::check(&url).with_context(leads_to)?;
     if !url.bytes().all(|byte| byte.is_ascii_graphic()) || url.contains(['?', '#']) {
-        return Err(wrong("that has more than a plain path"));
+        return Err(wrong("it has more than a plain path"));
     }
     let name = url.rsplit('/').next().unwrap_or_default().to_owned();
     let mut endings = FORMATS
@@ -282,12 +277,12 @@ fn candidate(url: String, format: Option<Format>) -> Result<Candidate, String> {
         .flat_map(|(_, format, endings)| endings.iter().map(move |ending| (*format, *ending)));
     let (found, _) = endings
         .find(|(_, ending)| name.ends_with(ending))
-        .ok_or_else(|| wrong("that ends like no archive that heph unpacks"))?;
+        .ok_or_else(|| wrong("heph unpacks no archive with this ending"))?;
     if format.is_some_and(|format| format != found) {
-        return Err(wrong("that ends like another format than its `pkg-fmt`"));
+        return Err(wrong("its ending contradicts `pkg-fmt`"));
     }
     let archive = Asset::new(name, url.clone(), None)
-        .ok_or_else(|| wrong("its last part is no plain name of a file"))?;
+        .ok_or_else(|| wrong("its last part is not a plain file name"))?;
     Ok(Candidate {
         archive,
         format: found,

@@ -1,6 +1,6 @@
 //! The Cargo.toml of a package in a release, read by git at the release's commit.
 //!
-//! git gets that commit without its history, and no file above 64 KiB where the server can leave files out; nothing is
+//! git fetches that commit without its history, and without files above 64 KiB if the server supports filters. Nothing is
 //! checked out.
 
 use std::collections::HashMap;
@@ -12,14 +12,14 @@ use super::binstall::{CargoToml, Member};
 use crate::error::{Result, ResultExt};
 use crate::os::interrupt;
 
-/// What of the release is fetched.
+/// The part of the release that is fetched.
 const FILTER: &str = "blob:limit=64k";
-/// The largest Cargo.toml that is read, in bytes.
+/// The largest Cargo.toml that is parsed, in bytes.
 const LARGEST: u64 = 64 * 1024;
-/// The most Cargo.toml that are read.
+/// The most Cargo.toml files that are parsed.
 const MOST: usize = 300;
 
-/// The Cargo.toml of one release.
+/// The Cargo.toml files of one release.
 #[derive(Debug)]
 pub struct CargoTomls {
     git: BareGit,
@@ -28,11 +28,11 @@ pub struct CargoTomls {
 }
 
 impl CargoTomls {
-    /// Fetches those of `commit`, which `tag` leads to in the repository at `url`. `folder` is made afresh.
+    /// Fetches those of `commit`, which `tag` leads to in the repository at `url`. `folder` is recreated.
     ///
     /// # Errors
     ///
-    /// There is no git, or it cannot fetch the tag, or the tag leads elsewhere by now (exit 75).
+    /// There is no git, or it cannot fetch the tag, or the tag was moved meanwhile (exit 75).
     pub fn fetch(url: &str, tag: &Tag, commit: &str, folder: &Path) -> Result<CargoTomls> {
         let git = BareGit::make(folder, commit)?;
         git.fetch(url, tag, FILTER)?;
@@ -46,13 +46,12 @@ impl CargoTomls {
         })
     }
 
-    /// Returns the Cargo.toml at the top; `None` where there is none that can be read.
+    /// Returns the Cargo.toml at the top; `None` if there is no readable one.
     pub fn top(&mut self) -> Result<Option<CargoToml>> {
         self.at("")
     }
 
-    /// Returns that of `package`: the one at the top, that of the folder with its name, or that of a member of the
-    /// workspace at the top.
+    /// Returns the Cargo.toml of `package`: the one at the top, in the folder of that name, or in a member of the workspace.
     pub fn of(&mut self, package: &str) -> Result<Option<CargoToml>> {
         let top = self.top()?;
         let members = top.as_ref().map(CargoToml::members).unwrap_or_default();
@@ -76,7 +75,7 @@ impl CargoTomls {
         Ok(None)
     }
 
-    /// Reads the Cargo.toml in `folder`, a path without a slash at its end. One that is no TOML is as good as none.
+    /// Parses the Cargo.toml in `folder`, a path without a trailing slash. One that is not TOML is ignored.
     fn at(&mut self, folder: &str) -> Result<Option<CargoToml>> {
         if let Some(known) = self.read.get(folder) {
             return Ok(known.clone());
@@ -89,9 +88,9 @@ impl CargoTomls {
         Ok(manifest)
     }
 
-    /// Returns the file at `path`; `None` where there is none, or it is too large or no text.
+    /// Returns the file at `path`; `None` if it is missing, too large or not text.
     fn text(&self, path: &str) -> Result<Option<String>> {
-        // It begins with the commit, so it can be no option.
+        // It starts with the commit, so it cannot be an option.
         let object = format!("{}:{path}", self.commit);
         let size = self.git.run(["cat-file", "-s", &object]).output()?;
         let size: Option<u64> = size.text().trim().parse().ok();

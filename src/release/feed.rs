@@ -1,10 +1,10 @@
-//! The feed: one conditional request, and what is remembered of it between runs (`feed.json`).
+//! The feed: one conditional request, and what is cached of it between runs (`feed.json`).
 //!
-//! A request goes out only when the forge has not asked to be left alone. What comes back is one of three things. An
-//! answer: [`News::Latest`]. No answer, or one that says "later" (no connection, no trust, no time, 429, a rate limit,
-//! 5xx): [`News::Unreachable`], and the next run tries again. Or an answer that is of no use (a page of HTML, a hostile
-//! tag, 404): an error, for a person has to look. Whichever it is, the cache keeps when and why; the newest release that
-//! was ever seen stays until a good answer replaces it.
+//! A request goes out only if the forge has not asked for a pause. There are three results. A good answer: the newest
+//! release. No answer, or one that says "later" (no connection, no trust, a time-out, 429, a rate limit, 5xx): an error of
+//! [`Kind::Unreachable`], and the next run tries again. Or an unusable answer (a page of HTML, a hostile tag, 404): any
+//! other error, which needs a person. The cache records when and why in all three cases; the newest release that was ever
+//! seen stays until a good answer replaces it.
 
 mod assets;
 mod feed_cache;
@@ -12,136 +12,125 @@ mod response;
 mod tags;
 
 use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::Release;
-use super::source::{FeedAnswer, ForgeKind, Question, ReleaseFilter, forgejo, gitlab};
-use crate::config::{Repository, SelfUpdate};
-use crate::error::{Error, Kind, Result};
+use super::decide::Policy;
+use super::source::{FeedAnswer, Question, ReleaseFilter};
+use crate::config::{Forge, Repository, TagPrefix};
+use crate::error::{Error, Kind, Result, ResultExt};
 use crate::os::http::{self, Answer, Get, Limits};
 use feed_cache::{FeedCache, FeedKey};
-use jiff::Timestamp;
 use response::{ResponseClass, classify};
 
-/// What helps when an answer is of no use.
+/// The hint for an unusable answer.
 const HINT: &str =
     "check `repository`, `forge` and `tag-prefix` under [self-update] in the settings file";
 
-/// A feed, as settings name it and as the state file remembers it.
-#[derive(Debug)]
+/// Where releases are published, and which of them count.
+#[derive(Clone, Debug)]
 pub struct Feed<'a> {
-    /// Where releases are.
-    pub settings: &'a SelfUpdate,
+    /// Where releases are published.
+    pub repository: &'a Repository,
+    /// What kind of forge that is.
+    pub forge: Forge,
+    /// What stands before the version in a tag.
+    pub tag_prefix: &'a TagPrefix,
+    /// Which releases count.
+    pub policy: Policy,
     /// `feed.json`.
-    pub state: &'a Path,
+    pub cache: &'a Path,
 }
 
-/// What came of asking.
-#[derive(Clone, Debug, PartialEq)]
-pub enum News {
-    /// The forge answered (or 304 confirmed what is remembered): the newest release that it names and the settings admit.
-    /// Where they admit none, the newest at all, so that the decision can say what holds it back.
-    Latest(Option<Release>),
-    /// The forge could not be reached, or asked to be left alone until later: exit 75.
-    Unreachable {
-        /// One sentence.
-        reason: String,
-        /// When asking makes sense again, where the forge said so.
-        retry_at: Option<Timestamp>,
-    },
-}
-
-/// What came of asking, and what came of remembering it.
+/// What one request to the feed led to.
 #[derive(Debug)]
 pub struct FeedCheck {
-    /// As [`Feed::fetch`] returns it.
-    pub news: Result<News>,
+    /// See [`Feed::fetch`].
+    pub latest: Result<Option<Release>>,
     /// Why the state file could not be written, if it could not.
     pub unwritten: Option<Error>,
 }
 
-/// What is known without asking the network.
+/// What is known without a request.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Remembered {
-    /// The newest release at the last success that the settings admit (or, where they admit none, the newest).
+pub struct CachedFeed {
+    /// The newest release at the last success that the settings admit (or, if they admit none, the newest).
     pub latest: Option<Release>,
-    /// The highest release at the last success, whatever `pin` and `cooldown` say: [`decide::objection`] says why not it.
+    /// The highest release at the last success, whatever `pin` and `cooldown` say; [`decide::objection`] says why it is not
+    /// `latest`.
     ///
     /// [`decide::objection`]: super::decide::objection
     pub highest: Option<Release>,
-    /// The highest release that an earlier answer named, where the last one names none as high.
+    /// The highest release that an earlier answer named, if the last one names none as high.
     pub withdrawn: Option<Release>,
-    /// When the forge last answered well.
+    /// When the forge last gave a good answer.
     pub last_success: Option<Timestamp>,
-    /// When it was last asked.
+    /// When the last request was sent.
     pub last_attempt: Option<Timestamp>,
-    /// What went wrong at the last attempt, if it did.
+    /// Why the last request failed, if it did.
     pub last_error: Option<String>,
 }
 
-/// Why there is no release to name.
-enum Trouble {
-    /// Later it may work.
-    Later(String, Option<Timestamp>),
-    /// It will not.
-    Wrong(Error),
-}
-
 impl Feed<'_> {
-    /// Asks the forge for its newest release: one request (plus one probe the first time with `forge = "auto"`, plus one
-    /// for the list where the forge's latest turns out to be a pre-release).
+    /// Requests the newest release that the settings admit; if they admit none, the newest of all, so that the decision can
+    /// say what holds it back. `None`: nothing is published.
     ///
-    /// A state file that cannot be written does not spoil the answer: all that is lost is cache, and the next request is
-    /// unconditional. [`Feed::ask`] tells of it.
+    /// That is one request, plus one probe the first time with `forge = "auto"`, plus one for the list if the forge's latest
+    /// turns out to be a pre-release. A state file that cannot be written does not spoil the answer: the next request is
+    /// unconditional, that is all.
     ///
     /// # Errors
     ///
-    /// The forge answered with something that is not a feed (exit 1), or the settings name no usable URL (exit 2).
-    pub fn fetch(&self, now: Timestamp) -> Result<News> {
-        self.ask(now, &Limits::default()).news
+    /// The forge cannot be reached or asked for a pause (exit 75, with the time to wait if it is known), it answered with
+    /// something that is not a feed (exit 1), or it needs a repository with an owner and a name (exit 2).
+    pub fn fetch(&self, now: Timestamp) -> Result<Option<Release>> {
+        self.check(now, &Limits::default()).latest
     }
 
-    /// Like [`Feed::fetch`], within other limits, and tells whether the answer could be remembered.
-    pub fn ask(&self, now: Timestamp, limits: &Limits) -> FeedCheck {
-        let repository = &self.settings.repository;
-        let mut cache = FeedCache::load(self.state, &FeedKey::of(self.settings), now);
+    /// As [`Feed::fetch`], within other limits, and says whether the answer could be cached.
+    pub fn check(&self, now: Timestamp, limits: &Limits) -> FeedCheck {
+        let mut cache = self.load(now);
         if let Some(until) = cache.not_before.filter(|until| *until > now) {
-            let reason = format!("{} asked to be left alone until {until}", repository.host());
+            let host = self.repository.host();
+            let reason = format!("{host} asked for no request before {until}");
             return FeedCheck {
-                news: Ok(News::Unreachable {
-                    reason,
-                    retry_at: Some(until),
-                }),
+                latest: Err(later(reason, Some(until), now)),
                 unwritten: None,
             };
         }
         cache.last_attempt = Some(now);
         cache.not_before = None;
-        let news = match self.request(repository, &mut cache, now, limits) {
+        let latest = self.request(&mut cache, now, limits);
+        match &latest {
             Ok(()) => {
                 cache.last_success = Some(now);
                 cache.last_error = None;
-                Ok(News::Latest(cache.latest.clone()))
             }
-            Err(Trouble::Later(reason, retry_at)) => {
-                cache.last_error = Some(reason.clone());
-                cache.not_before = cache.not_before.max(retry_at);
-                Ok(News::Unreachable { reason, retry_at })
-            }
-            Err(Trouble::Wrong(error)) => {
+            Err(error) => {
                 cache.last_error = Some(error.one_line());
-                // Perhaps another forge answers there by now: the next run finds out afresh.
-                cache.detected = None;
-                Err(error)
+                if error.kind() == Kind::Unreachable {
+                    let until = error
+                        .retry_after()
+                        .and_then(|wait| now.checked_add(wait).ok());
+                    cache.not_before = cache.not_before.max(until);
+                } else {
+                    // Another kind of forge may answer there by now: the next run probes afresh.
+                    cache.detected = None;
+                }
             }
-        };
-        let unwritten = cache.save(self.state).err();
-        FeedCheck { news, unwritten }
+        }
+        FeedCheck {
+            latest: latest.map(|()| cache.latest.clone()),
+            unwritten: cache.save(self.cache).err(),
+        }
     }
 
-    /// Returns what is remembered, without any request. A file that cannot be read as such is as good as none.
-    pub fn remembered(&self) -> Remembered {
-        let cache = FeedCache::load(self.state, &FeedKey::of(self.settings), Timestamp::MAX);
-        Remembered {
+    /// Returns what is cached, without a request. An unreadable file counts as missing.
+    pub fn cached(&self) -> CachedFeed {
+        let cache = self.load(Timestamp::MAX);
+        CachedFeed {
             latest: cache.latest.clone(),
             highest: cache.highest.clone(),
             last_success: cache.last_success,
@@ -151,46 +140,45 @@ impl Feed<'_> {
         }
     }
 
-    /// Asks, and puts what was learnt into `cache`.
-    fn request(
-        &self,
-        repository: &Repository,
-        cache: &mut FeedCache,
-        now: Timestamp,
-        limits: &Limits,
-    ) -> Result<(), Trouble> {
-        let wanted = ReleaseFilter {
-            prefix: self.settings.tag_prefix.as_str(),
-            prereleases: self.settings.prereleases,
-            pin: self.settings.pin.as_ref(),
-            ripe: (!self.settings.cooldown.is_zero()).then(|| {
-                now.checked_sub(*self.settings.cooldown)
-                    .unwrap_or(Timestamp::MIN)
-            }),
+    fn load(&self, now: Timestamp) -> FeedCache {
+        let key = FeedKey::new(self.repository, self.forge, self.tag_prefix, &self.policy);
+        FeedCache::load(self.cache, &key, now)
+    }
+
+    /// Sends the request, and puts what the answer says into `cache`.
+    fn request(&self, cache: &mut FeedCache, now: Timestamp, limits: &Limits) -> Result<()> {
+        let repository = self.repository;
+        let cooldown = *self.policy.cooldown;
+        let filter = ReleaseFilter {
+            prefix: self.tag_prefix.as_str(),
+            prereleases: self.policy.prereleases,
+            pin: self.policy.pin.as_ref(),
+            ripe: (!cooldown.is_zero())
+                .then(|| now.checked_sub(cooldown).unwrap_or(Timestamp::MIN)),
         };
-        let kind = match ForgeKind::known(self.settings.forge, repository).or(cache.detected) {
+        let kind = match self.forge.known(repository).or(cache.detected) {
             Some(kind) => kind,
             None => probe(repository, now, limits)?,
         };
-        let mut question = kind.question(&wanted);
+        let mut question = filter.question();
         loop {
-            let url = kind.url(repository, question).map_err(Trouble::Wrong)?;
-            // What is remembered answers the first question only; the list is asked afresh.
-            let first = question == kind.question(&wanted);
+            let url = kind.url(repository, question)?;
+            // What is cached answers the first question only; the list is requested afresh.
+            let first = question == filter.question();
             let conditional = first && cache.has_validators();
             let (answer, class) = get(&url, kind, conditional.then_some(&*cache), now, limits)?;
             cache.not_before = response::used_up(|name| answer.header(name), now);
             if conditional && class == ResponseClass::NotModified {
                 return Ok(());
             }
-            class.usable(&url, HINT)?;
+            class.usable(&url, now)?;
             let found = kind
-                .parse(question, &answer.body, &wanted)
-                .map_err(|wrong| of_no_use(&url, &wrong))?;
+                .parse(question, &answer.body, &filter)
+                .with_context(|| unusable(&url))?;
             match found {
-                FeedAnswer::Releases(choice) => {
-                    let confirmable = first && choice.lasting;
-                    cache.remember(kind, *choice, confirmable.then_some(&answer));
+                FeedAnswer::Releases(selection) => {
+                    let confirmable = first && selection.lasting;
+                    cache.remember(kind, *selection, confirmable.then_some(&answer));
                     return Ok(());
                 }
                 FeedAnswer::NeedsList => question = Question::List,
@@ -200,83 +188,82 @@ impl Feed<'_> {
 }
 
 /// Finds out what kind of forge answers, with one request.
-fn probe(repository: &Repository, now: Timestamp, limits: &Limits) -> Result<ForgeKind, Trouble> {
-    let Some(url) = forgejo::version_url(repository) else {
-        return Ok(ForgeKind::Git);
+fn probe(repository: &Repository, now: Timestamp, limits: &Limits) -> Result<Forge> {
+    let Some(url) = Forge::probe_url(repository) else {
+        return Ok(Forge::Git);
     };
     let request = Get {
         url: &url,
-        accept: ForgeKind::Forgejo.accept(),
+        accept: "application/json",
         ..Get::default()
     };
     match http::get(&request, limits) {
         Ok(answer) => match classify(&answer, now) {
-            ResponseClass::Later(why, until) => Err(Trouble::Later(
-                format!("{} {why}", repository.host()),
-                until,
-            )),
-            _ => Ok(ForgeKind::from_probe(
-                &answer.body,
-                answer.header(gitlab::HEADER).is_some(),
-            )),
+            ResponseClass::Later(why, until) => {
+                Err(later(format!("{} {why}", repository.host()), until, now))
+            }
+            _ => Ok(Forge::from_probe(&answer.headers, &answer.body)),
         },
-        Err(error) if error.kind() == Kind::Unreachable => {
-            Err(Trouble::Later(error.one_line(), None))
-        }
-        // Whatever that was, it is no API.
-        Err(_) => Ok(ForgeKind::Git),
+        Err(error) if error.kind() == Kind::Unreachable => Err(error),
+        // Whatever that was, it is not an API.
+        Err(_) => Ok(Forge::Git),
     }
 }
 
-/// Sends one request and judges the status of its answer.
+/// Sends one request and classifies the answer.
 fn get(
     url: &str,
-    kind: ForgeKind,
-    remembered: Option<&FeedCache>,
+    kind: Forge,
+    cached: Option<&FeedCache>,
     now: Timestamp,
     limits: &Limits,
-) -> Result<(Answer, ResponseClass), Trouble> {
+) -> Result<(Answer, ResponseClass)> {
     let request = Get {
         url,
         accept: kind.accept(),
-        etag: remembered.and_then(|cache| cache.etag.as_deref()),
-        last_modified: remembered.and_then(|cache| cache.last_modified.as_deref()),
+        etag: cached.and_then(|cache| cache.etag.as_deref()),
+        last_modified: cached.and_then(|cache| cache.last_modified.as_deref()),
         ..Get::default()
     };
-    match http::get(&request, limits) {
-        Ok(answer) => {
-            let class = classify(&answer, now);
-            Ok((answer, class))
-        }
-        Err(error) if error.kind() == Kind::Unreachable => {
-            Err(Trouble::Later(error.one_line(), None))
-        }
-        Err(error) => Err(of_no_use(url, &error.one_line())),
+    let answer = http::get(&request, limits).map_err(|error| match error.kind() {
+        Kind::Unreachable => error,
+        _ => error.context(unusable(url)),
+    })?;
+    let class = classify(&answer, now);
+    Ok((answer, class))
+}
+
+/// Returns what is put on top of an error about the answer of `url`.
+fn unusable(url: &str) -> Error {
+    Error::new(format!("cannot use the answer of '{url}'")).with_hint(HINT)
+}
+
+/// Returns the error of a forge that asks for a pause.
+fn later(reason: String, until: Option<Timestamp>, now: Timestamp) -> Error {
+    let error = Error::unreachable(reason);
+    match until.and_then(|until| Duration::try_from(until.duration_since(now)).ok()) {
+        Some(wait) => error.with_retry_after(wait),
+        None => error,
     }
 }
 
-fn of_no_use(url: &str, why: &str) -> Trouble {
-    Trouble::Wrong(Error::new(format!("the answer of '{url}' is of no use: {why}")).with_hint(HINT))
-}
-
 impl ResponseClass {
-    /// Goes on where the answer has a body to read.
-    fn usable(self, url: &str, hint: &str) -> Result<(), Trouble> {
-        match self {
-            ResponseClass::Body => Ok(()),
-            ResponseClass::NotModified => {
-                Err(of_no_use(url, "it says 304, but nothing was known before"))
-            }
+    /// Fails unless the answer has a body to read.
+    fn usable(self, url: &str, now: Timestamp) -> Result<()> {
+        let why = match self {
+            ResponseClass::Body => return Ok(()),
             ResponseClass::Later(why, until) => {
-                Err(Trouble::Later(format!("'{url}' {why}"), until))
+                return Err(later(format!("'{url}' {why}"), until, now));
             }
-            ResponseClass::Missing(status) => Err(Trouble::Wrong(
-                Error::new(format!(
+            ResponseClass::Missing(status) => {
+                return Err(Error::new(format!(
                     "no release is published at '{url}', or there is no such repository ({status})"
                 ))
-                .with_hint(format!("publish a release there, or {hint}")),
-            )),
-            ResponseClass::Wrong(why) => Err(of_no_use(url, &why)),
-        }
+                .with_hint(format!("publish a release there, or {HINT}")));
+            }
+            ResponseClass::NotModified => "it says 304, but nothing was cached".to_owned(),
+            ResponseClass::Wrong(why) => why,
+        };
+        Err(Error::new(why).context(unusable(url)))
     }
 }

@@ -3,20 +3,22 @@
 //! Architecture invariant: nothing here installs, switches or restarts anything.
 
 pub mod asset;
-pub mod bare_git;
-pub mod binstall;
+pub(crate) mod binstall;
 pub mod cargo_toml;
-pub mod decide;
+pub(crate) mod decide;
 pub mod feed;
-pub mod source;
+pub(crate) mod source;
 pub mod trust;
-pub mod version;
+pub(crate) mod version;
+
+mod bare_git;
 
 use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
 pub use asset::Asset;
+pub use decide::Policy;
 pub use version::Tag;
 
 /// One published release.
@@ -26,11 +28,11 @@ pub struct Release {
     pub version: Version,
     /// Its tag.
     pub tag: Tag,
-    /// The page a person can read, where the forge names one.
+    /// The page a person can read, if the forge names one.
     pub url: Option<String>,
-    /// When it was published, where the forge says so.
+    /// When it was published, if the forge says so.
     pub published_at: Option<Timestamp>,
-    /// The files that it offers for download; none where the forge lists none. (See [`binstall`] for a plain git remote.)
+    /// The files that it offers for download, if the forge lists them. (See [`binstall`] for a plain git remote.)
     #[serde(default)]
     pub assets: Vec<Asset>,
 }

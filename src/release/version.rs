@@ -1,8 +1,9 @@
-//! Versions and tags, read from words that came from elsewhere.
+//! Versions and tags, parsed from untrusted text.
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result, bail};
 use crate::os::text::quoted;
 
 /// The longest tag that is accepted, in bytes.
@@ -24,7 +25,7 @@ impl Tag {
         Tag(format!("{prefix}{version}"))
     }
 
-    /// Returns the tag that `name` is, and its version: exactly `prefix` and a semver, and safe everywhere.
+    /// Parses `name` as exactly `prefix` and a semver, safe everywhere.
     pub fn parse(prefix: &str, name: &str) -> Option<(Tag, Version)> {
         let tag = Tag::try_from(name.to_owned()).ok()?;
         let version = name.strip_prefix(prefix)?.parse().ok()?;
@@ -33,12 +34,12 @@ impl Tag {
 }
 
 impl TryFrom<String> for Tag {
-    type Error = String;
+    type Error = Error;
 
     /// Accepts what is safe as an argument, in a URL and in a path, and what git accepts (git-check-ref-format(1)):
     /// ASCII letters, digits and `.` `_` `+` `-` `/`, no leading `-`, no empty part, none that starts with a dot or ends
     /// in `.lock`, no two dots in a row.
-    fn try_from(name: String) -> Result<Tag, String> {
+    fn try_from(name: String) -> Result<Tag> {
         let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-/".contains(&byte);
         let part = |part: &str| {
             !part.is_empty()
@@ -54,7 +55,7 @@ impl TryFrom<String> for Tag {
         {
             Ok(Tag(name))
         } else {
-            Err(format!("{} is not a safe tag name", quoted(&name)))
+            bail!("{} is not a safe tag name", quoted(&name))
         }
     }
 }
@@ -125,7 +126,7 @@ mod tests {
             "",
             &long,
         ] {
-            let error = Tag::try_from(name.to_owned()).expect_err(name);
+            let error = Tag::try_from(name.to_owned()).expect_err(name).to_string();
             assert!(
                 error.len() < 400 && !error.contains(char::is_control),
                 "{error}"
@@ -151,6 +152,7 @@ mod tests {
         #[test]
         fn no_text_panics(prefix in ".{0,5}", text in ".*") {
             let _ = in_output(&text);
+            let _ = quoted(&text);
             let _ = Tag::parse(&prefix, &text);
         }
 
@@ -165,14 +167,6 @@ mod tests {
                     .any(|part| !matches!(part, std::path::Component::Normal(_))));
                 let unquoted = format!("refs/tags/{name}");
                 prop_assert_eq!(shlex::try_quote(&unquoted).unwrap(), unquoted.as_str());
-            }
-        }
-
-        #[test]
-        fn a_prefix_that_the_settings_admit_begins_a_tag(prefix in "[-a-z0-9./_+@]{0,6}") {
-            if let Ok(prefix) = prefix.parse::<crate::config::TagPrefix>() {
-                let tag = format!("{prefix}1.0.0");
-                prop_assert!(Tag::try_from(tag).is_ok());
             }
         }
 

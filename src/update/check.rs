@@ -2,11 +2,10 @@
 
 use serde::Serialize;
 
-use super::survey::{Survey, news, survey};
+use super::survey::{Survey, latest, survey};
 use super::{Request, World, trust};
-use crate::error::{Error, Exit};
+use crate::error::{Error, Exit, Kind};
 use crate::release::decide::Decision;
-use crate::release::feed::News;
 
 /// What a check found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -70,10 +69,10 @@ pub fn check(world: World, scheduled: bool) -> Check {
         scheduled,
         ..Request::default()
     };
-    let latest = match news(world, &request) {
-        Ok(News::Latest(latest)) => latest,
-        Ok(News::Unreachable { reason, .. }) => {
-            return Check::without_news(world, Finding::Unreachable, reason, None);
+    let latest = match latest(world, &request) {
+        Ok(latest) => latest,
+        Err(error) if error.kind() == Kind::Unreachable => {
+            return Check::without_news(world, Finding::Unreachable, error.one_line(), None);
         }
         Err(error) => return Check::failed(world, error),
     };

@@ -74,7 +74,7 @@ fn tidy(world: World) -> Result<Cleaned> {
             cleaned.freed += size;
         }
     }
-    cleaned.freed += install::trim_build(world.paths, settings.build_folder_limit)?;
+    cleaned.freed += install::trim_build_cache(&world.paths.build(), settings.build_folder_limit)?;
     Ok(cleaned)
 }
 

@@ -41,11 +41,10 @@ use semver::Version;
 use crate::config::OnBattery;
 use crate::error::{Error, Kind, Result};
 use crate::install::slots::Slot;
-use crate::install::{self, Listener, Progress};
+use crate::install::{self, Listener, Progress, StageRequest};
 use crate::os::{clock, host, interrupt, lock};
 use crate::paths::Paths;
 use crate::release::decide::Decision;
-use crate::release::feed::News;
 use crate::release::trust::Origin;
 use crate::release::{Release, Tag};
 
@@ -59,6 +58,7 @@ pub use survey::{Survey, survey};
 use transaction::Plan;
 use world::Run;
 pub use world::{Request, World};
+pub(crate) use world::{bin_dir, feed, policy};
 
 /// Updates the installation to the release that the request and the settings choose.
 ///
@@ -125,7 +125,7 @@ fn straight_line(world: World, request: &Request, run: &Run, report: &mut Report
     let bin_dir = world.bin_dir()?;
     let before = daemon::look(world, &bin_dir)?;
     let restart = before.managed && slot.has("hephd") && !request.no_restart;
-    let from = report.step("adopt", || bin_dir.adopt(settings, &world.slots()))?;
+    let from = report.step("adopt", || bin_dir.adopt(&world.slots()))?;
     bin_dir.check(&slot)?;
     let backup = if restart {
         report.step("backup", || store::back_up(world, &before))?
@@ -162,12 +162,13 @@ fn straight_line(world: World, request: &Request, run: &Run, report: &mut Report
 
 /// Steps 3 and 4. `None`: the report is final.
 fn choose(world: World, request: &Request, report: &mut Report) -> Result<Option<Decision>> {
-    let latest = match report.step("fetch", || survey::news(world, request))? {
-        News::Latest(latest) => latest,
-        News::Unreachable { reason, .. } => {
-            report.end(Outcome::Unreachable, reason);
+    let latest = match report.step("fetch", || survey::latest(world, request)) {
+        // No failure of this run: the timer asks again.
+        Err(error) if error.kind() == Kind::Unreachable && request.asked.to.is_none() => {
+            report.end(Outcome::Unreachable, error.one_line());
             return Ok(None);
         }
+        latest => latest?,
     };
     let survey = report.step("decide", || survey::survey(world, latest, &request.asked))?;
     report.to = match &survey.decision {
@@ -190,12 +191,12 @@ fn repair_links(world: World, report: &mut Report) {
     if !matches!(slots.current(), Ok(Some(_))) {
         return;
     }
-    let repaired = world.bin_dir().and_then(|bin_dir| {
-        match bin_dir.adopt(&world.config.self_update, &slots)? {
+    let repaired = world
+        .bin_dir()
+        .and_then(|bin_dir| match bin_dir.adopt(&slots)? {
             Some(slot) => bin_dir.check(&slot).and_then(|()| bin_dir.relink(&slot)),
             None => Ok(()),
-        }
-    });
+        });
     if let Err(error) = repaired {
         report.note(format!("cannot repair the links: {}", error.one_line()));
     }
@@ -203,11 +204,10 @@ fn repair_links(world: World, report: &mut Report) {
 
 /// hephd still runs an older release than the one installed: restart it, and go back to the slot it runs if that fails.
 fn restart_only(world: World, run: &Run, report: &mut Report) -> Result<()> {
-    let settings = &world.config.self_update;
     let bin_dir = world.bin_dir()?;
     let before = daemon::look(world, &bin_dir)?;
     let slots = world.slots();
-    let Some(to) = report.step("adopt", || bin_dir.adopt(settings, &slots))? else {
+    let Some(to) = report.step("adopt", || bin_dir.adopt(&slots))? else {
         return Err(Error::new("nothing is installed"));
     };
     let from = match before.running() {
@@ -245,16 +245,21 @@ fn stage(
         note: &|sentence| notes.borrow_mut().push(sentence.to_owned()),
         arrived: world.arrived,
     };
-    let staged = report.step("stage", || {
-        install::stage(
-            release,
-            origin,
-            settings,
-            world.paths,
-            &listener,
-            request.asked.force,
-        )
-    });
+    let cache = world.paths.feed();
+    let request = StageRequest {
+        release,
+        origin,
+        repository: &settings.repository,
+        plain_git: feed(settings, &cache).is_plain_git(clock::now()),
+        packages: &settings.packages,
+        delivery: settings.delivery,
+        trust: &settings.trust,
+        bin_dir: &world.bin_dir()?,
+        paths: world.paths,
+        environment: std::env::vars_os().collect(),
+        afresh: request.asked.force,
+    };
+    let staged = report.step("stage", || install::stage(&request, &listener));
     report.notes.append(&mut notes.borrow_mut());
     if let Ok(slot) = &staged {
         report.delivery = Some(slot.manifest.delivery);

@@ -6,14 +6,14 @@ use semver::Version;
 
 use super::daemon;
 use super::quarantine::Quarantine;
-use super::{Request, World};
-use crate::config::Config;
-use crate::error::Result;
+use super::{Request, World, feed, policy};
+use crate::config::Delivery;
+use crate::error::{Kind, Result};
 use crate::os::http::Limits;
 use crate::os::{clock, interrupt};
 use crate::release::Release;
-use crate::release::decide::{Asked, Decision, Policy, Situation, decide};
-use crate::release::feed::{Feed, News};
+use crate::release::decide::{Asked, Decision, Situation, decide};
+use crate::release::feed::Feed;
 use crate::release::trust::seen_tags::SeenTags;
 
 /// The pauses before a scheduled run retries an unreachable forge: after resume, the network comes up late.
@@ -38,20 +38,21 @@ pub struct Survey {
 /// Decides about `latest`, without the network.
 pub fn survey(world: World, latest: Option<Release>, asked: &Asked) -> Result<Survey> {
     let bin_dir = world.bin_dir()?;
-    let installed = bin_dir.installed(&world.config.self_update, &world.slots())?;
+    let installed = bin_dir.installed(&world.slots())?;
     let running = daemon::running(world, &bin_dir)?;
     // Nothing follows from a hephd that runs what is installed. The service manager answers slower than everything else
     // here, so it is asked about other cases only.
     let ours = running.is_none() || running == installed || daemon::is_managed(world, &bin_dir)?;
     let quarantine = Quarantine::load(world.paths)?.versions();
-    let memory = SeenTags::load(&world.paths.trust())?;
+    let seen_tags = SeenTags::load(&world.paths.trust())?;
+    let settings = &world.config.self_update;
     let decision = decide(&Situation {
         installed: installed.as_ref(),
         running: running.as_ref().filter(|_| ours),
         latest: latest.as_ref(),
-        policy: &policy(world.config),
+        policy: &policy(settings),
         quarantine: &quarantine,
-        healthy: memory.healthy(&world.config.self_update),
+        healthy: seen_tags.healthy(&settings.repository, &settings.tag_prefix),
         asked,
         now: clock::now(),
     });
@@ -74,54 +75,45 @@ pub fn survey(world: World, latest: Option<Release>, asked: &Asked) -> Result<Su
     })
 }
 
-/// Asks the forge for the newest release, or for the one that `request` names.
-pub(super) fn news(world: World, request: &Request) -> Result<News> {
-    let path = world.paths.feed();
-    let feed = Feed {
-        settings: &world.config.self_update,
-        state: &path,
-    };
+/// Asks the forge for the release that `request` is about: the newest, or the named one.
+pub(super) fn latest(world: World, request: &Request) -> Result<Option<Release>> {
+    let settings = &world.config.self_update;
+    let cache = world.paths.feed();
+    let feed = feed(settings, &cache);
     if let Some(version) = &request.asked.to {
-        return feed
-            .named(version, clock::now())
-            .map(|release| News::Latest(Some(release)));
+        let now = clock::now();
+        return match settings.delivery {
+            Delivery::Cargo => feed.tagged(version, now),
+            Delivery::Auto | Delivery::Prebuilt => feed.named(version, now),
+        }
+        .map(Some);
     }
-    let mut news = ask(world, &feed)?;
+    let mut latest = check(world, &feed);
     for pause in RETRIES
         .iter()
         .take(if request.scheduled { RETRIES.len() } else { 0 })
     {
-        match &news {
-            News::Unreachable {
-                reason,
-                retry_at: None,
-            } => (world.say)(&format!("{reason}; trying again in {pause:?}")),
-            News::Unreachable { .. } | News::Latest(_) => break,
+        match &latest {
+            Err(error) if error.kind() == Kind::Unreachable && error.retry_after().is_none() => {
+                (world.say)(&format!("{error:#}; trying again in {pause:?}"));
+            }
+            _ => break,
         }
         let until = Instant::now() + *pause;
         while Instant::now() < until {
             interrupt::check()?;
             std::thread::sleep(Duration::from_millis(100));
         }
-        news = ask(world, &feed)?;
+        latest = check(world, &feed);
     }
-    Ok(news)
+    latest
 }
 
 /// Asks once. A feed that cannot be cached is used all the same.
-fn ask(world: World, feed: &Feed) -> Result<News> {
-    let asked = feed.ask(clock::now(), &Limits::default());
-    if let Some(error) = asked.unwritten {
+fn check(world: World, feed: &Feed) -> Result<Option<Release>> {
+    let check = feed.check(clock::now(), &Limits::default());
+    if let Some(error) = check.unwritten {
         (world.say)(&format!("cannot cache the feed: {}", error.one_line()));
     }
-    asked.news
-}
-
-fn policy(config: &Config) -> Policy {
-    let settings = &config.self_update;
-    Policy {
-        pin: settings.pin.clone(),
-        prereleases: settings.prereleases,
-        cooldown: settings.cooldown,
-    }
+    check.latest
 }

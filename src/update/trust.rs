@@ -3,15 +3,13 @@
 use semver::Version;
 
 use super::report::Report;
-use super::{Request, World, exclusive, quarantine};
+use super::{Request, World, exclusive, feed, quarantine};
 use crate::error::{Error, Result};
 use crate::os::{clock, files};
 use crate::release::Release;
-use crate::release::feed::Feed;
 use crate::release::source::git::Advertised;
 use crate::release::trust::seen_tags::SeenTags;
-use crate::release::trust::{Evidence, Origin, Proof, fetch, judge, moved, needs_object, tag};
-use crate::release::trust::{tag::TagObject, verify};
+use crate::release::trust::{Origin, Proof, examine, moved, needs_object};
 
 /// Returns the origin of `release`: the commit of its tag, and its signer.
 ///
@@ -25,7 +23,7 @@ pub(super) fn prove(
     report: &mut Report,
 ) -> Result<Origin> {
     let (all, here) = advertised(world, release)?;
-    let repository = world.config.self_update.repository.url();
+    let repository = &world.config.self_update.repository;
     let mut memory = SeenTags::load(&world.paths.trust())?;
     let seen = memory.seen(repository, here.tag.as_str());
     if let Some(sentence) = moved(&here, seen) {
@@ -39,7 +37,11 @@ pub(super) fn prove(
     memory.see(repository, &all, &here, clock::now());
     memory.save(&world.paths.trust())?;
 
-    let proof = examine(world, &here)?;
+    let trust = &world.config.self_update.trust;
+    if needs_object(&here, trust.signs_tags(), trust.require()) {
+        (world.say)(&format!("verifying the tag {}", here.tag.as_str()));
+    }
+    let proof = examine(repository, &here, trust, &world.paths.tags())?;
     match &proof {
         Proof::Proven { by } => {
             (world.say)(&format!("{} is signed by {by}", here.tag.as_str()));
@@ -47,7 +49,7 @@ pub(super) fn prove(
             files::remove_tree_if_there(&world.paths.tags())?;
         }
         Proof::Unproven { reason } => {
-            if world.config.self_update.trust.signs_tags() {
+            if trust.signs_tags() {
                 report.note(reason.clone());
             }
         }
@@ -70,7 +72,7 @@ pub(super) fn prove(
 /// The git remote cannot be reached, or the record of seen tags cannot be read.
 pub(super) fn look(world: World, release: &Release) -> Result<Option<Error>> {
     let (all, here) = advertised(world, release)?;
-    let repository = world.config.self_update.repository.url();
+    let repository = &world.config.self_update.repository;
     let path = world.paths.trust();
     // A run that is under way records it itself.
     let held = exclusive(world.paths).ok();
@@ -98,7 +100,9 @@ pub(super) fn look(world: World, release: &Release) -> Result<Option<Error>> {
 pub(super) fn was_healthy(world: World, version: &Version) -> Result<()> {
     let path = world.paths.trust();
     let mut memory = SeenTags::load(&path)?;
-    if memory.was_healthy(&world.config.self_update, version, clock::now()) {
+    let settings = &world.config.self_update;
+    let (repository, prefix) = (&settings.repository, &settings.tag_prefix);
+    if memory.was_healthy(repository, prefix, version, clock::now()) {
         memory.save(&path)?;
     }
     Ok(())
@@ -106,11 +110,8 @@ pub(super) fn was_healthy(world: World, version: &Version) -> Result<()> {
 
 /// Returns all releases that the git remote advertises, and `release` among them.
 fn advertised(world: World, release: &Release) -> Result<(Vec<Advertised>, Advertised)> {
-    let feed = Feed {
-        settings: &world.config.self_update,
-        state: &world.paths.feed(),
-    };
-    let all = feed.advertised(clock::now())?;
+    let cache = world.paths.feed();
+    let all = feed(&world.config.self_update, &cache).advertised(clock::now())?;
     let here = all.iter().find(|found| found.tag == release.tag).cloned();
     let here = here.ok_or_else(|| {
         Error::new(format!(
@@ -120,39 +121,6 @@ fn advertised(world: World, release: &Release) -> Result<(Vec<Advertised>, Adver
         .with_hint("ask its owner, or try again when the tag is there")
     })?;
     Ok((all, here))
-}
-
-/// Verifies the tag object, where policy or keys ask for it.
-fn examine(world: World, here: &Advertised) -> Result<Proof> {
-    let settings = &world.config.self_update;
-    let trust = &settings.trust;
-    let keys = trust.signs_tags();
-    let folder = world.paths.tags();
-    let content = if needs_object(here, keys, trust.require()) {
-        (world.say)(&format!("verifying the tag {}", here.tag.as_str()));
-        Some(fetch::tag_object(settings.repository.url(), here, &folder)?)
-    } else {
-        None
-    };
-    let object: Option<Result<TagObject, String>> = content.as_ref().map(|content| {
-        content
-            .as_ref()
-            .map_err(Clone::clone)
-            .and_then(|content| tag::parse(content))
-    });
-    let check = match &object {
-        Some(Ok(object)) => verify::verify(object, trust, &folder)?,
-        Some(Err(_)) | None => None,
-    };
-    Ok(judge(Evidence {
-        advertised: here,
-        require: trust.require(),
-        keys,
-        object: object
-            .as_ref()
-            .map(|object| object.as_ref().map_err(Clone::clone)),
-        check,
-    }))
 }
 
 fn refuse_moved(world: World, version: &Version, sentence: &str, report: &mut Report) -> Error {

@@ -1,16 +1,19 @@
 //! What one run works on: where, for what, and under which name.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::history::Action;
-use crate::config::Config;
+use crate::config::{Config, SelfUpdate};
 use crate::error::Result;
 use crate::install::links::BinDir;
 use crate::install::slots::Slots;
 use crate::os::clock;
 use crate::paths::Paths;
-use crate::release::decide::Asked;
+use crate::release::decide::{Asked, Policy};
+use crate::release::feed::Feed;
 
 /// Where a run takes place.
 #[derive(Clone, Copy)]
@@ -31,7 +34,32 @@ impl World<'_> {
     }
 
     pub(super) fn bin_dir(&self) -> Result<BinDir> {
-        BinDir::find(&self.config.self_update, self.paths)
+        bin_dir(&self.config.self_update, self.paths)
+    }
+}
+
+/// Finds the bin-dir of the packages that the settings name.
+pub(crate) fn bin_dir(settings: &SelfUpdate, paths: &Paths) -> Result<BinDir> {
+    BinDir::find(settings.bin_dir.as_deref(), &settings.packages, paths)
+}
+
+/// Returns which releases the settings admit.
+pub(crate) fn policy(settings: &SelfUpdate) -> Policy {
+    Policy {
+        pin: settings.pin.clone(),
+        prereleases: settings.prereleases,
+        cooldown: settings.cooldown,
+    }
+}
+
+/// Returns the feed that the settings name, with the file `cache`.
+pub(crate) fn feed<'a>(settings: &'a SelfUpdate, cache: &'a Path) -> Feed<'a> {
+    Feed {
+        repository: &settings.repository,
+        forge: settings.forge,
+        tag_prefix: &settings.tag_prefix,
+        policy: policy(settings),
+        cache,
     }
 }
 

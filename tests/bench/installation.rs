@@ -63,7 +63,7 @@ pub fn in_a_slot_of(built: &Path, home: &Path) -> PathBuf {
     let slot = slot(&slots, VERSION, &BINARIES.map(str::to_owned), copy);
     slots.switch(&slot).unwrap();
     let bin = home.join(".cargo/bin");
-    BinDir::at(bin.clone(), &paths).relink(&slot).unwrap();
+    BinDir::at(bin.clone(), &[], &paths).relink(&slot).unwrap();
     bin
 }
 

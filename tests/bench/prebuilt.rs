@@ -198,7 +198,7 @@ impl Bench {
         };
         let slot = installation::slot(&slots, OLD, &NAMES.map(str::to_owned), copy);
         slots.switch(&slot).unwrap();
-        let bin_dir = BinDir::at(self.home.join(".cargo/bin"), &paths);
+        let bin_dir = BinDir::at(self.home.join(".cargo/bin"), &[], &paths);
         bin_dir.relink(&slot).unwrap();
         // What was written here is not to be synced by what is measured.
         rustix::fs::sync();

@@ -5,9 +5,9 @@ use std::process::Command;
 
 use heph::config::{Forge as Kind, SelfUpdate};
 use heph::error::Exit;
-use heph::release::feed::{Feed, News};
 use jiff::Timestamp;
 
+use super::feed;
 use crate::support::forge::{Forge, PROJECT, WorkTree, git};
 
 /// Makes a forge with a crate that depends on nothing, released as these versions.
@@ -107,11 +107,8 @@ fn a_plain_git_remote_is_a_feed() {
         ..SelfUpdate::default()
     };
     let state = folder.path().join("feed.json");
-    let feed = Feed {
-        settings: &settings,
-        state: &state,
-    };
-    let News::Latest(Some(release)) = feed.fetch(Timestamp::now()).unwrap() else {
+    let feed = feed(&settings, &state);
+    let Some(release) = feed.fetch(Timestamp::now()).unwrap() else {
         panic!("no release");
     };
     assert_eq!(release.tag.as_str(), "v1.10.0");
@@ -145,14 +142,11 @@ fn a_git_remote_without_tags_or_without_commits_has_no_release() {
         ..SelfUpdate::default()
     };
     let state = folder.path().join("feed.json");
-    let feed = Feed {
-        settings: &settings,
-        state: &state,
-    };
+    let feed = feed(&settings, &state);
     forge.bare(PROJECT);
-    assert_eq!(feed.fetch(Timestamp::now()).unwrap(), News::Latest(None));
+    assert_eq!(feed.fetch(Timestamp::now()).unwrap(), None);
     let work = WorkTree::new(folder.path().join("work"));
     work.write("README", "empty\n").commit("nothing yet");
     forge.push(&work);
-    assert_eq!(feed.fetch(Timestamp::now()).unwrap(), News::Latest(None));
+    assert_eq!(feed.fetch(Timestamp::now()).unwrap(), None);
 }

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use heph::config::{Forge as Kind, Interval, SelfUpdate};
+use heph::config::{self, Interval, SelfUpdate};
+use heph::error::Kind;
 use heph::os::http::Limits;
-use heph::release::feed::{Feed, News, Remembered};
+use heph::release::feed::{CachedFeed, Feed};
 use jiff::Timestamp;
 
+use super::feed;
 use crate::support::forge::{Forge, Published, Speaks};
 use crate::support::http::Reply;
 
@@ -20,7 +22,7 @@ struct Machine {
 }
 
 impl Machine {
-    fn of(forge: &Forge, kind: Kind) -> Machine {
+    fn of(forge: &Forge, kind: config::Forge) -> Machine {
         let folder = tempfile::tempdir().unwrap();
         Machine {
             settings: SelfUpdate {
@@ -35,18 +37,15 @@ impl Machine {
     }
 
     fn feed(&self) -> Feed<'_> {
-        Feed {
-            settings: &self.settings,
-            state: &self.state,
-        }
+        feed(&self.settings, &self.state)
     }
 
     /// Asks, and returns the version, `none`, `later`, or the error in words.
     fn asks(&self) -> String {
         match self.feed().fetch(self.now) {
-            Ok(News::Latest(Some(release))) => release.version.to_string(),
-            Ok(News::Latest(None)) => "none".to_owned(),
-            Ok(News::Unreachable { .. }) => "later".to_owned(),
+            Ok(Some(release)) => release.version.to_string(),
+            Ok(None) => "none".to_owned(),
+            Err(error) if error.kind() == Kind::Unreachable => "later".to_owned(),
             Err(error) => error.one_line(),
         }
     }
@@ -68,7 +67,7 @@ fn asked(forge: &Forge) -> Vec<String> {
 fn a_feed_that_has_not_changed_is_not_sent_again() {
     let forge = Forge::start();
     forge.publish(Published::new("v1.0.0"));
-    let machine = Machine::of(&forge, Kind::Forgejo);
+    let machine = Machine::of(&forge, config::Forge::Forgejo);
     assert_eq!(machine.asks(), "1.0.0");
     assert_eq!(machine.asks(), "1.0.0");
     let seen = forge.seen();
@@ -84,7 +83,7 @@ fn a_feed_that_has_not_changed_is_not_sent_again() {
 #[test]
 fn the_date_of_a_feed_is_a_validator_too() {
     let forge = Forge::start();
-    let machine = Machine::of(&forge, Kind::Forgejo);
+    let machine = Machine::of(&forge, config::Forge::Forgejo);
     let date = ("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT");
     forge.scripts(
         &forge.latest_path(),
@@ -101,7 +100,7 @@ fn the_date_of_a_feed_is_a_validator_too() {
 #[test]
 fn a_304_that_confirms_nothing_is_an_error() {
     let forge = Forge::start();
-    let machine = Machine::of(&forge, Kind::Forgejo);
+    let machine = Machine::of(&forge, config::Forge::Forgejo);
     forge.script(&forge.latest_path(), Reply::with(304, &[], ""));
     assert!(machine.asks().contains("304"), "{}", machine.asks());
 }
@@ -110,33 +109,35 @@ fn a_304_that_confirms_nothing_is_an_error() {
 fn a_forge_that_wants_to_be_left_alone_is_left_alone() {
     let forge = Forge::start();
     forge.publish(Published::new("v1.0.0"));
-    let mut machine = Machine::of(&forge, Kind::Forgejo);
+    let mut machine = Machine::of(&forge, config::Forge::Forgejo);
     let busy = Reply::with(429, &[("Retry-After", "600")], "");
     forge.scripts(&forge.latest_path(), vec![busy, Reply::Normal]);
     assert_eq!(machine.asks(), "later");
     assert_eq!(asked(&forge).len(), 1);
 
     machine.wait(599);
-    let News::Unreachable { reason, retry_at } = machine.feed().fetch(machine.now).unwrap() else {
-        panic!("it was asked");
-    };
-    assert_eq!(retry_at, Some("2026-01-01T00:10:00Z".parse().unwrap()));
-    assert!(reason.contains("127.0.0.1 asked to be left alone until 2026-01-01T00:10:00Z"));
+    let error = machine.feed().fetch(machine.now).unwrap_err();
+    assert_eq!(error.kind(), Kind::Unreachable);
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
+    assert_eq!(
+        error.one_line(),
+        "127.0.0.1 asked for no request before 2026-01-01T00:10:00Z"
+    );
     assert_eq!(asked(&forge).len(), 0, "no request before its time");
-    let remembered = machine.feed().remembered();
+    let remembered = machine.feed().cached();
     assert!(
         remembered.last_error.unwrap().contains("429"),
         "the reason stays known"
     );
 
     assert_eq!(machine.wait(1).asks(), "1.0.0");
-    assert_eq!(machine.feed().remembered().last_error, None);
+    assert_eq!(machine.feed().cached().last_error, None);
 }
 
 #[test]
 fn a_rate_limit_that_the_last_good_answer_used_up_is_obeyed() {
     let forge = Forge::speaking(Speaks::Github);
-    let mut machine = Machine::of(&forge, Kind::Github);
+    let mut machine = Machine::of(&forge, config::Forge::Github);
     let headers = [
         ("X-RateLimit-Remaining", "0"),
         ("X-RateLimit-Reset", "1767226200"),
@@ -168,7 +169,7 @@ fn the_kind_of_a_forge_is_found_out_with_one_probe_and_remembered() {
         work.commit("one");
         work.tag("v1.0.0");
         forge.push(&work);
-        let mut machine = Machine::of(&forge, Kind::Auto);
+        let mut machine = Machine::of(&forge, config::Forge::Auto);
         assert_eq!(machine.asks(), "1.0.0", "{speaks:?}");
         let first = asked(&forge);
         assert_eq!(first[0], "/api/v1/version");
@@ -188,7 +189,7 @@ fn the_kind_of_a_forge_is_found_out_with_one_probe_and_remembered() {
 fn a_forge_that_became_another_is_found_out_after_one_failure() {
     let forge = Forge::start();
     forge.publish(Published::new("v1.0.0"));
-    let machine = Machine::of(&forge, Kind::Auto);
+    let machine = Machine::of(&forge, config::Forge::Auto);
     assert_eq!(machine.asks(), "1.0.0");
     forge.script(&forge.latest_path(), Reply::with(404, &[], ""));
     assert!(machine.asks().contains("404"));
@@ -203,7 +204,7 @@ fn a_forge_that_became_another_is_found_out_after_one_failure() {
 fn a_probe_that_fails_for_now_decides_nothing() {
     let forge = Forge::start();
     forge.publish(Published::new("v1.0.0"));
-    let machine = Machine::of(&forge, Kind::Auto);
+    let machine = Machine::of(&forge, config::Forge::Auto);
     forge.scripts(
         "/api/v1/version",
         vec![
@@ -222,9 +223,9 @@ fn drafts_and_pre_releases_do_not_exist_unless_asked_for() {
     for speaks in [Speaks::Forgejo, Speaks::Github, Speaks::Gitlab] {
         let forge = Forge::speaking(speaks);
         let kind = match speaks {
-            Speaks::Github => Kind::Github,
-            Speaks::Gitlab => Kind::Gitlab,
-            _ => Kind::Forgejo,
+            Speaks::Github => config::Forge::Github,
+            Speaks::Gitlab => config::Forge::Gitlab,
+            _ => config::Forge::Forgejo,
         };
         forge.publish(Published::new("v1.0.0"));
         // Not marked as a pre-release, but by its version it is one; the forge calls it its latest.
@@ -255,10 +256,10 @@ fn a_release_that_has_to_ripen_is_taken_when_it_has_although_the_feed_is_the_sam
             ..Published::new(tag)
         });
     }
-    let mut machine = Machine::of(&forge, Kind::Forgejo);
+    let mut machine = Machine::of(&forge, config::Forge::Forgejo);
     machine.settings.cooldown = Interval::from_secs(2 * 24 * 60 * 60);
     assert_eq!(machine.asks(), "1.0.0");
-    let highest = machine.feed().remembered().highest.unwrap();
+    let highest = machine.feed().cached().highest.unwrap();
     assert_eq!(highest.tag.as_str(), "v1.0.1");
     assert_eq!(machine.wait(24 * 60 * 60 - 1).asks(), "1.0.0");
     assert_eq!(machine.wait(1).asks(), "1.0.1");
@@ -268,7 +269,7 @@ fn a_release_that_has_to_ripen_is_taken_when_it_has_although_the_feed_is_the_sam
 fn redirects_are_followed_up_to_five() {
     let forge = Forge::start();
     forge.publish(Published::new("v1.0.0"));
-    let machine = Machine::of(&forge, Kind::Forgejo);
+    let machine = Machine::of(&forge, config::Forge::Forgejo);
     let to = |path: &str| Reply::with(307, &[("Location", path)], "moved");
     let real = forge.latest_path();
     for (hops, expected) in [(4, "1.0.0"), (5, "redirects more than 5 times")] {
@@ -291,31 +292,31 @@ fn redirects_are_followed_up_to_five() {
 fn a_state_file_that_cannot_be_written_does_not_spoil_the_answer() {
     let forge = Forge::start();
     forge.publish(Published::new("v1.0.0"));
-    let mut machine = Machine::of(&forge, Kind::Auto);
+    let mut machine = Machine::of(&forge, config::Forge::Auto);
     std::fs::create_dir_all(machine.state.parent().unwrap()).unwrap();
     // A file where the folder should be: not even root can write below it.
     let file = machine.state.parent().unwrap().join("file");
     std::fs::write(&file, "").unwrap();
     machine.state = file.join("feed.json");
     assert_eq!(machine.asks(), "1.0.0");
-    let asked = machine.feed().ask(machine.now, &Limits::default());
-    assert!(matches!(asked.news, Ok(News::Latest(Some(_)))));
+    let asked = machine.feed().check(machine.now, &Limits::default());
+    assert!(matches!(asked.latest, Ok(Some(_))));
     let unwritten = asked.unwritten.unwrap().to_string();
     assert!(unwritten.contains(file.to_str().unwrap()), "{unwritten}");
-    assert_eq!(machine.feed().remembered(), Remembered::default());
+    assert_eq!(machine.feed().cached(), CachedFeed::default());
 }
 
 #[test]
 fn garbage_in_the_state_file_is_as_good_as_none() {
     let forge = Forge::start();
     forge.publish(Published::new("v1.0.0"));
-    let machine = Machine::of(&forge, Kind::Forgejo);
+    let machine = Machine::of(&forge, config::Forge::Forgejo);
     assert_eq!(machine.asks(), "1.0.0");
     let good = std::fs::read(&machine.state).unwrap();
     for garbage in [&good[..good.len() / 2], b"", b"[1,2]", b"\xff\xfe"] {
         std::fs::write(&machine.state, garbage).unwrap();
-        assert_eq!(machine.feed().remembered(), Remembered::default());
+        assert_eq!(machine.feed().cached(), CachedFeed::default());
         assert_eq!(machine.asks(), "1.0.0");
-        assert_eq!(machine.feed().remembered().last_success, Some(machine.now));
+        assert_eq!(machine.feed().cached().last_success, Some(machine.now));
     }
 }

@@ -529,7 +529,7 @@ fn types() -> Vec<Row> {
             Reply::ok(r#"{"tag_name":"v2.0.0","html_url":[]}"#),
             &["not a release"],
         ),
-        fails("an object for a list", Reply::ok(GOOD), &["no list"]).list(),
+        fails("an object for a list", Reply::ok(GOOD), &["not a list"]).list(),
         fails(
             "a list of words",
             Reply::ok(r#"["v2.0.0"]"#),

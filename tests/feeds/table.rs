@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use heph::config::{Forge as Kind, SelfUpdate};
+use heph::error::Kind as ErrorKind;
 use heph::os::http::Limits;
-use heph::release::feed::{Feed, News};
 use jiff::Timestamp;
 
+use super::feed;
 use super::rows::{Ends, Row, rows};
 use crate::support::forge::{Forge, Published, Speaks, WorkTree};
 use crate::support::http::Reply;
@@ -37,10 +38,7 @@ fn run(row: &Row) -> Result<(), String> {
         ..SelfUpdate::default()
     };
     let state = folder.path().join("feed.json");
-    let feed = Feed {
-        settings: &settings,
-        state: &state,
-    };
+    let feed = feed(&settings, &state);
 
     // First all is well, so that there is something to lose.
     forge.publish(Published::new("v1.0.0"));
@@ -52,7 +50,7 @@ fn run(row: &Row) -> Result<(), String> {
     }
     let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
     let before = feed.fetch(now).map_err(|error| error.one_line())?;
-    let News::Latest(Some(before)) = before else {
+    let Some(before) = before else {
         return Err(format!("the good answer led to {before:?}"));
     };
 
@@ -66,9 +64,9 @@ fn run(row: &Row) -> Result<(), String> {
         ..Limits::default()
     };
     let later = now + Duration::from_secs(60);
-    let (ends, text) = match feed.ask(later, &limits).news {
-        Ok(News::Unreachable { reason, .. }) => (Ends::TryLater, reason),
-        Ok(News::Latest(latest)) => return Err(format!("it was taken for {latest:?}")),
+    let (ends, text) = match feed.check(later, &limits).latest {
+        Err(error) if error.kind() == ErrorKind::Unreachable => (Ends::TryLater, error.one_line()),
+        Ok(latest) => return Err(format!("it was taken for {latest:?}")),
         Err(error) => {
             if error.exit().code() != 1 || error.hint().is_none() {
                 return Err(format!("no exit 1 with a hint: {error:?}"));
@@ -85,7 +83,7 @@ fn run(row: &Row) -> Result<(), String> {
     if !text.contains("127.0.0.1") || text.contains(char::is_control) || text.len() > 600 {
         return Err(format!("not one short line that names the forge: {text}"));
     }
-    let remembered = feed.remembered();
+    let remembered = feed.cached();
     if remembered.latest != Some(before)
         || remembered.last_success != Some(now)
         || remembered.last_attempt != Some(later)
@@ -98,7 +96,7 @@ fn run(row: &Row) -> Result<(), String> {
     forge.script(&path, Reply::Normal);
     let tomorrow = later + Duration::from_secs(25 * 60 * 60);
     match feed.fetch(tomorrow) {
-        Ok(News::Latest(Some(_))) => Ok(()),
+        Ok(Some(_)) => Ok(()),
         other => Err(format!("a day later: {other:?}")),
     }
 }

@@ -17,13 +17,11 @@ use crate::support::old::installation::{
 const COMMIT: &str = "6aadeef590353fb7f1a81cc72bc59fe6c0e7627d";
 
 fn adopt(home: &Home) -> heph::error::Result<Option<Slot>> {
-    home.bin_dir().adopt(&home.settings, &home.slots())
+    home.bin_dir().adopt(&home.slots())
 }
 
 fn installed(home: &Home) -> Option<Version> {
-    home.bin_dir()
-        .installed(&home.settings, &home.slots())
-        .unwrap()
+    home.bin_dir().installed(&home.slots()).unwrap()
 }
 
 /// Asserts that adopting fails and touches nothing; returns the error.
@@ -270,11 +268,7 @@ fn a_damaged_slot_gives_way_to_plain_files() {
     );
     assert_eq!(adopt(&home).unwrap(), None);
     fs::remove_dir_all(home.paths.versions()).unwrap();
-    assert!(
-        home.bin_dir()
-            .installed(&home.settings, &home.slots())
-            .is_err()
-    );
+    assert!(home.bin_dir().installed(&home.slots()).is_err());
 
     home.plain("heph", "1.0.1");
     home.plain("hephd", "1.0.1");
@@ -302,7 +296,7 @@ fn a_read_only_bin_dir_is_refused_before_anything_is_copied() {
 fn a_full_or_noexec_data_folder_is_refused_with_the_commands_untouched() {
     for (options, words) in [
         ("size=64k", "No space left"),
-        ("size=8m,noexec", "may not be run"),
+        ("size=8m,noexec", "cannot run"),
     ] {
         let home = Home::new();
         let body = format!("echo 'heph 1.0.0'; exit\n{}", "#".repeat(100_000));
@@ -336,10 +330,9 @@ fn the_setting_decides_and_a_build_of_one_s_own_is_refused_without_it() {
     // This very test runs from a Cargo target folder.
     let home = Home::new();
     let paths: &Paths = &home.paths;
-    let error = BinDir::find(&home.settings, paths).unwrap_err();
+    let find = |setting| BinDir::find(setting, &home.settings.packages, paths);
+    let error = find(None).unwrap_err();
     assert!(error.to_string().contains("Cargo target folder"), "{error}");
     assert!(error.hint().unwrap().contains("bin-dir"));
-    let mut settings = home.settings.clone();
-    settings.bin_dir = Some(home.bin.clone());
-    assert_eq!(BinDir::find(&settings, paths).unwrap().path, home.bin);
+    assert_eq!(find(Some(&home.bin)).unwrap().path, home.bin);
 }

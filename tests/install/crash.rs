@@ -139,7 +139,7 @@ fn installed_plainly(home: &Home) {
 #[test]
 fn victim_adopts() {
     let home = victims_home(installed_plainly);
-    home.bin_dir().adopt(&home.settings, &home.slots()).unwrap();
+    home.bin_dir().adopt(&home.slots()).unwrap();
     home.assert_linked(&["heph", "hephd"], "1.0.0");
 }
 
@@ -151,7 +151,7 @@ fn an_adoption_killed_anywhere_is_whole_and_carried_on() {
         |home, at| assert_whole(home, &["heph", "hephd"], &["1.0.0"], at),
         |home| {
             home.slots().sweep().unwrap();
-            home.bin_dir().adopt(&home.settings, &home.slots()).unwrap();
+            home.bin_dir().adopt(&home.slots()).unwrap();
             home.assert_linked(&["heph", "hephd"], "1.0.0");
             assert_eq!(home.versions(), ["1.0.0"]);
         },
@@ -175,7 +175,7 @@ fn installed_over_links(home: &Home) {
 #[test]
 fn victim_adopts_over_links() {
     let home = victims_home(installed_over_links);
-    home.bin_dir().adopt(&home.settings, &home.slots()).unwrap();
+    home.bin_dir().adopt(&home.slots()).unwrap();
     home.assert_linked(&["heph", "hephd"], "1.1.0");
 }
 
@@ -187,7 +187,7 @@ fn an_adoption_over_links_killed_anywhere_is_whole_and_carried_on() {
         |home, at| assert_whole(home, &["heph", "hephd"], &["1.1.0"], at),
         |home| {
             home.slots().sweep().unwrap();
-            home.bin_dir().adopt(&home.settings, &home.slots()).unwrap();
+            home.bin_dir().adopt(&home.slots()).unwrap();
             home.assert_linked(&["heph", "hephd"], "1.1.0");
         },
     );

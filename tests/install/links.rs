@@ -47,10 +47,7 @@ fn the_first_installation_makes_bin_dir() {
     let slot = home.slot("1.0.0", &["tool"]);
     home.slots().switch(&slot).unwrap();
     let bin_dir = home.bin_dir();
-    assert_eq!(
-        bin_dir.installed(&home.settings, &home.slots()).unwrap(),
-        None
-    );
+    assert_eq!(bin_dir.installed(&home.slots()).unwrap(), None);
     bin_dir.check(&slot).unwrap();
     bin_dir.relink(&slot).unwrap();
     home.assert_linked(&["tool"], "1.0.0");
@@ -167,10 +164,10 @@ fn a_home_spelled_in_two_ways_is_one_home() {
     symlink(&home.paths.home, &other).unwrap();
     let same = Home::in_folder(&other);
     let before = picture(&home.bin);
-    let bin_dir = BinDir::at(same.bin.clone(), &same.paths);
+    let bin_dir = BinDir::at(same.bin.clone(), &same.settings.packages, &same.paths);
     bin_dir.relink(&slot).unwrap();
     assert_eq!(bin_dir.problems(&slot), [""; 0]);
     assert_eq!(picture(&home.bin), before);
-    let installed = bin_dir.installed(&same.settings, &same.slots()).unwrap();
+    let installed = bin_dir.installed(&same.slots()).unwrap();
     assert_eq!(installed, Some(Version::new(1, 0, 0)));
 }

@@ -153,7 +153,7 @@ fn changed_content_of_the_same_size_is_found_by_its_digest() {
     assert_eq!(home.slots().open("1.0.0").unwrap().as_ref(), Some(&slot));
     let error = slot.verify().unwrap_err().to_string();
     assert!(
-        error.contains("bin/hephd' is not what was installed"),
+        error.contains("bin/hephd' was changed since its installation"),
         "{error}"
     );
 }

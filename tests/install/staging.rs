@@ -6,12 +6,12 @@ use std::path::PathBuf;
 
 use heph::error::{Error, Exit, Kind};
 use heph::install::slots::{Delivery, Slot};
-use heph::install::{Listener, Progress, stage_in, trim_build};
+use heph::install::{Progress, trim_build_cache};
 use heph::release::{Release, Tag};
 use semver::Version;
 
 use crate::support::old::installation::{
-    Home, Mount, Repository, SAYS_VERSION, entries, executable, log, origin, picture, run,
+    Home, Mount, Repository, SAYS_VERSION, entries, executable, listener, log, picture, run,
     variables,
 };
 
@@ -24,15 +24,7 @@ fn home(repository: &Repository, packages: &[&str]) -> Home {
 }
 
 fn stage(home: &Home, release: &Release, afresh: bool) -> heph::error::Result<Slot> {
-    stage_in(
-        variables(home),
-        release,
-        &origin(home, release),
-        &home.settings,
-        &home.paths,
-        &Listener::new(&log(home)),
-        afresh,
-    )
+    home.stage(release, variables(home), &listener(&log(home)), afresh)
 }
 
 /// Asserts that staging fails, leaves an installation as it was, and says `words`; returns the error.
@@ -91,15 +83,7 @@ fn a_complete_slot_is_reused_and_a_fresh_one_stands_beside_it() {
     let first = stage(&home, &release, false).unwrap();
     home.slots().switch(&first).unwrap();
     // The reused one needs neither cargo nor the repository.
-    let again = stage_in(
-        Vec::new(),
-        &release,
-        &origin(&home, &release),
-        &home.settings,
-        &home.paths,
-        &Listener::new(&log(&home)),
-        false,
-    );
+    let again = home.stage(&release, Vec::new(), &listener(&log(&home)), false);
     assert_eq!(again.unwrap(), first);
 
     let fresh = stage(&home, &release, true).unwrap();
@@ -168,13 +152,10 @@ fn on_a_terminal_the_error_points_at_the_output_above() {
     let repository = Repository::new();
     let (release, _) = repository.publish("1.0.0", &["tool"], "this does not compile");
     let home = home(&repository, &["tool"]);
-    let error = stage_in(
-        variables(&home),
+    let error = home.stage(
         &release,
-        &origin(&home, &release),
-        &home.settings,
-        &home.paths,
-        &Listener::new(&Progress::Terminal),
+        variables(&home),
+        &listener(&Progress::Terminal),
         false,
     );
     let text = error.unwrap_err().one_line();
@@ -193,10 +174,7 @@ fn a_binary_that_says_another_version_is_refused() {
     let error = assert_refused(
         &home,
         &release,
-        &[
-            "v1.0.0 fails verification",
-            "tool' says it is 0.9.9, not 1.0.0",
-        ],
+        &["cannot verify v1.0.0", "tool' says it is 0.9.9, not 1.0.0"],
     );
     assert!(error.kind() == Kind::Unfit);
 }
@@ -210,7 +188,7 @@ fn a_binary_that_crashes_or_hangs_is_refused() {
         (
             "1.1.0",
             r#"eprintln!("no luck"); std::process::exit(3)"#,
-            "exited with 3 and said: no luck",
+            "exited with 3 and printed: no luck",
         ),
         (
             "1.2.0",
@@ -222,7 +200,7 @@ fn a_binary_that_crashes_or_hangs_is_refused() {
         let error = assert_refused(
             &home,
             &release,
-            &[&format!("v{version} fails verification"), words],
+            &[&format!("cannot verify v{version}"), words],
         );
         assert!(error.kind() == Kind::Unfit);
         fs::remove_dir_all(home.paths.versions()).unwrap();
@@ -288,15 +266,7 @@ fn a_missing_cargo_and_a_missing_linker_have_their_hints() {
         let mut variables = variables(&home);
         variables.retain(|(name, _)| name != "PATH");
         variables.push(("PATH".into(), folder.path().into()));
-        let error = stage_in(
-            variables,
-            &release,
-            &origin(&home, &release),
-            &home.settings,
-            &home.paths,
-            &Listener::new(&log(&home)),
-            false,
-        );
+        let error = home.stage(&release, variables, &listener(&log(&home)), false);
         assert_eq!(home.versions(), [""; 0]);
         error.unwrap_err()
     };
@@ -343,7 +313,7 @@ fn a_data_folder_that_forbids_execution_is_found_out_before_the_switch() {
     let home = home(&repository, &["tool"]);
     let _noexec = Mount::memory(&home.paths.hephd.data, "size=200m,noexec");
     let error = stage(&home, &release, false).unwrap_err();
-    assert!(error.one_line().contains("may not be run"), "{error:?}");
+    assert!(error.one_line().contains("cannot run"), "{error:?}");
     assert!(error.hint().unwrap().contains("noexec"));
     assert!(
         error.kind() != Kind::Unfit,
@@ -369,16 +339,16 @@ fn a_stage_that_was_killed_is_swept_and_does_not_stop_the_next() {
 fn the_build_folder_is_emptied_only_above_its_bound() {
     let home = Home::new();
     assert_eq!(
-        trim_build(&home.paths, 0).unwrap(),
+        trim_build_cache(&home.paths.build(), 0).unwrap(),
         0,
         "it is not there yet"
     );
     let release = home.paths.build().join("release/deps");
     fs::create_dir_all(&release).unwrap();
     fs::write(release.join("a"), vec![0; 1000]).unwrap();
-    assert_eq!(trim_build(&home.paths, 1000).unwrap(), 0);
+    assert_eq!(trim_build_cache(&home.paths.build(), 1000).unwrap(), 0);
     assert!(release.join("a").exists());
-    assert_eq!(trim_build(&home.paths, 999).unwrap(), 1000);
+    assert_eq!(trim_build_cache(&home.paths.build(), 999).unwrap(), 1000);
     assert!(!home.paths.build().exists());
 }
 

@@ -84,14 +84,14 @@ const ATTACKS: &[Attack] = &[
         },
     ),
     lack("no files at all", "offers no files", Kit::new),
-    attack("signed by somebody else", "none of the keys", || {
+    attack("signed by somebody else", "not made by a key in", || {
         let kit = trusting();
         kit.publish_signed("tar.gz", &good(), Key::stranger());
         kit
     }),
     attack(
         "the archive signed by somebody else",
-        "none of the keys",
+        "not made by a key in",
         || {
             let kit = trusting();
             kit.attach(&name(), &good());
@@ -111,7 +111,7 @@ const ATTACKS: &[Attack] = &[
         kit.attach(&name(), &flipped());
         kit
     }),
-    attack("a bit flipped, the archive signed", "is not good", || {
+    attack("a bit flipped, the archive signed", "is not valid", || {
         let kit = trusting();
         let signature = Key::owner().sign(&name(), &good(), &[]);
         kit.attach(&format!("{}.minisig", name()), &signature);
@@ -126,7 +126,7 @@ const ATTACKS: &[Attack] = &[
     }),
     attack(
         "the list changed after it was signed",
-        "is not good",
+        "is not valid",
         || {
             let kit = trusting();
             let signed = sum_line(&name(), b"something else");
@@ -139,7 +139,7 @@ const ATTACKS: &[Attack] = &[
             kit
         },
     ),
-    attack("a signature that is none", "none of minisign", || {
+    attack("a signature that is none", "not one of minisign", || {
         let kit = trusting();
         kit.publish("tar.gz", &good());
         kit.attach("SHA256SUMS.minisig", b"<html>");
@@ -147,7 +147,7 @@ const ATTACKS: &[Attack] = &[
     }),
     attack(
         "a signature whose comment was changed",
-        "is not good",
+        "is not valid",
         || {
             let kit = trusting();
             let sums = sum_line(&name(), &good());
@@ -160,14 +160,18 @@ const ATTACKS: &[Attack] = &[
             kit
         },
     ),
-    attack("a signature of the old form", "is of the old form", || {
-        let kit = trusting();
-        kit.attach(&name(), &good());
-        let signature = Key::owner().sign(&name(), &good(), &["-l"]);
-        kit.attach(&format!("{}.minisig", name()), &signature);
-        kit
-    }),
-    attack("the checksums of another release", "does not name", || {
+    attack(
+        "a signature of the legacy form",
+        "is of the legacy form",
+        || {
+            let kit = trusting();
+            kit.attach(&name(), &good());
+            let signature = Key::owner().sign(&name(), &good(), &["-l"]);
+            kit.attach(&format!("{}.minisig", name()), &signature);
+            kit
+        },
+    ),
+    attack("the checksums of another release", "does not list", || {
         let kit = Kit::new();
         let other = name().replace(TAG, "v0.9.0");
         kit.attach("SHA256SUMS", sum_line(&other, &good()).as_bytes());
@@ -176,7 +180,7 @@ const ATTACKS: &[Attack] = &[
     }),
     attack(
         "the signed checksums of another release",
-        "does not name",
+        "does not list",
         || {
             let kit = trusting();
             let sums = sum_line(&name().replace(TAG, "v0.9.0"), &good());
@@ -191,7 +195,7 @@ const ATTACKS: &[Attack] = &[
     ),
     attack(
         "a list that is no list",
-        "no line of a checksum file",
+        "not a line of a checksum file",
         || {
             let kit = Kit::new();
             kit.attach("SHA256SUMS", b"<html>not found</html>");

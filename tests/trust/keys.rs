@@ -139,7 +139,7 @@ fn minisign_keys_are_added_by_themselves_and_by_file_and_known_by_number() {
     place
         .update(&["apply"])
         .ends(1, "failed")
-        .because(&["cannot be built from source"]);
+        .because(&["from source: no key for tags"]);
     done(&place, &["remove", NUMBER]);
     assert!(done(&place, &["show"]).contains("require        checksum"));
     place.update(&["apply"]).ends(0, "updated");

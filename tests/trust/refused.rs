@@ -60,7 +60,7 @@ fn tags_that_nobody_listed_has_signed() {
                 place.trust(&place.alice.line("namespaces=\"file\""));
                 place.signed("1.1.0");
             },
-            &["signature of the tag v1.1.0 will not do"],
+            &["signature of the tag v1.1.0 is not valid"],
         ),
         refused(
             "a listed key that is no certificate authority's",
@@ -89,7 +89,7 @@ fn signatures_over_something_else() {
                 );
                 place.publish("v1.1.0");
             },
-            &["signature of the tag v1.1.0 will not do"],
+            &["signature of the tag v1.1.0 is not valid"],
         ),
         refused(
             "the signature of another tag",
@@ -102,7 +102,7 @@ fn signatures_over_something_else() {
                 tag_with(&place.tree, "v1.1.0", content.as_bytes());
                 place.publish("v1.1.0");
             },
-            &["signature of the tag v1.1.0 will not do"],
+            &["signature of the tag v1.1.0 is not valid"],
         ),
         refused(
             "a signed tag whose message was changed",
@@ -114,7 +114,7 @@ fn signatures_over_something_else() {
                 tag_with(&place.tree, "v1.1.0", content.as_bytes());
                 place.publish("v1.1.0");
             },
-            &["signature of the tag v1.1.0 will not do"],
+            &["signature of the tag v1.1.0 is not valid"],
         ),
         refused(
             "a signed tag that was made to point at another commit",
@@ -130,7 +130,7 @@ fn signatures_over_something_else() {
                 );
                 place.publish("v1.1.0");
             },
-            &["signature of the tag v1.1.0 will not do"],
+            &["signature of the tag v1.1.0 is not valid"],
         ),
         refused(
             "the signed tag of an older release under a newer name",
@@ -189,7 +189,7 @@ fn signatures_over_something_else() {
                 );
                 place.publish("v1.1.0");
             },
-            &["a header that heph does not know"],
+            &["an unknown header"],
         ),
         refused(
             "a tag object of megabytes",
@@ -233,7 +233,7 @@ fn a_forge_that_lies() {
             },
             75,
             "unreachable",
-            &["changed while heph looked at it"],
+            &["changed while it was fetched"],
         ),
         trouble(
             "a feed that names a tag which is not there",
@@ -337,7 +337,7 @@ fn machines_that_cannot_verify() {
             },
             1,
             "failed",
-            &["cannot be built from source", "no key for tags"],
+            &["from source: no key for tags"],
         ),
     ]);
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::cli::Context;
 use crate::error::{Error, Result, ResultExt};
-use crate::install::links::BinDir;
 use crate::platform::service::definition::Definition;
+use crate::update;
 
 /// Returns the path of hephd that a service file is to name: the one it names already while that exists, else the one
 /// in bin-dir, else, for a heph that is no installation, the one beside it. Never one into a slot.
@@ -18,7 +18,7 @@ pub fn find(context: &Context, before: Option<&Definition>) -> Result<PathBuf> {
     if let Some(named) = named.filter(|named| named.is_file()) {
         return Ok(named);
     }
-    let bin_dir = BinDir::find(&context.config.self_update, &context.paths);
+    let bin_dir = update::bin_dir(&context.config.self_update, &context.paths);
     let linked = bin_dir.map(|bin_dir| bin_dir.path.join("hephd"));
     if let Ok(linked) = &linked
         && linked.is_file()

@@ -8,12 +8,12 @@ use jiff::tz::TimeZone;
 use crate::cli::Context;
 use crate::config::Mode;
 use crate::error::{Error, Exit, Result};
-use crate::install::links::BinDir;
 use crate::paths::Paths;
 use crate::platform::schedule::cadence::Cadence;
 use crate::platform::schedule::job::{Environment, bake_env};
 use crate::platform::schedule::{self, Enabled, Request, Scheduler};
 use crate::platform::systemd::systemctl;
+use crate::update;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -62,7 +62,7 @@ fn enable(
     force: bool,
 ) -> Result<Enabled> {
     let Context { config, paths, .. } = context;
-    let bin_dir = BinDir::find(&config.self_update, paths)?;
+    let bin_dir = update::bin_dir(&config.self_update, paths)?;
     let program = bin_dir.path.join("heph");
     if !program.is_file() {
         return Err(

@@ -12,7 +12,6 @@ use crate::os::{files, lock};
 use crate::paths::Paths;
 use crate::platform::schedule;
 use crate::release::decide::{Asked, Decision};
-use crate::release::feed::Feed;
 use crate::update::history;
 use crate::update::journal::Journal;
 use crate::update::quarantine::Quarantine;
@@ -51,11 +50,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
 
 fn gather(context: &Context) -> Result<Facts> {
     let paths = &context.paths;
-    let remembered = Feed {
-        settings: &context.config.self_update,
-        state: &paths.feed(),
-    }
-    .remembered();
+    let remembered = update::feed(&context.config.self_update, &paths.feed()).cached();
     let slots = Slots::new(paths);
     let current = slots.current().ok().flatten().map(|slot| slot.name);
     let survey = told::with_world(context, true, |world| {

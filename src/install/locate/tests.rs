@@ -137,6 +137,13 @@ fn what_others_update_is_refused_unless_the_setting_names_another_folder() {
     }
 }
 
+/// Returns the bin-dir that is found, with the default settings.
+fn found(invocation: &Invocation, paths: &Paths) -> PathBuf {
+    find_from(invocation, None, &["heph".to_owned()], paths)
+        .unwrap()
+        .path
+}
+
 /// A home, and a heph in its `.cargo/bin`.
 fn home() -> (tempfile::TempDir, Paths, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -165,11 +172,7 @@ fn process(executable: &Path, called: &Path, path: &[&Path]) -> Invocation {
 fn a_heph_is_found_by_its_path_by_path_and_through_links() {
     let (_folder, paths, heph) = home();
     let bin = heph.parent().unwrap();
-    let find = |process: &Invocation| {
-        bin_dir(process, &SelfUpdate::default(), &paths)
-            .unwrap()
-            .path
-    };
+    let find = |process: &Invocation| found(process, &paths);
     let other = paths.home.join("other");
     put(&other.join("heph"));
     let by_name = Path::new("heph");
@@ -211,11 +214,7 @@ fn a_folder_inside_a_release_is_refused_however_it_is_spelled() {
         paths.versions().join("1.0.0/bin"),
         paths.current().join("bin"),
     ] {
-        let settings = SelfUpdate {
-            bin_dir: Some(folder),
-            ..SelfUpdate::default()
-        };
-        let error = bin_dir(&process, &settings, &paths).unwrap_err();
+        let error = find_from(&process, Some(&folder), &[], &paths).unwrap_err();
         assert!(error.to_string().contains("is inside a release"), "{error}");
     }
     // A slot's own path as the name it is called by tells nothing, through another name of the home either.
@@ -225,31 +224,25 @@ fn a_folder_inside_a_release_is_refused_however_it_is_spelled() {
     ));
     symlink(&paths.home, &other).unwrap();
     let called = other.join("data/versions/1.0.0/bin/heph");
-    let found = bin_dir(
+    let found = found(
         &Invocation {
             executable: Some(in_slot),
             called: Some(called.into()),
             ..Invocation::default()
         },
-        &SelfUpdate::default(),
         &paths,
     );
     fs::remove_file(&other).unwrap();
-    assert_eq!(found.unwrap().path, paths.home.join(".cargo/bin"));
+    assert_eq!(found, paths.home.join(".cargo/bin"));
 }
 
 #[test]
-fn an_adopted_bin_dir_is_remembered_while_a_command_is_in_it() {
+fn an_adopted_bin_dir_is_found_while_a_command_is_in_it() {
     let (_folder, paths, heph) = home();
     let adopted = paths.home.join("adopted");
     put(&adopted.join("heph"));
-    BinDir::at(adopted.clone(), &paths).remember().unwrap();
-    let find = || {
-        let process = process(&heph, &heph, &[]);
-        bin_dir(&process, &SelfUpdate::default(), &paths)
-            .unwrap()
-            .path
-    };
+    BinDir::at(adopted.clone(), &[], &paths).record().unwrap();
+    let find = || found(&process(&heph, &heph, &[]), &paths);
     assert_eq!(find(), adopted);
     fs::remove_file(adopted.join("heph")).unwrap();
     assert_eq!(find(), heph.parent().unwrap());

@@ -1,23 +1,24 @@
-//! What an archive may hold, whichever its format, and which of its files are commands.
+//! What an archive may hold, whatever its format, and which of its files are commands.
 
 use std::collections::hash_map::{Entry, HashMap};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{MOST_BYTES, MOST_ENTRIES, Trouble};
-use crate::error::{Error, ResultExt};
+use super::{MOST_BYTES, MOST_ENTRIES, read_error};
+use crate::error::{Error, Result, ResultExt};
 use crate::install::slots::is_command_name;
+use crate::install::staging::require_space;
+use crate::os::interrupt;
 use crate::os::text::quoted;
-use crate::os::{files, interrupt};
 
 /// The longest path in an archive, in bytes.
 const LONGEST_PATH: usize = 512;
-/// What must stay free on the disk beside what is unpacked, in bytes.
+/// How many bytes must stay free on the disk after unpacking.
 const SPARE: u64 = 16 << 20;
-/// How files that are no commands are often called, although they may have the mode of one.
-const PAPERS: [&str; 9] = [
+/// How the names of documents start, which may have the mode of a command.
+const DOCUMENTS: [&str; 9] = [
     "README",
     "LICENSE",
     "LICENCE",
@@ -34,7 +35,7 @@ const PAPERS: [&str; 9] = [
 pub(super) struct Contents<'a> {
     package: &'a str,
     bin: &'a Path,
-    /// Each path in lower case, as it is written, and what it is.
+    /// By the path in lower case: the path as it is written, and its kind.
     seen: HashMap<String, (String, EntryKind)>,
     bytes: u64,
     commands: Vec<String>,
@@ -44,7 +45,7 @@ pub(super) struct Contents<'a> {
 enum EntryKind {
     File,
     Folder,
-    /// A folder that so far only paths below it name.
+    /// A folder that so far only appears in paths below it.
     Implied,
 }
 
@@ -59,43 +60,43 @@ impl<'a> Contents<'a> {
         }
     }
 
-    /// Takes note of a folder.
-    pub fn folder(&mut self, path: &[u8]) -> Result<(), Trouble> {
+    /// Adds a folder.
+    pub fn folder(&mut self, path: &[u8]) -> Result<()> {
         let parts = parts(path)?;
-        self.note(&parts, EntryKind::Folder)
+        self.add(&parts, EntryKind::Folder)
     }
 
-    /// Takes a file of `size` bytes: writes it if it is a command, and else reads it to its end.
+    /// Adds a file of `size` bytes: writes it if it is a command, otherwise only reads it to its end.
     pub fn file(
         &mut self,
         path: &[u8],
         mode: u32,
         size: u64,
         content: &mut dyn Read,
-    ) -> Result<(), Trouble> {
+    ) -> Result<()> {
         let parts = parts(path)?;
         let shown = quoted(&parts.join("/"));
         if path.ends_with(b"/") || parts.is_empty() {
-            return Err(Trouble::Archive(format!(
+            return Err(Error::unfit(format!(
                 "it has a file named like a folder, {shown}"
             )));
         }
         if mode & 0o6000 != 0 {
-            return Err(Trouble::Archive(format!(
-                "{shown} would run with the rights of somebody else (setuid or setgid)"
+            return Err(Error::unfit(format!(
+                "{shown} would run with another user's rights (setuid or setgid)"
             )));
         }
-        self.note(&parts, EntryKind::File)?;
+        self.add(&parts, EntryKind::File)?;
         self.bytes = self.bytes.saturating_add(size);
         if self.bytes > MOST_BYTES {
-            return Err(Trouble::archive("it unpacks to more than 4 GiB"));
+            return Err(Error::unfit("it unpacks to more than 4 GiB"));
         }
         let read = match command(&parts, mode, self.package) {
             Some(name) => self.write(name, size, content)?,
             None => copy(content, &mut io::sink())?,
         };
         if read != size {
-            return Err(Trouble::Archive(format!(
+            return Err(Error::unfit(format!(
                 "{shown} has {read} bytes, not {size} as its header says"
             )));
         }
@@ -103,9 +104,9 @@ impl<'a> Contents<'a> {
     }
 
     /// Returns the names of the commands, sorted.
-    pub fn commands(mut self) -> Result<Vec<String>, Trouble> {
+    pub fn commands(mut self) -> Result<Vec<String>> {
         if self.commands.is_empty() {
-            return Err(Trouble::archive(
+            return Err(Error::unfit(
                 "it has no command: an executable file at its top, in its one folder or in bin/",
             ));
         }
@@ -113,23 +114,20 @@ impl<'a> Contents<'a> {
         Ok(self.commands)
     }
 
-    fn write(&mut self, name: &str, size: u64, content: &mut dyn Read) -> Result<u64, Trouble> {
+    fn write(&mut self, name: &str, size: u64, content: &mut dyn Read) -> Result<u64> {
         if self.commands.iter().any(|other| other == name) {
-            return Err(Trouble::Archive(format!(
-                "it has two commands called '{name}'"
-            )));
+            return Err(Error::unfit(format!("it has two commands called '{name}'")));
         }
         let path = self.bin.join(name);
-        let mut file = room(self.bin, size)
-            .and_then(|()| create(&path))
-            .map_err(Trouble::Machine)?;
+        require_space(self.bin, size.saturating_add(SPARE), "unpack the release")?;
+        let mut file = create(&path)?;
         let read = copy(content, &mut file)?;
         self.commands.push(name.to_owned());
         Ok(read)
     }
 
-    /// Takes note of a path and of the folders above it.
-    fn note(&mut self, parts: &[&str], kind: EntryKind) -> Result<(), Trouble> {
+    /// Adds a path and the folders above it.
+    fn add(&mut self, parts: &[&str], kind: EntryKind) -> Result<()> {
         for length in 1..=parts.len() {
             let path = parts[..length].join("/");
             let kind = if length < parts.len() {
@@ -144,8 +142,8 @@ impl<'a> Contents<'a> {
                 Entry::Occupied(mut place) => {
                     let (other, was) = place.get_mut();
                     if *other != path {
-                        return Err(Trouble::Archive(format!(
-                            "{} and {} are one file where case does not count",
+                        return Err(Error::unfit(format!(
+                            "{} and {} are the same file on a disk that ignores case",
                             quoted(other),
                             quoted(&path)
                         )));
@@ -155,14 +153,14 @@ impl<'a> Contents<'a> {
                         (EntryKind::Implied, EntryKind::Folder) => *was = EntryKind::Folder,
                         _ => {
                             let path = quoted(&path);
-                            return Err(Trouble::Archive(format!("it has {path} twice")));
+                            return Err(Error::unfit(format!("it has {path} twice")));
                         }
                     }
                 }
             }
         }
         if self.seen.len() > MOST_ENTRIES {
-            return Err(Trouble::Archive(format!(
+            return Err(Error::unfit(format!(
                 "it has more than {MOST_ENTRIES} files and folders"
             )));
         }
@@ -170,11 +168,11 @@ impl<'a> Contents<'a> {
     }
 }
 
-/// Returns the parts of a path, `.` left out.
-fn parts(path: &[u8]) -> Result<Vec<&str>, Trouble> {
+/// Returns the parts of a path, without `.`.
+fn parts(path: &[u8]) -> Result<Vec<&str>> {
     let refuse = |why: &str| {
         let shown = quoted(&String::from_utf8_lossy(path));
-        Err(Trouble::Archive(format!(
+        Err(Error::unfit(format!(
             "it has the path {shown}, which {why}"
         )))
     };
@@ -204,8 +202,8 @@ fn parts(path: &[u8]) -> Result<Vec<&str>, Trouble> {
     Ok(parts)
 }
 
-/// Returns the command that a file is: executable, with a plain name, at the top of the archive, in a folder there that is
-/// called like the package, or in the `bin` of either.
+/// Returns the name of a file that is a command: executable, with a plain name, at the top of the archive, in a folder there
+/// that is named after the package, or in the `bin` of either.
 fn command<'p>(parts: &[&'p str], mode: u32, package: &str) -> Option<&'p str> {
     let (name, folders) = parts.split_last()?;
     let placed = match folders {
@@ -214,51 +212,36 @@ fn command<'p>(parts: &[&'p str], mode: u32, package: &str) -> Option<&'p str> {
         _ => false,
     };
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+');
-    let paper = PAPERS.iter().any(|paper| name.starts_with(paper));
+    let document = DOCUMENTS.iter().any(|start| name.starts_with(start));
     let runs = mode & 0o100 != 0;
-    (placed && runs && !paper && is_command_name(name) && name.bytes().all(plain)).then_some(*name)
+    (placed && runs && !document && is_command_name(name) && name.bytes().all(plain))
+        .then_some(*name)
 }
 
-/// Fails where the disk has no room for `size` bytes more.
-fn room(folder: &Path, size: u64) -> crate::error::Result<()> {
-    let free = files::free_space(folder)?;
-    if free >= size.saturating_add(SPARE) {
-        return Ok(());
-    }
-    Err(Error::new(format!(
-        "cannot unpack the release below '{}': {} MiB are free, {} MiB are needed",
-        folder.display(),
-        free >> 20,
-        (size.saturating_add(SPARE)) >> 20
-    ))
-    .with_hint("make room; `heph self-update clean` removes old releases and the build folder"))
-}
-
-fn create(path: &PathBuf) -> crate::error::Result<File> {
+fn create(path: &Path) -> Result<File> {
     OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o755)
         .open(path)
-        .with_context(|| format!("cannot make '{}'", path.display()))
+        .with_context(|| format!("cannot create '{}'", path.display()))
 }
 
-/// Copies to the end, and tells the errors of reading from those of writing.
-fn copy(from: &mut dyn Read, to: &mut dyn Write) -> Result<u64, Trouble> {
+/// Copies to the end, and blames the archive for errors of reading only.
+fn copy(from: &mut dyn Read, to: &mut dyn Write) -> Result<u64> {
     let mut buffer = vec![0; 64 * 1024];
     let mut size = 0;
     loop {
-        interrupt::check().map_err(Trouble::Machine)?;
+        interrupt::check()?;
         let read = match from.read(&mut buffer) {
             Ok(0) => return Ok(size),
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Trouble::reading(error)),
+            Err(error) => return Err(read_error(error)),
         };
         size += read as u64;
         to.write_all(&buffer[..read])
-            .context("cannot write what is unpacked")
-            .map_err(Trouble::Machine)?;
+            .context("cannot write the unpacked release")?;
     }
 }
 
@@ -267,11 +250,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn said(result: Result<(), Trouble>) -> String {
-        match result {
-            Err(Trouble::Archive(why)) => why,
-            other => panic!("{other:?}"),
-        }
+    fn said(result: Result<()>) -> String {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), crate::error::Kind::Unfit);
+        error.to_string()
     }
 
     #[test]

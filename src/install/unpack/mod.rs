@@ -1,12 +1,12 @@
 //! Unpacking: from a hostile archive to the commands of a slot.
 //!
-//! Only commands are written, into one flat folder, under names that were checked, as new files. Everything else in the
-//! archive (man pages, completions, licences) is read to its end and passed over. So there is no path in the archive that
-//! could lead out of the slot, and no link that could be written through. All of it is judged none the less: an archive
-//! with a link, a device or `..` anywhere in it is refused as a whole, for whoever made it meant no good.
+//! Only commands are written, into one flat folder, under validated names, as new files. Everything else in the archive
+//! (man pages, completions, licences) is read to its end and ignored. So no path in the archive can lead out of the slot, and
+//! nothing can be written through a link. All of it is validated nevertheless: an archive with a link, a device or `..`
+//! anywhere in it is malicious, and rejected as a whole.
 //!
-//! Everything streams: no entry, no table of contents and no header is ever in memory as a whole, whatever size it says
-//! it has. What a decompressor needs for itself is bounded as well.
+//! Everything streams: no entry, table of contents or header is ever in memory as a whole, whatever size it claims. The
+//! memory of the decompressors is bounded as well.
 
 mod contents;
 mod tar;
@@ -16,39 +16,24 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::release::asset::Format;
 use contents::Contents;
 
 /// The most files and folders in an archive.
-pub const MOST_ENTRIES: usize = 10_000;
+const MOST_ENTRIES: usize = 10_000;
 /// The most bytes that an archive unpacks to.
-pub const MOST_BYTES: u64 = 4 << 30;
+const MOST_BYTES: u64 = 4 << 30;
 /// The largest window of xz or zstd, in bytes: what `xz -9` uses. Smaller ones take less memory.
 const WINDOW: u64 = 64 << 20;
 /// Room for headers and padding beyond [`MOST_BYTES`].
 const MOST_OVERHEAD: u64 = 64 << 20;
 
-/// Why an archive was not unpacked.
-#[derive(Debug)]
-pub enum Trouble {
-    /// It is at fault: a sentence says in what way.
-    Archive(String),
-    /// This machine is.
-    Machine(Error),
-}
-
-impl Trouble {
-    fn archive(why: impl Into<String>) -> Trouble {
-        Trouble::Archive(why.into())
-    }
-
-    /// Sorts an error of reading: the operating system's own are about this machine, all others about the archive.
-    fn reading(error: io::Error) -> Trouble {
-        match error.raw_os_error() {
-            Some(_) => Trouble::Machine(Error::from(error).context("cannot read the archive")),
-            None => Trouble::Archive(format!("it is damaged: {error}")),
-        }
+/// Blames the machine for errors of the operating system, and the archive for all other errors of reading it.
+fn read_error(error: io::Error) -> Error {
+    match error.raw_os_error() {
+        Some(_) => Error::from(error).context("cannot read the archive"),
+        None => Error::unfit(format!("it is damaged: {error}")),
     }
 }
 
@@ -56,13 +41,8 @@ impl Trouble {
 ///
 /// # Errors
 ///
-/// See [`Trouble`]. `bin` may hold some of the commands then.
-pub fn unpack(
-    archive: &File,
-    format: Format,
-    package: &str,
-    bin: &Path,
-) -> Result<Vec<String>, Trouble> {
+/// An error of [`Kind::Unfit`](crate::error::Kind) blames the archive. `bin` may hold some of the commands then.
+pub fn unpack(archive: &File, format: Format, package: &str, bin: &Path) -> Result<Vec<String>> {
     let mut contents = Contents::new(package, bin);
     let packed = || BufReader::with_capacity(64 * 1024, archive);
     match format {
@@ -79,12 +59,12 @@ fn gzip(packed: impl io::BufRead) -> impl Read {
 }
 
 fn xz(packed: impl Read) -> impl Read {
-    // Besides its window, the decoder takes a little for itself.
+    // Besides its window, the decoder needs a little memory.
     let kilobytes = u32::try_from((WINDOW >> 10) + 1024).unwrap_or(u32::MAX);
     lzma_rust2::XzReader::new_mem_limit(packed, true, kilobytes)
 }
 
-/// Every frame of a zstd stream, one after the other (RFC 8878, section 3).
+/// The frames of a zstd stream, one after the other (RFC 8878, section 3).
 struct Zstd<R: Read> {
     packed: Option<R>,
     frame: Option<Frame<R>>,
@@ -138,7 +118,7 @@ impl<R: io::BufRead> Read for Zstd<R> {
     }
 }
 
-/// The decoder computes the checksum of a frame, and leaves it to its user to compare it.
+/// Compares the checksum of a frame, which the decoder only computes.
 fn check_sum(decoder: &ruzstd::decoding::FrameDecoder) -> io::Result<()> {
     match (
         decoder.get_checksum_from_data(),
@@ -152,7 +132,7 @@ fn check_sum(decoder: &ruzstd::decoding::FrameDecoder) -> io::Result<()> {
     }
 }
 
-/// Reads no more than an honest archive has.
+/// Bounds what is read of an archive.
 fn bounded<R: Read>(unpacked: R) -> Bounded<R> {
     Bounded {
         unpacked,

@@ -1,26 +1,27 @@
 //! tar, as GNU, BSD and POSIX write it (pax(1), tar(5)).
 //!
-//! The crate reads headers; what extends them is read here, within bounds: a long name may not fill the memory.
+//! The crate parses headers; their extensions are parsed here, within bounds: a long name must not fill the memory.
 
 use std::io::Read;
 
 use tar::{Archive, Entry, EntryType, PaxExtensions};
 
-use super::Trouble;
 use super::contents::Contents;
+use super::read_error;
+use crate::error::{Error, Result};
 
 /// The largest extended header, in bytes.
 const LARGEST_HEADER: u64 = 64 << 10;
-/// What an extended header may not say: each would make the file another than its own header does.
+/// The keys that an extended header must not have: each would contradict the file's own header.
 const FORBIDDEN: [&str; 3] = ["size", "linkpath", "GNU.sparse."];
 
-/// Takes every entry of the uncompressed archive `tar`, and reads it to its end.
-pub(super) fn read(tar: impl Read, contents: &mut Contents) -> Result<(), Trouble> {
+/// Adds every entry of the uncompressed archive `tar` to `contents`, and reads it to its end.
+pub(super) fn read(tar: impl Read, contents: &mut Contents) -> Result<()> {
     let mut archive = Archive::new(tar);
-    let entries = archive.entries().map_err(Trouble::reading)?.raw(true);
+    let entries = archive.entries().map_err(read_error)?.raw(true);
     let mut long_name = None;
     for entry in entries {
-        let mut entry = entry.map_err(Trouble::reading)?;
+        let mut entry = entry.map_err(read_error)?;
         let kind = entry.header().entry_type();
         let name = match kind {
             EntryType::GNULongName => {
@@ -39,7 +40,7 @@ pub(super) fn read(tar: impl Read, contents: &mut Contents) -> Result<(), Troubl
             }
             EntryType::XGlobalHeader => {
                 if extended(&header(&mut entry)?)?.is_some() {
-                    return Err(Trouble::archive("it gives all files one name"));
+                    return Err(Error::unfit("it gives all files one name"));
                 }
                 continue;
             }
@@ -47,8 +48,8 @@ pub(super) fn read(tar: impl Read, contents: &mut Contents) -> Result<(), Troubl
                 .take()
                 .unwrap_or_else(|| entry.header().path_bytes().into_owned()),
         };
-        let size = entry.header().entry_size().map_err(Trouble::reading)?;
-        let mode = entry.header().mode().map_err(Trouble::reading)?;
+        let size = entry.header().entry_size().map_err(read_error)?;
+        let mode = entry.header().mode().map_err(read_error)?;
         match kind {
             EntryType::Regular => contents.file(&name, mode, size, &mut entry)?,
             EntryType::Directory if size == 0 => contents.folder(&name)?,
@@ -58,63 +59,61 @@ pub(super) fn read(tar: impl Read, contents: &mut Contents) -> Result<(), Troubl
                     EntryType::Char | EntryType::Block => "a device",
                     EntryType::Fifo => "a fifo",
                     EntryType::GNUSparse => "a file with holes",
-                    _ => "something that is neither file nor folder",
+                    _ => "an entry that is neither file nor folder",
                 };
                 let name = String::from_utf8_lossy(&name);
                 let name = crate::os::text::quoted(&name);
-                return Err(Trouble::Archive(format!("it has {what}, {name}")));
+                return Err(Error::unfit(format!("it has {what}, {name}")));
             }
         }
     }
     if long_name.is_some() {
-        return Err(Trouble::archive("it ends after the name of a file"));
+        return Err(Error::unfit("it ends after the name of a file"));
     }
     rest(archive.into_inner())
 }
 
-/// Reads what is behind the end: nothing but zeros, so that every checksum on the way is compared and nothing hides there.
-fn rest(mut tar: impl Read) -> Result<(), Trouble> {
+/// Reads past the end, where only zeros may be, so that every checksum is compared and nothing is hidden there.
+fn rest(mut tar: impl Read) -> Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
-        match tar.read(&mut buffer).map_err(Trouble::reading)? {
+        match tar.read(&mut buffer).map_err(read_error)? {
             0 => return Ok(()),
             read if buffer[..read].iter().all(|byte| *byte == 0) => {}
-            _ => return Err(Trouble::archive("there is something behind its end")),
+            _ => return Err(Error::unfit("there is something behind its end")),
         }
     }
 }
 
 /// Reads the content of an extended header.
-fn header(entry: &mut Entry<impl Read>) -> Result<Vec<u8>, Trouble> {
+fn header(entry: &mut Entry<impl Read>) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     entry
         .take(LARGEST_HEADER + 1)
         .read_to_end(&mut bytes)
-        .map_err(Trouble::reading)?;
+        .map_err(read_error)?;
     if bytes.len() as u64 > LARGEST_HEADER {
-        return Err(Trouble::archive("one of its headers is too large"));
+        return Err(Error::unfit("one of its headers is too large"));
     }
     Ok(bytes)
 }
 
-fn given(long_name: &mut Option<Vec<u8>>, name: Vec<u8>) -> Result<(), Trouble> {
+fn given(long_name: &mut Option<Vec<u8>>, name: Vec<u8>) -> Result<()> {
     match long_name.replace(name) {
         None => Ok(()),
-        Some(_) => Err(Trouble::archive("it gives a file two names")),
+        Some(_) => Err(Error::unfit("it gives a file two names")),
     }
 }
 
 /// Returns the path that an extended header gives.
-fn extended(bytes: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {
+fn extended(bytes: &[u8]) -> Result<Option<Vec<u8>>> {
     let mut path = None;
     for record in PaxExtensions::new(bytes) {
-        let record = record.map_err(Trouble::reading)?;
+        let record = record.map_err(read_error)?;
         let key = String::from_utf8_lossy(record.key_bytes());
         if FORBIDDEN.iter().any(|forbidden| key.starts_with(forbidden)) {
             let key = crate::os::text::quoted(&key);
-            return Err(Trouble::Archive(format!(
-                "one of its headers changes {key}"
-            )));
+            return Err(Error::unfit(format!("one of its headers changes {key}")));
         }
         if key == "path" {
             given(&mut path, record.value_bytes().to_owned())?;

@@ -1,7 +1,7 @@
 //! zip, stored or deflated (PKWARE's APPNOTE.TXT).
 //!
-//! The central directory at the end is what counts; data that two entries share is refused, which is how a small zip
-//! becomes a huge one without any one entry looking like it.
+//! The central directory at the end counts. Entries that share data are rejected: they make a small zip huge while each
+//! entry looks harmless.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,7 +11,8 @@ use flate2::read::DeflateDecoder;
 use rawzip::{CompressionMethod, RECOMMENDED_BUFFER_SIZE, ZipArchive};
 
 use super::contents::Contents;
-use super::{MOST_BYTES, MOST_ENTRIES, Trouble};
+use super::{MOST_BYTES, MOST_ENTRIES};
+use crate::error::{Error, Result, ResultExt};
 use crate::os::text::quoted;
 
 /// The type of a file in its mode (stat(2)).
@@ -19,15 +20,13 @@ const TYPE: u32 = 0o170_000;
 const REGULAR: u32 = 0o100_000;
 const FOLDER: u32 = 0o040_000;
 
-/// Takes every entry of the archive.
-pub(super) fn read(archive: &File, contents: &mut Contents) -> Result<(), Trouble> {
-    let file = archive
-        .try_clone()
-        .map_err(|error| Trouble::Machine(error.into()))?;
+/// Adds every entry of the archive to `contents`.
+pub(super) fn read(archive: &File, contents: &mut Contents) -> Result<()> {
+    let file = archive.try_clone().context("cannot read the archive")?;
     let mut buffer = vec![0; RECOMMENDED_BUFFER_SIZE];
     let zip = ZipArchive::from_file(file, &mut buffer).map_err(damaged)?;
     if zip.entries_hint() > MOST_ENTRIES as u64 {
-        return Err(Trouble::Archive(format!(
+        return Err(Error::unfit(format!(
             "it has more than {MOST_ENTRIES} files and folders"
         )));
     }
@@ -37,13 +36,13 @@ pub(super) fn read(archive: &File, contents: &mut Contents) -> Result<(), Troubl
     while let Some(entry) = entries.next_entry().map_err(damaged)? {
         taken += 1;
         if taken > zip.entries_hint() {
-            return Err(Trouble::archive("it has more entries than it says"));
+            return Err(Error::unfit("it has more entries than it says"));
         }
         let path = entry.file_path().as_bytes().to_owned();
         let shown = quoted(&String::from_utf8_lossy(&path));
         let mode = entry.mode().value();
         if entry.flags().is_encrypted() {
-            return Err(Trouble::Archive(format!("{shown} is encrypted")));
+            return Err(Error::unfit(format!("{shown} is encrypted")));
         }
         match (mode & TYPE, entry.is_dir()) {
             (FOLDER, true) => {
@@ -52,7 +51,7 @@ pub(super) fn read(archive: &File, contents: &mut Contents) -> Result<(), Troubl
             }
             (REGULAR, false) => {}
             _ => {
-                return Err(Trouble::Archive(format!(
+                return Err(Error::unfit(format!(
                     "it has {shown}, which is neither file nor folder"
                 )));
             }
@@ -67,8 +66,8 @@ pub(super) fn read(archive: &File, contents: &mut Contents) -> Result<(), Troubl
                 Box::new(body.verifying_reader(DeflateDecoder::new(packed)))
             }
             _ => {
-                return Err(Trouble::Archive(format!(
-                    "{shown} is compressed in a way that heph does not know"
+                return Err(Error::unfit(format!(
+                    "{shown} is compressed by an unknown method"
                 )));
             }
         };
@@ -76,19 +75,19 @@ pub(super) fn read(archive: &File, contents: &mut Contents) -> Result<(), Troubl
         contents.file(&path, mode, size, &mut content)?;
     }
     if taken != zip.entries_hint() {
-        return Err(Trouble::archive("it has fewer entries than it says"));
+        return Err(Error::unfit("it has fewer entries than it says"));
     }
     Ok(())
 }
 
-/// Remembers that an entry has these bytes of the archive.
-fn claim(ranges: &mut BTreeMap<u64, u64>, (start, end): (u64, u64)) -> Result<(), Trouble> {
+/// Claims a range of the archive for an entry.
+fn claim(ranges: &mut BTreeMap<u64, u64>, (start, end): (u64, u64)) -> Result<()> {
     let before = ranges.range(..=start).next_back();
     let after = ranges.range(start..).next();
     if before.is_some_and(|(_, before)| *before > start)
         || after.is_some_and(|(after, _)| *after < end)
     {
-        return Err(Trouble::archive("two of its files share their data"));
+        return Err(Error::unfit("two of its files share their data"));
     }
     if end > start {
         ranges.insert(start, end);
@@ -96,6 +95,6 @@ fn claim(ranges: &mut BTreeMap<u64, u64>, (start, end): (u64, u64)) -> Result<()
     Ok(())
 }
 
-fn damaged(error: rawzip::Error) -> Trouble {
-    Trouble::Archive(format!("it is damaged: {error}"))
+fn damaged(error: rawzip::Error) -> Error {
+    Error::unfit(format!("it is damaged: {error}"))
 }

@@ -1,10 +1,11 @@
-//! Templates of addresses: `{ name }` stands for a value, `\{`, `\}` and `\\` for themselves.
+//! Templates of URLs: `{ name }` stands for a value, `\{`, `\}` and `\\` for themselves.
 
 use semver::Version;
 
+use crate::error::{Error, Result, ResultExt};
 use crate::os::text::quoted;
 
-/// Keys that stand for the ending of an archive, the last with its dot.
+/// Keys that stand for the ending of an archive, the last of them with its dot.
 const ENDINGS: [&str; 3] = ["archive-format", "format", "archive-suffix"];
 /// Where the forges that cargo-binstall knows show a folder of a repository, between owner, name and branch.
 const FOLDERS: [(&str, &[&str]); 3] = [
@@ -13,9 +14,9 @@ const FOLDERS: [(&str, &[&str]); 3] = [
     ("codeberg.org", &["src", "branch"]),
 ];
 
-/// What a template can be filled with.
+/// The values of a template's keys.
 #[derive(Clone, Copy, Debug)]
-pub struct Known<'a> {
+pub struct Values<'a> {
     pub package: &'a str,
     pub version: &'a Version,
     /// As rustc names it: processor, vendor, system and, where there is one, the environment.
@@ -23,7 +24,7 @@ pub struct Known<'a> {
     pub repository: &'a str,
 }
 
-/// A template, taken apart.
+/// A parsed template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template<'a> {
     parts: Vec<Part<'a>>,
@@ -36,13 +37,8 @@ enum Part<'a> {
 }
 
 impl<'a> Template<'a> {
-    /// Takes `text` apart.
-    ///
-    /// # Errors
-    ///
-    /// It is no template: the end of a sentence.
-    pub fn parse(text: &'a str) -> Result<Template<'a>, String> {
-        let wrong = || format!("{} is no template", quoted(text));
+    pub fn parse(text: &'a str) -> Result<Template<'a>> {
+        let wrong = || Error::new(format!("{} is not a template", quoted(text)));
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some(at) = rest.find(['\\', '{', '}']) {
@@ -72,7 +68,7 @@ impl<'a> Template<'a> {
         Ok(Template { parts })
     }
 
-    /// Returns whether it leaves the ending of the archive to its format.
+    /// Returns whether the ending of the archive depends on its format.
     pub fn names_format(&self) -> bool {
         self.parts
             .iter()
@@ -83,8 +79,8 @@ impl<'a> Template<'a> {
     ///
     /// # Errors
     ///
-    /// It asks for more than is known: the end of a sentence.
-    pub fn fill(&self, known: &Known, ending: &str) -> Result<String, String> {
+    /// It has an unknown key.
+    pub fn fill(&self, values: &Values, ending: &str) -> Result<String> {
         let mut filled = String::new();
         for part in &self.parts {
             match part {
@@ -98,11 +94,8 @@ impl<'a> Template<'a> {
                     });
                 }
                 Part::Key(key) => {
-                    let value = known.value(key).ok_or_else(|| {
-                        format!(
-                            "its `pkg-url` asks for {}, which heph does not know",
-                            quoted(key)
-                        )
+                    let value = values.value(key).with_context(|| {
+                        format!("its `pkg-url` has the unknown key {}", quoted(key))
                     })?;
                     filled.push_str(&value);
                 }
@@ -112,8 +105,8 @@ impl<'a> Template<'a> {
     }
 }
 
-impl Known<'_> {
-    /// Returns what `key` stands for. The names are cargo-binstall's: its `target-family` is the system, and its
+impl Values<'_> {
+    /// Returns the value of `key`. The names are cargo-binstall's: its `target-family` is the system, and its
     /// `target-libc` the environment.
     fn value(&self, key: &str) -> Option<String> {
         let mut triple = self.target.splitn(4, '-');
@@ -136,7 +129,7 @@ impl Known<'_> {
         })
     }
 
-    /// Returns the address of the repository, and the package's folder where the address is that of a page which shows one.
+    /// Returns the URL of the repository, and the package's folder if the URL is that of a page which shows one.
     fn repository(&self) -> (String, Option<String>) {
         let url = self.repository.trim_end_matches('/');
         let plain = || url.strip_suffix(".git").unwrap_or(url).to_owned();
@@ -147,7 +140,7 @@ impl Known<'_> {
     }
 }
 
-/// Takes the address of a page that shows a folder of a repository apart: `https://github.com/me/it/tree/main/crates/cli`.
+/// Splits the URL of a page that shows a folder of a repository: `https://github.com/me/it/tree/main/crates/cli`.
 fn folder_of(url: &str) -> Option<(String, String)> {
     let (scheme, rest) = url.split_once("://")?;
     let mut parts = rest.split('/');

@@ -1,17 +1,17 @@
-//! `feed.json`: what is remembered of the feed between runs. It is a cache: garbage in it is as good as no file.
+//! `feed.json`: what is cached of the feed between runs. A file with garbage in it counts as missing.
 
 use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Forge, SelfUpdate};
+use crate::config::{Forge, Repository, TagPrefix};
 use crate::error::{Result, ResultExt};
 use crate::os::files;
-use crate::os::http::Answer;
-use crate::os::http::LONGEST_RETRY_AFTER;
+use crate::os::http::{Answer, LONGEST_RETRY_AFTER};
 use crate::release::Release;
-use crate::release::source::{ForgeKind, Selection};
+use crate::release::decide::Policy;
+use crate::release::source::Selection;
 
 /// 2: releases have assets.
 const SCHEMA: u32 = 2;
@@ -20,11 +20,11 @@ const LARGEST: u64 = 1 << 20;
 /// The longest validator that is kept.
 const LONGEST_VALIDATOR: usize = 512;
 
-/// The settings that the answer depends on. Where they differ, nothing is remembered.
+/// The settings that the answer depends on. A file written under others is ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedKey {
     repository: String,
-    forge: Option<ForgeKind>,
+    forge: Option<Forge>,
     tag_prefix: String,
     prereleases: bool,
     pin: Option<String>,
@@ -33,21 +33,19 @@ pub struct FeedKey {
 }
 
 impl FeedKey {
-    /// Returns the key of these settings.
-    pub fn of(settings: &SelfUpdate) -> FeedKey {
+    pub fn new(
+        repository: &Repository,
+        forge: Forge,
+        tag_prefix: &TagPrefix,
+        policy: &Policy,
+    ) -> FeedKey {
         FeedKey {
-            repository: settings.repository.to_string(),
-            forge: match settings.forge {
-                Forge::Auto => None,
-                Forge::Forgejo => Some(ForgeKind::Forgejo),
-                Forge::Github => Some(ForgeKind::Github),
-                Forge::Gitlab => Some(ForgeKind::Gitlab),
-                Forge::Git => Some(ForgeKind::Git),
-            },
-            tag_prefix: settings.tag_prefix.to_string(),
-            prereleases: settings.prereleases,
-            pin: settings.pin.as_ref().map(ToString::to_string),
-            cooldown: settings.cooldown.as_secs(),
+            repository: repository.to_string(),
+            forge: (forge != Forge::Auto).then_some(forge),
+            tag_prefix: tag_prefix.to_string(),
+            prereleases: policy.prereleases,
+            pin: policy.pin.as_ref().map(ToString::to_string),
+            cooldown: policy.cooldown.as_secs(),
         }
     }
 }
@@ -58,8 +56,8 @@ pub struct FeedCache {
     schema: u32,
     /// The settings it is about.
     key: FeedKey,
-    /// What kind of forge gave the last good answer.
-    pub detected: Option<ForgeKind>,
+    /// The kind of forge that gave the last good answer.
+    pub detected: Option<Forge>,
     /// The validators of that answer.
     pub etag: Option<String>,
     /// See `etag`.
@@ -72,16 +70,16 @@ pub struct FeedCache {
     pub named: Option<Release>,
     /// When it came.
     pub last_success: Option<Timestamp>,
-    /// When the forge was last asked.
+    /// When the last request was sent.
     pub last_attempt: Option<Timestamp>,
-    /// What went wrong then, if it did.
+    /// Why it failed, if it did.
     pub last_error: Option<String>,
-    /// Until then the forge wants to be left alone.
+    /// The forge asked for no request before this.
     pub not_before: Option<Timestamp>,
 }
 
 impl FeedCache {
-    /// Reads what is remembered under `key`; nothing where there is no such file.
+    /// Reads what is cached under `key`.
     pub fn load(path: &Path, key: &FeedKey, now: Timestamp) -> FeedCache {
         let cache = files::read_if_there(path, LARGEST)
             .ok()
@@ -114,13 +112,13 @@ impl FeedCache {
         files::write_atomic(path, &bytes, files::PRIVATE)
     }
 
-    /// Returns whether a 304 can be believed.
+    /// Returns whether a request can be conditional.
     pub fn has_validators(&self) -> bool {
         self.last_success.is_some() && (self.etag.is_some() || self.last_modified.is_some())
     }
 
-    /// Keeps a good answer; its validators only where `answer` is given.
-    pub fn remember(&mut self, kind: ForgeKind, choice: Selection, answer: Option<&Answer>) {
+    /// Caches a good answer; its validators only if `answer` is given.
+    pub fn remember(&mut self, kind: Forge, selection: Selection, answer: Option<&Answer>) {
         let validator = |name| {
             answer
                 .and_then(|answer| answer.header(name))
@@ -130,9 +128,9 @@ impl FeedCache {
         self.etag = validator("etag");
         self.last_modified = validator("last-modified");
         self.detected = Some(kind);
-        self.latest = choice.latest;
-        // It is only ever shown.
-        self.highest = choice.highest.map(|release| Release {
+        self.latest = selection.latest;
+        // It is only displayed, never installed.
+        self.highest = selection.highest.map(|release| Release {
             assets: Vec::new(),
             ..release
         });
@@ -141,14 +139,14 @@ impl FeedCache {
         }
     }
 
-    /// Returns whether the highest release that was ever named is named no longer, nor a higher one.
+    /// Returns whether neither the highest release that was ever named nor a higher one is named any more.
     fn is_withdrawn(&self) -> Option<bool> {
         let named = &self.named.as_ref()?.version;
         let higher = |now: &Release| now.version.cmp_precedence(named).is_ge();
         Some(!self.highest.as_ref().is_some_and(higher))
     }
 
-    /// Returns the release that was named once and is named no longer, where none is as high.
+    /// Returns the highest release that was ever named, if neither it nor a higher one is named any more.
     pub fn withdrawn(self) -> Option<Release> {
         if self.is_withdrawn()? {
             self.named
@@ -158,7 +156,7 @@ impl FeedCache {
     }
 }
 
-/// Returns whether `text` may be sent back in a header.
+/// Returns whether `text` is safe to send back in a header.
 fn is_header(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= LONGEST_VALIDATOR
@@ -170,21 +168,36 @@ fn is_header(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::SelfUpdate;
     use std::os::unix::fs::PermissionsExt;
 
     fn now() -> Timestamp {
         "2026-01-01T00:00:00Z".parse().unwrap()
     }
 
+    fn key_of(settings: &SelfUpdate) -> FeedKey {
+        let policy = Policy {
+            pin: settings.pin.clone(),
+            prereleases: settings.prereleases,
+            cooldown: settings.cooldown,
+        };
+        FeedKey::new(
+            &settings.repository,
+            settings.forge,
+            &settings.tag_prefix,
+            &policy,
+        )
+    }
+
     #[test]
     fn what_is_saved_is_read_back_by_its_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state of 100 % & \"é\"/feed.json");
-        let key = FeedKey::of(&SelfUpdate::default());
+        let key = key_of(&SelfUpdate::default());
         let mut cache = FeedCache::load(&path, &key, now());
         cache.etag = Some("W/\"1\"".to_owned());
         cache.last_error = Some("why".to_owned());
-        cache.detected = Some(ForgeKind::Gitlab);
+        cache.detected = Some(Forge::Gitlab);
         cache.save(&path).unwrap();
         assert_eq!(FeedCache::load(&path, &key, now()), cache);
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
@@ -192,11 +205,11 @@ mod tests {
     }
 
     #[test]
-    fn other_settings_and_garbage_are_as_good_as_no_file() {
+    fn a_file_of_other_settings_or_with_garbage_is_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("feed.json");
         let settings = SelfUpdate::default();
-        let key = FeedKey::of(&settings);
+        let key = key_of(&settings);
         let mut cache = FeedCache::load(&path, &key, now());
         cache.last_error = Some("why".to_owned());
         cache.save(&path).unwrap();
@@ -225,7 +238,7 @@ mod tests {
             },
         ] {
             assert_eq!(
-                FeedCache::load(&path, &FeedKey::of(&other), now()).last_error,
+                FeedCache::load(&path, &key_of(&other), now()).last_error,
                 None
             );
         }
@@ -251,7 +264,7 @@ mod tests {
     fn a_validator_that_would_break_a_header_and_a_wait_of_years_are_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("feed.json");
-        let key = FeedKey::of(&SelfUpdate::default());
+        let key = key_of(&SelfUpdate::default());
         let mut cache = FeedCache::load(&path, &key, now());
         cache.etag = Some("\"a\r\nX-Evil: 1\"".to_owned());
         cache.not_before = Some("2099-01-01T00:00:00Z".parse().unwrap());

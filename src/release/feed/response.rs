@@ -1,4 +1,4 @@
-//! What the status and headers of an answer mean: a pure judgement.
+//! What the status and headers of an answer mean: a pure function.
 
 use jiff::Timestamp;
 
@@ -9,17 +9,17 @@ use crate::os::http::{Answer, LONGEST_RETRY_AFTER};
 pub enum ResponseClass {
     /// There is a body to read.
     Body,
-    /// What was known is still so.
+    /// What was cached is still valid.
     NotModified,
-    /// Try later, after the given time where there is one. The words continue a sentence about the server.
+    /// Try later, after the given time if there is one. The text continues a sentence about the server.
     Later(String, Option<Timestamp>),
-    /// There is no such thing, by this status.
+    /// It does not exist, by this status.
     Missing(u16),
-    /// It is of no use. The words are a sentence.
+    /// It is unusable, for this reason.
     Wrong(String),
 }
 
-/// Judges an answer by its status and headers.
+/// Classifies an answer by its status and headers.
 pub fn classify(answer: &Answer, now: Timestamp) -> ResponseClass {
     let header = |name: &str| answer.header(name);
     let until = wait(answer, now);
@@ -38,24 +38,24 @@ pub fn classify(answer: &Answer, now: Timestamp) -> ResponseClass {
         403 => ResponseClass::Wrong("it is forbidden (403)".to_owned()),
         404 | 410 => ResponseClass::Missing(answer.status),
         429 => ResponseClass::Later("limits the rate of requests (429)".to_owned(), until),
-        408 => ResponseClass::Later("gave up waiting (408)".to_owned(), until),
-        501 | 505 => ResponseClass::Wrong(format!("it cannot do that ({})", answer.status)),
-        500..=599 => {
-            ResponseClass::Later(format!("has trouble of its own ({})", answer.status), until)
-        }
+        408 => ResponseClass::Later("timed out waiting for the request (408)".to_owned(), until),
+        501 | 505 => ResponseClass::Wrong(format!(
+            "it does not support the request ({})",
+            answer.status
+        )),
+        500..=599 => ResponseClass::Later(format!("failed ({})", answer.status), until),
         status => ResponseClass::Wrong(format!("its status is {status}")),
     }
 }
 
-/// Returns when asking makes sense again, where the headers say so: by `Retry-After`, else when a used up rate limit starts
-/// afresh.
+/// Returns when the next request makes sense, if the headers say so: by `Retry-After`, else when a used up rate limit resets.
 fn wait(answer: &Answer, now: Timestamp) -> Option<Timestamp> {
     let wait = answer.retry_after(now).filter(|wait| !wait.is_zero());
     wait.and_then(|wait| now.checked_add(wait).ok())
         .or_else(|| used_up(|name| answer.header(name), now))
 }
 
-/// Returns when a rate limit starts afresh, where the headers say that it is used up (docs.github.com/rest, rate limits).
+/// Returns when a rate limit resets, if the headers say that it is used up (docs.github.com/rest, rate limits).
 pub fn used_up<'a>(header: impl Fn(&str) -> Option<&'a str>, now: Timestamp) -> Option<Timestamp> {
     if header("x-ratelimit-remaining")?.trim() != "0" {
         return None;

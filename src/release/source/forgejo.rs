@@ -3,12 +3,26 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{Entry, LISTED, Question, Repository, assets};
-use crate::error::Error;
+use super::selection::{Entry, Source, assets_in_json, parse_json, usable};
+use crate::config::Repository;
 
-/// A release as Forgejo, Gitea and GitHub write it.
+pub const SOURCE: Source = Source {
+    hosts: &["codeberg.org"],
+    accept: "application/json",
+    answers_probe: |_, body| is_version(body),
+    releases: |repository| {
+        let (forge, owner, name) = repository.owner_and_name()?;
+        Ok(format!("{forge}/api/v1/repos/{owner}/{name}/releases"))
+    },
+    latest: "/latest",
+    list: "?draft=false&limit=50",
+    by_tag: Some("/tags/"),
+    parse: parse_json::<Published>,
+    assets: assets_in_json::<Published>,
+};
+
 #[derive(Debug, Deserialize)]
-pub(super) struct Published {
+struct Published {
     tag_name: String,
     #[serde(default)]
     draft: bool,
@@ -22,7 +36,7 @@ pub(super) struct Published {
 #[derive(Debug, Deserialize)]
 struct Attached {
     name: String,
-    /// 0 for a file that is elsewhere, which Forgejo has never seen.
+    /// 0 for a file on another host, whose size Forgejo does not know.
     size: Option<u64>,
     browser_download_url: String,
 }
@@ -31,11 +45,11 @@ impl From<Published> for Entry {
     fn from(published: Published) -> Entry {
         Entry {
             tag: published.tag_name,
-            out: !published.draft,
+            published: !published.draft,
             prerelease: published.prerelease,
             page: published.html_url,
             published_at: published.published_at,
-            assets: assets(published.assets.into_iter().flatten().map(|asset| {
+            assets: usable(published.assets.into_iter().flatten().map(|asset| {
                 let size = asset.size.filter(|size| *size > 0);
                 (asset.name, asset.browser_download_url, size)
             })),
@@ -43,25 +57,13 @@ impl From<Published> for Entry {
     }
 }
 
-pub(super) fn url(repository: &Repository, question: Question) -> Result<String, Error> {
-    let (forge, owner, name) = repository.owner_and_name()?;
-    let rest = match question {
-        Question::Latest => "/latest".to_owned(),
-        Question::List => format!("?draft=false&limit={LISTED}"),
-    };
-    Ok(format!(
-        "{forge}/api/v1/repos/{owner}/{name}/releases{rest}"
-    ))
-}
-
-/// Returns the address that only Forgejo and Gitea answer with their version, where the repository may be one of theirs.
+/// Returns the URL that only Forgejo and Gitea answer with their version; `None` if the repository cannot be theirs.
 pub fn version_url(repository: &Repository) -> Option<String> {
     let (forge, ..) = repository.owner_and_name().ok()?;
     Some(format!("{forge}/api/v1/version"))
 }
 
-/// Returns whether `body` is what they answer there.
-pub(super) fn is_version(body: &[u8]) -> bool {
+fn is_version(body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Version {
         version: String,

@@ -5,47 +5,31 @@ use std::collections::HashMap;
 
 use semver::Version;
 
-use super::{ReleaseFilter, Repository, Selection, choose, quoted};
+use super::selection::{Source, select};
+use crate::config::Repository;
+use crate::error::{Error, Result, bail};
+use crate::os::text::quoted;
 use crate::release::{Release, Tag};
 
-/// Returns where the remote advertises its refs.
+pub const SOURCE: Source = Source {
+    hosts: &[],
+    accept: "application/x-git-upload-pack-advertisement",
+    answers_probe: |_, _| false,
+    releases: |repository| Ok(url(repository)),
+    latest: "",
+    list: "",
+    by_tag: None,
+    parse: |_, body, filter| {
+        let all = advertised(body, filter.prefix)?;
+        let releases = all.into_iter().map(Release::from).collect();
+        Ok(select(releases, filter).into())
+    },
+    assets: |_| Ok(Vec::new()),
+};
+
+/// Returns the URL where the remote advertises its refs.
 pub fn url(repository: &Repository) -> String {
     format!("{}/info/refs?service=git-upload-pack", repository.url())
-}
-
-/// Chooses from the advertised tags.
-///
-/// # Errors
-///
-/// A sentence that says what is wrong with the advertisement.
-pub fn parse(body: &[u8], wanted: &ReleaseFilter) -> Result<Selection, String> {
-    Ok(choose(releases(body, wanted.prefix)?, wanted))
-}
-
-/// Returns the release with exactly `version`, or the names of the nearest below and above it.
-///
-/// # Errors
-///
-/// A sentence that says what is wrong with the advertisement.
-pub fn named(
-    body: &[u8],
-    prefix: &str,
-    version: &Version,
-) -> Result<Result<Release, Vec<Tag>>, String> {
-    let mut all = releases(body, prefix)?;
-    all.sort_by(|a, b| a.version.cmp(&b.version));
-    let at = all.partition_point(|release| release.version < *version);
-    if all
-        .get(at)
-        .is_some_and(|release| release.version == *version)
-    {
-        return Ok(Ok(all.swap_remove(at)));
-    }
-    let near = &all[at.saturating_sub(1)..(at + 1).min(all.len())];
-    Ok(Err(near
-        .iter()
-        .map(|release| release.tag.clone())
-        .collect()))
 }
 
 /// A tag of a release, as a git remote advertises it.
@@ -62,18 +46,30 @@ pub struct Advertised {
 }
 
 impl Advertised {
-    /// Returns whether the tag is an object of its own, which a signature can be in.
+    /// Returns whether the tag is an object of its own, which can hold a signature.
     pub fn is_annotated(&self) -> bool {
         self.object != self.commit
     }
 }
 
-/// Returns every advertised tag that is `prefix` and a semver. Others are none of heph's business.
+impl From<Advertised> for Release {
+    fn from(advertised: Advertised) -> Release {
+        Release {
+            version: advertised.version,
+            tag: advertised.tag,
+            url: None,
+            published_at: None,
+            assets: Vec::new(),
+        }
+    }
+}
+
+/// Returns every advertised tag that is `prefix` and a semver, and ignores all others.
 ///
 /// # Errors
 ///
-/// A sentence that says what is wrong with the advertisement; a tag that it names twice, for one.
-pub fn advertised(body: &[u8], prefix: &str) -> Result<Vec<Advertised>, String> {
+/// It is not a valid advertisement; it names a tag twice, for example.
+pub fn advertised(body: &[u8], prefix: &str) -> Result<Vec<Advertised>> {
     let mut objects = HashMap::new();
     let mut tags = Vec::new();
     for (object, name) in refs(body)? {
@@ -81,7 +77,7 @@ pub fn advertised(body: &[u8], prefix: &str) -> Result<Vec<Advertised>, String> 
             continue;
         };
         if objects.insert(name, object.to_ascii_lowercase()).is_some() {
-            return Err(format!("it names the tag {} twice", quoted(name)));
+            bail!("it names the tag {} twice", quoted(name));
         }
         tags.extend(Tag::parse(prefix, name));
     }
@@ -99,24 +95,21 @@ pub fn advertised(body: &[u8], prefix: &str) -> Result<Vec<Advertised>, String> 
     Ok(with_objects.collect())
 }
 
-/// Returns every advertised release.
-fn releases(body: &[u8], prefix: &str) -> Result<Vec<Release>, String> {
-    let release = |advertised: Advertised| Release {
-        version: advertised.version,
-        tag: advertised.tag,
-        url: None,
-        published_at: None,
-        assets: Vec::new(),
-    };
-    Ok(advertised(body, prefix)?.into_iter().map(release).collect())
+/// Returns the tag with exactly `version`; if there is none, the nearest tags below and above it.
+pub fn find(mut all: Vec<Advertised>, version: &Version) -> Result<Advertised, Vec<Tag>> {
+    all.sort_by(|a, b| a.version.cmp(&b.version));
+    let at = all.partition_point(|found| found.version < *version);
+    if all.get(at).is_some_and(|found| found.version == *version) {
+        return Ok(all.swap_remove(at));
+    }
+    let near = &all[at.saturating_sub(1)..(at + 1).min(all.len())];
+    Err(near.iter().map(|found| found.tag.clone()).collect())
 }
 
 /// Returns the advertised refs, each with its object; those of peeled tags (`^{}`) included.
-fn refs(body: &[u8]) -> Result<Vec<(&str, &str)>, String> {
+fn refs(body: &[u8]) -> Result<Vec<(&str, &str)>> {
     if matches!(body.get(40), Some(b'\t')) && body[..40].iter().all(u8::is_ascii_hexdigit) {
-        return Err(
-            "it is an advertisement of git's dumb http, which heph does not read".to_owned(),
-        );
+        bail!("it is an advertisement of git's dumb http, which heph does not support");
     }
     let mut packets = Packets { rest: body };
     let mut names = Vec::new();
@@ -126,7 +119,7 @@ fn refs(body: &[u8]) -> Result<Vec<(&str, &str)>, String> {
         && line.starts_with(b"# service=git-upload-pack")
     {
         if packets.next()? != Packet::Flush {
-            return Err("its announcement of the service does not end".to_owned());
+            bail!("its announcement of the service does not end");
         }
         first = packets.next()?;
     }
@@ -138,12 +131,10 @@ fn refs(body: &[u8]) -> Result<Vec<(&str, &str)>, String> {
         };
         if let Some(message) = line.strip_prefix(b"ERR ") {
             let message = String::from_utf8_lossy(message);
-            return Err(format!("the remote says {}", quoted(&message)));
+            bail!("the remote says {}", quoted(&message));
         }
         if line == b"version 2" {
-            return Err(
-                "it speaks version 2 of git's protocol, which was not asked for".to_owned(),
-            );
+            bail!("it speaks version 2 of git's protocol, which was not asked for");
         }
         if line != b"version 1" && !line.starts_with(b"shallow ") {
             names.extend(object_and_name(line)?);
@@ -152,9 +143,9 @@ fn refs(body: &[u8]) -> Result<Vec<(&str, &str)>, String> {
     }
 }
 
-/// Returns object and name in `<object> <name>`, without the capabilities that follow the first; `None` where the name is
+/// Returns object and name in `<object> <name>`, without the capabilities that follow the first; `None` if the name is
 /// not UTF-8.
-fn object_and_name(line: &[u8]) -> Result<Option<(&str, &str)>, String> {
+fn object_and_name(line: &[u8]) -> Result<Option<(&str, &str)>> {
     let end = line.iter().position(|byte| *byte == 0);
     let line = &line[..end.unwrap_or(line.len())];
     let space = line.iter().position(|byte| *byte == b' ');
@@ -163,10 +154,7 @@ fn object_and_name(line: &[u8]) -> Result<Option<(&str, &str)>, String> {
             let text = std::str::from_utf8(line).ok();
             Ok(text.map(|text| (&text[..at], &text[at + 1..])))
         }
-        _ => Err(format!(
-            "{} is not a ref",
-            quoted(&String::from_utf8_lossy(line))
-        )),
+        _ => bail!("{} is not a ref", quoted(&String::from_utf8_lossy(line))),
     }
 }
 
@@ -182,11 +170,12 @@ struct Packets<'a> {
 }
 
 impl<'a> Packets<'a> {
-    fn next(&mut self) -> Result<Packet<'a>, String> {
+    fn next(&mut self) -> Result<Packet<'a>> {
+        let not_git = || Error::new("it is not an advertisement of git's smart http");
         let Some((digits, rest)) = self.rest.split_first_chunk::<4>() else {
             return Err(match self.rest {
-                [] => "it ends too early".to_owned(),
-                _ => "it is not an advertisement of git's smart http".to_owned(),
+                [] => Error::new("it ends too early"),
+                _ => not_git(),
             });
         };
         let length = digits
@@ -195,17 +184,17 @@ impl<'a> Packets<'a> {
             .then(|| std::str::from_utf8(digits).ok())
             .flatten()
             .and_then(|digits| usize::from_str_radix(digits, 16).ok())
-            .ok_or("it is not an advertisement of git's smart http")?;
+            .ok_or_else(not_git)?;
         match length.checked_sub(4) {
             None if length == 0 => {
                 self.rest = rest;
                 Ok(Packet::Flush)
             }
-            None => Err("one of its lines has an impossible length".to_owned()),
+            None => bail!("one of its lines has an impossible length"),
             Some(length) => {
                 let (line, rest) = rest
                     .split_at_checked(length)
-                    .ok_or("it ends in the middle of a line")?;
+                    .ok_or_else(|| Error::new("it ends in the middle of a line"))?;
                 self.rest = rest;
                 Ok(Packet::Line(line))
             }

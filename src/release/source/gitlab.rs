@@ -1,18 +1,32 @@
 //! GitLab: `GET /api/v4/projects/{path}/releases/permalink/latest`, which redirects to the release
 //! (docs.gitlab.com/api/releases). The path may have any number of groups, so a GitLab below a path of its own cannot be
-//! told from a group; such an installation is reached as a plain git remote.
+//! told from a group; such an installation is read as a plain git remote.
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{Entry, LISTED, Question, Repository, assets};
+use super::selection::{Entry, Source, assets_in_json, parse_json, usable};
 
-/// A response header that every answer of GitLab carries.
-pub const HEADER: &str = "x-gitlab-meta";
+pub const SOURCE: Source = Source {
+    hosts: &["gitlab.com"],
+    accept: "application/json",
+    // Every answer of GitLab carries it.
+    answers_probe: |headers, _| headers.contains_key("x-gitlab-meta"),
+    releases: |repository| {
+        let project = repository.path().replace('/', "%2F");
+        let root = repository.root();
+        Ok(format!("{root}/api/v4/projects/{project}/releases"))
+    },
+    latest: "/permalink/latest",
+    list: "?per_page=50",
+    by_tag: Some("/"),
+    parse: parse_json::<Published>,
+    assets: assets_in_json::<Published>,
+};
 
-/// A release as GitLab writes it. GitLab has no drafts and no mark for pre-releases, but releases of the future.
+/// A release of GitLab, which knows neither drafts nor pre-releases, but releases of the future.
 #[derive(Debug, Deserialize)]
-pub(super) struct Published {
+struct Published {
     tag_name: String,
     #[serde(default)]
     upcoming_release: bool,
@@ -22,7 +36,7 @@ pub(super) struct Published {
     assets: Option<Attached>,
 }
 
-/// What is attached to a release: links to files elsewhere, and archives of the sources, which are of no use here.
+/// Links to files elsewhere. Archives of the sources are attached as well and ignored.
 #[derive(Debug, Default, Deserialize)]
 struct Attached {
     links: Option<Vec<Link>>,
@@ -32,7 +46,7 @@ struct Attached {
 struct Link {
     name: String,
     url: String,
-    /// The address below the release, which stays when the file moves.
+    /// The URL below the release, which stays when the file moves.
     direct_asset_url: Option<String>,
 }
 
@@ -45,29 +59,16 @@ struct Links {
 impl From<Published> for Entry {
     fn from(published: Published) -> Entry {
         let links = published.assets.and_then(|assets| assets.links);
-        let links = links.unwrap_or_default();
         Entry {
             tag: published.tag_name,
-            out: !published.upcoming_release,
+            published: !published.upcoming_release,
             prerelease: false,
             page: published.links.page,
             published_at: published.released_at,
-            assets: assets(links.into_iter().map(|link| {
+            assets: usable(links.unwrap_or_default().into_iter().map(|link| {
                 let url = link.direct_asset_url.unwrap_or(link.url);
                 (link.name, url, None)
             })),
         }
     }
-}
-
-pub(super) fn url(repository: &Repository, question: Question) -> String {
-    let project = repository.path().replace('/', "%2F");
-    let rest = match question {
-        Question::Latest => "/permalink/latest".to_owned(),
-        Question::List => format!("?per_page={LISTED}"),
-    };
-    format!(
-        "{}/api/v4/projects/{project}/releases{rest}",
-        repository.root()
-    )
 }

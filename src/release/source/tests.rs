@@ -2,7 +2,9 @@
 
 use super::*;
 use proptest::prelude::*;
-use semver::Version;
+use semver::{Version, VersionReq};
+
+use crate::release::{Release, asset};
 
 fn repository(url: &str) -> Repository {
     url.parse().unwrap()
@@ -20,25 +22,25 @@ const ALL: ReleaseFilter = ReleaseFilter {
 };
 
 /// Returns the version that an answer leads to, in words.
-fn read(kind: ForgeKind, question: Question, body: &str, wanted: &ReleaseFilter) -> String {
+fn read(kind: Forge, question: Question, body: &str, wanted: &ReleaseFilter) -> String {
     match kind.parse(question, body.as_bytes(), wanted) {
         Ok(FeedAnswer::Releases(choice)) => choice
             .latest
             .map_or("none".to_owned(), |release| release.version.to_string()),
         Ok(FeedAnswer::NeedsList) => "list".to_owned(),
-        Err(wrong) => format!("error: {wrong}"),
+        Err(error) => format!("error: {error}"),
     }
 }
 
 #[test]
 fn each_forge_has_its_address() {
-    let url = |kind: ForgeKind, url| {
+    let url = |kind: Forge, url| {
         let repository = repository(url);
         [Question::Latest, Question::List].map(|question| kind.url(&repository, question).unwrap())
     };
     assert_eq!(
         url(
-            ForgeKind::Forgejo,
+            Forge::Forgejo,
             "https://forge.example:3000/git/eblume/heph/"
         ),
         [
@@ -47,29 +49,29 @@ fn each_forge_has_its_address() {
         ]
     );
     assert_eq!(
-        url(ForgeKind::Github, "https://github.com/eblume/heph.git"),
+        url(Forge::Github, "https://github.com/eblume/heph.git"),
         [
             "https://api.github.com/repos/eblume/heph/releases/latest",
             "https://api.github.com/repos/eblume/heph/releases?per_page=50",
         ]
     );
     assert_eq!(
-        url(ForgeKind::Github, "https://git.corp.example/eblume/heph")[0],
+        url(Forge::Github, "https://git.corp.example/eblume/heph")[0],
         "https://git.corp.example/api/v3/repos/eblume/heph/releases/latest"
     );
     assert_eq!(
-        url(ForgeKind::Gitlab, "https://gitlab.example/group/sub/heph"),
+        url(Forge::Gitlab, "https://gitlab.example/group/sub/heph"),
         [
             "https://gitlab.example/api/v4/projects/group%2Fsub%2Fheph/releases/permalink/latest",
             "https://gitlab.example/api/v4/projects/group%2Fsub%2Fheph/releases?per_page=50",
         ]
     );
     assert_eq!(
-        url(ForgeKind::Git, "http://127.0.0.1:8080/heph.git")[0],
+        url(Forge::Git, "http://127.0.0.1:8080/heph.git")[0],
         "http://127.0.0.1:8080/heph.git/info/refs?service=git-upload-pack"
     );
     assert!(
-        ForgeKind::Forgejo
+        Forge::Forgejo
             .url(&repository("https://forge.example/heph"), Question::Latest)
             .is_err()
     );
@@ -77,22 +79,25 @@ fn each_forge_has_its_address() {
 
 #[test]
 fn the_kind_of_a_forge_is_known_by_its_host_or_its_answer() {
-    let known = |url| ForgeKind::known(Forge::Auto, &repository(url));
-    assert_eq!(known("https://github.com/a/b"), Some(ForgeKind::Github));
-    assert_eq!(known("https://GitLab.com/a/b"), Some(ForgeKind::Gitlab));
-    assert_eq!(known("https://codeberg.org/a/b"), Some(ForgeKind::Forgejo));
+    let known = |url| Forge::Auto.known(&repository(url));
+    assert_eq!(known("https://github.com/a/b"), Some(Forge::Github));
+    assert_eq!(known("https://GitLab.com/a/b"), Some(Forge::Gitlab));
+    assert_eq!(known("https://codeberg.org/a/b"), Some(Forge::Forgejo));
     assert_eq!(known("https://forge.example/a/b"), None);
+    let from_probe = |body: &[u8], gitlab| {
+        let mut headers = HeaderMap::new();
+        if gitlab {
+            headers.insert("x-gitlab-meta", "{}".parse().unwrap());
+        }
+        Forge::from_probe(&headers, body)
+    };
     assert_eq!(
-        ForgeKind::from_probe(br#"{"version":"9.0.3+gitea-1.22.0"}"#, false),
-        ForgeKind::Forgejo
+        from_probe(br#"{"version":"9.0.3+gitea-1.22.0"}"#, false),
+        Forge::Forgejo
     );
-    assert_eq!(ForgeKind::from_probe(b"", true), ForgeKind::Gitlab);
+    assert_eq!(from_probe(b"", true), Forge::Gitlab);
     for body in ["", "<html>", "{}", r#"{"version":1}"#, r#"["1.0"]"#, "null"] {
-        assert_eq!(
-            ForgeKind::from_probe(body.as_bytes(), false),
-            ForgeKind::Git,
-            "{body}"
-        );
+        assert_eq!(from_probe(body.as_bytes(), false), Forge::Git, "{body}");
     }
 }
 
@@ -112,7 +117,7 @@ fn the_files_of_a_release_are_read_as_the_forge_writes_them() {
         asset("a.tar.gz", "https://f.example/a.tar.gz", Some(7)),
         asset("b.tar.gz", "https://elsewhere.example/b", None),
     ];
-    for kind in [ForgeKind::Forgejo, ForgeKind::Github] {
+    for kind in [Forge::Forgejo, Forge::Github] {
         assert_eq!(kind.assets(forgejo.as_bytes()).unwrap(), expected);
     }
     let gitlab = r#"{"tag_name":"v1.2.3","assets":{"count":2,"sources":[{"format":"zip","url":"https://f.example/s.zip"}],
@@ -122,15 +127,12 @@ fn the_files_of_a_release_are_read_as_the_forge_writes_them() {
         asset("a.tar.gz", "https://f.example/-/a", None),
         asset("b.tar.gz", "https://elsewhere.example/b", None),
     ];
-    assert_eq!(
-        ForgeKind::Gitlab.assets(gitlab.as_bytes()).unwrap(),
-        expected
-    );
+    assert_eq!(Forge::Gitlab.assets(gitlab.as_bytes()).unwrap(), expected);
     for none in [
         r#"{"tag_name":"v1.2.3"}"#,
         r#"{"tag_name":"v1.2.3","assets":null}"#,
     ] {
-        for kind in [ForgeKind::Forgejo, ForgeKind::Github, ForgeKind::Gitlab] {
+        for kind in [Forge::Forgejo, Forge::Github, Forge::Gitlab] {
             assert_eq!(kind.assets(none.as_bytes()), Ok(Vec::new()));
         }
     }
@@ -138,19 +140,19 @@ fn the_files_of_a_release_are_read_as_the_forge_writes_them() {
         .map(|n| format!(r#"{{"name":"a{n}","browser_download_url":"https://f.example/{n}"}}"#))
         .collect();
     let many = format!(r#"{{"tag_name":"v1.2.3","assets":[{}]}}"#, many.join(","));
-    let kept = ForgeKind::Forgejo.assets(many.as_bytes()).unwrap().len();
+    let kept = Forge::Forgejo.assets(many.as_bytes()).unwrap().len();
     assert_eq!(kept, asset::MOST);
 }
 
 #[test]
 fn a_release_that_is_named_is_asked_for_by_its_tag() {
     let tag = Tag::try_from("heph/v1.2.3".to_owned()).unwrap();
-    let url = |kind: ForgeKind| kind.tagged_url(&repository("https://f.example/a/b"), &tag);
+    let url = |kind: Forge| kind.tagged_url(&repository("https://f.example/a/b"), &tag);
     let forgejo = "https://f.example/api/v1/repos/a/b/releases/tags/heph%2Fv1.2.3";
-    assert_eq!(url(ForgeKind::Forgejo).as_deref(), Some(forgejo));
+    assert_eq!(url(Forge::Forgejo).as_deref(), Some(forgejo));
     let gitlab = "https://f.example/api/v4/projects/a%2Fb/releases/heph%2Fv1.2.3";
-    assert_eq!(url(ForgeKind::Gitlab).as_deref(), Some(gitlab));
-    assert_eq!(url(ForgeKind::Git), None);
+    assert_eq!(url(Forge::Gitlab).as_deref(), Some(gitlab));
+    assert_eq!(url(Forge::Git), None);
 }
 
 #[test]
@@ -169,7 +171,7 @@ fn the_latest_release_is_read_as_the_forge_writes_it() {
         highest: Some(expected),
         lasting: true,
     }));
-    for kind in [ForgeKind::Forgejo, ForgeKind::Github] {
+    for kind in [Forge::Forgejo, Forge::Github] {
         assert_eq!(
             kind.parse(Question::Latest, forgejo.as_bytes(), &V)
                 .unwrap(),
@@ -179,7 +181,7 @@ fn the_latest_release_is_read_as_the_forge_writes_it() {
     let gitlab = r#"{"tag_name":"v1.2.3","released_at":"2026-01-02T01:04:05.000Z","upcoming_release":false,
         "_links":{"self":"https://forge.example/a/b/releases/tag/v1.2.3"}}"#;
     assert_eq!(
-        ForgeKind::Gitlab
+        Forge::Gitlab
             .parse(Question::Latest, gitlab.as_bytes(), &V)
             .unwrap(),
         found
@@ -188,15 +190,12 @@ fn the_latest_release_is_read_as_the_forge_writes_it() {
 
 #[test]
 fn a_latest_that_does_not_count_sends_to_the_list() {
-    let latest = |body| read(ForgeKind::Forgejo, Question::Latest, body, &V);
+    let latest = |body| read(Forge::Forgejo, Question::Latest, body, &V);
     assert_eq!(latest(r#"{"tag_name":"v1.0.0-rc.1"}"#), "list");
     assert_eq!(latest(r#"{"tag_name":"v1.0.0","prerelease":true}"#), "list");
     assert_eq!(latest(r#"{"tag_name":"v1.0.0","draft":true}"#), "list");
     let upcoming = r#"{"tag_name":"v1.0.0","upcoming_release":true}"#;
-    assert_eq!(
-        read(ForgeKind::Gitlab, Question::Latest, upcoming, &V),
-        "list"
-    );
+    assert_eq!(read(Forge::Gitlab, Question::Latest, upcoming, &V), "list");
 }
 
 #[test]
@@ -209,7 +208,7 @@ fn the_highest_that_counts_is_chosen_from_a_list() {
         {"tag_name":"v1.9.0"},
         {"tag_name":"v1.10.0"}
     ]"#;
-    let chosen = |wanted: &ReleaseFilter| read(ForgeKind::Forgejo, Question::List, list, wanted);
+    let chosen = |wanted: &ReleaseFilter| read(Forge::Forgejo, Question::List, list, wanted);
     assert_eq!(chosen(&V), "1.10.0");
     assert_eq!(chosen(&ALL), "2.1.0-rc.1");
     let pin: VersionReq = "~1.9".parse().unwrap();
@@ -228,9 +227,9 @@ fn the_highest_that_counts_is_chosen_from_a_list() {
         }),
         "1.10.0"
     );
-    assert_eq!(read(ForgeKind::Forgejo, Question::List, "[]", &V), "none");
+    assert_eq!(read(Forge::Forgejo, Question::List, "[]", &V), "none");
     let foreign = read(
-        ForgeKind::Forgejo,
+        Forge::Forgejo,
         Question::List,
         r#"[{"tag_name":"nightly"}]"#,
         &V,
@@ -252,7 +251,7 @@ fn a_release_that_has_to_ripen_lets_an_older_one_go_first() {
             pin: Some(&pin),
             ..V
         };
-        let found = ForgeKind::Forgejo.parse(Question::List, list.as_bytes(), &wanted);
+        let found = Forge::Forgejo.parse(Question::List, list.as_bytes(), &wanted);
         let Ok(FeedAnswer::Releases(choice)) = found else {
             panic!("{found:?}");
         };
@@ -286,7 +285,7 @@ fn a_page_that_could_play_tricks_is_left_out() {
         "",
     ] {
         let body = format!(r#"{{"tag_name":"v1.0.0","html_url":"{page}"}}"#);
-        let found = ForgeKind::Github.parse(Question::Latest, body.as_bytes(), &V);
+        let found = Forge::Github.parse(Question::Latest, body.as_bytes(), &V);
         let Ok(FeedAnswer::Releases(choice)) = found else {
             panic!("{page}: {found:?}");
         };
@@ -324,7 +323,7 @@ fn the_highest_tag_of_a_git_remote_is_its_newest_release() {
         "refs/tags/v../../3.0.0",
         "refs/tags/v4.0.0;rm",
     ]);
-    let found = |body: &str, wanted| read(ForgeKind::Git, Question::Latest, body, wanted);
+    let found = |body: &str, wanted| read(Forge::Git, Question::Latest, body, wanted);
     assert_eq!(found(&tags, &V), "1.10.0");
     assert_eq!(found(&tags, &ALL), "2.0.0-rc.1");
     let older = tags.replacen("0000", "0000000eversion 1\n", 1);
@@ -357,7 +356,7 @@ fn an_advertisement_that_is_none_says_why() {
         (&tags[..tags.len() - 9], "middle of a line"),
     ];
     for (body, words) in cases {
-        let wrong = read(ForgeKind::Git, Question::Latest, body, &V);
+        let wrong = read(Forge::Git, Question::Latest, body, &V);
         assert!(
             wrong.starts_with("error:") && wrong.contains(words),
             "{body:?}: {wrong}"
@@ -373,9 +372,9 @@ fn a_named_release_is_found_exactly_or_its_neighbours_are_named() {
         "refs/tags/v2.0.0-rc.1",
     ]);
     let named = |version: &str| {
-        git::named(tags.as_bytes(), "v", &version.parse().unwrap())
-            .unwrap()
-            .map(|release| release.tag.as_str().to_owned())
+        let all = git::advertised(tags.as_bytes(), "v").unwrap();
+        git::find(all, &version.parse().unwrap())
+            .map(|found| found.tag.as_str().to_owned())
             .map_err(|near| near.iter().map(Tag::as_str).collect::<Vec<_>>().join(" "))
     };
     assert_eq!(named("1.2.0"), Ok("v1.2.0".to_owned()));
@@ -388,7 +387,7 @@ fn a_named_release_is_found_exactly_or_its_neighbours_are_named() {
 proptest! {
     #[test]
     fn no_answer_panics(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-        for kind in [ForgeKind::Forgejo, ForgeKind::Github, ForgeKind::Gitlab, ForgeKind::Git] {
+        for kind in [Forge::Forgejo, Forge::Github, Forge::Gitlab, Forge::Git] {
             let _ = kind.parse(Question::Latest, &body, &V);
             let _ = kind.parse(Question::List, &body, &ALL);
         }
@@ -404,15 +403,17 @@ proptest! {
         let at = at % body.len();
         body[at] = byte;
         body.truncate(cut);
-        let _ = ForgeKind::Git.parse(Question::Latest, &body, &V);
-        let _ = git::named(&body, "v", &Version::new(1, 1, 0));
+        let _ = Forge::Git.parse(Question::Latest, &body, &V);
+        let all = git::advertised(&body, "v").unwrap_or_default();
+        let _ = git::find(all, &Version::new(1, 1, 0));
     }
 
     #[test]
     fn whatever_a_tag_is_called_the_error_is_one_short_line(name in ".*") {
         let body = serde_json::json!({ "tag_name": name }).to_string();
-        if let Err(wrong) = ForgeKind::Forgejo.parse(Question::Latest, body.as_bytes(), &V) {
-            prop_assert!(wrong.len() < 1000 && !wrong.contains(char::is_control), "{}", wrong);
+        if let Err(error) = Forge::Forgejo.parse(Question::Latest, body.as_bytes(), &V) {
+            let text = format!("{error:#}");
+            prop_assert!(text.len() < 1000 && !text.contains(char::is_control), "{}", text);
         }
     }
 }

@@ -1,24 +1,25 @@
-//! What vouches for an archive, and whether that is enough.
+//! The proofs of an archive, and whether they are enough.
 //!
-//! Three levels: nothing, a checksum, a signature. A checksum tells a damaged archive from a whole one; only a signature
-//! tells its owner's from somebody else's. minisign signs either the list of checksums, which then must name the archive,
-//! or the archive itself. Anything that is there and can be checked must be good, whatever level is required: a bad
-//! signature is an alarm, never a reason to try something else.
+//! There are three levels: nothing, a checksum, a signature. A checksum detects damage; only a signature tells the owner's
+//! archive from somebody else's. minisign signs either the list of checksums, which then must list the archive, or the
+//! archive itself. Whatever is published and can be verified must be good, whatever level is required: a bad signature is
+//! an alarm, never a reason to fall back.
 //!
-//! Signatures must be of the form that hashes first, minisign's own since 0.10: the older form would take the whole
-//! archive into memory. minisign notes the name of the signed file in the comment that it signs along; where it does,
-//! the name must be that of the file at hand, so that an older archive cannot pass under a newer name.
+//! Signatures must be of the prehashed form, minisign's default since 0.10: the legacy form would need the whole archive in
+//! memory. minisign notes the name of the signed file in the trusted comment. If it does, the name must be that of the file
+//! at hand, so that an older archive cannot pass under a newer name.
 //!
-//! Nothing here reads a file or asks the network.
+//! Nothing here reads a file or uses the network.
 
 use minisign_verify::{PublicKey, Signature, StreamVerifier};
 
 use crate::config::trust::minisign::Key;
 use crate::config::{Require, Trust};
+use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::text::quoted;
 use crate::release::asset::{self, Asset, Offer};
 
-/// How far an archive is vouched for.
+/// How strongly an archive is proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ArchiveProof {
     /// Not at all.
@@ -32,83 +33,90 @@ pub enum ArchiveProof {
     },
 }
 
-/// What has to be fetched to vouch for an archive.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ProofAssets<'a> {
+/// The files that vouch for an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProofFiles<T> {
     /// A file with the archive's checksum.
-    pub checksums: Option<&'a Asset>,
+    pub checksums: Option<T>,
     /// That file's signature.
-    pub checksums_signature: Option<&'a Asset>,
+    pub checksums_signature: Option<T>,
     /// The archive's own signature.
-    pub signature: Option<&'a Asset>,
+    pub signature: Option<T>,
 }
 
-impl ProofAssets<'_> {
+/// A file that vouches for an archive, as fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProofText {
+    /// Its name.
+    pub name: String,
+    /// Its content.
+    pub text: String,
+}
+
+impl<T> ProofFiles<T> {
     /// Returns whether nothing vouches for the archive.
-    pub fn is_nothing(&self) -> bool {
-        *self == ProofAssets::default()
+    pub fn is_empty(&self) -> bool {
+        self.checksums.is_none() && self.checksums_signature.is_none() && self.signature.is_none()
+    }
+
+    /// Applies `change` to each file.
+    pub fn try_map<U>(self, change: impl Fn(T) -> Result<U>) -> Result<ProofFiles<U>> {
+        Ok(ProofFiles {
+            checksums: self.checksums.map(&change).transpose()?,
+            checksums_signature: self.checksums_signature.map(&change).transpose()?,
+            signature: self.signature.map(&change).transpose()?,
+        })
     }
 }
 
-/// Returns why no archive can be vouched for as far as `trust` requires, whatever is published; a sentence.
-pub fn hopeless(trust: &Trust) -> Option<String> {
-    (trust.require() == Require::Signature && trust.minisign_keys.is_empty()).then(|| {
-        "`require` in [self-update.trust] asks for a signature of archives, but `minisign-keys` lists no key".to_owned()
-    })
+/// Fails if no archive can be proven as `trust` requires, whatever is published.
+pub fn check_keys(trust: &Trust) -> Result<()> {
+    if trust.require() == Require::Signature && trust.minisign_keys.is_empty() {
+        bail!(
+            "`require` in [self-update.trust] asks for signed archives, but `minisign-keys` lists no key"
+        );
+    }
+    Ok(())
 }
 
-/// Returns what has to be fetched to vouch for `offer` as far as `trust` requires, and further where that is possible.
+/// Selects the files to fetch, so that `offer` is proven as `trust` requires, or further if possible.
 ///
 /// # Errors
 ///
-/// Not enough is published; a sentence says what is missing.
-pub fn wanted<'a>(offer: &Offer<'a>, trust: &Trust) -> Result<ProofAssets<'a>, String> {
-    let checksums = offer.sums.or(offer.sum);
-    let signed = !trust.minisign_keys.is_empty();
-    if signed && offer.sums.is_some() && offer.sums_signature.is_some() {
-        return Ok(ProofAssets {
-            checksums: offer.sums,
-            checksums_signature: offer.sums_signature,
+/// Too little is published.
+pub fn select(offer: &Offer, trust: &Trust) -> Result<ProofFiles<Asset>> {
+    let checksums = offer.sums.as_ref().or(offer.sum.as_ref()).cloned();
+    let has_keys = !trust.minisign_keys.is_empty();
+    if has_keys && offer.sums.is_some() && offer.sums_signature.is_some() {
+        return Ok(ProofFiles {
+            checksums,
+            checksums_signature: offer.sums_signature.clone(),
             signature: None,
         });
     }
-    if signed && offer.signature.is_some() {
-        return Ok(ProofAssets {
+    if has_keys && offer.signature.is_some() {
+        return Ok(ProofFiles {
             checksums,
             checksums_signature: None,
-            signature: offer.signature,
+            signature: offer.signature.clone(),
         });
     }
+    check_keys(trust)?;
     let name = &offer.archive.name;
     match trust.require() {
-        Require::Signature if signed => Err(format!("'{name}' is not signed")),
-        Require::Signature => Err(format!(
-            "`require` in [self-update.trust] asks for a signature of '{name}', but `minisign-keys` lists no key"
-        )),
-        Require::Checksum if checksums.is_none() => {
-            Err(format!("there is no checksum of '{name}'"))
-        }
-        Require::Checksum | Require::None => Ok(ProofAssets {
+        Require::Signature => bail!("'{name}' is not signed"),
+        Require::Checksum if checksums.is_none() => bail!("there is no checksum of '{name}'"),
+        Require::Checksum | Require::None => Ok(ProofFiles {
             checksums,
-            ..ProofAssets::default()
+            checksums_signature: None,
+            signature: None,
         }),
     }
 }
 
-/// Returns whether `text` is a signature of minisign at all, whosever and of whatever: for a file that nobody said is one.
+/// Returns whether `text` is a signature of minisign at all, of whatever and by any key: for a file that may be anything.
 pub fn is_signature(text: &str) -> bool {
     Signature::decode(text).is_ok()
-}
-
-/// The files of [`ProofAssets`], as they arrived.
-#[derive(Clone, Debug, Default)]
-pub struct ProofTexts {
-    /// See [`ProofAssets::checksums`].
-    pub checksums: Option<String>,
-    /// See [`ProofAssets::checksums_signature`].
-    pub checksums_signature: Option<String>,
-    /// See [`ProofAssets::signature`].
-    pub signature: Option<String>,
 }
 
 /// What an archive has to be.
@@ -120,7 +128,7 @@ pub struct Expected {
     signature: Option<Signed>,
 }
 
-/// A signature, and the key that it claims to be of.
+/// A signature, and the key that it claims to be made by.
 struct Signed {
     key: PublicKey,
     line: String,
@@ -135,71 +143,63 @@ impl std::fmt::Debug for Signed {
     }
 }
 
-/// Works out what the archive `wanted` vouches for has to be.
+/// Returns what the file `archive` has to be according to `proofs`, of which signatures count by `keys` only.
 ///
 /// # Errors
 ///
-/// What was fetched is bad: a sentence says in what way.
-pub fn expect(
-    archive: &str,
-    wanted: &ProofAssets,
-    fetched: &ProofTexts,
-    trust: &Trust,
-) -> Result<Expected, String> {
+/// A proof is bad.
+pub fn expect(archive: &str, proofs: &ProofFiles<ProofText>, keys: &[Key]) -> Result<Expected> {
     let mut expected = Expected {
         sha256: None,
         listed_by: None,
         signature: None,
     };
-    if let (Some(list), Some(text)) = (wanted.checksums, &fetched.checksums) {
-        if let Some(signature) = &fetched.checksums_signature {
-            let signed = claim(signature, &list.name, &trust.minisign_keys)?;
+    if let Some(list) = &proofs.checksums {
+        if let Some(signature) = &proofs.checksums_signature {
+            let signed = claim(&signature.text, &list.name, keys)?;
             signed
                 .key
-                .verify(text.as_bytes(), &signed.signature, false)
-                .map_err(|_| format!("the signature of '{}' is not good", list.name))?;
+                .verify(list.text.as_bytes(), &signed.signature, false)
+                .map_err(|_| bad_signature(&list.name))?;
             expected.listed_by = Some(signed.line);
         }
         let alone = list.name == format!("{archive}.sha256");
-        let digest = asset::checksum(text, archive, alone)
-            .map_err(|why| format!("'{}' will not do: {why}", list.name))?;
+        let digest = asset::checksum(&list.text, archive, alone)
+            .with_context(|| format!("cannot use '{}'", list.name))?;
         expected.sha256 = Some(digest);
     }
-    if let Some(signature) = &fetched.signature {
-        expected.signature = Some(claim(signature, archive, &trust.minisign_keys)?);
+    if let Some(signature) = &proofs.signature {
+        expected.signature = Some(claim(&signature.text, archive, keys)?);
     }
     Ok(expected)
 }
 
 impl Expected {
-    /// Returns what hashes the archive for its signature, where it has one of its own.
+    /// Returns what hashes the archive for its own signature, if it has one.
     pub fn verifier(&self) -> Option<StreamVerifier<'_>> {
         let signed = self.signature.as_ref()?;
         signed.key.verify_stream(&signed.signature).ok()
     }
 
-    /// Judges an archive by its SHA-256 and by what [`Expected::verifier`] gave, after all of it went through.
+    /// Judges an archive by its SHA-256, and by the [`Expected::verifier`] that has hashed all of it.
     ///
     /// # Errors
     ///
-    /// It is not what it has to be: a sentence says in what way.
+    /// It is not what it has to be.
     pub fn judge(
         &self,
         archive: &str,
         sha256: &str,
         verifier: Option<StreamVerifier<'_>>,
-    ) -> Result<ArchiveProof, String> {
+    ) -> Result<ArchiveProof> {
         if let Some(expected) = &self.sha256
             && expected != sha256
         {
-            return Err(format!(
-                "the checksum of '{archive}' is {sha256}, not {expected}"
-            ));
+            bail!("the checksum of '{archive}' is {sha256}, not {expected}");
         }
         if let Some(signed) = &self.signature {
-            let good = verifier.is_some_and(|mut verifier| verifier.finalize().is_ok());
-            if !good {
-                return Err(format!("the signature of '{archive}' is not good"));
+            if !verifier.is_some_and(|mut verifier| verifier.finalize().is_ok()) {
+                return Err(bad_signature(archive));
             }
             return Ok(ArchiveProof::Signature {
                 key: signed.line.clone(),
@@ -213,20 +213,21 @@ impl Expected {
     }
 }
 
-/// Reads a signature of the file `name`, and finds the key that it says it is of.
-fn claim(text: &str, name: &str, keys: &[Key]) -> Result<Signed, String> {
+fn bad_signature(name: &str) -> Error {
+    Error::new(format!("the signature of '{name}' is not valid"))
+}
+
+/// Parses a signature of the file `name`, and finds the key that it claims to be made by.
+fn claim(text: &str, name: &str, keys: &[Key]) -> Result<Signed> {
     let signature = Signature::decode(text)
-        .map_err(|why| format!("the signature of '{name}' is none of minisign: {why}"))?;
+        .with_context(|| format!("the signature of '{name}' is not one of minisign"))?;
     let comment = signature.trusted_comment();
     if let Some(other) = signed_name(comment).filter(|other| *other != name) {
-        return Err(format!(
-            "the signature of '{name}' was made for {}",
-            quoted(other)
-        ));
+        bail!("the signature of '{name}' was made for {}", quoted(other));
     }
     for line in keys {
         let key = PublicKey::from_base64(line.as_str())
-            .map_err(|why| format!("{} is no minisign key: {why}", quoted(line.as_str())))?;
+            .with_context(|| format!("{} is not a minisign key", quoted(line.as_str())))?;
         match key.verify_stream(&signature).map(drop) {
             Ok(()) => {
                 return Ok(Signed {
@@ -236,19 +237,15 @@ fn claim(text: &str, name: &str, keys: &[Key]) -> Result<Signed, String> {
                 });
             }
             Err(minisign_verify::Error::UnexpectedKeyId) => {}
-            Err(_) => {
-                return Err(format!(
-                    "the signature of '{name}' is of the old form; sign with minisign 0.10 or later, or with its option -H"
-                ));
-            }
+            Err(_) => bail!(
+                "the signature of '{name}' is of the legacy form; sign with minisign 0.10 or later, or with its option -H"
+            ),
         }
     }
-    Err(format!(
-        "the signature of '{name}' is of none of the keys in `minisign-keys`"
-    ))
+    bail!("the signature of '{name}' was not made by a key in `minisign-keys`")
 }
 
-/// Returns the file name in the comment that minisign writes, fields between tabs, where there is one.
+/// Returns the file name in the comment that minisign writes, fields between tabs, if there is one.
 fn signed_name(comment: &str) -> Option<&str> {
     comment
         .split('\t')
@@ -272,8 +269,8 @@ mod tests {
         }
     }
 
-    /// What is wanted, in short: `s` for the signed list, `a` for the archive's own signature, `c` for a checksum.
-    fn plan(published: &str, keys: &[&str], require: Require) -> Result<String, String> {
+    /// The selected proofs, in short: `s` for the signed list, `a` for the archive's own signature, `c` for a checksum.
+    fn plan(published: &str, keys: &[&str], require: Require) -> Result<String> {
         let files = [
             "a.zip",
             "SHA256SUMS",
@@ -282,20 +279,21 @@ mod tests {
             "a.zip.minisig",
         ];
         let assets = files.map(asset);
-        let there = |letter: char, at: usize| published.contains(letter).then_some(&assets[at]);
+        let there =
+            |letter: char, at: usize| published.contains(letter).then(|| assets[at].clone());
         let offer = Offer {
-            archive: &assets[0],
+            archive: assets[0].clone(),
             format: Format::Zip,
             sums: there('l', 1),
             sums_signature: there('s', 2),
             sum: there('c', 3),
             signature: there('a', 4),
         };
-        wanted(&offer, &trust(keys, require)).map(|wanted| {
+        select(&offer, &trust(keys, require)).map(|proofs| {
             [
-                wanted.checksums_signature.map(|_| "s"),
-                wanted.signature.map(|_| "a"),
-                wanted.checksums.map(|_| "c"),
+                proofs.checksums_signature.map(|_| "s"),
+                proofs.signature.map(|_| "a"),
+                proofs.checksums.map(|_| "c"),
             ]
             .into_iter()
             .flatten()
@@ -304,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn as_much_is_fetched_as_can_be_checked_and_too_little_is_said() {
+    fn as_much_is_fetched_as_can_be_verified_and_too_little_is_an_error() {
         use Require::{Checksum, None, Signature};
         const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
         for (published, keys, require, expected) in [
@@ -326,7 +324,9 @@ mod tests {
         ] {
             match (plan(published, keys, require), expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{published}"),
-                (Err(found), Err(expected)) => assert!(found.contains(expected), "{found}"),
+                (Err(found), Err(expected)) => {
+                    assert!(found.to_string().contains(expected), "{found}");
+                }
                 (found, _) => panic!("{published:?} {require:?}: {found:?}"),
             }
         }

@@ -1,39 +1,42 @@
 //! Trust: whether a release is its owner's, decided before anything of it is built.
 //!
-//! A tag is a name that whoever controls the forge can move. So three things are held against each other: the commit that
-//! the git remote advertises for the tag, the commit that was remembered when the tag was first seen, and, where signers
-//! are configured, the commit in the signed tag object. The commit that comes out of it, the [`Origin`], is what a delivery
-//! must have built from; cargo says which commit it was, and any difference discards the slot.
+//! Whoever controls the forge can move a tag. So three things are compared: the commit that the git remote advertises for
+//! the tag, the commit that was recorded when the tag was first seen, and, if signers are configured, the commit in the
+//! signed tag object. The result is the [`Origin`], whose commit a delivery must have built from; cargo says which commit it
+//! built, and any difference discards the slot.
 //!
-//! The parts: [`tag`] reads a tag object; [`fetch`] gets it, by git; [`verify`] has its signature judged, by ssh-keygen or
-//! gpgv; [`seen_tags`] keeps what was seen; and [`judge`], here, decides. ssh-keygen is run directly, as git itself runs it,
-//! and not by `git verify-tag`: that picks the verifier by what the signature looks like, whatever `gpg.format` says, so an
-//! OpenPGP signature that the user's own keyring knows would do; it judges an expired key at the time that the tag claims
-//! for itself; and it says nothing of the name and the commit inside.
+//! The parts: [`tag`] parses a tag object; [`examine`] fetches it by git; [`verify`] runs ssh-keygen or gpgv on its
+//! signature; [`seen_tags`] records what was seen; and [`judge`], here, decides. ssh-keygen is run directly, as git itself
+//! runs it, and not by `git verify-tag`. That one picks the verifier by what the signature looks like, whatever `gpg.format`
+//! says, so an OpenPGP signature by any key in the user's own keyring would pass; it judges an expired key at the time that
+//! the tag claims for itself; and it does not compare the name and the commit inside.
 
 pub mod archive;
-pub mod fetch;
-pub mod seen_tags;
-pub mod tag;
-pub mod verify;
+pub(crate) mod seen_tags;
+
+mod examine;
+mod tag;
+mod verify;
 
 use crate::config::Require;
+use crate::error::Error;
 use crate::release::source::git::Advertised;
+pub(crate) use examine::examine;
 use seen_tags::SeenTag;
 use tag::{Signature, TagObject};
 use verify::SignatureCheck;
 
-/// What is known of where a release comes from.
+/// Where a release comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The commit that its tag leads to. Whatever is installed must be made from it.
     pub commit: String,
-    /// Whether its owner signed that.
+    /// Whether its owner signed it.
     pub proof: Proof,
 }
 
 impl Origin {
-    /// Returns who signed it.
+    /// Returns the signer, if its owner signed it.
     pub fn signed_by(&self) -> Option<&str> {
         match &self.proof {
             Proof::Proven { by } => Some(by),
@@ -41,12 +44,12 @@ impl Origin {
         }
     }
 
-    /// Says whether it may be built from source; the error is the sentence that says why not.
-    pub fn admits_build(&self, require: Require) -> Result<(), &str> {
+    /// Returns why it must not be built from source; `None` if it may.
+    pub fn objection_to_build(&self, require: Require) -> Option<&str> {
         match &self.proof {
-            Proof::Refused { reason } => Err(reason),
-            Proof::Unproven { reason } if require == Require::Signature => Err(reason),
-            Proof::Proven { .. } | Proof::Unproven { .. } => Ok(()),
+            Proof::Refused { reason } => Some(reason),
+            Proof::Unproven { reason } if require == Require::Signature => Some(reason),
+            Proof::Proven { .. } | Proof::Unproven { .. } => None,
         }
     }
 }
@@ -56,43 +59,43 @@ impl Origin {
 pub enum Proof {
     /// A listed key signed it.
     Proven {
-        /// Whose key.
+        /// The name of the signer in the list of keys, and the key.
         by: String,
     },
-    /// Nothing says so, and nothing speaks against it.
+    /// Nothing proves it, and nothing contradicts it.
     Unproven {
-        /// One sentence.
+        /// Why, in a sentence.
         reason: String,
     },
-    /// Something speaks against it, or it lacks what the settings require.
+    /// Something contradicts it, or what the settings require is missing.
     Refused {
-        /// One sentence.
+        /// Why, in a sentence.
         reason: String,
     },
 }
 
 /// All that [`judge`] depends on.
 #[derive(Clone, Debug)]
-pub struct Evidence<'a> {
+struct Evidence<'a> {
     /// What the git remote advertises.
-    pub advertised: &'a Advertised,
+    advertised: &'a Advertised,
     /// What the settings require.
-    pub require: Require,
+    require: Require,
     /// Whether keys for tags are configured.
-    pub keys: bool,
-    /// The tag object, or what is wrong with it; `None` where it was not needed.
-    pub object: Option<Result<&'a TagObject<'a>, String>>,
-    /// What came of its signature; `None` where it has none.
-    pub check: Option<SignatureCheck>,
+    keys: bool,
+    /// The tag object, or what is wrong with it; `None` if it was not needed.
+    object: Option<Result<&'a TagObject<'a>, &'a Error>>,
+    /// The result of verifying its signature; `None` if it has no signature.
+    signature: Option<SignatureCheck>,
 }
 
-/// Returns whether the tag object is worth fetching: only then is there something in it to judge.
-pub fn needs_object(advertised: &Advertised, keys: bool, require: Require) -> bool {
+/// Returns whether the tag object is needed to judge the tag.
+pub(crate) fn needs_object(advertised: &Advertised, keys: bool, require: Require) -> bool {
     keys && require != Require::None && advertised.is_annotated()
 }
 
-/// Decides.
-pub fn judge(evidence: Evidence) -> Proof {
+/// Decides whether a tag is its owner's.
+fn judge(evidence: Evidence) -> Proof {
     let Evidence {
         advertised,
         require,
@@ -110,13 +113,13 @@ pub fn judge(evidence: Evidence) -> Proof {
     }
     if !advertised.is_annotated() {
         return unsigned(format!(
-            "the tag {tag} is a lightweight one, which nobody can sign"
+            "the tag {tag} is lightweight, so it cannot be signed"
         ));
     }
     let object = match evidence.object {
         Some(Ok(object)) => object,
-        Some(Err(wrong)) => return refused(format!("the tag {tag} will not do: {wrong}")),
-        None => return refused(format!("the tag object of {tag} was not looked at")),
+        Some(Err(error)) => return refused(format!("the tag {tag} is not valid: {error:#}")),
+        None => return refused(format!("the tag object of {tag} was not fetched")),
     };
     if object.name != tag {
         return refused(format!(
@@ -136,18 +139,18 @@ pub fn judge(evidence: Evidence) -> Proof {
             object.target, advertised.commit
         ));
     }
-    match (&object.signature, evidence.check) {
+    match (&object.signature, evidence.signature) {
         (Signature::None, _) => unsigned(format!("the tag {tag} is not signed")),
-        (_, Some(SignatureCheck::Good { by })) => Proof::Proven { by },
-        (_, Some(SignatureCheck::Bad { why })) => {
-            refused(format!("the signature of the tag {tag} will not do: {why}"))
-        }
-        (_, None) => refused(format!("the signature of the tag {tag} was not looked at")),
+        (_, Some(SignatureCheck::Valid { by })) => Proof::Proven { by },
+        (_, Some(SignatureCheck::Invalid { why })) => refused(format!(
+            "the signature of the tag {tag} is not valid: {why}"
+        )),
+        (_, None) => refused(format!("the signature of the tag {tag} was not verified")),
     }
 }
 
-/// Returns the sentence about a tag that points elsewhere than when it was first seen; `None` where it stayed.
-pub fn moved(advertised: &Advertised, seen: Option<&SeenTag>) -> Option<String> {
+/// Returns the sentence about a tag that was moved since it was first seen; `None` if it was not.
+pub(crate) fn moved(advertised: &Advertised, seen: Option<&SeenTag>) -> Option<String> {
     let seen = seen.filter(|seen| seen.commit != advertised.commit)?;
     Some(format!(
         "the tag {} was moved: it was at the commit {} on {}, and is at {} now",

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::config::SelfUpdate;
+use crate::config::{Repository, TagPrefix};
 use crate::error::{Error, Result, ResultExt};
 use crate::os::files;
 use crate::release::source::git::Advertised;
@@ -14,15 +14,15 @@ use crate::release::source::git::Advertised;
 const SCHEMA: u32 = 1;
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 4 << 20;
-/// How many tags are remembered.
+/// How many tags are recorded.
 const MOST_TAGS: usize = 2000;
-/// For how many repositories the highest version is remembered.
+/// For how many repositories the highest version is recorded.
 const MOST_REPOSITORIES: usize = 50;
 
-/// A tag, when it was first seen.
+/// A tag as it was first seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenTag {
-    /// The repository.
+    /// The URL of the repository.
     pub repository: String,
     /// The tag.
     pub tag: String,
@@ -37,15 +37,15 @@ pub struct SeenTag {
 pub struct HealthyVersion {
     /// The repository it came from.
     pub repository: String,
-    /// What stood before the version in its tag: a repository may hold several products.
+    /// The tag prefix: a repository may hold several products.
     pub tag_prefix: String,
     /// The version.
     pub version: Version,
-    /// Since when.
+    /// When it was first healthy.
     pub at: Timestamp,
 }
 
-/// The file.
+/// The content of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenTags {
     schema: u32,
@@ -64,47 +64,47 @@ impl Default for SeenTags {
 }
 
 impl SeenTags {
-    /// Reads the file; nothing is remembered where there is none.
+    /// Reads the file, which may be missing.
     ///
     /// # Errors
     ///
-    /// It cannot be read or understood. Taking it for empty would let a moved tag pass for a new one.
+    /// It cannot be read or parsed. Taking it for empty would let a moved tag pass for a new one.
     pub fn load(path: &Path) -> Result<SeenTags> {
         let Some(bytes) = files::read_if_there(path, LARGEST)? else {
             return Ok(SeenTags::default());
         };
         serde_json::from_slice(&bytes).with_context(|| {
             Error::new(format!(
-                "cannot understand what is remembered of releases, '{}'",
+                "cannot parse the record of seen tags '{}'",
                 path.display()
             ))
             .with_hint(format!(
-                "correct it, or forget all of it: rm '{}'",
+                "correct it, or start a new record: rm '{}'",
                 path.display()
             ))
         })
     }
 
-    /// Writes the file durably.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let mut bytes = serde_json::to_vec_pretty(self).context("cannot encode what was seen")?;
+        let mut bytes =
+            serde_json::to_vec_pretty(self).context("cannot encode the record of seen tags")?;
         bytes.push(b'\n');
         files::write_atomic(path, &bytes, files::PRIVATE)
     }
 
-    /// Returns what was seen of this tag.
-    pub fn seen(&self, repository: &str, tag: &str) -> Option<&SeenTag> {
+    /// Returns this tag as it was first seen.
+    pub fn seen(&self, repository: &Repository, tag: &str) -> Option<&SeenTag> {
         self.tags
             .iter()
-            .find(|seen| seen.repository == repository && seen.tag == tag)
+            .find(|seen| seen.repository == repository.url() && seen.tag == tag)
     }
 
-    /// Remembers tags that were not seen before; `wanted`, the one that matters now, even where there is no more room.
+    /// Records the tags that are new; `wanted`, the one that matters now, even if the record is full.
     ///
-    /// The others never push one out: whoever can make tags could else have one forgotten before moving it.
+    /// The others never evict one: otherwise an attacker could have a tag forgotten before moving it.
     pub fn see(
         &mut self,
-        repository: &str,
+        repository: &Repository,
         all: &[Advertised],
         wanted: &Advertised,
         at: Timestamp,
@@ -121,41 +121,49 @@ impl SeenTags {
         }
     }
 
-    /// Remembers `moved` where it is now, as a person accepted it.
-    pub fn accept(&mut self, repository: &str, moved: &Advertised, at: Timestamp) {
+    /// Records `moved` at its new commit, as a person accepted it.
+    pub fn accept(&mut self, repository: &Repository, moved: &Advertised, at: Timestamp) {
         let tag = moved.tag.as_str();
         self.tags
-            .retain(|seen| seen.repository != repository || seen.tag != tag);
+            .retain(|seen| seen.repository != repository.url() || seen.tag != tag);
         self.add(repository, moved, at);
     }
 
-    fn add(&mut self, repository: &str, advertised: &Advertised, at: Timestamp) {
+    fn add(&mut self, repository: &Repository, advertised: &Advertised, at: Timestamp) {
         self.tags.push(SeenTag {
-            repository: repository.to_owned(),
+            repository: repository.to_string(),
             tag: advertised.tag.as_str().to_owned(),
             commit: advertised.commit.clone(),
             at,
         });
     }
 
-    /// Returns the highest version of the repository that `settings` name which was ever healthy here.
-    pub fn healthy(&self, settings: &SelfUpdate) -> Option<&Version> {
-        let found = self.healthy.iter().find(|healthy| healthy.is_of(settings));
+    /// Returns the highest version that was ever healthy here, of the releases with this prefix.
+    pub fn healthy(&self, repository: &Repository, tag_prefix: &TagPrefix) -> Option<&Version> {
+        let mut all = self.healthy.iter();
+        let found = all.find(|healthy| healthy.is_of(repository, tag_prefix));
         found.map(|healthy| &healthy.version)
     }
 
-    /// Remembers that `version` is healthy; a lower one than before changes nothing. Returns whether it did.
-    pub fn was_healthy(&mut self, settings: &SelfUpdate, version: &Version, at: Timestamp) -> bool {
+    /// Records that `version` is healthy, unless a higher one was. Returns whether that changed anything.
+    pub fn was_healthy(
+        &mut self,
+        repository: &Repository,
+        tag_prefix: &TagPrefix,
+        version: &Version,
+        at: Timestamp,
+    ) -> bool {
         let higher = |before: &Version| version.cmp_precedence(before).is_gt();
-        if !self.healthy(settings).is_none_or(higher) {
+        if !self.healthy(repository, tag_prefix).is_none_or(higher) {
             return false;
         }
-        self.healthy.retain(|healthy| !healthy.is_of(settings));
+        self.healthy
+            .retain(|healthy| !healthy.is_of(repository, tag_prefix));
         self.healthy
             .drain(..(self.healthy.len() + 1).saturating_sub(MOST_REPOSITORIES));
         self.healthy.push(HealthyVersion {
-            repository: settings.repository.to_string(),
-            tag_prefix: settings.tag_prefix.to_string(),
+            repository: repository.to_string(),
+            tag_prefix: tag_prefix.to_string(),
             version: version.clone(),
             at,
         });
@@ -164,9 +172,8 @@ impl SeenTags {
 }
 
 impl HealthyVersion {
-    fn is_of(&self, settings: &SelfUpdate) -> bool {
-        self.repository == settings.repository.url()
-            && self.tag_prefix == settings.tag_prefix.as_str()
+    fn is_of(&self, repository: &Repository, tag_prefix: &TagPrefix) -> bool {
+        self.repository == repository.url() && self.tag_prefix == tag_prefix.as_str()
     }
 }
 
@@ -175,7 +182,13 @@ mod tests {
     use super::*;
     use crate::release::Tag;
 
-    const HERE: &str = "https://forge.example/a/b";
+    fn here() -> Repository {
+        "https://forge.example/a/b".parse().unwrap()
+    }
+
+    fn v() -> TagPrefix {
+        TagPrefix::default()
+    }
 
     fn tag(version: &str, commit: &str) -> Advertised {
         let version = version.parse().unwrap();
@@ -195,50 +208,51 @@ mod tests {
     fn the_first_commit_of_a_tag_stays_until_another_is_accepted() {
         let mut seen_tags = SeenTags::default();
         let (old, new) = (tag("1.0.0", "aa"), tag("1.0.0", "bb"));
-        seen_tags.see(HERE, std::slice::from_ref(&old), &old, now());
-        seen_tags.see(HERE, std::slice::from_ref(&new), &new, now());
-        assert_eq!(seen_tags.seen(HERE, "v1.0.0").unwrap().commit, "aa");
-        seen_tags.accept(HERE, &new, now());
-        assert_eq!(seen_tags.seen(HERE, "v1.0.0").unwrap().commit, "bb");
+        seen_tags.see(&here(), std::slice::from_ref(&old), &old, now());
+        seen_tags.see(&here(), std::slice::from_ref(&new), &new, now());
+        assert_eq!(seen_tags.seen(&here(), "v1.0.0").unwrap().commit, "aa");
+        seen_tags.accept(&here(), &new, now());
+        assert_eq!(seen_tags.seen(&here(), "v1.0.0").unwrap().commit, "bb");
         assert_eq!(seen_tags.tags.len(), 1);
         assert_eq!(
-            seen_tags.seen("https://elsewhere.example/a/b", "v1.0.0"),
+            seen_tags.seen(&"https://elsewhere.example/a/b".parse().unwrap(), "v1.0.0"),
             None
         );
     }
 
     #[test]
-    fn a_flood_of_tags_pushes_none_out() {
+    fn a_flood_of_tags_evicts_none() {
         let mut seen_tags = SeenTags::default();
         let first = tag("1.0.0", "aa");
-        seen_tags.see(HERE, std::slice::from_ref(&first), &first, now());
+        seen_tags.see(&here(), std::slice::from_ref(&first), &first, now());
         let flood: Vec<_> = (0..3000)
             .map(|patch| tag(&format!("9.0.{patch}"), "cc"))
             .collect();
-        seen_tags.see(HERE, &flood, &first, now());
+        seen_tags.see(&here(), &flood, &first, now());
         assert_eq!(seen_tags.tags.len(), MOST_TAGS);
-        assert!(seen_tags.seen(HERE, "v1.0.0").is_some());
+        assert!(seen_tags.seen(&here(), "v1.0.0").is_some());
         let wanted = &flood[2999];
-        seen_tags.see(HERE, &flood, wanted, now());
-        assert!(seen_tags.seen(HERE, wanted.tag.as_str()).is_some());
+        seen_tags.see(&here(), &flood, wanted, now());
+        assert!(seen_tags.seen(&here(), wanted.tag.as_str()).is_some());
         assert_eq!(seen_tags.tags.len(), MOST_TAGS);
     }
 
     #[test]
     fn the_highest_healthy_version_only_rises_and_belongs_to_its_repository() {
         let mut seen_tags = SeenTags::default();
-        let settings = SelfUpdate::default();
-        let other = SelfUpdate {
-            tag_prefix: "other-v".parse().unwrap(),
-            ..settings.clone()
-        };
         let version = |text: &str| text.parse::<Version>().unwrap();
-        assert!(seen_tags.was_healthy(&settings, &version("1.1.0"), now()));
-        assert!(!seen_tags.was_healthy(&settings, &version("1.0.0"), now()));
-        assert!(!seen_tags.was_healthy(&settings, &version("1.1.0+b"), now()));
-        assert!(seen_tags.was_healthy(&settings, &version("1.2.0-rc.1"), now()));
-        assert_eq!(seen_tags.healthy(&settings), Some(&version("1.2.0-rc.1")));
-        assert_eq!(seen_tags.healthy(&other), None);
+        assert!(seen_tags.was_healthy(&here(), &v(), &version("1.1.0"), now()));
+        assert!(!seen_tags.was_healthy(&here(), &v(), &version("1.0.0"), now()));
+        assert!(!seen_tags.was_healthy(&here(), &v(), &version("1.1.0+b"), now()));
+        assert!(seen_tags.was_healthy(&here(), &v(), &version("1.2.0-rc.1"), now()));
+        assert_eq!(
+            seen_tags.healthy(&here(), &v()),
+            Some(&version("1.2.0-rc.1"))
+        );
+        assert_eq!(
+            seen_tags.healthy(&here(), &"other-v".parse().unwrap()),
+            None
+        );
         assert_eq!(seen_tags.healthy.len(), 1);
     }
 
@@ -248,7 +262,7 @@ mod tests {
         let path = folder.path().join("a % \"é\"/trust.json");
         assert_eq!(SeenTags::load(&path).unwrap(), SeenTags::default());
         let mut seen_tags = SeenTags::default();
-        seen_tags.was_healthy(&SelfUpdate::default(), &Version::new(1, 0, 0), now());
+        seen_tags.was_healthy(&here(), &v(), &Version::new(1, 0, 0), now());
         seen_tags.save(&path).unwrap();
         assert_eq!(SeenTags::load(&path).unwrap(), seen_tags);
         for garbage in ["", "{}", "null", "{\"schema\":1"] {

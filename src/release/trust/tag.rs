@@ -1,30 +1,32 @@
-//! Tag objects, as git stores annotated tags (git-mktag(1)). Pure; a form that git itself does not write is refused.
+//! Tag objects, as git stores annotated tags (git-mktag(1)). Pure; a form that git itself does not write is rejected.
 //!
-//! What is signed is all that stands before the signature, so what is read here is what was signed.
+//! Everything before the signature is signed, so what is parsed here is what was signed.
 
-/// An annotated tag, taken apart.
+use crate::error::{Error, Result, ResultExt, bail};
+
+/// An annotated tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagObject<'a> {
-    /// The object that it is a tag of, in lower-case hexadecimal.
+    /// The object that is tagged, in lower-case hexadecimal.
     pub target: &'a str,
-    /// What kind of object that is.
+    /// The kind of that object.
     pub kind: &'a str,
-    /// The name in it, which the signature covers; the ref's own name is no part of it.
+    /// The tag's name, which the signature covers, unlike the name of the ref.
     pub name: &'a str,
-    /// What is signed.
+    /// The signed part.
     pub payload: &'a [u8],
     /// The signature.
     pub signature: Signature<'a>,
 }
 
-/// What stands at the end of a tag object.
+/// The end of a tag object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signature<'a> {
     /// No signature.
     None,
-    /// One of an SSH key.
+    /// Made by an SSH key.
     Ssh(&'a [u8]),
-    /// One of an OpenPGP key.
+    /// Made by an OpenPGP key.
     OpenPgp(&'a [u8]),
 }
 
@@ -39,12 +41,8 @@ const OPENPGP: (&[u8], &[u8]) = (
     b"-----END PGP SIGNATURE-----",
 );
 
-/// Reads the content of a tag object.
-///
-/// # Errors
-///
-/// What is wrong with it, in a sentence.
-pub fn parse(content: &[u8]) -> Result<TagObject<'_>, String> {
+/// Parses the content of a tag object.
+pub fn parse(content: &[u8]) -> Result<TagObject<'_>> {
     let mut rest = content;
     let target = header(&mut rest, "object")?;
     let kind = header(&mut rest, "type")?;
@@ -53,11 +51,11 @@ pub fn parse(content: &[u8]) -> Result<TagObject<'_>, String> {
         header(&mut rest, "tagger")?;
     }
     if !rest.starts_with(b"\n") {
-        return Err("it has a header that heph does not know".to_owned());
+        bail!("it has an unknown header");
     }
     let digits = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     if !matches!(target.len(), 40 | 64) || !target.bytes().all(digits) {
-        return Err("it names no object".to_owned());
+        bail!("it does not name an object");
     }
     let found = signature_of(rest)?;
     let length = found.map_or(0, |(_, length)| length);
@@ -77,8 +75,8 @@ pub fn parse(content: &[u8]) -> Result<TagObject<'_>, String> {
 }
 
 /// Takes the line `<name> <value>` off `rest` and returns the value.
-fn header<'a>(rest: &mut &'a [u8], name: &str) -> Result<&'a str, String> {
-    let wrong = || format!("its header '{name}' is missing or out of order");
+fn header<'a>(rest: &mut &'a [u8], name: &str) -> Result<&'a str> {
+    let wrong = || Error::new(format!("its header '{name}' is missing or out of order"));
     let end = rest
         .iter()
         .position(|byte| *byte == b'\n')
@@ -90,22 +88,22 @@ fn header<'a>(rest: &mut &'a [u8], name: &str) -> Result<&'a str, String> {
         .ok_or_else(wrong)?;
     *rest = &after[1..];
     if value.is_empty() || value.iter().any(u8::is_ascii_control) {
-        return Err(format!("its header '{name}' is not valid"));
+        bail!("its header '{name}' is not valid");
     }
     // The tagger's name may be in any encoding, and nothing depends on it.
     match std::str::from_utf8(value) {
         Ok(text) => Ok(text),
         Err(_) if name == "tagger" => Ok(""),
-        Err(_) => Err(format!("its header '{name}' is not UTF-8")),
+        Err(_) => bail!("its header '{name}' is not UTF-8"),
     }
 }
 
 type Lines = (&'static [u8], &'static [u8]);
 
-/// Returns of what kind the signature at the end of `message` is, and how many bytes long.
+/// Returns the kind and the length of the signature at the end of `message`.
 ///
-/// There must be one only, and nothing behind it: programs differ in which of several they judge.
-fn signature_of(message: &[u8]) -> Result<Option<(Lines, usize)>, String> {
+/// There must be only one, and nothing behind it: programs differ in which of several they verify.
+fn signature_of(message: &[u8]) -> Result<Option<(Lines, usize)>> {
     let mut begins = Vec::new();
     let mut at = 0;
     for line in message.split_inclusive(|byte| *byte == b'\n') {
@@ -117,17 +115,17 @@ fn signature_of(message: &[u8]) -> Result<Option<(Lines, usize)>, String> {
     let (start, first) = match begins.as_slice() {
         [] => return Ok(None),
         [one] => *one,
-        _ => return Err("it has more than one signature".to_owned()),
+        _ => bail!("it has more than one signature"),
     };
     let lines = [SSH, OPENPGP]
         .into_iter()
         .find(|(begin, _)| first.strip_suffix(b"\n").unwrap_or(first) == *begin)
-        .ok_or("its signature is of a kind that heph does not know")?;
+        .context("its signature is of an unknown kind")?;
     let body = &message[start..];
     let body = body.strip_suffix(b"\n").unwrap_or(body);
     let last = body.rsplit(|byte| *byte == b'\n').next();
     if last != Some(lines.1) {
-        return Err("its signature does not end with the tag".to_owned());
+        bail!("its signature does not end with the tag");
     }
     Ok(Some((lines, message.len() - start)))
 }
@@ -185,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn other_forms_are_refused() {
+    fn other_forms_are_rejected() {
         let good = format!("{HEAD}Release\n{SIGNED}");
         for (from, to) in [
             ("object 6", "object 6\nobject 6"),

@@ -38,13 +38,13 @@ fn object() -> TagObject<'static> {
 }
 
 fn good() -> Option<SignatureCheck> {
-    Some(SignatureCheck::Good {
+    Some(SignatureCheck::Valid {
         by: "alice".to_owned(),
     })
 }
 
 fn bad() -> Option<SignatureCheck> {
-    Some(SignatureCheck::Bad {
+    Some(SignatureCheck::Invalid {
         why: "no".to_owned(),
     })
 }
@@ -77,6 +77,7 @@ fn a_tag_is_proven_only_when_all_agrees() {
         target: OTHER,
         ..object()
     };
+    let broken = Error::new("no");
     let (annotated, light) = (advertised(), lightweight());
     for (name, advertised, object, verdict, required, not_required) in [
         (
@@ -131,7 +132,7 @@ fn a_tag_is_proven_only_when_all_agrees() {
         (
             "broken",
             &annotated,
-            Some(Err("no".to_owned())),
+            Some(Err(&broken)),
             None,
             "refused",
             "refused",
@@ -172,8 +173,8 @@ fn a_tag_is_proven_only_when_all_agrees() {
                 advertised,
                 require,
                 keys,
-                object: object.clone(),
-                check: verdict.clone(),
+                object,
+                signature: verdict.clone(),
             });
             assert_eq!(word(&proof), expected, "{name}, {require:?}, keys: {keys}");
         }
@@ -198,7 +199,7 @@ fn a_build_needs_what_the_settings_require() {
         (Require::Checksum, [true, true, false]),
         (Require::None, [true, true, false]),
     ] {
-        let found = [&proven, &unproven, &refused].map(|o| o.admits_build(require).is_ok());
+        let found = [&proven, &unproven, &refused].map(|o| o.objection_to_build(require).is_none());
         assert_eq!(found, admitted, "{require:?}");
     }
     assert_eq!(proven.signed_by(), Some("a"));
@@ -240,7 +241,7 @@ proptest! {
         let all = keys && annotated && name == "v1.2.0" && kind == "commit" && target == COMMIT
             && signed && verdict == good() && require != Require::None;
         let proof = judge(Evidence {
-            advertised: &advertised, require, keys, object: Some(Ok(&object)), check: verdict,
+            advertised: &advertised, require, keys, object: Some(Ok(&object)), signature: verdict,
         });
         prop_assert_eq!(matches!(proof, Proof::Proven { .. }), all);
         if require == Require::Signature && keys && !all {

@@ -1,6 +1,6 @@
-//! Whether the signature of a tag is good: ssh-keygen and gpgv judge it, with the configured keys and no others.
+//! Verifies the signature of a tag by ssh-keygen or gpgv, with the configured keys and no others.
 //!
-//! An expired key signs nothing, whatever date the tag gives itself: the time is that of this machine.
+//! A signature by an expired key is not valid, whatever date the tag claims: the clock of this machine counts.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,26 +13,26 @@ use crate::os::files;
 use crate::os::process::{Output, Run};
 use crate::os::text::excerpt;
 
-/// What came of a signature.
+/// The result of verifying a signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignatureCheck {
-    /// A listed key made it over exactly this.
-    Good {
-        /// Whose: the name in the list and the key's fingerprint.
+    /// A listed key made it over exactly this content.
+    Valid {
+        /// The name of the signer in the list, and the fingerprint of the key.
         by: String,
     },
-    /// It is not good.
-    Bad {
+    /// It is not valid.
+    Invalid {
         /// Why, in a sentence.
         why: String,
     },
 }
 
-/// Has the signature of `object` judged. `folder` holds what the programs need as files. `None`: it has no signature.
+/// Verifies the signature of `object`; `None` if it has none. The verifiers get their files in `folder`.
 ///
 /// # Errors
 ///
-/// The keys cannot be read (exit 2), or the program that judges is missing or does not work.
+/// The keys cannot be read (exit 2), or the verifier is missing or does not work.
 pub fn verify(object: &TagObject, trust: &Trust, folder: &Path) -> Result<Option<SignatureCheck>> {
     let verdict = match (
         object.signature,
@@ -47,20 +47,20 @@ pub fn verify(object: &TagObject, trust: &Trust, folder: &Path) -> Result<Option
             openpgp(object.payload, signature, keyring, folder)?
         }
         (Signature::Ssh(_), None, _) => {
-            bad("it is one of an SSH key, and `tag-signers` lists none")
+            invalid("it was made by an SSH key, and `tag-signers` is empty")
         }
         (Signature::OpenPgp(_), _, None) => {
-            bad("it is one of OpenPGP, and `tag-openpgp-keyring` is not set")
+            invalid("it was made by an OpenPGP key, and `tag-openpgp-keyring` is not set")
         }
     };
     Ok(Some(verdict))
 }
 
-fn bad(why: impl Into<String>) -> SignatureCheck {
-    SignatureCheck::Bad { why: why.into() }
+fn invalid(why: impl Into<String>) -> SignatureCheck {
+    SignatureCheck::Invalid { why: why.into() }
 }
 
-/// Judges as git does (gpg-interface.c): ssh-keygen finds who signs with that key, then verifies for each.
+/// Verifies as git does (gpg-interface.c): ssh-keygen finds the principals of the key, then verifies for each.
 fn ssh(
     payload: &[u8],
     signature: &[u8],
@@ -89,7 +89,7 @@ fn ssh(
     };
     let found = run("find-principals").output()?;
     let found = found.status.success().then(|| found.text());
-    let mut said = "no listed key made it, or none that is valid now".to_owned();
+    let mut said = "no listed key made it, or the key is not valid now".to_owned();
     for principal in found.iter().flat_map(|found| found.lines()) {
         let verified = run("verify")
             .args(["-n", signers::NAMESPACE, "-I", principal])
@@ -97,11 +97,11 @@ fn ssh(
             .output()?;
         if verified.status.success() {
             let by = signer(principal, &verified.text());
-            return Ok(SignatureCheck::Good { by });
+            return Ok(SignatureCheck::Valid { by });
         }
         said = last_line(&verified);
     }
-    Ok(bad(said))
+    Ok(invalid(said))
 }
 
 /// Returns the signer and the fingerprint in `Good "git" signature for <principal> with ED25519 key SHA256:…`.
@@ -137,16 +137,14 @@ fn openpgp(
         .arg(&signature)
         .arg(&payload)
         .output()?;
-    let said = output.text();
-    match (output.status.success(), openpgp_status(&said)) {
-        (true, Ok(by)) => Ok(SignatureCheck::Good { by }),
-        (_, Err(why)) => Ok(bad(why)),
-        (false, Ok(_)) => Ok(bad(last_line(&output))),
-    }
+    Ok(match openpgp_status(&output.text()) {
+        SignatureCheck::Valid { .. } if !output.status.success() => invalid(last_line(&output)),
+        check => check,
+    })
 }
 
-/// Reads what gpgv says for programs (GnuPG, doc/DETAILS). It exits with 0 for an expired key as well.
-fn openpgp_status(said: &str) -> Result<String, String> {
+/// Interprets the status lines of gpgv (GnuPG, doc/DETAILS). It exits with 0 for an expired key as well.
+fn openpgp_status(said: &str) -> SignatureCheck {
     let mut good = Vec::new();
     let mut valid = Vec::new();
     let lines = said
@@ -157,18 +155,20 @@ fn openpgp_status(said: &str) -> Result<String, String> {
         match word {
             "GOODSIG" => good.push(rest.split_once(' ').map_or(rest, |(_, name)| name)),
             "VALIDSIG" => valid.push(rest.split(' ').next().unwrap_or_default()),
-            "EXPKEYSIG" => return Err("the key has expired".to_owned()),
-            "EXPSIG" => return Err("it has expired".to_owned()),
-            "REVKEYSIG" => return Err("the key was revoked".to_owned()),
-            "BADSIG" => return Err("it was not made over this tag".to_owned()),
-            "ERRSIG" | "NO_PUBKEY" => return Err("no listed key made it".to_owned()),
+            "EXPKEYSIG" => return invalid("the key has expired"),
+            "EXPSIG" => return invalid("it has expired"),
+            "REVKEYSIG" => return invalid("the key was revoked"),
+            "BADSIG" => return invalid("it was not made over this tag"),
+            "ERRSIG" | "NO_PUBKEY" => return invalid("no listed key made it"),
             _ => {}
         }
     }
     match (good.as_slice(), valid.as_slice()) {
-        ([name], [fingerprint]) => Ok(format!("{name} ({fingerprint})")),
-        ([], _) | (_, []) => Err("gpgv does not call it good".to_owned()),
-        _ => Err("it is more than one".to_owned()),
+        ([name], [fingerprint]) => SignatureCheck::Valid {
+            by: format!("{name} ({fingerprint})"),
+        },
+        ([], _) | (_, []) => invalid("gpgv does not call it good"),
+        _ => invalid("there is more than one"),
     }
 }
 
@@ -179,7 +179,7 @@ fn program(name: &str, package: &str) -> Result<PathBuf> {
     })
 }
 
-/// Returns a run that sees nothing of the user's own keys and settings.
+/// Returns a run that sees none of the user's own keys and settings.
 fn clean(program: &Path, folder: &Path) -> Run {
     let variables = [
         ("HOME", folder.as_os_str().to_owned()),
@@ -195,7 +195,7 @@ fn written(folder: &Path, name: &str, content: &[u8]) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Says whether the file that the setting `key` names is there and can be read.
+/// Fails unless the file that the setting `key` names can be read.
 fn readable(file: &Path, key: &str) -> Result<()> {
     let found = if key == "tag-signers" {
         read(file).map(|found| found.is_some())
@@ -218,7 +218,7 @@ fn last_line(output: &Output) -> String {
     let line = output.last_lines(1);
     let line = line.trim();
     if line.is_empty() {
-        return "the program that verifies it does not say why".to_owned();
+        return "the verifier does not say why".to_owned();
     }
     excerpt(line, 200)
 }
@@ -230,7 +230,8 @@ mod tests {
     #[test]
     fn gpgv_is_believed_only_when_it_says_one_good_thing_and_no_other() {
         let good = "[GNUPG:] NEWSIG\n[GNUPG:] GOODSIG 2F88 Old <old@x>\n[GNUPG:] VALIDSIG 98C0 2020-01-01 1577840400 0\n";
-        assert_eq!(openpgp_status(good).as_deref(), Ok("Old <old@x> (98C0)"));
+        let by = "Old <old@x> (98C0)".to_owned();
+        assert_eq!(openpgp_status(good), SignatureCheck::Valid { by });
         for bad in [
             String::new(),
             good.replace("GOODSIG", "EXPKEYSIG"),
@@ -241,7 +242,8 @@ mod tests {
             format!("{good}[GNUPG:] ERRSIG 1\n"),
             format!("{good}{good}"),
         ] {
-            assert!(openpgp_status(&bad).is_err(), "{bad}");
+            let check = openpgp_status(&bad);
+            assert!(matches!(check, SignatureCheck::Invalid { .. }), "{bad}");
         }
     }
 }

@@ -29,7 +29,7 @@ fn a_signature_of_somebody_else_is_an_alarm() {
     let (name, bytes) = shop.archive("1.0.0");
     let signature = Key::stranger().sign(&name, &bytes, &[]);
     shop.serve(&format!("{name}.minisig"), &signature);
-    shop.assert_refused("none of the keys", true);
+    shop.assert_refused("not made by a key in", true);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_page_for_every_name_vouches_for_nothing_and_blames_nobody() {
     let musl = name.replace("-gnu", "-musl");
     shop.welcome(&musl);
     beside(&shop, &musl);
-    shop.assert_refused("is no archive", false);
+    shop.assert_refused("is not an archive", false);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn where_no_archive_is_there_cargo_builds_if_it_may() {
 fn where_the_template_needs_more_than_is_known_cargo_builds() {
     let shop = Shop::new("");
     shop.publish("1.0.0", "pkg-url = \"FILES/{ bin }.tgz\"");
-    shop.assert_builds("1.0.0", "its `pkg-url` asks for");
+    shop.assert_builds("1.0.0", "its `pkg-url` has the unknown key");
     assert!(shop.asked().is_empty());
 
     let shop = Shop::new("delivery = \"prebuilt\"");

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use heph::config::SelfUpdate;
-use heph::install::Progress;
 use heph::install::links::BinDir;
 use heph::install::slots::{Binary, Delivery, Slot, SlotManifest, Slots};
+use heph::install::{Listener, Progress, StageRequest, stage};
 use heph::paths::Paths;
 use heph::release::trust::{Origin, Proof};
 use heph::release::{Release, Tag};
@@ -58,7 +58,7 @@ impl Home {
     }
 
     pub fn bin_dir(&self) -> BinDir {
-        BinDir::at(self.bin.clone(), &self.paths)
+        BinDir::at(self.bin.clone(), &self.settings.packages, &self.paths)
     }
 
     /// Puts a plain file into bin-dir that says it is `version`.
@@ -89,6 +89,30 @@ impl Home {
             .map(|name| Binary::of(name, &command(&folder.join("bin"), name, version)).unwrap())
             .collect();
         slots.seal(&folder, manifest(version, binaries)).unwrap()
+    }
+
+    /// Stages `release` in this environment.
+    pub fn stage(
+        &self,
+        release: &Release,
+        environment: Vec<(OsString, OsString)>,
+        listener: &Listener,
+        afresh: bool,
+    ) -> heph::error::Result<Slot> {
+        let request = StageRequest {
+            release,
+            origin: &origin(self, release),
+            repository: &self.settings.repository,
+            plain_git: false,
+            packages: &self.settings.packages,
+            delivery: self.settings.delivery,
+            trust: &self.settings.trust,
+            bin_dir: &self.bin_dir(),
+            paths: &self.paths,
+            environment,
+            afresh,
+        };
+        stage(&request, listener)
     }
 
     /// What the commands in bin-dir are and say, sorted by name.
@@ -391,4 +415,13 @@ pub fn variables(home: &Home) -> Vec<(OsString, OsString)> {
 
 pub fn log(home: &Home) -> Progress {
     Progress::Log(home.paths.logs().join("build.log"))
+}
+
+/// Returns a listener that only shows the output of a build.
+pub fn listener(progress: &Progress) -> Listener<'_> {
+    Listener {
+        progress,
+        note: &|_| {},
+        arrived: &|_, _| {},
+    }
 }

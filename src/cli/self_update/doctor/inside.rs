@@ -14,7 +14,6 @@ use crate::cli::Context;
 use crate::error::{Error, Result, ResultExt};
 use crate::install::Progress;
 use crate::install::cargo::Cargo;
-use crate::install::links::BinDir;
 use crate::install::percent_free_path::PercentFreePath;
 use crate::install::slots::Slots;
 use crate::os::http::{self, Get, Limits};
@@ -22,8 +21,8 @@ use crate::os::process::Run;
 use crate::os::{clock, files};
 use crate::paths::Paths;
 use crate::release::Release;
-use crate::release::feed::{Feed, News};
 use crate::release::source::git;
+use crate::update;
 
 /// How long the small build may take.
 const BUILD_LIMIT: Duration = Duration::from_secs(120);
@@ -194,21 +193,13 @@ fn forge(context: &Context) -> (Row, Option<Release>) {
     if fs::create_dir_all(&paths.state).is_ok() {
         drop(fs::copy(paths.feed(), &copy));
     }
-    let feed = Feed {
-        settings,
-        state: &copy,
-    };
-    let asked = feed.fetch(clock::now());
+    let feed = update::feed(settings, &copy);
+    let now = clock::now();
+    let latest = feed.fetch(now);
     drop(fs::remove_file(&copy));
-    let latest = match &asked {
-        Ok(News::Latest(latest)) => latest.clone(),
-        _ => None,
-    };
+    let found = latest.as_ref().ok().cloned().flatten();
     let host = settings.repository.host();
-    (
-        rows::forge(host, asked.map_err(told), settings.forge),
-        latest,
-    )
+    (rows::forge(host, latest, settings.forge, now), found)
 }
 
 /// Asks the git remote, which cargo will ask, for the tag of `latest`, or for anything where there is none.
@@ -216,10 +207,8 @@ fn git(context: &Context, latest: Option<Release>) -> Result<String, (String, Op
     let settings = &context.config.self_update;
     let url = &settings.repository;
     if let Some(latest) = latest {
-        let feed = Feed {
-            settings,
-            state: &context.paths.feed(),
-        };
+        let cache = context.paths.feed();
+        let feed = update::feed(settings, &cache);
         let named = feed.tagged(&latest.version, clock::now()).map_err(told)?;
         return Ok(format!("'{url}' has the tag {}", named.tag.as_str()));
     }
@@ -240,7 +229,7 @@ fn git(context: &Context, latest: Option<Release>) -> Result<String, (String, Op
 
 fn links(context: &Context) -> Row {
     let paths = &context.paths;
-    let bin_dir = match BinDir::find(&context.config.self_update, paths) {
+    let bin_dir = match update::bin_dir(&context.config.self_update, paths) {
         Ok(bin_dir) => bin_dir,
         Err(error) => return rows::links(Err(told(error)), &[], false),
     };

@@ -11,7 +11,6 @@ use super::rows;
 use crate::cli::Context;
 use crate::cli::self_update::enable;
 use crate::error::Result;
-use crate::install::links::BinDir;
 use crate::install::verify;
 use crate::paths::Paths;
 use crate::platform::launchd::launchctl::Agent;
@@ -19,6 +18,7 @@ use crate::platform::schedule::job::{Environment, Job};
 use crate::platform::schedule::{self, Scheduler, launchd};
 use crate::platform::service;
 use crate::platform::systemd::{syntax, systemctl};
+use crate::update;
 use crate::update::journal::Journal;
 use crate::update::quarantine::Quarantine;
 
@@ -89,7 +89,7 @@ pub fn look(context: &Context) -> Vec<Row> {
         .as_ref()
         .ok()
         .and_then(|state| state.as_ref()?.program.clone());
-    let bin_dir = BinDir::find(&config.self_update, paths);
+    let bin_dir = update::bin_dir(&config.self_update, paths);
     let ours =
         matches!((bin_dir, program), (Ok(bin_dir), Some(program)) if bin_dir.holds(&program));
     rows.push(rows::daemon(state, ours));
@@ -247,7 +247,7 @@ fn shadow(context: &Context) -> Option<Row> {
         return None;
     }
     // Where bin-dir cannot be told, the look from inside has said why.
-    let bin_dir = BinDir::find(settings, &context.paths).ok()?.path;
+    let bin_dir = update::bin_dir(settings, &context.paths).ok()?.path;
     let first = which::which("heph").ok();
     let real = |path: &Path| fs::canonicalize(path).ok();
     let same = first

@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use semver::Version;
 
 use super::row::Row;
 use crate::config::Forge;
+use crate::error::{Error, Kind};
 use crate::install::build_failure::{self, BuildFailure};
 use crate::platform::service;
-use crate::release::feed::News;
+use crate::release::Release;
 
 /// Less than this much room for builds stops them, in bytes. A build of heph takes about 400 MiB.
 const BUILD_NEEDS: u64 = 1 << 30;
@@ -178,33 +180,46 @@ pub fn temporary(folder: &Path, written: Result<(), String>, started: Result<(),
 }
 
 /// Returns the row about the feed.
-pub fn forge(host: &str, asked: Result<News, (String, Option<String>)>, kind: Forge) -> Row {
+pub fn forge(
+    host: &str,
+    latest: Result<Option<Release>, Error>,
+    kind: Forge,
+    now: Timestamp,
+) -> Row {
     let hint = "check the network, and the proxy and certificate variables of the shell that runs `heph self-update enable`";
-    match asked {
-        Ok(News::Latest(Some(release))) => Row::ok(
+    let error = match latest {
+        Ok(Some(release)) => {
+            return Row::ok(
+                "forge",
+                format!("{host} answers; the newest release is {}", release.version),
+            );
+        }
+        Ok(None) => {
+            return Row::warning(
+                "forge",
+                format!("{host} answers, but has no release to install"),
+                "check `repository` and `tag-prefix` under [self-update]",
+            );
+        }
+        Err(error) => error,
+    };
+    let why = error.one_line();
+    match (error.kind(), error.retry_after()) {
+        (Kind::Unreachable, Some(wait)) => Row::warning(
             "forge",
-            format!("{host} answers; the newest release is {}", release.version),
-        ),
-        Ok(News::Latest(None)) => Row::warning(
-            "forge",
-            format!("{host} answers, but has no release to install"),
-            "check `repository` and `tag-prefix` under [self-update]",
-        ),
-        Ok(News::Unreachable {
-            reason,
-            retry_at: Some(at),
-        }) => Row::warning(
-            "forge",
-            format!("{host} asks to be left alone until {at}: {reason}"),
+            match now.checked_add(wait) {
+                Ok(until) => format!("{host} asks for no request before {until}: {why}"),
+                Err(_) => why,
+            },
             "nothing to do: the timer waits as long",
         ),
-        Ok(News::Unreachable { reason, .. }) => Row::problem("forge", reason, hint),
-        Err((why, remedy)) => {
+        (Kind::Unreachable, None) => Row::problem("forge", why, hint),
+        _ => {
             let which = match kind {
                 Forge::Auto => "name the kind of forge with `forge` under [self-update]",
                 _ => "check `repository` and `forge` under [self-update]",
             };
-            Row::problem("forge", why, remedy.as_deref().unwrap_or(which))
+            Row::problem("forge", why, error.hint().unwrap_or(which))
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::config::{Require, Signers, Trust};
 use crate::error::Result;
 use crate::install::slots::Slots;
 use crate::os::{clock, files};
-use crate::release::feed::Feed;
+use crate::update;
 
 /// heph was not built before this instant. A release sets it to its own day, or leaves it: then it stays true.
 const NOT_BUILT_BEFORE: &str = "2026-11-01T00:00:00Z";
@@ -155,11 +155,7 @@ fn keys(trust: &Trust, found: &Found, now: Timestamp, zone: &TimeZone) -> Row {
 /// Returns the latest instant that is known to be over, and what it is.
 fn past(context: &Context) -> Option<(Timestamp, &'static str)> {
     let paths = &context.paths;
-    let remembered = Feed {
-        settings: &context.config.self_update,
-        state: &paths.feed(),
-    }
-    .remembered();
+    let remembered = update::feed(&context.config.self_update, &paths.feed()).cached();
     let published = remembered.highest.and_then(|release| release.published_at);
     let current = Slots::new(paths).current().ok().flatten();
     let candidates = [

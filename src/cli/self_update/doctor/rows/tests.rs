@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::super::row::Status::{self, Ok as Fine, Problem, Warning};
 use super::*;
 use crate::release::{Release, Tag};
@@ -169,7 +171,8 @@ fn a_temporary_folder_without_programs_surprises_and_without_files_stops() {
 
 #[test]
 fn the_forge_answers_waits_or_does_not() {
-    let row = |asked| forge("forge.example", asked, Forge::Auto);
+    let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let row = |latest| forge("forge.example", latest, Forge::Auto, now);
     let release = Release {
         version: version("1.0.3"),
         tag: Tag::of("v", &version("1.0.3")),
@@ -177,34 +180,20 @@ fn the_forge_answers_waits_or_does_not() {
         published_at: None,
         assets: Vec::new(),
     };
-    let unreachable = |retry_at: Option<&str>| {
-        Ok(News::Unreachable {
-            reason: "no route".into(),
-            retry_at: retry_at.map(|at| at.parse().unwrap()),
-        })
-    };
+    let unreachable = || Error::unreachable("no route");
+    expect(&row(Ok(Some(release))), Fine, "newest release is 1.0.3", "");
+    expect(&row(Ok(None)), Warning, "no release", "tag-prefix");
+    let busy = unreachable().with_retry_after(Duration::from_secs(60));
     expect(
-        &row(Ok(News::Latest(Some(release)))),
-        Fine,
-        "newest release is 1.0.3",
-        "",
-    );
-    expect(
-        &row(Ok(News::Latest(None))),
+        &row(Err(busy)),
         Warning,
-        "no release",
-        "tag-prefix",
-    );
-    expect(
-        &row(unreachable(Some("2026-01-01T00:00:00Z"))),
-        Warning,
-        "until 2026-01-01",
+        "before 2026-01-01T00:01",
         "nothing to do",
     );
-    expect(&row(unreachable(None)), Problem, "no route", "proxy");
-    expect(&row(Err(("HTML".into(), None))), Problem, "HTML", "`forge`");
+    expect(&row(Err(unreachable())), Problem, "no route", "proxy");
+    expect(&row(Err(Error::new("HTML"))), Problem, "HTML", "`forge`");
     expect(
-        &row(Err(("HTML".into(), Some("look".into())))),
+        &row(Err(Error::new("HTML").with_hint("look"))),
         Problem,
         "HTML",
         "look",

@@ -1,0 +1,83 @@
+//! The folder in which a release is staged.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::slots::Binary;
+use crate::error::{Error, Result, ResultExt};
+use crate::os::files;
+
+/// A folder that becomes a slot, or is removed.
+#[derive(Debug)]
+pub(super) struct StagedFolder {
+    pub path: PathBuf,
+    kept: bool,
+}
+
+impl StagedFolder {
+    /// Creates the folder `path`, which must not exist.
+    pub fn new(path: PathBuf) -> Result<StagedFolder> {
+        fs::create_dir(&path)
+            .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o700)))
+            .with_context(|| format!("cannot create the folder '{}'", path.display()))?;
+        Ok(StagedFolder { path, kept: false })
+    }
+
+    pub fn bin(&self) -> PathBuf {
+        self.path.join("bin")
+    }
+
+    pub fn digests(&self, names: &[String]) -> Result<Vec<Binary>> {
+        names
+            .iter()
+            .map(|name| Binary::of(name, &self.bin().join(name)))
+            .collect()
+    }
+
+    /// Keeps the folder, which has become a slot.
+    pub fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for StagedFolder {
+    fn drop(&mut self) {
+        if !self.kept {
+            // The next run sweeps what cannot be removed now; the error under way matters more.
+            let _ = files::remove_tree_if_there(&self.path);
+        }
+    }
+}
+
+/// Copies the content of `from` to the new file `to`, with mode 0755 and no other attribute.
+pub(super) fn copy_executable(from: &Path, to: &Path) -> Result<()> {
+    let copy = || -> io::Result<()> {
+        files::remove_file_if_there(to)?;
+        let mut original = File::open(from)?;
+        let mut copy = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o755)
+            .open(to)?;
+        io::copy(&mut original, &mut copy)?;
+        copy.set_permissions(fs::Permissions::from_mode(0o755))
+    };
+    copy().with_context(|| format!("cannot copy '{}' to '{}'", from.display(), to.display()))
+}
+
+/// Fails unless `needed` bytes are free where `folder` is. `purpose` completes "cannot …".
+pub(super) fn require_space(folder: &Path, needed: u64, purpose: &str) -> Result<()> {
+    let free = files::free_space(folder)?;
+    if free >= needed {
+        return Ok(());
+    }
+    Err(Error::new(format!(
+        "cannot {purpose} below '{}': {} MiB are free, {} MiB are needed",
+        folder.display(),
+        free >> 20,
+        needed >> 20
+    ))
+    .with_hint("make room; `heph self-update clean` removes old releases and the build folder"))
+}
