@@ -1,5 +1,5 @@
 #!/bin/sh
-# Made by heph, template 2. Edited, it is left alone until `heph self-update enable --force` writes it afresh.
+# Made by heph, template 2. If you edit it, heph stops updating it; `heph self-update enable --force` rewrites it.
 # The crontab's block between '# BEGIN heph' and '# END heph' starts it. To remove both: `heph self-update disable`.
 # Cadence: {{cadence}}
 # Made from: {{source}}

@@ -142,7 +142,7 @@ impl Crontab {
         }
         let stderr = String::from_utf8_lossy(&output.stderr);
         let stderr = stderr.trim();
-        // Vixie cron and its heirs exit with 1 and say "no crontab for USER"; BusyBox says that it cannot open the file.
+        // Vixie cron and its heirs exit with 1 and print "no crontab for USER"; BusyBox prints that it cannot open the file.
         if stderr.contains("no crontab") || stderr.contains("No such file") {
             return Ok(Vec::new());
         }

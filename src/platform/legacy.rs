@@ -1,9 +1,9 @@
 //! Reads generated files of release 0.1.0 and before, which carry no comment with their source.
 //!
-//! An install of that release keeps its flags, variables and cadence: each of its files is read here until heph has written
-//! it afresh, hephd's at the first update and the timer's at the next `heph self-update enable`. This module may go once no
-//! machine upgrades from 0.1.0; `Format::legacy` goes with it. It reads what that release wrote, and what people commonly
-//! edited there; anything else is an error rather than a guess.
+//! An install of that release keeps its flags, variables and cadence: each of its files is read here until heph has rewritten
+//! it, hephd's at the first update and the timer's at the next `heph self-update enable`. This module may go once no machine
+//! upgrades from 0.1.0; `Format::legacy` goes with it. It reads what that release wrote, and common edits of it; anything else
+//! is an error rather than a guess.
 
 use crate::error::{Result, ResultExt, bail, ensure};
 use crate::platform::systemd::syntax::{BY_SHELL, settings};
@@ -14,7 +14,7 @@ const ENV: &str = "\nset -- env -i";
 /// Stands between the variables and the command there.
 const NICE: [&str; 3] = ["$(command -v nice)", "-n", "19"];
 
-/// What a file says.
+/// The content of a file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// The program and its arguments; never empty.

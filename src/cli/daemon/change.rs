@@ -158,13 +158,13 @@ impl Args {
 fn check_replaceable(manager: &dyn Manager, file: &OnDisk<Definition>) -> Result<()> {
     service::check_replaceable(
         manager,
-        "keep it and use your service manager, or write it afresh with --force, which keeps the flags that heph baked",
+        "keep it and use your service manager, or rewrite it with --force, which keeps the flags that heph baked",
     )?;
     match &file.source {
         Err(error) if file.state != FileState::Absent => {
             let path = file.path.display();
             let message = format!("cannot read the flags of hephd back from '{path}'");
-            let hint = "mend it, or write it afresh with --force and the flags that it should have";
+            let hint = "repair it, or rewrite it with --force and the flags that it should have";
             Err(error.clone().context(Error::new(message).with_hint(hint)))
         }
         _ => Ok(()),

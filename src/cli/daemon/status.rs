@@ -203,14 +203,12 @@ impl Report {
         let about = match self.socket_file_state {
             // What is amiss with the service file, or that there is none, is said there.
             _ if !matches!(self.file_state, FileState::Current | FileState::Edited) => "",
-            Some(FileState::Absent) => {
-                ", whose file is missing: `heph daemon restart` writes it afresh"
-            }
+            Some(FileState::Absent) => ", whose file is missing: `heph daemon restart` rewrites it",
             Some(FileState::OlderTemplate) => {
                 ", from an older template: `heph daemon restart` brings it up to date"
             }
             Some(FileState::Edited) => {
-                ", whose file was edited by hand: `heph daemon restart --force` writes it afresh"
+                ", whose file was edited by hand: `heph daemon restart --force` rewrites it"
             }
             Some(FileState::HandMade) => ", whose file was made by hand: heph leaves it alone",
             Some(FileState::Current | FileState::NewerTemplate)
@@ -238,7 +236,7 @@ impl Report {
             }
             FileState::NewerTemplate => ", from the template of a newer heph",
             FileState::Edited => {
-                ", edited by hand: `heph daemon restart --force` writes it afresh and keeps the flags that heph baked"
+                ", edited by hand: `heph daemon restart --force` rewrites it and keeps the flags that heph baked"
             }
             FileState::HandMade => ", made by hand: heph leaves it alone",
         };

@@ -9,7 +9,7 @@ use crate::error::{Error, Result, ResultExt};
 use crate::platform::generated::{FileState, OnDisk, Planned};
 
 /// What to do about a file that was made or edited by hand.
-pub(super) const BY_HAND: &str = "keep a copy if you need it; `heph self-update enable --force` writes it afresh, `disable --force` removes it";
+pub(super) const BY_HAND: &str = "keep a copy if you need it; `heph self-update enable --force` rewrites it, `disable --force` removes it";
 
 /// A scheduler: renders and reads the files of the timer, and drives its tool.
 pub(in crate::platform) trait Backend {
@@ -60,7 +60,7 @@ pub(super) fn source<S>(file: OnDisk<S>) -> Result<Option<S>> {
         FileState::HandMade => file.check_replaceable(BY_HAND).map(|()| None),
         _ => file.source.map(Some).with_context(|| {
             Error::new(format!("cannot read '{}' back", file.path.display())).with_hint(
-                "`heph self-update disable --force` removes it; `heph self-update enable --force` writes it afresh",
+                "`heph self-update disable --force` removes it; `heph self-update enable --force` rewrites it",
             )
         }),
     }

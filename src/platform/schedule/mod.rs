@@ -65,7 +65,7 @@ pub(crate) struct Request {
     pub program: PathBuf,
     /// The settings file that `--config` named.
     pub config: Option<PathBuf>,
-    /// The environment, from [`job::bake_env`]; it is always baked afresh.
+    /// The environment, from [`job::bake_env`]; it always replaces the former one.
     pub environment: Environment,
     /// Whether the job only reports releases.
     pub notify_only: Option<bool>,
@@ -226,7 +226,7 @@ pub(crate) fn stale(scheduler: Scheduler, job: &Job, paths: &Paths) -> Result<Ve
             FileState::Absent => "is missing",
             FileState::OlderTemplate => "is from an older version of heph",
             FileState::NewerTemplate => "is from a newer version of heph",
-            FileState::Edited => "is edited: `heph self-update enable --force` writes it afresh",
+            FileState::Edited => "is edited: `heph self-update enable --force` rewrites it",
             FileState::HandMade => "was not made by heph",
         };
         stale.push(format!("'{}' {what}", path.display()));

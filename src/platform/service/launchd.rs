@@ -166,7 +166,7 @@ mod tests {
     fn the_plain_agent() {
         insta::assert_snapshot!(render(&definition("/Users/me", &[], Environment::default())), @r##"
         <?xml version="1.0" encoding="UTF-8"?>
-        <!-- Made by heph, template 2. Edited, it is left alone until `heph daemon restart --force` writes it afresh.
+        <!-- Made by heph, template 2. If you edit it, heph stops updating it; `heph daemon restart --force` rewrites it.
              To change a flag of hephd: `heph daemon restart`, whose help lists them. To remove it: `heph daemon uninstall`. -->
         <!-- Made from: {"program":"/Users/me/.cargo/bin/hephd","arguments":[],"environment":{},"log":"/Users/me/Library/Application Support/heph/hephd.log"} -->
         <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
@@ -209,7 +209,7 @@ mod tests {
         let environment = environment(&[("HEPH_DB", "/data/<mine> & yours/heph.db")]);
         insta::assert_snapshot!(render(&definition("/Users/jo's \"é\" & <co>", &flags, environment)), @r##"
         <?xml version="1.0" encoding="UTF-8"?>
-        <!-- Made by heph, template 2. Edited, it is left alone until `heph daemon restart --force` writes it afresh.
+        <!-- Made by heph, template 2. If you edit it, heph stops updating it; `heph daemon restart --force` rewrites it.
              To change a flag of hephd: `heph daemon restart`, whose help lists them. To remove it: `heph daemon uninstall`. -->
         <!-- Made from: {"program":"/Users/jo's \"é\" & <co>/.cargo/bin/hephd","arguments":["\u002d\u002dmode=server","\u002d\u002dhub-url=https://hub/?a=1&b=]]>"],"environment":{"HEPH_DB":"/data/<mine> & yours/heph.db"},"log":"/Users/jo's \"é\" & <co>/Library/Application Support/heph/hephd.log"} -->
         <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
@@ -249,9 +249,9 @@ mod tests {
     #[test]
     fn the_process_follows_from_what_launchctl_prints() {
         // The shape of real output; nested blocks have their own pids.
-        let said = "gui/501/org.hephaestus.hephd = {\n\tactive count = 1\n\tstate = running\n\tspawn type = daemon (3)\n\tpid = 4711\n\tendpoints = {\n\t\tpid = 1\n\t}\n}\n";
-        assert_eq!(process(said).pid, Some(4711));
-        assert_eq!(process(said).activity, Activity::Running);
+        let state = "gui/501/org.hephaestus.hephd = {\n\tactive count = 1\n\tstate = running\n\tspawn type = daemon (3)\n\tpid = 4711\n\tendpoints = {\n\t\tpid = 1\n\t}\n}\n";
+        assert_eq!(process(state).pid, Some(4711));
+        assert_eq!(process(state).activity, Activity::Running);
         let between =
             "gui/501/x = {\n\tstate = spawn scheduled\n\tendpoints = {\n\t\tpid = 1\n\t}\n}\n";
         assert_eq!(process(between).pid, None);

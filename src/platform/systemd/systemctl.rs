@@ -9,7 +9,7 @@ use crate::error::{Error, Result, ResultExt};
 use crate::os::process::{Output, Run};
 use crate::platform::generated;
 
-/// How long it may take for what systemd does at once.
+/// The default limit: most commands return at once.
 const AT_ONCE: Duration = Duration::from_secs(30);
 
 /// Returns a run of `systemctl --user` with `arguments`, with messages in English and times in UTC.
@@ -30,7 +30,7 @@ pub fn run(arguments: &[&str]) -> Run {
 ///
 /// # Errors
 ///
-/// It cannot be started, or failed; the error carries what it said.
+/// It cannot be started or fails; the error quotes its output.
 pub fn call(arguments: &[&str]) -> Result<Output> {
     run(arguments).success()
 }

@@ -15,7 +15,7 @@ fn block(job: &Job, home: &str) -> Vec<String> {
 fn the_units() {
     let units = rendered(Scheduler::Systemd, &plain("every 6h"), HOME);
     insta::assert_snapshot!(units[0], @r##"
-    # Made by heph, template 2. Edited, it is left alone until `heph self-update enable --force` writes it afresh.
+    # Made by heph, template 2. If you edit it, heph stops updating it; `heph self-update enable --force` rewrites it.
     # For settings of your own: `systemctl --user edit heph-self-update.service`. To remove it: `heph self-update disable`.
     # Made from: {"program":"/home/me/.cargo/bin/heph","notify_only":false,"environment":{"HOME":"/home/me","PATH":"/home/me/.cargo/bin:/usr/bin:/bin"},"log":"/home/me/.local/state/heph/self-update.log"}
 
@@ -43,7 +43,7 @@ fn the_units() {
     StandardError=append:/home/me/.local/state/heph/self-update.log
     "##);
     insta::assert_snapshot!(units[1], @r##"
-    # Made by heph, template 2. Edited, it is left alone until `heph self-update enable --force` writes it afresh.
+    # Made by heph, template 2. If you edit it, heph stops updating it; `heph self-update enable --force` rewrites it.
     # To change when it runs: `heph self-update enable --every 6h` or `--at 03:30`. To remove it: `heph self-update disable`.
     # Cadence: every 6h
     # Made from: {"cadence":"every 6h"}
@@ -54,7 +54,7 @@ fn the_units() {
     [Timer]
     OnCalendar=*-*-* 00/6:00:00
     Persistent=true
-    # By how much is drawn once for this machine, so that many machines do not poll in the same second.
+    # Drawn once for this machine, so that many machines do not poll in the same second.
     RandomizedDelaySec=30m
     FixedRandomDelay=true
     AccuracySec=1m
@@ -68,7 +68,7 @@ fn the_units() {
 fn the_units_of_an_odd_home() {
     let units = rendered(Scheduler::Systemd, &odd("at 03:30,15:30"), ODD_HOME);
     insta::assert_snapshot!(units[0], @r##"
-    # Made by heph, template 2. Edited, it is left alone until `heph self-update enable --force` writes it afresh.
+    # Made by heph, template 2. If you edit it, heph stops updating it; `heph self-update enable --force` rewrites it.
     # For settings of your own: `systemctl --user edit heph-self-update.service`. To remove it: `heph self-update disable`.
     # Made from: {"program":"/home/jo's 100% \"$é\" \\ & <co>/bin/heph","config":"/home/jo's 100% \"$é\" \\ & <co>/my config.toml","notify_only":true,"environment":{"HOME":"/home/jo's 100% \"$é\" \\ & <co>","https_proxy":"http://me:p%40ss`x`$y@proxy:1/?a=1&b=2#c"},"log":"/home/jo's 100% \"$é\" \\ & <co>/.local/state/heph/self-update.log"}
 
@@ -96,7 +96,7 @@ fn the_units_of_an_odd_home() {
     StandardError=append:/home/jo's 100%% "$é" \ & <co>/.local/state/heph/self-update.log
     "##);
     insta::assert_snapshot!(units[1], @r##"
-    # Made by heph, template 2. Edited, it is left alone until `heph self-update enable --force` writes it afresh.
+    # Made by heph, template 2. If you edit it, heph stops updating it; `heph self-update enable --force` rewrites it.
     # To change when it runs: `heph self-update enable --every 6h` or `--at 03:30`. To remove it: `heph self-update disable`.
     # Cadence: at 03:30,15:30
     # Made from: {"cadence":"at 03:30,15:30"}
@@ -108,7 +108,7 @@ fn the_units_of_an_odd_home() {
     OnCalendar=*-*-* 03:30:00
     OnCalendar=*-*-* 15:30:00
     Persistent=true
-    # By how much is drawn once for this machine, so that many machines do not poll in the same second.
+    # Drawn once for this machine, so that many machines do not poll in the same second.
     RandomizedDelaySec=5m
     FixedRandomDelay=true
     AccuracySec=1m
@@ -122,7 +122,7 @@ fn the_units_of_an_odd_home() {
 fn the_timer_of_an_interval_that_no_calendar_can_express() {
     let units = rendered(Scheduler::Systemd, &plain("every 7h"), HOME);
     insta::assert_snapshot!(units[1], @r##"
-    # Made by heph, template 2. Edited, it is left alone until `heph self-update enable --force` writes it afresh.
+    # Made by heph, template 2. If you edit it, heph stops updating it; `heph self-update enable --force` rewrites it.
     # To change when it runs: `heph self-update enable --every 6h` or `--at 03:30`. To remove it: `heph self-update disable`.
     # Cadence: every 7h
     # Made from: {"cadence":"every 7h"}
@@ -133,7 +133,7 @@ fn the_timer_of_an_interval_that_no_calendar_can_express() {
     [Timer]
     OnBootSec=5m
     OnUnitInactiveSec=7h
-    # By how much is drawn once for this machine, so that many machines do not poll in the same second.
+    # Drawn once for this machine, so that many machines do not poll in the same second.
     RandomizedDelaySec=30m
     FixedRandomDelay=true
     AccuracySec=1m
@@ -148,7 +148,7 @@ fn the_agent_of_an_interval() {
     let agent = rendered(Scheduler::Launchd, &plain("every 6h"), HOME);
     insta::assert_snapshot!(agent[0], @r##"
     <?xml version="1.0" encoding="UTF-8"?>
-    <!-- Made by heph, template 2. Edited, it is left alone until `heph self-update enable --force` writes it afresh.
+    <!-- Made by heph, template 2. If you edit it, heph stops updating it; `heph self-update enable --force` rewrites it.
          To change when it runs: `heph self-update enable`, whose help lists how. To remove it: `heph self-update disable`. -->
     <!-- Made from: {"program":"/home/me/.cargo/bin/heph","notify_only":false,"environment":{"HOME":"/home/me","PATH":"/home/me/.cargo/bin:/usr/bin:/bin"},"log":"/home/me/.local/state/heph/self-update.log","cadence":"every 6h"} -->
     <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
@@ -169,7 +169,7 @@ fn the_agent_of_an_interval() {
             <key>PATH</key><string>/home/me/.cargo/bin:/usr/bin:/bin</string>
         </dict>
         <key>StartInterval</key><integer>21600</integer>
-        <!-- True for intervals: they start anew at each login, and launchd does not count while the machine sleeps. -->
+        <!-- True for intervals: launchd restarts them at each login, and does not count while the machine sleeps. -->
         <key>RunAtLoad</key>
         <true/>
         <key>ProcessType</key>
@@ -195,7 +195,7 @@ fn the_agent_of_times_of_day_in_an_odd_home() {
     let agent = rendered(Scheduler::Launchd, &odd("at 03:30,15:30"), ODD_HOME);
     insta::assert_snapshot!(agent[0], @r##"
     <?xml version="1.0" encoding="UTF-8"?>
-    <!-- Made by heph, template 2. Edited, it is left alone until `heph self-update enable --force` writes it afresh.
+    <!-- Made by heph, template 2. If you edit it, heph stops updating it; `heph self-update enable --force` rewrites it.
          To change when it runs: `heph self-update enable`, whose help lists how. To remove it: `heph self-update disable`. -->
     <!-- Made from: {"program":"/home/jo's 100% \"$é\" \\ & <co>/bin/heph","config":"/home/jo's 100% \"$é\" \\ & <co>/my config.toml","notify_only":true,"environment":{"HOME":"/home/jo's 100% \"$é\" \\ & <co>","https_proxy":"http://me:p%40ss`x`$y@proxy:1/?a=1&b=2#c"},"log":"/home/jo's 100% \"$é\" \\ & <co>/.local/state/heph/self-update.log","cadence":"at 03:30,15:30"} -->
     <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
@@ -221,7 +221,7 @@ fn the_agent_of_times_of_day_in_an_odd_home() {
             <dict><key>Hour</key><integer>3</integer><key>Minute</key><integer>30</integer></dict>
             <dict><key>Hour</key><integer>15</integer><key>Minute</key><integer>30</integer></dict>
         </array>
-        <!-- True for intervals: they start anew at each login, and launchd does not count while the machine sleeps. -->
+        <!-- True for intervals: launchd restarts them at each login, and does not count while the machine sleeps. -->
         <key>RunAtLoad</key>
         <false/>
         <key>ProcessType</key>
@@ -247,7 +247,7 @@ fn the_script_and_the_lines_of_the_crontab() {
     let script = rendered(Scheduler::Cron, &plain("every 6h"), HOME);
     insta::assert_snapshot!(script[0], @r##"
     #!/bin/sh
-    # Made by heph, template 2. Edited, it is left alone until `heph self-update enable --force` writes it afresh.
+    # Made by heph, template 2. If you edit it, heph stops updating it; `heph self-update enable --force` rewrites it.
     # The crontab's block between '# BEGIN heph' and '# END heph' starts it. To remove both: `heph self-update disable`.
     # Cadence: every 6h
     # Made from: {"program":"/home/me/.cargo/bin/heph","notify_only":false,"environment":{"HOME":"/home/me","PATH":"/home/me/.cargo/bin:/usr/bin:/bin"},"log":"/home/me/.local/state/heph/self-update.log","cadence":"every 6h"}
@@ -283,7 +283,7 @@ fn the_script_and_the_lines_of_the_crontab_in_an_odd_home() {
     let script = rendered(Scheduler::Cron, &odd("at 03:30,15:30"), ODD_HOME);
     insta::assert_snapshot!(script[0], @r##"
     #!/bin/sh
-    # Made by heph, template 2. Edited, it is left alone until `heph self-update enable --force` writes it afresh.
+    # Made by heph, template 2. If you edit it, heph stops updating it; `heph self-update enable --force` rewrites it.
     # The crontab's block between '# BEGIN heph' and '# END heph' starts it. To remove both: `heph self-update disable`.
     # Cadence: at 03:30,15:30
     # Made from: {"program":"/home/jo's 100% \"$é\" \\ & <co>/bin/heph","config":"/home/jo's 100% \"$é\" \\ & <co>/my config.toml","notify_only":true,"environment":{"HOME":"/home/jo's 100% \"$é\" \\ & <co>","https_proxy":"http://me:p%40ss`x`$y@proxy:1/?a=1&b=2#c"},"log":"/home/jo's 100% \"$é\" \\ & <co>/.local/state/heph/self-update.log","cadence":"at 03:30,15:30"}

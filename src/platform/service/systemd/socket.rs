@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn the_plain_socket() {
         insta::assert_snapshot!(render(&listening(&[], Environment::default())), @r"
-        # Made by heph, template 3. Edited, it is left alone until `heph daemon restart --force` writes it afresh.
+        # Made by heph, template 3. If you edit it, heph stops updating it; `heph daemon restart --force` rewrites it.
         # systemd listens here for hephd, so that clients that connect while hephd restarts wait instead of failing.
         # For settings of your own: `systemctl --user edit heph.socket`. To remove it: `heph daemon uninstall`.
         # Made from: {}

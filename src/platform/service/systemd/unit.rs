@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn the_plain_unit() {
         insta::assert_snapshot!(render(&definition("/home/me", &[], Environment::default())), @r##"
-        # Made by heph, template 3. Edited, it is left alone until `heph daemon restart --force` writes it afresh.
+        # Made by heph, template 3. If you edit it, heph stops updating it; `heph daemon restart --force` rewrites it.
         # To change a flag of hephd: `heph daemon restart --hub-url URL`, or `heph daemon restart --unset hub-url`.
         # For settings of your own: `systemctl --user edit heph.service`. To remove it: `heph daemon uninstall`.
         # Made from: {"program":"/home/me/.cargo/bin/hephd","arguments":[],"environment":{},"log":"/home/me/.local/share/heph/hephd.log"}
@@ -102,7 +102,7 @@ mod tests {
         ];
         let environment = environment(&[("HEPH_DB", "/data/100% \"mine\"/$x/heph.db")]);
         insta::assert_snapshot!(render(&definition(home, &flags, environment)), @r##"
-        # Made by heph, template 3. Edited, it is left alone until `heph daemon restart --force` writes it afresh.
+        # Made by heph, template 3. If you edit it, heph stops updating it; `heph daemon restart --force` rewrites it.
         # To change a flag of hephd: `heph daemon restart --hub-url URL`, or `heph daemon restart --unset hub-url`.
         # For settings of your own: `systemctl --user edit heph.service`. To remove it: `heph daemon uninstall`.
         # Made from: {"program":"/home/jo's 100% \"$é\" \\ & <co>/.cargo/bin/hephd","arguments":["--mode=server","--hub-url=https://hub/?a=%20&b=$c;\"d\""],"environment":{"HEPH_DB":"/data/100% \"mine\"/$x/heph.db"},"log":"/home/jo's 100% \"$é\" \\ & <co>/.local/share/heph/hephd.log"}
