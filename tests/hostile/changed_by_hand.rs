@@ -117,6 +117,23 @@ fn a_timer_edited_by_hand_still_updates() {
 }
 
 #[test]
+fn a_hephd_whose_unit_was_edited_by_hand_is_updated_and_not_restarted() {
+    let scene = Scene::new();
+    let unit = scene.path.join(".config/systemd/user/heph.service");
+    let edited = fs::read_to_string(&unit)
+        .unwrap()
+        .replace("RestartSec=1", "RestartSec=2");
+    fs::write(&unit, &edited).unwrap();
+    scene.publish_new();
+    scene.apply().exits(0).says("restart it yourself");
+    assert_eq!(scene.running().as_deref(), Some(OLD));
+    assert_eq!(fs::read_to_string(&unit).unwrap(), edited);
+    assert_eq!(scene.quarantined(), [] as [&str; 0]);
+    scene.heph("daemon restart --force").exits(0);
+    scene.assert_serves(NEW);
+}
+
+#[test]
 fn state_files_that_cannot_be_read_come_with_the_command_that_helps() {
     let scene = Scene::new();
     scene.publish_new();
