@@ -186,13 +186,20 @@ fn own_words(answer: &Answer) -> Option<Error> {
     struct Words {
         error: String,
         hint: Option<String>,
+        #[serde(default)]
+        kind: Kind,
     }
     if !is_json(answer) {
         return None;
     }
     let words: Words = serde_json::from_slice(&answer.body).ok()?;
     let quote = |text: &str| excerpt(text.trim(), LONGEST_QUOTE);
-    let error = Error::new(quote(&words.error));
+    // Usage would be that of the client on this machine.
+    let kind = match words.kind {
+        Kind::Usage => Kind::Failed,
+        kind => kind,
+    };
+    let error = Error::new(quote(&words.error)).with_kind(kind);
     Some(match words.hint {
         Some(hint) => error.with_hint(quote(&hint)),
         None => error,
@@ -322,6 +329,17 @@ mod tests {
             let line = error.one_line();
             assert!(line.contains(words), "{status}: {line}");
         }
+    }
+
+    #[test]
+    fn the_hubs_error_comes_out_as_the_same_kind() {
+        let kind = |body| error(&json(403, body)).kind();
+        assert_eq!(kind(r#"{"error":"no","kind":"denied"}"#), Kind::Denied);
+        assert_eq!(kind(r#"{"error":"no","kind":"usage"}"#), Kind::Failed);
+        assert_eq!(
+            kind(r#"{"error":"no","kind":"of-a-newer-hub"}"#),
+            Kind::Failed
+        );
     }
 
     #[test]
