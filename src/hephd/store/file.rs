@@ -55,7 +55,7 @@ pub(super) fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
 
 /// Opens `path` for reading without creating or changing a file.
 ///
-/// Reading a database in WAL mode creates a write-ahead log beside it where there is none (sqlite.org/wal.html,
+/// Reading a database in WAL mode creates a write-ahead log beside it if there was no such file (sqlite.org/wal.html,
 /// "Read-only databases"), and closing it writes the log back. Opening a file without one as immutable avoids the first;
 /// turning off the checkpoint on close avoids the second.
 pub(super) fn open_readonly(path: &Path) -> rusqlite::Result<Connection> {

@@ -130,7 +130,7 @@ pub(super) fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option
 }
 
 /// Applies the record number `seq` to its task. Returns the time that the clock of this machine must pass: that of the
-/// operation, but zero for another user's, who could otherwise drive everybody's clock.
+/// operation, but zero if it belongs to another user, since users must not drive each other's clocks.
 fn apply(
     connection: &Connection,
     seq: i64,

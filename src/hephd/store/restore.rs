@@ -34,7 +34,7 @@ pub(crate) struct Restored {
     pub schema: u32,
     /// The backup.
     pub restored_from: String,
-    /// The new path of the replaced file; `None` where there was none.
+    /// The new path of the replaced file; `None` if it did not exist.
     pub kept_as: Option<String>,
     /// How many operations the backup lacked and were carried over.
     pub operations_carried: u64,

@@ -1,5 +1,5 @@
--- Derived from the log. A user is '' for the owner of this machine, else who a token names; the same id may belong to
--- tasks of two users. The stamps say which operation wrote a field last (merge.rs).
+-- Derived from the log. A user is '' for the owner of this machine, otherwise the subject of a token; two users may have
+-- tasks with the same id. The stamps say which operation wrote a field last (merge.rs).
 DROP TABLE tasks;
 CREATE TABLE tasks (
   user TEXT NOT NULL,
@@ -23,25 +23,25 @@ CREATE TABLE user_ops (
   PRIMARY KEY (user, seq)
 ) STRICT, WITHOUT ROWID;
 
--- One row, derived from the log: a time of the hybrid clock that no operation of '' is above, but for the last ones, if
--- they were made here.
+-- One row, derived from the log: a time of the hybrid clock not below any operation of '', except the last ones if they were
+-- made here.
 CREATE TABLE clock (
   ms INTEGER NOT NULL,
   counter INTEGER NOT NULL
 ) STRICT;
 INSERT INTO clock VALUES (0, 0);
 
--- One row: which life of this store it is. A copy lives another one, so a hub that was restored is told from before.
+-- One row. Every copy gets another epoch, which distinguishes a hub that was restored from what it was before.
 CREATE TABLE epoch (epoch TEXT NOT NULL) STRICT;
 INSERT INTO epoch VALUES (lower(hex(randomblob(16))));
 
--- The epoch of a user whose spokes knew of operations that this log has no more, or not at their places.
+-- The epoch of a user whose spokes knew operations that this log no longer has at their positions.
 CREATE TABLE user_epochs (
   user TEXT PRIMARY KEY,
   epoch TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- One row where this store has been that of a spoke.
+-- One row if this store was ever a spoke's.
 CREATE TABLE spoke (
   id TEXT NOT NULL,             -- a ULID
   epoch TEXT,                   -- the hub's
@@ -49,8 +49,8 @@ CREATE TABLE spoke (
   sent_seq INTEGER, sent_id TEXT
 ) STRICT;
 
--- Operations that the hub has not acknowledged, by their number here; kept only where there is a row in spoke.
+-- The numbers of the operations that the hub has not acknowledged; used only with a row in spoke.
 CREATE TABLE unsent (seq INTEGER PRIMARY KEY) STRICT;
 
--- Operations that the hub does not take.
+-- Operations that the hub rejected.
 CREATE TABLE refused (seq INTEGER PRIMARY KEY, reason TEXT NOT NULL) STRICT;

@@ -30,7 +30,7 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// Notified when the next round may be due earlier than before.
     earlier: Condvar,
-    /// Notified when a round has ended, or none will begin any more.
+    /// Notified when a round has ended, and at the shutdown.
     changed: watch::Sender<()>,
 }
 
@@ -57,7 +57,7 @@ impl Handle {
         }
     }
 
-    /// Keeps further rounds from beginning, and ends the wait for one.
+    /// Keeps further rounds from beginning, and ends the wait of clients.
     pub fn stop(&self) {
         if let Some(shared) = &self.0 {
             shared.stop();

@@ -180,7 +180,7 @@ fn media_type(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
 
-/// Returns the hub's own error; `None` where the body has none, such as a proxy's error page.
+/// Returns the hub's own error; `None` for any other body, such as the error page of a proxy.
 fn own_words(answer: &Answer) -> Option<Error> {
     #[derive(Deserialize)]
     struct Words {

@@ -26,7 +26,7 @@ fn two_users_never_meet_not_even_by_the_ids_of_tasks() {
     assert_eq!(fetched(&mut hub, other), ["of the other", "of nobody"]);
     assert!(fetched(&mut hub, "").is_empty());
     assert!(hub.list(Which::All).unwrap().is_empty(), "the hub's owner");
-    // And the same after the state was derived anew.
+    // The same after the tables were rebuilt.
     log::rebuild_tasks(&hub.connection).unwrap();
     assert_eq!(fetched(&mut hub, one), ["of one"]);
 }

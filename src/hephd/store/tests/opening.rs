@@ -1,4 +1,4 @@
-//! Opening: new stores, old ones, newer ones, and files that are none.
+//! Opening: new, older and newer stores, and other files.
 
 use std::os::unix::fs::PermissionsExt;
 
