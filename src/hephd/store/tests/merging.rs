@@ -2,28 +2,29 @@
 
 use std::slice;
 
+use super::simulation::{World, small};
 use super::sync::renew_identity;
-use super::world::{World, small};
 use super::*;
 use crate::error::Kind;
 use crate::hephd::protocol::Position;
 
 #[test]
-fn two_users_never_meet_not_even_by_the_ids_of_tasks() {
+fn two_users_never_see_each_others_tasks_even_if_the_ids_are_equal() {
     let home = Home::new();
     let mut hub = home.open();
     let task = ulid();
     let [one, other] = ["https://id.example one", "https://id.example other"];
-    hub.exchange(one, &request(vec![adds(&task, "of one")]))
-        .unwrap();
-    hub.exchange(other, &request(vec![adds(&task, "of the other")]))
-        .unwrap();
-    let mut claims = adds(&task, "of nobody");
+    push(&mut hub, one, vec![adds(&task, "of one")]);
+    push(&mut hub, other, vec![adds(&task, "of the other")]);
+    let mut claims = adds(&task, "of the claimant");
     claims.body.insert("user".to_owned(), one.into());
-    let answer = hub.exchange(other, &request(vec![claims])).unwrap();
-    assert!(answer.refused.is_empty());
+    let response = push(&mut hub, other, vec![claims]);
+    assert!(response.refused.is_empty());
     assert_eq!(fetched(&mut hub, one), ["of one"]);
-    assert_eq!(fetched(&mut hub, other), ["of the other", "of nobody"]);
+    assert_eq!(
+        fetched(&mut hub, other),
+        ["of the other", "of the claimant"]
+    );
     assert!(fetched(&mut hub, "").is_empty());
     assert!(hub.list(Which::All).unwrap().is_empty(), "the hub's owner");
     // The same after the tables were rebuilt.
@@ -32,38 +33,35 @@ fn two_users_never_meet_not_even_by_the_ids_of_tasks() {
 }
 
 #[test]
-fn an_operation_id_of_another_user_is_no_obstacle_and_says_nothing_of_that_one() {
+fn an_operation_id_of_another_user_blocks_nobody_and_reveals_nothing() {
     let home = Home::new();
     let mut hub = home.open();
     let operation = adds(&ulid(), "secret");
-    hub.exchange("a b", &request(vec![operation.clone()]))
-        .unwrap();
+    push(&mut hub, "a b", vec![operation.clone()]);
     let again = hub.exchange("a b", &request(vec![operation.clone()]));
     assert!(again.unwrap().refused.is_empty(), "sent twice, taken once");
-    let answer = hub
-        .exchange("a c", &request(vec![operation.clone()]))
-        .unwrap();
-    assert!(answer.refused.is_empty() && answer.operations.is_empty());
-    let place = answer.sent.unwrap();
-    assert_ne!(place.id, operation.id);
+    let response = push(&mut hub, "a c", vec![operation.clone()]);
+    assert!(response.refused.is_empty() && response.operations.is_empty());
+    let position = response.sent.unwrap();
+    assert_ne!(position.id, operation.id);
     let before = hub.operations().unwrap();
     let again = hub.exchange("a c", &request(vec![operation.clone()]));
     assert_eq!(
         again.unwrap().sent,
-        Some(place),
+        Some(position),
         "known by the id it has here"
     );
     assert_eq!(hub.operations().unwrap(), before);
     assert_eq!(fetched(&mut hub, "a c"), ["secret"]);
     let mut changed = operation;
     changed.body.insert("title".to_owned(), "changed".into());
-    let answer = hub.exchange("a b", &request(vec![changed])).unwrap();
-    assert!(answer.refused[0].reason.contains("another operation"));
+    let response = push(&mut hub, "a b", vec![changed]);
+    assert!(response.refused[0].reason.contains("another operation"));
     assert_eq!(fetched(&mut hub, "a b"), ["secret"]);
 }
 
 #[test]
-fn a_hub_that_begins_to_ask_for_tokens_passes_on_what_it_had_before() {
+fn a_hub_that_begins_to_require_tokens_passes_on_what_it_had_before() {
     let home = Home::new();
     let mut hub = home.open();
     let [(_first, first), (_second, second)] = [spoke(), spoke()];
@@ -74,7 +72,7 @@ fn a_hub_that_begins_to_ask_for_tokens_passes_on_what_it_had_before() {
         assert_eq!(spoke.refused().unwrap(), 0);
     };
     sync(&mut hub, &mut stores[0], "");
-    // The same person, by a token now; and another machine of theirs, which the hub has never seen.
+    // The same person, now with a token, and another machine of theirs that is new to the hub.
     sync(&mut hub, &mut stores[0], "https://id.example me");
     sync(&mut hub, &mut stores[1], "https://id.example me");
     let tasks = stores[1].list(Which::All).unwrap();
@@ -87,12 +85,12 @@ fn a_hub_that_begins_to_ask_for_tokens_passes_on_what_it_had_before() {
 }
 
 #[test]
-fn what_is_no_operation_is_refused_alone() {
+fn an_invalid_operation_is_refused_and_the_others_are_taken() {
     let home = Home::new();
     let mut hub = home.open();
     let task = ulid();
-    type Spoil = fn(&mut Operation);
-    let cases: [(&str, Spoil); 12] = [
+    type Change = fn(&mut Operation);
+    let cases: [(&str, Change); 12] = [
         ("id", |op| op.id = "../../etc".to_owned()),
         ("id", |op| op.id = op.id.to_lowercase()),
         ("task", |op| op.task.clear()),
@@ -114,13 +112,13 @@ fn what_is_no_operation_is_refused_alone() {
             drop(op.body.insert("x".to_owned(), "x".repeat(70_000).into()))
         }),
     ];
-    for (why, spoil) in cases {
-        let mut spoilt = adds(&task, "spoilt");
-        spoil(&mut spoilt);
+    for (why, change) in cases {
+        let mut invalid = adds(&task, "invalid");
+        change(&mut invalid);
         let good = adds(&ulid(), why);
-        let answer = hub.exchange("", &request(vec![spoilt, good])).unwrap();
-        assert_eq!(answer.refused.len(), 1, "{why}");
-        let reason = &answer.refused[0].reason;
+        let response = push(&mut hub, "", vec![invalid, good]);
+        assert_eq!(response.refused.len(), 1, "{why}");
+        let reason = &response.refused[0].reason;
         assert!(reason.contains(why), "{why}: {reason}");
     }
     assert_eq!(hub.operations().unwrap(), cases.len() as u64);
@@ -132,8 +130,8 @@ fn a_kind_of_a_newer_release_passes_through_the_hub() {
     let task = ulid();
     let mut newer = adds(&task, "painted");
     newer.kind = "task.paint".to_owned().into();
-    let answer = world.send("", &request(vec![newer.clone(), adds(&task, "a task")]));
-    assert!(answer.refused.is_empty());
+    let response = world.send("", &request(vec![newer.clone(), adds(&task, "a task")]));
+    assert!(response.refused.is_empty());
     world.settle();
     let (_, store) = &world.spokes[0];
     assert!(log::find(&store.connection, &newer.id).unwrap().is_some());
@@ -164,15 +162,15 @@ fn a_hub_distinguishes_its_log_from_a_copy_and_from_another_log() {
         seq: u64::MAX,
         ..now.cursor.clone().unwrap()
     };
-    for place in [elsewhere, beyond] {
+    for position in [elsewhere, beyond] {
         for change in [
-            |request: &mut Request, place| request.cursor = Some(place),
-            |request: &mut Request, place| request.sent = Some(place),
+            |request: &mut Request, position| request.cursor = Some(position),
+            |request: &mut Request, position| request.sent = Some(position),
         ] {
             let mut request = now.clone();
-            change(&mut request, place.clone());
-            let answer = world.send("", &request);
-            assert!(answer.reset && answer.cursor.is_none(), "{request:?}");
+            change(&mut request, position.clone());
+            let response = world.send("", &request);
+            assert!(response.reset && response.cursor.is_none(), "{request:?}");
         }
     }
     world.hub_store = None;
@@ -182,7 +180,7 @@ fn a_hub_distinguishes_its_log_from_a_copy_and_from_another_log() {
 }
 
 #[test]
-fn a_later_change_wins_also_where_the_clock_is_hours_behind() {
+fn a_later_change_wins_even_if_the_clock_is_hours_behind() {
     let mut world = World::new(3);
     // The third machine is hours ahead of the second.
     world.write(2, 0, 0);
@@ -200,7 +198,7 @@ fn a_later_change_wins_also_where_the_clock_is_hours_behind() {
 }
 
 #[test]
-fn a_retried_change_is_made_once_and_answered_alike() {
+fn a_repeated_change_is_made_once_and_answered_alike() {
     let home = Home::new();
     let mut store = home.open();
     let task = store.add("one", None, at(1)).unwrap();
@@ -238,7 +236,7 @@ fn a_restored_spoke_sends_everything_again() {
     let mut store = home.open();
     store.become_spoke().unwrap();
     assert_eq!(store.pending().unwrap(), store.operations().unwrap());
-    // What only the newer release had is among it; its ids are no ULIDs in this test, so the hub refuses them.
+    // Three are those of the newer release. Their ids in this test are not ULIDs, so the hub refuses them.
     world.spokes.insert(0, (home, store));
     world.sync(0);
     let store = &world.spokes[0].1;
@@ -258,7 +256,7 @@ fn tasks_of_a_store_without_clocks_are_kept_and_merge_by_their_times() {
         (tasks[0].title.as_str(), tasks[0].done_at),
         ("old", Some(at(2)))
     );
-    // The wall clock stands before what the log has: the next operation is later all the same.
+    // The wall clock is behind the log: the next operation is later all the same.
     let reopened = store.reopen(&task, None, at(0)).unwrap();
     assert_eq!(reopened.state, State::Open);
     let all = store.list(Which::All).unwrap();

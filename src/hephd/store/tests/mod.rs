@@ -1,11 +1,11 @@
 //! The store as a whole, with real files.
 
+mod faults;
 mod merging;
 mod opening;
 mod restoring;
+mod simulation;
 mod tasks;
-mod trouble;
-mod world;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ impl Home {
         }
     }
 
-    /// Makes the store and returns its tasks after adding `titles`.
+    /// Creates the store and returns its tasks after adding `titles`.
     fn with(&self, titles: &[&str]) -> Vec<Task> {
         let mut store = self.open();
         for title in titles {
@@ -142,6 +142,11 @@ fn json(text: &str) -> serde_json::Map<String, serde_json::Value> {
     serde_json::from_str(text).unwrap()
 }
 
+/// Sends operations of `user` to `hub`, as a spoke that knows nothing of it.
+fn push(hub: &mut Store, user: &str, operations: Vec<Operation>) -> Response {
+    hub.exchange(user, &request(operations)).unwrap()
+}
+
 /// Sends `request` as it goes over the wire.
 fn send(hub: &mut Store, user: &str, request: &Request) -> Response {
     let text = serde_json::to_string(request).unwrap();
@@ -172,9 +177,13 @@ fn sync_with(hub: &mut Store, spoke: &mut Store) {
     sync_as(hub, "", spoke, PageLimits::default());
 }
 
+fn next_request(spoke: &Store) -> Request {
+    spoke.next_request(PageLimits::default()).unwrap()
+}
+
 /// Returns the titles that a new spoke of `user` fetches.
 fn fetched(hub: &mut Store, user: &str) -> Vec<String> {
-    let response = hub.exchange(user, &request(Vec::new())).unwrap();
+    let response = push(hub, user, Vec::new());
     response
         .operations
         .iter()
@@ -192,7 +201,7 @@ fn titles(store: &Store) -> Vec<String> {
     titles
 }
 
-/// The time, some milliseconds after a fixed one.
+/// Returns a time, so many milliseconds after a fixed one.
 fn at(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(1_790_000_000_000 + milliseconds).unwrap()
 }
@@ -216,7 +225,7 @@ fn derived(connection: &Connection) -> Vec<String> {
         .collect()
 }
 
-/// Makes a store newer, as a later release would: a changed state, a kind of operation of its own, a higher schema.
+/// Changes a store as a later release would: another table of tasks, a new kind of operation, a higher schema.
 fn make_newer(connection: &Connection, schema: u32, oldest_reader: u32) {
     connection
         .execute_batch(&format!(

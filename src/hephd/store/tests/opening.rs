@@ -8,14 +8,14 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-fn refusal(home: &Home) -> String {
+fn rejection(home: &Home) -> String {
     let error = Store::open(&home.store, |_, _| {}).unwrap_err();
     assert!(error.hint().is_some(), "{error:#}");
     error.to_string()
 }
 
 #[test]
-fn all_files_of_a_store_are_its_owners_only() {
+fn all_files_of_a_store_are_private_to_its_owner() {
     let home = Home::new();
     let mut store = home.open();
     store.add("secret", None, at(1)).unwrap();
@@ -30,7 +30,7 @@ fn all_files_of_a_store_are_its_owners_only() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_made_and_a_link_is_followed() {
+fn a_missing_folder_is_created_and_a_link_is_followed() {
     let folder = tempfile::tempdir().unwrap();
     let real = folder.path().join("real/deep/heph.db");
     let store = Store::open(&real, |_, _| {}).unwrap();
@@ -51,7 +51,7 @@ fn an_empty_file_becomes_a_store() {
     fs::write(&home.store, "").unwrap();
     assert!(check(&home.store).unwrap().readable);
     home.with(&["one"]);
-    // What a crash leaves between making the file and the first step.
+    // What a crash between creating the file and the first migration leaves.
     let home = Home::new();
     fs::write(&home.store, "").unwrap();
     drop(connect(&home.store).unwrap());
@@ -61,13 +61,13 @@ fn an_empty_file_becomes_a_store() {
 }
 
 #[test]
-fn a_store_too_new_is_refused_with_both_schemas_named_and_not_one_byte_changed() {
+fn a_store_too_new_is_rejected_with_both_schemas_named_and_not_one_byte_changed() {
     let home = Home::new();
     home.with(&["one"]);
     make_newer(&home.connect(), 7, 5);
     let before = home.files();
     assert_eq!(before.len(), 1);
-    let words = refusal(&home);
+    let words = rejection(&home);
     assert!(
         words.contains("has schema 7") && words.contains("this one has schema 2"),
         "{words}"
@@ -83,19 +83,19 @@ fn a_store_too_new_is_refused_with_both_schemas_named_and_not_one_byte_changed()
 }
 
 #[test]
-fn a_store_too_new_whose_hephd_was_killed_is_refused_just_so() {
+fn a_store_too_new_whose_hephd_was_killed_is_rejected_likewise() {
     let home = Home::new();
     home.with(&["one"]);
     let crashed = newer_and_killed(&home);
     let before = crashed.files();
     assert_eq!(before.len(), 2, "the store and its write-ahead log");
-    assert!(refusal(&crashed).contains("has schema 7"));
+    assert!(rejection(&crashed).contains("has schema 7"));
     assert!(!check(&crashed.store).unwrap().readable);
     assert_eq!(crashed.files(), before);
 }
 
-/// Returns the store of `home` as a newer hephd left it that was killed before anything of its work had moved from
-/// the write-ahead log to the file.
+/// Returns the store of `home` as a newer hephd leaves it that is killed before SQLite has moved anything from the
+/// write-ahead log to the file.
 pub fn newer_and_killed(home: &Home) -> Home {
     let crashed = Home::new();
     let newer = connect(&home.store).unwrap();
@@ -121,11 +121,11 @@ fn a_newer_store_that_allows_it_is_used_and_not_migrated() {
     assert_eq!(check(&home.store).unwrap().store_schema, Some(9));
 }
 
-/// Makes something at a path.
+/// Creates something at a path.
 type Make<'a> = &'a dyn Fn(&Path);
 
 #[test]
-fn files_that_are_no_stores_are_refused_and_left_alone() {
+fn files_that_are_not_stores_are_rejected_and_left_untouched() {
     let cases: [(&str, Make, &str); 5] = [
         (
             "text",
@@ -171,7 +171,7 @@ fn files_that_are_no_stores_are_refused_and_left_alone() {
         let home = Home::new();
         make(&home.store);
         let before = home.files();
-        let words = refusal(&home);
+        let words = rejection(&home);
         assert!(words.contains(why), "{name}: {words}");
         let said = check(&home.store).unwrap();
         assert!(
@@ -183,7 +183,7 @@ fn files_that_are_no_stores_are_refused_and_left_alone() {
 }
 
 #[test]
-fn checking_makes_nothing_where_nothing_is() {
+fn checking_a_missing_store_creates_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let said = check(&folder.path().join("not/there/heph.db")).unwrap();
     assert_eq!((said.readable, said.store_schema), (true, None));
@@ -191,7 +191,7 @@ fn checking_makes_nothing_where_nothing_is() {
 }
 
 #[test]
-fn checking_a_store_in_use_disturbs_nobody() {
+fn checking_a_store_in_use_does_not_disturb_it() {
     let home = Home::new();
     let mut store = home.open();
     store.add("one", None, at(1)).unwrap();
@@ -201,7 +201,7 @@ fn checking_a_store_in_use_disturbs_nobody() {
     store.add("two", None, at(2)).unwrap();
 }
 
-/// A later release: the state has a column more, and the kind `task.paint` gets a meaning.
+/// The migrations of a later release, with another column in `tasks`.
 const LATER: [Step; 4] = [
     STEPS[0],
     STEPS[1],
@@ -256,7 +256,7 @@ fn a_step_that_fails_leaves_the_store_as_the_step_before_left_it() {
 }
 
 #[test]
-fn a_migration_derives_the_state_anew_from_the_log() {
+fn a_migration_rebuilds_the_tasks_from_the_log() {
     let home = Home::new();
     let tasks = home.with(&["one"]);
     home.connect().execute("DELETE FROM tasks", []).unwrap();

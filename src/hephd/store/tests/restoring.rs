@@ -1,10 +1,10 @@
-//! Going back to a backup, when a newer release has changed the store beyond what this one reads.
+//! Restoring a backup, after a newer release has migrated the store beyond what this one can read.
 
 use super::opening::newer_and_killed;
 use super::*;
 use crate::error::Error;
 
-/// A store with a backup of it, as they are when an update begins.
+/// Returns a store and a backup of it, as at the start of an update, with the tasks of both.
 fn updated() -> (Home, PathBuf, Vec<Task>) {
     let home = Home::new();
     let tasks = home.with(&["one", "two"]);
@@ -34,7 +34,7 @@ fn operations_of_the_newer_release_are_carried_over_and_its_file_is_kept() {
     let kept = restored.kept_as.unwrap();
     assert!(kept.contains("heph.db.newer-schema7-2026"), "{kept}");
     assert_eq!(check(Path::new(&kept)).unwrap().store_schema, Some(7));
-    // Only the header's two bytes that say how the file is journalled may differ.
+    // Only the two bytes of the header that name the journal mode may differ.
     let now = fs::read(&kept).unwrap();
     assert_eq!(now.len(), newer.len());
 
@@ -59,7 +59,7 @@ fn operations_of_the_newer_release_are_carried_over_and_its_file_is_kept() {
 }
 
 #[test]
-fn what_the_newer_release_had_only_in_its_write_ahead_log_is_carried_over() {
+fn operations_in_the_write_ahead_log_only_are_carried_over() {
     let (home, backup, _) = updated();
     let crashed = newer_and_killed(&home);
     let restored = restore(&crashed.store, &backup, at(0)).unwrap();
@@ -72,7 +72,7 @@ fn what_the_newer_release_had_only_in_its_write_ahead_log_is_carried_over() {
 }
 
 #[test]
-fn the_next_newer_release_gives_what_waited_in_the_log_its_meaning() {
+fn the_next_newer_release_applies_the_operations_that_waited_in_the_log() {
     let (home, backup, _) = updated();
     make_newer(&home.connect(), 7, 7);
     restore(&home.store, &backup, at(0)).unwrap();
@@ -101,7 +101,7 @@ fn the_next_newer_release_gives_what_waited_in_the_log_its_meaning() {
 }
 
 #[test]
-fn a_log_that_cannot_be_read_leaves_the_backup_alone_and_says_so() {
+fn an_unreadable_log_leaves_the_backup_alone_and_is_reported() {
     for (what, spoil) in [
         ("another layout", "DROP TABLE ops"),
         (
@@ -129,7 +129,7 @@ fn a_log_that_cannot_be_read_leaves_the_backup_alone_and_says_so() {
 }
 
 #[test]
-fn a_file_that_is_no_database_at_all_is_kept_with_its_companions() {
+fn a_file_that_is_not_a_database_is_kept_with_its_companions() {
     let (home, backup, tasks) = updated();
     let rubbish = "rubbish ".repeat(1000);
     fs::write(&home.store, &rubbish).unwrap();
@@ -151,7 +151,7 @@ fn a_file_that_is_no_database_at_all_is_kept_with_its_companions() {
 }
 
 #[test]
-fn a_store_that_is_gone_comes_back_from_the_backup() {
+fn a_missing_store_is_restored_from_the_backup() {
     let (home, backup, tasks) = updated();
     fs::remove_file(&home.store).unwrap();
     let restored = restore(&home.store, &backup, at(0)).unwrap();
@@ -160,7 +160,7 @@ fn a_store_that_is_gone_comes_back_from_the_backup() {
 }
 
 #[test]
-fn what_an_interrupted_restore_left_is_used_or_replaced() {
+fn the_leftovers_of_an_interrupted_restore_are_used_or_replaced() {
     let (home, backup, _) = updated();
     make_newer(&home.connect(), 7, 7);
     // Interrupted just before the last rename: both names, and a complete restored store.
@@ -193,7 +193,7 @@ fn two_restores_in_one_second_keep_both_files() {
 }
 
 #[test]
-fn a_restore_that_is_refused_changes_nothing() {
+fn a_rejected_restore_changes_nothing() {
     let (home, backup, _) = updated();
     let words = |error: Error| format!("{error:#}");
     let before = home.files();

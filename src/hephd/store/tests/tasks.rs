@@ -1,4 +1,4 @@
-//! Tasks: added, found, done; and the state that is nothing but the log, replayed.
+//! Tasks: added, found, done, and derived from the log alone.
 
 use std::collections::BTreeMap;
 use std::slice;
@@ -32,7 +32,7 @@ fn what_was_acknowledged_is_there_after_a_restart() {
 }
 
 #[test]
-fn the_oldest_open_task_is_next_also_when_the_clock_went_back() {
+fn the_oldest_open_task_is_next_even_if_the_clock_went_back() {
     let home = Home::new();
     let mut store = home.open();
     store.add("second", None, at(2000)).unwrap();
@@ -44,7 +44,7 @@ fn the_oldest_open_task_is_next_also_when_the_clock_went_back() {
 }
 
 #[test]
-fn titles_that_are_none_are_refused() {
+fn invalid_titles_are_rejected() {
     let home = Home::new();
     let mut store = home.open();
     for (title, why) in [
@@ -57,15 +57,15 @@ fn titles_that_are_none_are_refused() {
         (&"x".repeat(4097), "4097 bytes"),
         (&"ž".repeat(2049), "4098 bytes"),
     ] {
-        let refusal = store.add(title, None, at(1)).unwrap_err().to_string();
-        assert!(refusal.contains(why), "{title:?}: {refusal}");
+        let error = store.add(title, None, at(1)).unwrap_err().to_string();
+        assert!(error.contains(why), "{title:?}: {error}");
     }
     store.add(&"x".repeat(4096), None, at(1)).unwrap();
     assert_eq!(store.list(Which::All).unwrap().len(), 1);
 }
 
 #[test]
-fn a_retried_operation_is_done_once() {
+fn a_repeated_operation_is_done_once() {
     let home = Home::new();
     let mut store = home.open();
     let operation = Ulid::generate();
@@ -88,7 +88,7 @@ fn a_retried_operation_is_done_once() {
 }
 
 #[test]
-fn a_full_disk_refuses_the_task_and_loses_none() {
+fn a_full_disk_rejects_a_task_and_loses_none() {
     let home = Home::new();
     let mut store = home.open();
     let pages: u32 = store
@@ -102,14 +102,14 @@ fn a_full_disk_refuses_the_task_and_loses_none() {
     limit(&store, pages + 4);
     let title = "x".repeat(1000);
     let mut kept = 0;
-    let refusal = loop {
+    let error = loop {
         match store.add(&title, None, at(kept)) {
             Ok(_) => kept += 1,
-            Err(refusal) => break refusal.to_string(),
+            Err(error) => break error.to_string(),
         }
         assert!(kept < 1000, "never full");
     };
-    assert!(refusal.contains("full"), "{refusal}");
+    assert!(error.contains("full"), "{error}");
     let count = |store: &Store| i64::try_from(store.list(Which::All).unwrap().len()).unwrap();
     assert_eq!(count(&store), kept);
     limit(&store, 1 << 20);
@@ -141,7 +141,7 @@ fn a_task_is_found_by_an_unambiguous_prefix_of_its_id() {
 }
 
 #[test]
-fn the_log_cannot_be_changed_behind_its_back() {
+fn the_log_cannot_be_changed() {
     let home = Home::new();
     home.with(&["kept"]);
     let connection = home.connect();
@@ -153,7 +153,7 @@ fn the_log_cannot_be_changed_behind_its_back() {
     );
 }
 
-/// One thing a client may do, on one of few tasks so that they meet.
+/// What a client may do, with few tasks so that acts meet.
 #[derive(Clone, Debug)]
 enum Act {
     Add(u8),
@@ -186,7 +186,7 @@ fn record(number: usize, act: &Act) -> Record {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn the_state_is_the_log_replayed_and_what_a_simple_model_says(acts in acts()) {
+    fn the_tasks_are_the_replayed_log_and_equal_a_simple_model(acts in acts()) {
         let mut connection = Connection::open_in_memory().unwrap();
         schema::migrate(&mut connection, 0, STEPS).unwrap();
         let (mut model, mut dones) = (BTreeMap::new(), BTreeMap::new());
@@ -199,7 +199,7 @@ proptest! {
             match act {
                 Act::Add(_) => {
                     let title = format!("title {number}");
-                    // The first one says when it was added, the last one what it is.
+                    // The first one determines when it was added, the last one its title.
                     model.entry(record.task).or_insert((String::new(), at)).0 = title;
                 }
                 // Done is done, also where that comes before the task itself.

@@ -1,4 +1,4 @@
-//! A hub and its spokes, each a real store: whatever gets lost, repeated or restored, all end with the same tasks.
+//! A hub and its spokes, each a real store: whatever is lost, repeated or restored, all converge to the same tasks.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ pub struct World {
     pub hub: Home,
     pub hub_store: Option<Store>,
     pub spokes: Vec<(Home, Store)>,
-    /// Copies of the hub's store, made at some time.
+    /// Copies of the hub's store, the latest last.
     copies: Vec<PathBuf>,
     /// By the id of the operation.
     acknowledged: BTreeMap<String, Record>,
@@ -94,7 +94,7 @@ impl World {
             Act::Copy { raw } => {
                 let copy = self.hub.sibling(&format!(".copy{}", self.copies.len()));
                 if raw {
-                    // As somebody who stops hephd and copies the file.
+                    // As with `cp` while hephd is stopped.
                     self.hub_store = None;
                     fs::copy(&self.hub.store, &copy).unwrap();
                     self.hub_store = Some(self.hub.open());
@@ -132,14 +132,14 @@ impl World {
             (3, Some(task)) => drop(store.reopen(&task.id, None, now).unwrap()),
             (_, Some(task)) => drop(store.delete(&task.id, None, now).unwrap()),
         }
-        // Where it changed nothing, this is another one that was acknowledged, or came from the hub.
+        // If nothing changed, this is an earlier one that was acknowledged, or that the hub sent.
         let last = logged(store).pop().unwrap();
         self.acknowledged.insert(last.id.clone(), last);
     }
 
-    /// Syncs all of them until nothing is left, and returns what each lists, the hub first.
+    /// Syncs all spokes until nothing is left, and returns what each store lists, the hub first.
     pub fn settle(&mut self) -> Vec<Vec<Task>> {
-        // Once to find that the hub is another one, once to send all again, once to fetch what the others sent.
+        // Once to notice that the hub was replaced, once to send everything again, once to fetch what the others sent.
         for _ in 0..3 {
             for spoke in 0..self.spokes.len() {
                 self.sync(spoke);
@@ -238,7 +238,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn all_stores_end_with_the_tasks_of_a_simple_model_and_every_acknowledged_operation_once(spokes in 2..5_usize, acts in acts()) {
+    fn all_stores_converge_to_a_simple_model_with_every_acknowledged_operation_once(spokes in 2..5_usize, acts in acts()) {
         let mut world = World::new(spokes);
         for act in &acts {
             world.act(act);
@@ -253,7 +253,7 @@ proptest! {
             let ids: Vec<String> = logged(store).into_iter().map(|op| op.id).collect();
             prop_assert_eq!(ids.len(), world.acknowledged.len());
             prop_assert!(ids.iter().all(|id| world.acknowledged.contains_key(id)));
-            // What was derived step by step is what the log says, whatever the order it has there.
+            // The tables are those that the log gives, whatever its order.
             let before = derived(&store.connection);
             log::rebuild_tasks(&store.connection).unwrap();
             prop_assert_eq!(derived(&store.connection), before);

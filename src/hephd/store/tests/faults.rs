@@ -1,5 +1,5 @@
-//! What goes wrong between a hub and its spokes: hubs put back by hand, machines with impossible clocks, and peers that
-//! do not keep to the protocol.
+//! Faults between a hub and its spokes: hubs restored by hand, machines with impossible clocks, and peers that violate the
+//! protocol.
 
 use super::*;
 use crate::hephd::protocol::{LARGEST_OPERATION, RefusedOperation};
@@ -20,7 +20,7 @@ fn ask(hub: &mut Store, spoke: &mut Store) -> Response {
     exchange_page(hub, "", spoke, PageLimits::default())
 }
 
-/// Replaces a hub by an empty one with the same epoch: a copy by hand from its first day.
+/// Replaces a hub by an empty one with the same epoch: a copy that was made by hand on its first day.
 fn set_back(home: &Home, hub: Store) -> Store {
     let epoch = hub.epoch().unwrap();
     drop(hub);
@@ -33,11 +33,11 @@ fn set_back(home: &Home, hub: Store) -> Store {
 }
 
 #[test]
-fn a_hub_put_back_by_hand_whose_log_grew_to_look_the_same_still_loses_nothing() {
+fn a_hub_restored_by_hand_loses_nothing_even_if_its_log_looks_the_same_again() {
     let home = Home::new();
     let mut hub = home.open();
     let [mut a, mut b, mut c, mut d, mut e] = [(); 5].map(|()| spoke());
-    // Two operations, and a third that everybody knows to be number 3.
+    // Two operations, and a third that all know as number 3.
     a.1.add("a1", None, at(1)).unwrap();
     a.1.add("a2", None, at(2)).unwrap();
     ask(&mut hub, &mut a.1);
@@ -47,14 +47,14 @@ fn a_hub_put_back_by_hand_whose_log_grew_to_look_the_same_still_loses_nothing() 
     }
 
     let mut hub = set_back(&home, hub);
-    // Two others come first, so that what is sent again gets the number that it had.
+    // Two others come first, so that the operation that is sent again gets its old number.
     e.1.add("e", None, at(4)).unwrap();
     c.1.add("c", None, at(5)).unwrap();
     for store in [&mut e.1, &mut c.1] {
         ask(&mut hub, store);
     }
-    let answer = ask(&mut hub, &mut d.1);
-    assert!(answer.reset, "its third operation is not there");
+    let response = ask(&mut hub, &mut d.1);
+    assert!(response.reset, "its third operation is not there");
     for store in [&mut d.1, &mut a.1, &mut b.1, &mut c.1, &mut e.1] {
         sync_with(&mut hub, store);
     }
@@ -66,8 +66,8 @@ fn a_hub_put_back_by_hand_whose_log_grew_to_look_the_same_still_loses_nothing() 
 }
 
 #[test]
-fn a_spoke_that_sees_a_number_taken_by_the_same_operation_is_told_of_another_log() {
-    // As above, but the spoke in question asks when the log has just come to look as it was.
+fn a_spoke_that_finds_the_same_operation_at_a_number_learns_of_another_log() {
+    // As above, but the spoke in question asks just when the log looks as it did.
     let home = Home::new();
     let mut hub = home.open();
     let [mut b, mut d, mut e] = [(); 3].map(|()| spoke());
@@ -90,23 +90,20 @@ fn a_spoke_that_sees_a_number_taken_by_the_same_operation_is_told_of_another_log
 }
 
 #[test]
-fn a_place_in_the_log_of_another_user_is_none() {
+fn a_position_in_the_log_of_another_user_does_not_count() {
     let home = Home::new();
     let mut hub = home.open();
-    let first = hub
-        .exchange("a b", &request(vec![adds(&ulid(), "of b")]))
-        .unwrap();
-    hub.exchange("a c", &request(vec![adds(&ulid(), "of c")]))
-        .unwrap();
-    // A spoke whose owner logs in as somebody else, and one that tries.
+    let first = push(&mut hub, "a b", vec![adds(&ulid(), "of b")]);
+    push(&mut hub, "a c", vec![adds(&ulid(), "of c")]);
+    // A spoke whose owner logs in as another user, and one that tries.
     for (cursor, sent) in [(first.cursor.clone(), None), (None, first.sent.clone())] {
         let elsewhere = Request {
             cursor,
             sent,
             ..request(Vec::new())
         };
-        let answer = hub.exchange("a c", &elsewhere).unwrap();
-        assert!(answer.reset && answer.operations.is_empty());
+        let response = hub.exchange("a c", &elsewhere).unwrap();
+        assert!(response.reset && response.operations.is_empty());
         assert!(
             !hub.exchange(
                 "a b",
@@ -123,20 +120,16 @@ fn a_place_in_the_log_of_another_user_is_none() {
 }
 
 #[test]
-fn the_clock_never_goes_back_whatever_came_last_before_a_restart() {
+fn the_clock_never_goes_back_whatever_arrived_last_before_a_restart() {
     let far = 1_890_000_000_000;
     let home = Home::new();
     let mut store = home.open();
     // A machine far ahead was seen, then a change was made here, then an old operation came in.
     let task = ulid();
-    store
-        .exchange("", &request(vec![operation("task.add", &task, (far, 0))]))
-        .unwrap();
+    push(&mut store, "", vec![operation("task.add", &task, (far, 0))]);
     store.edit(&task, "first", None, at(1)).unwrap();
     store.edit(&task, "second", None, at(2)).unwrap();
-    store
-        .exchange("", &request(vec![operation("task.add", &ulid(), (1, 0))]))
-        .unwrap();
+    push(&mut store, "", vec![operation("task.add", &ulid(), (1, 0))]);
     drop(store);
     let mut store = home.open();
     let edited = store.edit(&task, "third", None, at(3)).unwrap();
@@ -145,19 +138,19 @@ fn the_clock_never_goes_back_whatever_came_last_before_a_restart() {
 }
 
 #[test]
-fn the_clocks_of_other_users_move_nobodys() {
+fn users_do_not_drive_each_others_clocks() {
     let last = 253_402_207_200_999;
     let home = Home::new();
     let mut hub = home.open();
-    hub.exchange(
+    push(
+        &mut hub,
         "a b",
-        &request(vec![operation("task.add", &ulid(), (last, u32::MAX))]),
-    )
-    .unwrap();
+        vec![operation("task.add", &ulid(), (last, u32::MAX))],
+    );
     let clock = |hub: &mut Store| {
         hub.add("one", None, at(1)).unwrap();
-        let answer = hub.exchange("", &request(Vec::new())).unwrap();
-        answer.operations.last().unwrap().body["clock"][0].clone()
+        let response = push(hub, "", Vec::new());
+        response.operations.last().unwrap().body["clock"][0].clone()
     };
     let now = at(1).as_millisecond();
     assert_eq!(clock(&mut hub), now);
@@ -167,16 +160,16 @@ fn the_clocks_of_other_users_move_nobodys() {
 }
 
 #[test]
-fn the_last_time_there_is_stops_nobody_from_writing() {
+fn an_operation_at_the_latest_time_keeps_no_machine_from_writing() {
     let last = 253_402_207_200_999;
     let home = Home::new();
     let mut hub = home.open();
     let task = ulid();
-    hub.exchange(
+    push(
+        &mut hub,
         "",
-        &request(vec![operation("task.add", &task, (last, u32::MAX))]),
-    )
-    .unwrap();
+        vec![operation("task.add", &task, (last, u32::MAX))],
+    );
     let (_home, mut spoke) = spoke();
     sync_with(&mut hub, &mut spoke);
     spoke.add("after the last", None, at(1)).unwrap();
@@ -186,75 +179,71 @@ fn the_last_time_there_is_stops_nobody_from_writing() {
 }
 
 #[test]
-fn a_reset_by_a_hub_that_was_told_nothing_changes_nothing() {
+fn a_reset_of_a_new_spoke_changes_nothing() {
     let (_home, mut spoke) = spoke();
     spoke.add("kept", None, at(1)).unwrap();
     let mut hub = Home::new().open();
-    let request = spoke.next_request(PageLimits::default()).unwrap();
-    let answer = Response {
+    let request = next_request(&spoke);
+    let response = Response {
         reset: true,
         ..hub.exchange("", &request).unwrap()
     };
-    spoke.apply(&request, &answer).unwrap();
+    spoke.apply(&request, &response).unwrap();
     assert_eq!(spoke.pending().unwrap(), 1);
-    assert_eq!(spoke.next_request(PageLimits::default()).unwrap(), request);
+    assert_eq!(next_request(&spoke), request);
 }
 
 #[test]
-fn an_answer_to_an_earlier_question_is_passed_over() {
+fn a_response_to_an_outdated_request_is_ignored() {
     let mut hub = Home::new().open();
     let (_home, mut spoke) = spoke();
     spoke.add("one", None, at(1)).unwrap();
-    let early = spoke.next_request(PageLimits::default()).unwrap();
-    let answer = hub.exchange("", &early).unwrap();
+    let early = next_request(&spoke);
+    let response = hub.exchange("", &early).unwrap();
     sync_with(&mut hub, &mut spoke);
     spoke.add("two", None, at(2)).unwrap();
     sync_with(&mut hub, &mut spoke);
-    let now = spoke.next_request(PageLimits::default()).unwrap();
-    spoke.apply(&early, &answer).unwrap();
+    let now = next_request(&spoke);
+    spoke.apply(&early, &response).unwrap();
     let reset = Response {
         reset: true,
-        ..answer
+        ..response
     };
     spoke.apply(&early, &reset).unwrap();
-    assert_eq!(spoke.next_request(PageLimits::default()).unwrap(), now);
+    assert_eq!(next_request(&spoke), now);
     assert_eq!(spoke.pending().unwrap(), 0);
 }
 
 #[test]
-fn a_hub_can_refuse_only_what_it_was_sent() {
+fn a_hub_can_refuse_only_what_it_received() {
     let mut hub = Home::new().open();
     let (_home, mut spoke) = spoke();
     spoke.add("one", None, at(1)).unwrap();
-    let request = spoke.next_request(PageLimits::default()).unwrap();
+    let request = next_request(&spoke);
     spoke.add("two", None, at(2)).unwrap();
-    let later = spoke
-        .next_request(PageLimits::default())
-        .unwrap()
-        .operations[1]
-        .clone();
-    let mut answer = hub.exchange("", &request).unwrap();
+    let later = next_request(&spoke).operations[1].clone();
+    let mut response = hub.exchange("", &request).unwrap();
     for id in [later.id, ulid(), "no id".to_owned()] {
         let reason = "no".to_owned();
-        answer.refused.push(RefusedOperation { id, reason });
+        response.refused.push(RefusedOperation { id, reason });
     }
-    spoke.apply(&request, &answer).unwrap();
+    spoke.apply(&request, &response).unwrap();
     assert_eq!((spoke.pending().unwrap(), spoke.refused().unwrap()), (1, 0));
     sync_with(&mut hub, &mut spoke);
     assert_eq!(titles(&hub), ["one", "two"]);
 }
 
 #[test]
-fn what_a_newer_hub_let_pass_is_kept_for_the_release_that_understands_it() {
+fn what_a_newer_hub_accepts_is_kept_for_a_release_that_understands_it() {
     let mut hub = Home::new().open();
     let (_home, mut spoke) = spoke();
-    let request = spoke.next_request(PageLimits::default()).unwrap();
-    let mut answer = hub.exchange("", &request).unwrap();
+    let request = next_request(&spoke);
+    let mut response = hub.exchange("", &request).unwrap();
     let mut long = adds(&ulid(), "");
     long.body
         .insert("title".to_owned(), "x".repeat(5000).into());
-    answer.operations.push(long.clone());
-    spoke.apply(&request, &answer).unwrap();
+    response.operations.push(long.clone());
+    spoke.apply(&request, &response).unwrap();
     assert!(log::find(&spoke.connection, &long.id).unwrap().is_some());
 }
 
@@ -266,12 +255,7 @@ fn numbers_with_many_digits_are_the_same_operation_when_they_come_back() {
     for (index, number) in (0..500_u32).map(|n| (n, (f64::from(n) + 0.1).powf(19.7))) {
         newer.body.insert(format!("n{index}"), number.into());
     }
-    assert!(
-        hub.exchange("", &request(vec![newer]))
-            .unwrap()
-            .refused
-            .is_empty()
-    );
+    assert!(push(&mut hub, "", vec![newer]).refused.is_empty());
     for store in [&mut one, &mut two] {
         sync_with(&mut hub, store);
     }
@@ -283,14 +267,14 @@ fn numbers_with_many_digits_are_the_same_operation_when_they_come_back() {
             .unwrap();
     }
     for store in [&mut one, &mut two] {
-        let again = store.next_request(PageLimits::default()).unwrap();
+        let again = next_request(store);
         assert_eq!(again.operations.len(), 1);
         assert_eq!(send(&mut hub, "", &again).refused, []);
     }
 }
 
 #[test]
-fn one_operation_too_large_to_send_does_not_hold_up_the_rest() {
+fn an_operation_too_large_to_send_does_not_block_the_rest() {
     let mut hub = Home::new().open();
     let home = Home::new();
     home.with(&["one"]);
@@ -304,7 +288,7 @@ fn one_operation_too_large_to_send_does_not_hold_up_the_rest() {
     let mut store = home.open();
     store.add("two", None, at(2)).unwrap();
     store.become_spoke().unwrap();
-    let request = store.next_request(PageLimits::default()).unwrap();
+    let request = next_request(&store);
     assert!(serde_json::to_vec(&request).unwrap().len() < LARGEST_OPERATION);
     sync_with(&mut hub, &mut store);
     assert_eq!(titles(&hub), ["one", "two"]);
@@ -312,15 +296,11 @@ fn one_operation_too_large_to_send_does_not_hold_up_the_rest() {
 }
 
 #[test]
-fn what_a_former_spoke_took_as_a_hub_goes_to_its_own_hub_later() {
+fn what_a_former_spoke_took_as_a_hub_is_sent_to_its_own_hub_later() {
     let mut hub = Home::new().open();
     let (_home, mut between) = spoke();
-    between
-        .exchange("", &request(vec![adds(&ulid(), "of a spoke")]))
-        .unwrap();
-    between
-        .exchange("a b", &request(vec![adds(&ulid(), "of a user")]))
-        .unwrap();
+    push(&mut between, "", vec![adds(&ulid(), "of a spoke")]);
+    push(&mut between, "a b", vec![adds(&ulid(), "of a user")]);
     between.become_spoke().unwrap();
     sync_with(&mut hub, &mut between);
     assert_eq!(titles(&hub), ["of a spoke"]);
@@ -344,27 +324,26 @@ fn a_copy_of_a_spoke_is_another_spoke_and_another_hub() {
     let copy = home.sibling(".copy");
     write_copy(&home.store, &copy).unwrap();
     let copied = Store::open(&copy, |_, _| {}).unwrap();
-    let [mine, its] =
-        [&spoke, &copied].map(|store| store.next_request(PageLimits::default()).unwrap());
+    let [mine, its] = [&spoke, &copied].map(next_request);
     assert_ne!(mine.spoke, its.spoke);
     assert!(Ulid::from_string(&its.spoke).is_ok());
     assert_ne!(spoke.epoch().unwrap(), copied.epoch().unwrap());
 }
 
 #[test]
-fn nobody_says_for_whom_an_operation_is_neither_a_spoke_without_a_user_nor_the_hub() {
+fn neither_a_spoke_nor_its_hub_can_claim_an_operation_for_another_user() {
     let mut hub = Home::new().open();
     let (_home, mut spoke) = spoke();
     let mut claims = adds(&ulid(), "claimed");
     claims.body.insert("user".to_owned(), "a b".into());
-    let answer = hub.exchange("", &request(vec![claims.clone()])).unwrap();
-    assert_eq!(answer.refused, []);
+    let response = push(&mut hub, "", vec![claims.clone()]);
+    assert_eq!(response.refused, []);
     assert!(fetched(&mut hub, "a b").is_empty());
     assert_eq!(fetched(&mut hub, ""), ["claimed"]);
 
-    let request = spoke.next_request(PageLimits::default()).unwrap();
-    let mut answer = hub.exchange("", &request).unwrap();
-    answer.operations = vec![claims];
-    spoke.apply(&request, &answer).unwrap();
+    let request = next_request(&spoke);
+    let mut response = hub.exchange("", &request).unwrap();
+    response.operations = vec![claims];
+    spoke.apply(&request, &response).unwrap();
     assert_eq!(titles(&spoke), ["claimed"]);
 }
