@@ -1,8 +1,10 @@
 //! hephd's flags, declared once: hephd takes them, and `heph daemon start` and `restart` keep them in its service.
 
 use std::num::NonZeroU32;
+use std::sync::LazyLock;
 
-use clap::{ArgAction, Args, FromArgMatches, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueEnum};
 
 use crate::error::{Error, Result};
 
@@ -43,6 +45,9 @@ pub(crate) enum Mode {
     Server,
 }
 
+static COMMAND: LazyLock<Command> =
+    LazyLock::new(|| Flags::augment_args(Command::new("hephd").no_binary_name(true)));
+
 impl Flags {
     pub(crate) fn is_hub(&self) -> bool {
         self.mode == Some(Mode::Server)
@@ -50,14 +55,137 @@ impl Flags {
 
     /// Parses arguments of hephd as its command line does.
     pub(crate) fn parse(arguments: Vec<String>) -> Result<Flags> {
-        let command = clap::Command::new("hephd").no_binary_name(true);
-        Flags::augment_args(command)
-            .try_get_matches_from(arguments)
+        let matches = COMMAND.clone().try_get_matches_from(arguments);
+        matches
             .and_then(|matches| Flags::from_arg_matches(&matches))
             .map_err(|error| {
                 let text = error.to_string();
                 let line = text.lines().next().unwrap_or_default();
                 Error::usage(line.trim_start_matches("error: "))
             })
+    }
+}
+
+/// One of [`Flags`], by its name. The order is that of the declaration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Flag {
+    place: usize,
+    id: &'static str,
+    name: &'static str,
+    is_switch: bool,
+}
+
+impl Flag {
+    /// Returns every flag, in order.
+    pub fn all() -> impl Iterator<Item = Flag> {
+        COMMAND
+            .get_arguments()
+            .enumerate()
+            .map(|(place, arg)| Flag {
+                place,
+                id: arg.get_id().as_str(),
+                name: arg.get_long().unwrap_or_default(),
+                is_switch: arg.get_num_args().is_some_and(|n| n.min_values() == 0),
+            })
+    }
+
+    /// Returns the flag called `name`, with or without leading dashes.
+    pub(crate) fn named(name: &str) -> Option<Flag> {
+        let name = name.strip_prefix("--").unwrap_or(name);
+        Flag::all().find(|flag| flag.name == name)
+    }
+
+    /// Returns the name, without the dashes.
+    pub(crate) fn name(self) -> &'static str {
+        self.name
+    }
+
+    /// Returns whether the flag may stand without a value, which then is `true`.
+    pub(crate) fn is_switch(self) -> bool {
+        self.is_switch
+    }
+}
+
+/// The flags that a command line has, each with the text of its value.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Given(pub(crate) Vec<(Flag, String)>);
+
+impl Args for Given {
+    fn augment_args(command: Command) -> Command {
+        Flags::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Flags::augment_args_for_update(command)
+    }
+}
+
+impl FromArgMatches for Given {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Given, clap::Error> {
+        let given = |flag: &Flag| matches.value_source(flag.id) == Some(ValueSource::CommandLine);
+        let text = |flag: Flag| {
+            let value = matches.get_raw(flag.id)?.next()?;
+            Some((flag, value.to_str()?.to_owned()))
+        };
+        Ok(Given(Flag::all().filter(given).filter_map(text).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Given::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_found_by_name_with_or_without_dashes() {
+        let names: Vec<_> = Flag::all().map(Flag::name).collect();
+        // The order of the arguments in the services of release 0.1.0, which stays.
+        let first = ["mode", "hub-url", "http-addr", "oidc-issuer"];
+        let then = [
+            "oidc-audience",
+            "oidc-client-id",
+            "insecure-no-auth",
+            "sync-rate",
+        ];
+        assert_eq!(names[..8], [first, then].concat());
+        let name = |name| Flag::named(name).map(Flag::name);
+        assert_eq!(name("--hub-url"), Some("hub-url"));
+        assert_eq!(name("hub-url"), Some("hub-url"));
+        assert_eq!(name("-hub-url"), None);
+        assert_eq!(name("hub_url"), None);
+    }
+
+    #[test]
+    fn only_what_is_on_the_command_line_is_given() {
+        let given = |arguments: &[&str]| {
+            let matches = COMMAND.clone().get_matches_from(arguments);
+            let given = Given::from_arg_matches(&matches).unwrap().0.into_iter();
+            given
+                .map(|(flag, value)| format!("{}={value}", flag.name()))
+                .collect::<Vec<_>>()
+        };
+        assert!(given(&[]).is_empty());
+        assert_eq!(
+            given(&["--sync-rate", "9", "--insecure-no-auth", "--mode=local"]),
+            ["mode=local", "insecure-no-auth=true", "sync-rate=9"]
+        );
+        assert_eq!(
+            given(&["--insecure-no-auth=false"]),
+            ["insecure-no-auth=false"]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_parsed_is_wrong_usage() {
+        let error = Flags::parse(vec!["--sync-rate=0".to_owned()]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "invalid value '0' for '--sync-rate <N>': number would be zero for non-zero type"
+        );
+        assert_eq!(error.exit().code(), 2);
     }
 }

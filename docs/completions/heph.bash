@@ -809,6 +809,10 @@ _heph() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --insecure-no-auth)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
                 --sync-rate)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -865,6 +869,10 @@ _heph() {
                     ;;
                 --oidc-client-id)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-no-auth)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 --sync-rate)

@@ -90,40 +90,42 @@ complete -c heph -n "__fish_heph_using_subcommand daemon; and not __fish_seen_su
 complete -c heph -n "__fish_heph_using_subcommand daemon; and not __fish_seen_subcommand_from start stop restart status uninstall logs help" -f -a "uninstall" -d 'Stop hephd and remove its service; tasks and log stay'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and not __fish_seen_subcommand_from start stop restart status uninstall logs help" -f -a "logs" -d 'Print the log of hephd'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and not __fish_seen_subcommand_from start stop restart status uninstall logs help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l mode -d 'Run hephd alone, or as a hub' -r -f -a "local\t''
-server\t''"
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l mode -d 'Run alone, which is the default, or as a hub' -r -f -a "local\t'One user\'s tasks on this machine'
+server\t'A hub for many machines'"
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l hub-url -d 'Sync with the hub at this URL' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l http-addr -d 'Address the hub listens on' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l oidc-issuer -d 'OpenID provider that issues the tokens' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l oidc-audience -d 'Audience that tokens must name' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l oidc-client-id -d 'Client id to log in with' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l insecure-no-auth -d 'Let the hub serve every address without tokens: whoever can connect reads and writes every task' -r -f -a "true\t''
+false\t''"
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l sync-rate -d 'How many requests a minute one user may send to the hub' -r
-complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l unset -d 'Remove a flag that was baked before, such as hub-url; may be given more than once' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l unset -d 'Remove a flag from the service, such as hub-url; may be given more than once' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l self-update-interval-secs -d 'The same, with this many seconds between two runs' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l wait -d 'How long to wait until hephd answers' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
-complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l insecure-no-auth -d 'Let the hub serve every address without asking for tokens'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l self-update -d 'Also turn automatic updates on, as `heph self-update enable` does'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l force -d 'Overwrite a service file that was made or edited by hand, or cannot be read back'
-complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from stop" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help'
-complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l mode -d 'Run hephd alone, or as a hub' -r -f -a "local\t''
-server\t''"
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l mode -d 'Run alone, which is the default, or as a hub' -r -f -a "local\t'One user\'s tasks on this machine'
+server\t'A hub for many machines'"
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l hub-url -d 'Sync with the hub at this URL' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l http-addr -d 'Address the hub listens on' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l oidc-issuer -d 'OpenID provider that issues the tokens' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l oidc-audience -d 'Audience that tokens must name' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l oidc-client-id -d 'Client id to log in with' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l insecure-no-auth -d 'Let the hub serve every address without tokens: whoever can connect reads and writes every task' -r -f -a "true\t''
+false\t''"
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l sync-rate -d 'How many requests a minute one user may send to the hub' -r
-complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l unset -d 'Remove a flag that was baked before, such as hub-url; may be given more than once' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l unset -d 'Remove a flag from the service, such as hub-url; may be given more than once' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l self-update-interval-secs -d 'The same, with this many seconds between two runs' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l wait -d 'How long to wait until hephd answers' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
-complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l insecure-no-auth -d 'Let the hub serve every address without asking for tokens'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l self-update -d 'Also turn automatic updates on, as `heph self-update enable` does'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l force -d 'Overwrite a service file that was made or edited by hand, or cannot be read back'
-complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from status" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from status" -l json -d 'Print one JSON object'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use heph::login::{jwt, pkce};
-use heph::platform::service::arguments::{Baked, Flag};
+use heph::platform::service::arguments::ServiceFlags;
 use heph::platform::service::definition::{Definition, Environment};
 use heph::platform::service::systemd::unit;
 use rustix::process::Signal;
@@ -165,30 +165,27 @@ fn issuer_and_client_come_from_the_service_of_hephd() {
     let units = scene.home.path.join(".config/systemd/user");
     fs::create_dir_all(&units).unwrap();
     let data = scene.home.path.join("elsewhere");
-    let service = |flags: &[(Flag, &str)]| {
-        let mut baked = Baked::default();
-        for (flag, value) in flags {
-            baked.set(*flag, *value).unwrap();
-        }
+    let service = |arguments: &[String]| {
+        let (flags, _) = ServiceFlags::from_arguments(arguments).unwrap();
         let variables = [("XDG_DATA_HOME".into(), data.clone().into())];
         let environment = Environment::from_variables(variables).unwrap();
         let hephd = Path::new("/bin/hephd");
         let log = Path::new("/log");
-        let definition = Definition::new(hephd, baked, environment, log).unwrap();
+        let definition = Definition::new(hephd, flags, environment, log).unwrap();
         fs::write(
             units.join("heph.service"),
             unit::render(&definition).unwrap(),
         )
         .unwrap();
     };
-    let issuer = scene.provider.issuer.as_str();
-    service(&[(Flag::OidcIssuer, issuer)]);
+    let issuer = format!("--oidc-issuer={}", scene.provider.issuer);
+    service(std::slice::from_ref(&issuer));
     let refused = scene.home.heph("auth login").exits(2);
     refused
         .complains("no --oidc-client-id")
         .complains("hint: heph auth login --issuer URL --client-id ID");
 
-    service(&[(Flag::OidcIssuer, issuer), (Flag::OidcClientId, CLIENT)]);
+    service(&[issuer, format!("--oidc-client-id={CLIENT}")]);
     let mut login = scene.home.heph("auth login").start();
     Browser::of("alice").confirm(&login.line("user_code="));
     login.ends().exits(0).says("as alice");

@@ -5,7 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use heph::platform::service::arguments::{Baked, Flag};
+use heph::flags::Flag;
+use heph::platform::service::arguments::ServiceFlags;
 use heph::platform::service::definition::{Definition, Environment};
 use heph::platform::service::systemd::{socket, unit};
 
@@ -32,8 +33,8 @@ const NASTY: [&str; 12] = [
 ];
 
 fn definition(program: &Path, log: &Path, values: &[&str], store: &str) -> Definition {
-    let mut flags = Baked::default();
-    for (flag, value) in Flag::ALL.into_iter().zip(values) {
+    let mut flags = ServiceFlags::default();
+    for (flag, value) in Flag::all().zip(values) {
         flags.set(flag, *value).unwrap();
     }
     let variables = [
@@ -126,9 +127,8 @@ fn systemd_listens_exactly_where_hephd_would() {
         let port = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = port.local_addr().unwrap();
         let log = folder.path().join(format!("{round}.log"));
-        let mut flags = Baked::default();
-        flags.set(Flag::Mode, "server").unwrap();
-        flags.set(Flag::HttpAddr, address.to_string()).unwrap();
+        let arguments = ["--mode=server".to_owned(), format!("--http-addr={address}")];
+        let (flags, _) = ServiceFlags::from_arguments(&arguments).unwrap();
         let variables = [("HEPH_SOCKET".into(), path.clone().into())];
         let environment = Environment::from_variables(variables).unwrap();
         let definition = Definition::new(&program, flags, environment, &log).unwrap();

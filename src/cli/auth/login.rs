@@ -10,7 +10,7 @@ use crate::login::{self, tokens};
 use crate::os::clock;
 use crate::os::text::printable;
 use crate::platform::service;
-use crate::platform::service::arguments::{Baked, Flag};
+use crate::platform::service::arguments::ServiceFlags;
 
 /// How long to wait for hephd's status, which only saves typing.
 const STATUS_LIMIT: Duration = Duration::from_secs(5);
@@ -78,9 +78,9 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
 /// Returns issuer and client of the spoke: from the service file, else from the running hephd.
 fn of_hephd(context: &Context) -> Result<(String, String)> {
     let flags = service::definition(context.config.service_manager, &context.paths)?
-        .map_or_else(Baked::default, |definition| definition.flags);
+        .map_or_else(ServiceFlags::default, |definition| definition.flags);
     let flag = |flag| flags.get(flag).map(str::to_owned);
-    let (issuer, client_id) = (flag(Flag::OidcIssuer), flag(Flag::OidcClientId));
+    let (issuer, client_id) = (flag("oidc-issuer"), flag("oidc-client-id"));
     if let (Some(issuer), Some(client_id)) = (&issuer, &client_id) {
         return Ok((issuer.clone(), client_id.clone()));
     }

@@ -6,11 +6,11 @@ use super::program;
 use crate::cli::Context;
 use crate::cli::self_update::enable_timer;
 use crate::config::Interval;
-use crate::error::{Error, Exit, Result};
-use crate::flags::Flags;
+use crate::error::{Error, Exit, Result, ResultExt};
+use crate::flags::{Flag, Flags, Given};
 use crate::hephd;
 use crate::platform::generated::{FileState, OnDisk};
-use crate::platform::service::arguments::{Baked, Flag};
+use crate::platform::service::arguments::ServiceFlags;
 use crate::platform::service::bring_up::{Up, bring_up};
 use crate::platform::service::definition::{Definition, Environment};
 use crate::platform::service::{self, Manager};
@@ -20,31 +20,9 @@ const SHORTEST: u64 = crate::config::SHORTEST_EVERY;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Run hephd alone, or as a hub
-    #[arg(long, value_name = "MODE", value_parser = ["local", "server"])]
-    mode: Option<String>,
-    /// Sync with the hub at this URL
-    #[arg(long, value_name = "URL")]
-    hub_url: Option<String>,
-    /// Address the hub listens on
-    #[arg(long, value_name = "ADDR")]
-    http_addr: Option<String>,
-    /// OpenID provider that issues the tokens
-    #[arg(long, value_name = "URL")]
-    oidc_issuer: Option<String>,
-    /// Audience that tokens must name
-    #[arg(long, value_name = "NAME")]
-    oidc_audience: Option<String>,
-    /// Client id to log in with
-    #[arg(long, value_name = "ID")]
-    oidc_client_id: Option<String>,
-    /// Let the hub serve every address without asking for tokens
-    #[arg(long)]
-    insecure_no_auth: bool,
-    /// How many requests a minute one user may send to the hub
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    sync_rate: Option<u32>,
-    /// Remove a flag that was baked before, such as hub-url; may be given more than once
+    #[command(flatten)]
+    given: Given,
+    /// Remove a flag from the service, such as hub-url; may be given more than once
     #[arg(long, value_name = "FLAG", allow_hyphen_values = true, value_parser = flag)]
     unset: Vec<Flag>,
     /// Also turn automatic updates on, as `heph self-update enable` does
@@ -71,14 +49,14 @@ pub enum Verb {
 }
 
 pub fn run(context: &Context, args: &Args, verb: Verb) -> Result<Exit> {
-    let passed = args.passed()?;
+    let given = args.given()?;
     let manager = service::require(context.config.service_manager, &context.paths)?;
     let file = manager.read()?;
     if !args.force {
         check_replaceable(&*manager, &file)?;
     }
     let before = file.source.ok();
-    let definition = args.definition(context, before.as_ref(), &passed)?;
+    let definition = args.definition(context, before.as_ref(), &given)?;
     let foreign = before.map(|before| before.foreign).unwrap_or_default();
     if !foreign.is_empty() {
         context.ui.warn(format!(
@@ -107,30 +85,17 @@ pub fn run(context: &Context, args: &Args, verb: Verb) -> Result<Exit> {
 }
 
 impl Args {
-    /// Returns the flags that were passed.
-    fn passed(&self) -> Result<Baked> {
-        let mut passed = Baked::default();
-        let open = self.insecure_no_auth.then(|| "true".to_owned());
-        let rate = self.sync_rate.map(|rate| rate.to_string());
-        for (flag, value) in [
-            (Flag::Mode, &self.mode),
-            (Flag::HubUrl, &self.hub_url),
-            (Flag::HttpAddr, &self.http_addr),
-            (Flag::OidcIssuer, &self.oidc_issuer),
-            (Flag::OidcAudience, &self.oidc_audience),
-            (Flag::OidcClientId, &self.oidc_client_id),
-            (Flag::InsecureNoAuth, &open),
-            (Flag::SyncRate, &rate),
-        ] {
-            let Some(value) = value else { continue };
-            if self.unset.contains(&flag) {
+    fn given(&self) -> Result<ServiceFlags> {
+        let mut given = ServiceFlags::default();
+        for (flag, value) in &self.given.0 {
+            if self.unset.contains(flag) {
                 let name = flag.name();
                 let message = format!("--{name} and --unset {name} contradict each other");
                 return Err(Error::usage(message));
             }
-            passed.set(flag, value.as_str())?;
+            given.set(*flag, value)?;
         }
-        Ok(passed)
+        Ok(given)
     }
 
     /// Returns what the service file is to say.
@@ -138,16 +103,16 @@ impl Args {
         &self,
         context: &Context,
         before: Option<&Definition>,
-        passed: &Baked,
+        given: &ServiceFlags,
     ) -> Result<Definition> {
         let ours = Environment::from_variables(std::env::vars_os())?;
         let (flags, environment) = match before {
             Some(before) => (before.flags.clone(), before.environment.merge(&ours)),
-            None => (Baked::default(), ours),
+            None => (ServiceFlags::default(), ours),
         };
         let log = environment.paths(&context.paths.hephd, None).log();
-        let flags = flags.merge(passed, &self.unset);
-        if *passed != Baked::default() || !self.unset.is_empty() {
+        let flags = flags.merge(given, &self.unset);
+        if *given != ServiceFlags::default() || !self.unset.is_empty() {
             hephd::validate(&Flags::parse(flags.to_arguments())?)?;
         }
         Definition::new(&program::find(context, before)?, flags, environment, &log)
@@ -185,9 +150,9 @@ fn say(context: &Context, up: &Up, took: Duration) {
 }
 
 /// Reads the name of a flag for `--unset`.
-fn flag(name: &str) -> Result<Flag, String> {
-    Flag::named(name).ok_or_else(|| {
-        let names: Vec<_> = Flag::ALL.map(Flag::name).into();
+fn flag(name: &str) -> Result<Flag> {
+    Flag::named(name).with_context(|| {
+        let names: Vec<_> = Flag::all().map(Flag::name).collect();
         format!("the flags are {}", names.join(", "))
     })
 }

@@ -11,7 +11,6 @@ use crate::client;
 use crate::error::{Exit, Result};
 use crate::os::text::printable;
 use crate::platform::generated::FileState;
-use crate::platform::service::arguments::Flag;
 use crate::platform::service::definition::Environment;
 use crate::platform::service::{self, Activity, Process};
 
@@ -113,7 +112,7 @@ fn report(context: &Context) -> Result<Report> {
         Err(error) => (None, Some(error.one_line())),
     };
     let definition = definition.as_ref();
-    let baked_mode = definition.and_then(|definition| definition.flags.get(Flag::Mode));
+    let baked_mode = definition.and_then(|definition| definition.flags.get("mode"));
     let pid = answer.as_ref().map(|answer| answer.pid).or(process.pid);
     Ok(Report {
         schema: 1,

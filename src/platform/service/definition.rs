@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::arguments::Baked;
+use super::arguments::ServiceFlags;
 use crate::error::{Error, Result};
 use crate::paths::HephdPaths;
 use crate::platform::generated::check_path;
@@ -113,7 +113,7 @@ pub struct Definition {
     /// The absolute path of hephd, never one into a slot.
     pub program: String,
     /// Its flags.
-    pub flags: Baked,
+    pub flags: ServiceFlags,
     /// Its environment.
     pub environment: Environment,
     /// The file that its output is appended to.
@@ -139,7 +139,7 @@ impl Definition {
     /// A path is not absolute, or no service file can carry it.
     pub fn new(
         program: &Path,
-        flags: Baked,
+        flags: ServiceFlags,
         environment: Environment,
         log: &Path,
     ) -> Result<Definition> {
@@ -170,7 +170,7 @@ impl TryFrom<Source> for Definition {
     type Error = Error;
 
     fn try_from(source: Source) -> Result<Definition> {
-        let (flags, foreign) = Baked::from_arguments(&source.arguments)?;
+        let (flags, foreign) = ServiceFlags::from_arguments(&source.arguments)?;
         let variables = source.environment.into_iter();
         let variables = variables.map(|(name, value)| (name.into(), value.into()));
         let environment = Environment::from_variables(variables)?;
@@ -199,14 +199,14 @@ impl From<Written> for Source {
 pub(crate) mod tests {
     use super::*;
     use crate::platform::generated::tests::any_text;
-    use crate::platform::service::arguments::tests::any_baked;
+    use crate::platform::service::arguments::tests::any_flags;
     use proptest::prelude::*;
 
     pub(crate) fn any_definition() -> impl Strategy<Value = Definition> {
         let path = || any_text().prop_map(|text| format!("/{text}/x"));
         let variables =
             proptest::collection::btree_map(proptest::sample::select(&VARIABLES[..]), path(), 0..4);
-        (path(), any_baked(), variables, path()).prop_map(|(program, flags, variables, log)| {
+        (path(), any_flags(), variables, path()).prop_map(|(program, flags, variables, log)| {
             Definition {
                 program,
                 flags,
@@ -306,7 +306,7 @@ pub(crate) mod tests {
         ] {
             let error = Definition::new(
                 bad,
-                Baked::default(),
+                ServiceFlags::default(),
                 Environment::default(),
                 Path::new("/log"),
             )

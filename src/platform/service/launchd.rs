@@ -139,19 +139,15 @@ impl Manager for Launchd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::platform::service::arguments::{Baked, Flag};
+    use crate::platform::service::arguments::tests::flags;
     use crate::platform::service::definition::Environment;
     use crate::platform::service::definition::tests::{any_definition, environment};
     use proptest::prelude::*;
 
-    fn definition(home: &str, flags: &[(Flag, &str)], environment: Environment) -> Definition {
-        let mut baked = Baked::default();
-        for (flag, value) in flags {
-            baked.set(*flag, *value).unwrap();
-        }
+    fn definition(home: &str, arguments: &[&str], environment: Environment) -> Definition {
         Definition {
             program: format!("{home}/.cargo/bin/hephd"),
-            flags: baked,
+            flags: flags(arguments),
             environment,
             log: format!("{home}/Library/Application Support/heph/hephd.log"),
             foreign: Vec::new(),
@@ -202,10 +198,7 @@ mod tests {
 
     #[test]
     fn the_agent_of_an_odd_home_with_flags_and_variables() {
-        let flags = [
-            (Flag::Mode, "server"),
-            (Flag::HubUrl, "https://hub/?a=1&b=]]>"),
-        ];
+        let flags = ["--mode=server", "--hub-url=https://hub/?a=1&b=]]>"];
         let environment = environment(&[("HEPH_DB", "/data/<mine> & yours/heph.db")]);
         insta::assert_snapshot!(render(&definition("/Users/jo's \"é\" & <co>", &flags, environment)), @r##"
         <?xml version="1.0" encoding="UTF-8"?>

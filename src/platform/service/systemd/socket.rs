@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::os::files;
 use crate::platform::generated::{Format, Values};
-use crate::platform::service::arguments::Flag;
 use crate::platform::service::definition::Definition;
 use crate::platform::systemd::syntax::escape_specifiers;
 
@@ -39,8 +38,8 @@ impl Listening {
         let flags = &definition.flags;
         let unix = definition.environment.get("HEPH_SOCKET");
         let http = flags
-            .get(Flag::HttpAddr)
-            .filter(|_| flags.get(Flag::Mode) == Some("server"));
+            .get("http-addr")
+            .filter(|_| flags.get("mode") == Some("server"));
         Listening {
             unix: unix.map(ToOwned::to_owned),
             http: http.and_then(|text| text.parse().ok()).filter(can_listen),
@@ -80,20 +79,16 @@ fn values(listening: &Listening) -> Result<Values> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::platform::service::arguments::Baked;
+    use crate::platform::service::arguments::tests::flags;
     use crate::platform::service::definition::Environment;
     use crate::platform::service::definition::tests::environment;
     use proptest::prelude::*;
     use std::net::SocketAddrV6;
 
-    fn listening(flags: &[(Flag, &str)], environment: Environment) -> Listening {
-        let mut baked = Baked::default();
-        for (flag, value) in flags {
-            baked.set(*flag, *value).unwrap();
-        }
+    fn listening(arguments: &[&str], environment: Environment) -> Listening {
         Listening::of(&Definition {
             program: "/bin/hephd".into(),
-            flags: baked,
+            flags: flags(arguments),
             environment,
             log: "/log".into(),
             foreign: Vec::new(),
@@ -128,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_sockets_of_a_hub_at_an_odd_path() {
-        let flags = [(Flag::Mode, "server"), (Flag::HttpAddr, "[::1]:8420")];
+        let flags = ["--mode=server", "--http-addr=[::1]:8420"];
         let environment = environment(&[("HEPH_SOCKET", "/home/jo's 100% \"$é\" & <co>/%t/s")]);
         let unit = render(&listening(&flags, environment));
         let listens: Vec<_> = unit
@@ -146,11 +141,11 @@ mod tests {
 
     #[test]
     fn systemd_holds_the_address_only_where_it_can_listen_there() {
-        let http = |flags: &[(Flag, &str)]| {
-            let http = listening(flags, Environment::default()).http;
+        let http = |arguments: &[&str]| {
+            let http = listening(arguments, Environment::default()).http;
             http.map(|address| address.to_string())
         };
-        let hub = |address| http(&[(Flag::Mode, "server"), (Flag::HttpAddr, address)]);
+        let hub = |address| http(&["--mode=server", &format!("--http-addr={address}")]);
         for address in ["127.0.0.1:8420", "0.0.0.0:80", "[::]:8420", "[fe80::1]:1"] {
             assert_eq!(hub(address).as_deref(), Some(address));
         }
@@ -166,7 +161,7 @@ mod tests {
         ] {
             assert_eq!(hub(address), None, "{address}");
         }
-        let spoke = [(Flag::Mode, "local"), (Flag::HttpAddr, "127.0.0.1:8420")];
+        let spoke = ["--mode=local", "--http-addr=127.0.0.1:8420"];
         assert_eq!(http(&spoke), None, "only a hub listens there");
         assert_eq!(http(&spoke[1..]), None);
     }

@@ -37,18 +37,14 @@ fn values(source: &Source) -> Result<Values> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::platform::service::arguments::{Baked, Flag};
+    use crate::platform::service::arguments::tests::flags;
     use crate::platform::service::definition::Environment;
     use crate::platform::service::definition::tests::environment;
 
-    fn definition(home: &str, flags: &[(Flag, &str)], environment: Environment) -> Definition {
-        let mut baked = Baked::default();
-        for (flag, value) in flags {
-            baked.set(*flag, *value).unwrap();
-        }
+    fn definition(home: &str, arguments: &[&str], environment: Environment) -> Definition {
         Definition {
             program: format!("{home}/.cargo/bin/hephd"),
-            flags: baked,
+            flags: flags(arguments),
             environment,
             log: format!("{home}/.local/share/heph/hephd.log"),
             foreign: Vec::new(),
@@ -96,10 +92,7 @@ mod tests {
     #[test]
     fn the_unit_of_an_odd_home_with_flags_and_variables() {
         let home = "/home/jo's 100% \"$é\" \\ & <co>";
-        let flags = [
-            (Flag::Mode, "server"),
-            (Flag::HubUrl, "https://hub/?a=%20&b=$c;\"d\""),
-        ];
+        let flags = ["--mode=server", "--hub-url=https://hub/?a=%20&b=$c;\"d\""];
         let environment = environment(&[("HEPH_DB", "/data/100% \"mine\"/$x/heph.db")]);
         insta::assert_snapshot!(render(&definition(home, &flags, environment)), @r##"
         # Made by heph, template 3. If you edit it, heph stops updating it; `heph daemon restart --force` rewrites it.
