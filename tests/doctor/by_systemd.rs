@@ -162,11 +162,9 @@ fn the_drop_ins_of_the_service_count_but_its_commands_do_not_run() {
         quoted(&folder),
         quoted(&ran).replace('$', "$$")
     ));
-    patient.examine().row(
-        "temporary folder",
-        "problem",
-        "gone', and compilers have to: No such file",
-    );
+    patient
+        .examine()
+        .row("temporary folder", "problem", "gone': No such file");
     assert!(!ran.exists());
 }
 

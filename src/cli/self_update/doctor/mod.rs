@@ -1,15 +1,20 @@
 //! `heph self-update doctor`: will the timer's run work?
 //!
 //! That a command works in a shell says little about a job that starts with next to no environment. So the doctor starts
-//! itself once more the way the timer starts its job ([`job`]), looks around there ([`inside`]), and adds what can only be
-//! told from the shell ([`outside`]): whether the timer is on, its files current, and which `heph` the shell finds. What a
-//! fact means is decided by pure functions ([`rows`]).
+//! itself once more the way the timer starts its job ([`probe`]), runs checks there, and adds what only the shell can tell:
+//! whether the timer is on, its files current, and which `heph` the shell finds.
+//!
+//! A check is a function that returns its row, and a line in one of the lists below. What a fact means is decided by a pure
+//! function beside the check.
 
-mod inside;
-mod job;
-mod outside;
+mod build;
+mod feed;
+mod installed;
+mod probe;
 mod row;
-mod rows;
+#[cfg(test)]
+mod tests;
+mod timer;
 mod trust;
 
 use std::path::PathBuf;
@@ -18,59 +23,116 @@ use serde::Serialize;
 
 use crate::cli::Context;
 use crate::error::{Exit, Result};
-use row::{Row, Status};
+use crate::os::files;
+use probe::{Findings, Folders, Job};
+use row::{NamedRow, Row, Status};
+use timer::Shell;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// Look around here, and write what was found to this file
+    /// Run the checks of the timer's job here, and write what they find to this file
     #[arg(long, hide = true, value_name = "FILE")]
     inside: Option<PathBuf>,
 }
+
+type ShellCheck = fn(&Shell) -> Option<Row>;
+type JobCheck = fn(&Job) -> Option<Row>;
+
+/// Of the timer, in the shell.
+const TIMER: &[(&str, ShellCheck)] = &[
+    ("timer", timer::timer),
+    ("generated files", timer::generated_files),
+    ("program", timer::program),
+    ("environment", timer::environment),
+    ("folders", timer::folders),
+];
+/// In the environment of the timer's job.
+const JOB: &[(&str, JobCheck)] = &[
+    ("cargo", build::cargo),
+    ("linker", build::linker),
+    ("temporary folder", build::temporary_folder),
+    ("free space", build::free_space),
+    ("forge", feed::forge),
+    ("git", feed::git),
+    ("trusted keys", trust::keys),
+    ("clock", trust::clock),
+    ("links", installed::links),
+];
+/// Of the rest, in the shell.
+const MACHINE: &[(&str, ShellCheck)] = &[
+    ("lingering", timer::lingering),
+    ("cron", timer::cron),
+    ("PATH", installed::path),
+    ("quarantine", installed::quarantine),
+    ("journal", installed::journal),
+    ("hephd", installed::hephd),
+];
 
 /// The object that `--json` prints.
 #[derive(Debug, Serialize)]
 struct Report {
     schema: u32,
     ok: bool,
-    rows: Vec<Row>,
+    rows: Vec<NamedRow>,
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     if let Some(file) = args.inside {
-        inside::write(context, &file)?;
+        let findings = serde_json::to_vec(&in_the_job(context))?;
+        files::write_atomic(&file, &findings, files::PRIVATE)?;
         return Ok(Exit::Done);
     }
-    let rows = outside::look(context);
-    let problems = count(&rows, Status::Problem);
+    let rows = in_the_shell(context);
+    let count = |status| {
+        rows.iter()
+            .filter(|named| named.row.status == status)
+            .count()
+    };
+    let (problems, warnings) = (count(Status::Problem), count(Status::Warning));
     let exit = if problems == 0 {
         Exit::Done
     } else {
         Exit::Failed
     };
+    let ui = &context.ui;
     if args.json {
-        context.ui.json(&Report {
+        ui.json(&Report {
             schema: 1,
             ok: problems == 0,
             rows,
         });
-        return Ok(exit);
+    } else {
+        ui.raw(row::table(&rows, ui).as_bytes());
+        ui.say("");
+        ui.say(conclusion(problems, warnings));
     }
-    context.ui.raw(row::table(&rows, &context.ui).as_bytes());
-    context.ui.say("");
-    context
-        .ui
-        .say(verdict(problems, count(&rows, Status::Warning)));
     Ok(exit)
 }
 
-fn count(rows: &[Row], status: Status) -> usize {
-    rows.iter().filter(|row| row.status == status).count()
+fn in_the_shell(context: &Context) -> Vec<NamedRow> {
+    let shell = Shell::of(context);
+    let named = |(name, check): &(&str, ShellCheck)| Some(check(&shell)?.named(name));
+    let mut rows: Vec<NamedRow> = TIMER.iter().filter_map(named).collect();
+    if let Ok(findings) = &shell.findings {
+        rows.extend(findings.rows.iter().cloned());
+    }
+    rows.extend(MACHINE.iter().filter_map(named));
+    rows
 }
 
-fn verdict(problems: usize, warnings: usize) -> String {
+fn in_the_job(context: &Context) -> Findings {
+    let job = Job::of(context);
+    let named = |(name, check): &(&str, JobCheck)| Some(check(&job)?.named(name));
+    Findings {
+        folders: Folders::of(&context.paths),
+        rows: JOB.iter().filter_map(named).collect(),
+    }
+}
+
+fn conclusion(problems: usize, warnings: usize) -> String {
     let counted = |number, what| match number {
         1 => format!("1 {what}"),
         _ => format!("{number} {what}s"),

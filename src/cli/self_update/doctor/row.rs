@@ -1,13 +1,14 @@
-//! What the doctor says of one matter, and how a list of that is shown.
+//! What a check of the doctor found, and how a list of that is shown.
 
 use serde::{Deserialize, Serialize};
 
 use crate::cli::ui::Ui;
+use crate::error::Error;
 
-/// How a matter stands.
+/// How serious it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Status {
+pub(super) enum Status {
     /// As it should be.
     Ok,
     /// The timer's run works, but something about it may surprise.
@@ -16,12 +17,9 @@ pub enum Status {
     Problem,
 }
 
-/// One matter.
+/// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Row {
-    /// What was looked at.
-    pub name: String,
-    /// How it stands.
+pub(super) struct Row {
     pub status: Status,
     /// What was found, without secrets.
     pub detail: String,
@@ -29,25 +27,44 @@ pub struct Row {
     pub hint: Option<String>,
 }
 
+/// A row under the name of its check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct NamedRow {
+    name: String,
+    #[serde(flatten)]
+    pub row: Row,
+}
+
 impl Row {
     /// Returns a row about something as it should be.
-    pub fn ok(name: &str, detail: impl AsRef<str>) -> Row {
-        Row::new(name, Status::Ok, detail.as_ref(), None)
+    pub fn ok(detail: impl AsRef<str>) -> Row {
+        Row::new(Status::Ok, detail.as_ref(), None)
     }
 
     /// Returns a row about something that may surprise.
-    pub fn warning(name: &str, detail: impl AsRef<str>, hint: impl AsRef<str>) -> Row {
-        Row::new(name, Status::Warning, detail.as_ref(), Some(hint.as_ref()))
+    pub fn warning(detail: impl AsRef<str>, hint: impl AsRef<str>) -> Row {
+        Row::new(Status::Warning, detail.as_ref(), Some(hint.as_ref()))
     }
 
     /// Returns a row about something that stops the timer's run.
-    pub fn problem(name: &str, detail: impl AsRef<str>, hint: impl AsRef<str>) -> Row {
-        Row::new(name, Status::Problem, detail.as_ref(), Some(hint.as_ref()))
+    pub fn problem(detail: impl AsRef<str>, hint: impl AsRef<str>) -> Row {
+        Row::new(Status::Problem, detail.as_ref(), Some(hint.as_ref()))
     }
 
-    fn new(name: &str, status: Status, detail: &str, hint: Option<&str>) -> Row {
-        Row {
+    /// Returns the problem that `error` is; `hint` helps where it carries no hint of its own.
+    pub fn failed(error: &Error, hint: &str) -> Row {
+        Row::problem(error.one_line(), error.hint().unwrap_or(hint))
+    }
+
+    pub fn named(self, name: &str) -> NamedRow {
+        NamedRow {
             name: name.to_owned(),
+            row: self,
+        }
+    }
+
+    fn new(status: Status, detail: &str, hint: Option<&str>) -> Row {
+        Row {
             status,
             detail: without_secrets(detail),
             hint: hint.map(without_secrets),
@@ -78,14 +95,14 @@ fn without_secrets(text: &str) -> String {
 }
 
 /// Returns `rows` as lines for people: aligned, each hint below its row.
-pub fn table(rows: &[Row], ui: &Ui) -> String {
+pub(super) fn table(rows: &[NamedRow], ui: &Ui) -> String {
     let width = rows
         .iter()
         .map(|row| row.name.chars().count())
         .max()
         .unwrap_or_default();
     let mut text = String::new();
-    for row in rows {
+    for NamedRow { name, row } in rows {
         let status = match row.status {
             Status::Ok => ui.green("ok     "),
             Status::Warning => ui.yellow("warning"),
@@ -93,7 +110,7 @@ pub fn table(rows: &[Row], ui: &Ui) -> String {
         };
         let indent = " ".repeat(7 + 2 + width + 2);
         let detail = row.detail.trim().replace('\n', &format!("\n{indent}"));
-        text.push_str(&format!("{status}  {:width$}  {detail}\n", row.name));
+        text.push_str(&format!("{status}  {name:width$}  {detail}\n"));
         if let Some(hint) = &row.hint {
             text.push_str(&format!("{indent}hint: {hint}\n"));
         }
@@ -121,17 +138,17 @@ mod tests {
             ("a://b@c d://e:f@g", "a://…@c d://…@g"),
             ("://@", "://…@"),
         ] {
-            assert_eq!(Row::ok("x", text).detail, clean);
+            assert_eq!(Row::ok(text).detail, clean);
         }
-        let row = Row::problem("x", "y", "unset https_proxy=http://u:secret@h");
+        let row = Row::problem("y", "unset https_proxy=http://u:secret@h");
         assert!(!row.hint.unwrap().contains("secret"));
     }
 
     #[test]
     fn rows_are_aligned_and_hints_stand_below() {
         let rows = [
-            Row::ok("timer", "on"),
-            Row::problem("free space", "none\nat all", "make room"),
+            Row::ok("on").named("timer"),
+            Row::problem("none\nat all", "make room").named("free space"),
         ];
         assert_eq!(
             table(&rows, &Ui::new().for_json()),
@@ -143,7 +160,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_password_of_any_url_is_left(user in "[a-z:@%]{0,9}", text in "[ a-z/:'@]{0,20}") {
-            let row = Row::ok("x", format!("{text} http://{user}SECRET@host/{text}"));
+            let row = Row::ok(format!("{text} http://{user}SECRET@host/{text}"));
             prop_assert!(!row.detail.contains("SECRET"), "{}", row.detail);
         }
     }

@@ -1,16 +1,18 @@
-//! What the doctor says of the keys whose signatures count, and of the clock by which they expire.
+//! Are the keys whose signatures count usable, and the clock by which they expire?
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::probe::Job;
 use super::row::Row;
 use crate::cli::Context;
 use crate::config::trust::signers::{self, Entry, Standing};
 use crate::config::trust::{LARGEST_FILE, read};
 use crate::config::{Require, Signers, Trust};
-use crate::error::Result;
+use crate::error::{Result, ensure};
 use crate::install::slots::Slots;
 use crate::os::{clock, files};
 use crate::update;
@@ -22,75 +24,68 @@ const SOON: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// What lists the keys.
 const SHOW: &str = "`heph self-update trust show` lists the keys";
 
-/// Returns the rows about the keys and about the clock.
-pub fn look(context: &Context) -> Vec<Row> {
-    let trust = &context.config.self_update.trust;
-    let now = clock::now();
-    vec![
-        keys(trust, &found(trust), now, &TimeZone::system()),
-        time(now, past(context)),
-    ]
+/// Checks the keys whose signatures count.
+pub(super) fn keys(job: &Job) -> Option<Row> {
+    let trust = &job.context.config.self_update.trust;
+    let found = KeyFacts::of(trust);
+    Some(keys_row(trust, &found, clock::now(), &TimeZone::system()))
 }
 
 /// What was found of the configured keys.
 #[derive(Debug)]
-struct Found {
+struct KeyFacts {
     /// The lines of the list of signers, or why it cannot be read.
-    signers: Result<Vec<Result<Entry>>, String>,
+    signers: Result<Vec<Result<Entry>>>,
     /// Whether the keyring can be read.
-    keyring: Result<(), String>,
-    /// The programs that are needed and not there.
+    keyring: Result<()>,
+    /// The programs that are needed but not on PATH.
     missing: Vec<&'static str>,
 }
 
-fn found(trust: &Trust) -> Found {
-    let there = |found: bool, file: &std::path::Path| {
-        found
-            .then_some(())
-            .ok_or(format!("there is no file '{}'", file.display()))
-    };
-    let lines = |text: &str| signers::file(text).into_iter().map(|(_, line)| line);
-    let mut needed = Vec::new();
-    if trust.signs_tags() {
-        needed.push("git");
-    }
-    if trust.tag_signers.is_some() {
-        needed.push("ssh-keygen");
-    }
-    if trust.tag_openpgp_keyring.is_some() {
-        needed.push("gpgv");
-    }
-    Found {
-        signers: match &trust.tag_signers {
+impl KeyFacts {
+    fn of(trust: &Trust) -> KeyFacts {
+        let there = |found: bool, file: &Path| -> Result<()> {
+            ensure!(found, "there is no file '{}'", file.display());
+            Ok(())
+        };
+        let signers = || match &trust.tag_signers {
             None => Ok(Vec::new()),
-            Some(Signers::Inline(all)) => Ok(all.iter().cloned().map(Ok).collect()),
-            Some(Signers::File(file)) => read(file)
-                .map_err(|error| error.one_line())
-                .and_then(|text| there(text.is_some(), file).map(|()| text.unwrap_or_default()))
-                .map(|text| lines(&text).collect()),
-        },
-        keyring: trust.tag_openpgp_keyring.as_ref().map_or(Ok(()), |file| {
-            files::read_if_there(file, LARGEST_FILE)
-                .map_err(|error| error.one_line())
-                .and_then(|bytes| there(bytes.is_some(), file))
-        }),
-        missing: needed
-            .into_iter()
-            .filter(|program| which::which(program).is_err())
-            .collect(),
+            Some(Signers::Inline(entries)) => Ok(entries.iter().cloned().map(Ok).collect()),
+            Some(Signers::File(file)) => {
+                let text = read(file)?;
+                there(text.is_some(), file)?;
+                let lines = signers::file(&text.unwrap_or_default());
+                Ok(lines.into_iter().map(|(_, line)| line).collect())
+            }
+        };
+        let keyring = || match &trust.tag_openpgp_keyring {
+            None => Ok(()),
+            Some(file) => there(files::read_if_there(file, LARGEST_FILE)?.is_some(), file),
+        };
+        let needed = [
+            ("git", trust.signs_tags()),
+            ("ssh-keygen", trust.tag_signers.is_some()),
+            ("gpgv", trust.tag_openpgp_keyring.is_some()),
+        ];
+        let missing = |(program, needed): (&'static str, bool)| {
+            (needed && which::which(program).is_err()).then_some(program)
+        };
+        KeyFacts {
+            signers: signers(),
+            keyring: keyring(),
+            missing: needed.into_iter().filter_map(missing).collect(),
+        }
     }
 }
 
-/// Returns the row about the keys.
-fn keys(trust: &Trust, found: &Found, now: Timestamp, zone: &TimeZone) -> Row {
-    const NAME: &str = "trusted keys";
+/// Judges the keys.
+fn keys_row(trust: &Trust, found: &KeyFacts, now: Timestamp, zone: &TimeZone) -> Row {
     let signers = match (&found.signers, &found.keyring) {
         (Ok(signers), Ok(())) => signers,
-        (Err(why), _) | (_, Err(why)) => return Row::problem(NAME, why, SHOW),
+        (Err(error), _) | (_, Err(error)) => return Row::problem(error.one_line(), SHOW),
     };
     if let Some(program) = found.missing.first() {
         return Row::problem(
-            NAME,
             format!("signed tags are required, and {program} is not on PATH"),
             format!("install {program}"),
         );
@@ -98,11 +93,10 @@ fn keys(trust: &Trust, found: &Found, now: Timestamp, zone: &TimeZone) -> Row {
     if !trust.has_keys() {
         return match trust.require() {
             Require::Signature => Row::problem(
-                NAME,
-                "a signature is required, and no key is configured: every release is refused",
+                "a signature is required, and no key is configured: every release is rejected",
                 "`heph self-update trust add FILE-OR-KEY` adds the key of the owner",
             ),
-            _ => Row::ok(NAME, "none: whoever controls the forge is believed"),
+            _ => Row::ok("none: the forge is trusted without proof"),
         };
     }
     let good = signers.iter().flatten();
@@ -115,8 +109,7 @@ fn keys(trust: &Trust, found: &Found, now: Timestamp, zone: &TimeZone) -> Row {
     let (valid, expired) = (of(Standing::Valid), of(Standing::Expired));
     if trust.tag_signers.is_some() && trust.tag_openpgp_keyring.is_none() && valid.is_empty() {
         return Row::problem(
-            NAME,
-            "no listed key is valid now: every signed tag is refused",
+            "no listed key is valid now: every signed tag is rejected",
             SHOW,
         );
     }
@@ -130,13 +123,13 @@ fn keys(trust: &Trust, found: &Found, now: Timestamp, zone: &TimeZone) -> Row {
             warnings.push(format!("the key of {} expires at {end}", entry.principals));
         }
     }
-    for why in signers.iter().filter_map(|line| line.as_ref().err()) {
+    for error in signers.iter().filter_map(|line| line.as_ref().err()) {
         warnings.push(format!(
-            "a line of the signers counts for nothing: it {why}"
+            "an unusable line of the signers is ignored: {error}"
         ));
     }
     if !warnings.is_empty() {
-        return Row::warning(NAME, warnings.join("\n"), SHOW);
+        return Row::warning(warnings.join("\n"), SHOW);
     }
     let mut kinds = Vec::new();
     if !valid.is_empty() {
@@ -149,7 +142,7 @@ fn keys(trust: &Trust, found: &Found, now: Timestamp, zone: &TimeZone) -> Row {
         kinds.push(format!("{} for archives", trust.minisign_keys.len()));
     }
     let required = trust.require().name();
-    Row::ok(NAME, format!("{}; required: {required}", kinds.join(", ")))
+    Row::ok(format!("{}; required: {required}", kinds.join(", ")))
 }
 
 /// Returns the latest instant that is known to be over, and what it is.
@@ -172,16 +165,19 @@ fn past(context: &Context) -> Option<(Timestamp, &'static str)> {
     known.max_by_key(|(at, _)| *at)
 }
 
-/// Returns the row about the clock.
-fn time(now: Timestamp, past: Option<(Timestamp, &str)>) -> Row {
-    const NAME: &str = "clock";
+/// Checks the clock, by which keys expire.
+pub(super) fn clock(job: &Job) -> Option<Row> {
+    Some(clock_row(clock::now(), past(job.context)))
+}
+
+/// Judges the clock, given an instant that is known to be over, and what it is.
+fn clock_row(now: Timestamp, past: Option<(Timestamp, &str)>) -> Row {
     match past {
         Some((at, what)) if now < at => Row::warning(
-            NAME,
             format!("it says {now}, but {what} later than that, at {at}"),
             "set the clock: keys expire by it, and certificates are judged by it",
         ),
-        _ => Row::ok(NAME, "plausible"),
+        _ => Row::ok("plausible"),
     }
 }
 
@@ -189,6 +185,7 @@ fn time(now: Timestamp, past: Option<(Timestamp, &str)>) -> Row {
 mod tests {
     use super::super::row::Status;
     use super::*;
+    use crate::error::Error;
 
     const KEY: &str =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBbVnWRGrrVxYqGYGyJzn8pgmM3pTDoLpHyBm3cAiuMe";
@@ -204,12 +201,12 @@ mod tests {
             require: Some(Require::Signature),
             ..Trust::default()
         };
-        let found = Found {
+        let found = KeyFacts {
             signers: Ok(lines.iter().map(|line| line.parse()).collect()),
             keyring: Ok(()),
             missing: Vec::new(),
         };
-        keys(&trust, &found, now(), &TimeZone::UTC)
+        keys_row(&trust, &found, now(), &TimeZone::UTC)
     }
 
     #[test]
@@ -225,11 +222,7 @@ mod tests {
             ),
             (vec![&good, &expired], Status::Warning, "old@b has expired"),
             (vec![&soon], Status::Warning, "soon@b expires at 2026-06-10"),
-            (
-                vec![&good, "nonsense"],
-                Status::Warning,
-                "counts for nothing",
-            ),
+            (vec![&good, "nonsense"], Status::Warning, "is ignored"),
             (vec![&expired], Status::Problem, "no listed key is valid"),
             (vec![], Status::Problem, "no listed key is valid"),
         ] {
@@ -241,12 +234,13 @@ mod tests {
 
     #[test]
     fn what_stops_every_release_is_a_problem() {
-        let nothing = || Found {
+        let nothing = || KeyFacts {
             signers: Ok(Vec::new()),
             keyring: Ok(()),
             missing: Vec::new(),
         };
-        let row = |trust: &Trust, found: &Found| keys(trust, found, now(), &TimeZone::UTC).status;
+        let row =
+            |trust: &Trust, found: &KeyFacts| keys_row(trust, found, now(), &TimeZone::UTC).status;
         let none = Trust::default();
         assert_eq!(row(&none, &nothing()), Status::Ok);
         let required = Trust {
@@ -255,15 +249,15 @@ mod tests {
         };
         assert_eq!(row(&required, &nothing()), Status::Problem);
         for broken in [
-            Found {
-                signers: Err("gone".to_owned()),
+            KeyFacts {
+                signers: Err(Error::new("gone")),
                 ..nothing()
             },
-            Found {
-                keyring: Err("gone".to_owned()),
+            KeyFacts {
+                keyring: Err(Error::new("gone")),
                 ..nothing()
             },
-            Found {
+            KeyFacts {
                 missing: vec!["git"],
                 ..nothing()
             },
@@ -275,10 +269,10 @@ mod tests {
     #[test]
     fn a_clock_before_what_is_known_to_be_over_is_named() {
         let later = "2026-06-02T00:00:00Z".parse().unwrap();
-        let row = time(now(), Some((later, "heph was built")));
+        let row = clock_row(now(), Some((later, "heph was built")));
         assert_eq!(row.status, Status::Warning);
         assert!(row.detail.contains("2026-06-01") && row.detail.contains("heph was built"));
-        assert_eq!(time(later, Some((now(), "x"))).status, Status::Ok);
-        assert_eq!(time(now(), None).status, Status::Ok);
+        assert_eq!(clock_row(later, Some((now(), "x"))).status, Status::Ok);
+        assert_eq!(clock_row(now(), None).status, Status::Ok);
     }
 }

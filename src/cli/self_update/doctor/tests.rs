@@ -1,7 +1,21 @@
+//! What facts mean.
+
+use std::path::Path;
 use std::time::Duration;
 
-use super::super::row::Status::{self, Ok as Fine, Problem, Warning};
-use super::*;
+use jiff::Timestamp;
+use semver::Version;
+
+use super::build::*;
+use super::feed::*;
+use super::installed::*;
+use super::probe::Folders;
+use super::row::Row;
+use super::row::Status::{self, Ok as Fine, Problem, Warning};
+use super::timer::*;
+use crate::config::Forge;
+use crate::error::{Error, Result};
+use crate::platform::service;
 use crate::release::{Release, Tag};
 
 /// Checks the status, words of the detail and words of the hint; no words, no hint.
@@ -29,32 +43,47 @@ fn path(text: &str) -> &Path {
 
 #[test]
 fn the_timer_is_on_off_or_beyond_telling() {
-    expect(&timer(Ok(Some("every 6h".into()))), Fine, "every 6h", "");
-    expect(&timer(Ok(None)), Warning, "off", "self-update enable");
-    expect(&timer(Err("damaged".into())), Problem, "damaged", "enable");
-    expect(&generated(&[]), Fine, "", "");
+    expect(
+        &timer_row(Ok(Some("every 6h".into()))),
+        Fine,
+        "every 6h",
+        "",
+    );
+    expect(&timer_row(Ok(None)), Warning, "off", "self-update enable");
+    expect(
+        &timer_row(Err(Error::new("damaged"))),
+        Problem,
+        "damaged",
+        "enable",
+    );
+    expect(&generated_files_row(&[]), Fine, "", "");
     let stale = ["'/x' is missing".to_owned(), "'/y' is edited".to_owned()];
-    expect(&generated(&stale), Problem, "is missing\n'/y'", "enable");
+    expect(
+        &generated_files_row(&stale),
+        Problem,
+        "is missing\n'/y'",
+        "enable",
+    );
 }
 
 #[test]
 fn a_program_that_does_not_start_is_a_problem() {
     expect(
-        &program(path("/b/heph"), Ok(version("1.0.3"))),
+        &program_row(path("/b/heph"), Ok(version("1.0.3"))),
         Fine,
         "1.0.3",
         "",
     );
-    let broken = program(path("/b/heph"), Err("no such file".into()));
+    let broken = program_row(path("/b/heph"), Err(Error::new("no such file")));
     expect(
         &broken,
         Problem,
         "'/b/heph', which does not work: no such file",
         "enable",
     );
-    expect(&environment("here", Ok(())), Fine, "checked here", "");
+    expect(&environment_row("here", None), Fine, "checked here", "");
     expect(
-        &environment("here", Err("no bus".into())),
+        &environment_row("here", Some(&Error::new("no bus"))),
         Problem,
         "no bus",
         "enable",
@@ -62,11 +91,19 @@ fn a_program_that_does_not_start_is_a_problem() {
 }
 
 #[test]
-fn only_folders_that_differ_are_told() {
-    let same = ("data folder", path("/d"), path("/d"));
-    assert_eq!(folders(&[same]), None);
-    let other = ("state folder", path("/s"), path("/elsewhere"));
-    let row = folders(&[same, other]).unwrap();
+fn only_folders_that_differ_are_named() {
+    let here = Folders {
+        config: "/c".into(),
+        data: "/d".into(),
+        state: "/s".into(),
+        cache: "/k".into(),
+    };
+    assert_eq!(folders_row(&here, &here), None);
+    let there = Folders {
+        state: "/elsewhere".into(),
+        ..here.clone()
+    };
+    let row = folders_row(&here, &there).unwrap();
     expect(
         &row,
         Problem,
@@ -79,13 +116,13 @@ fn only_folders_that_differ_are_told() {
 #[test]
 fn cargo_is_missing_broken_or_there() {
     expect(
-        &cargo(Ok(("/c/cargo".into(), "cargo 1.95.0".into()))),
+        &cargo_row(Ok("cargo 1.95.0, '/c/cargo'".into())),
         Fine,
         "cargo 1.95.0, '/c/cargo'",
         "",
     );
     expect(
-        &cargo(Err("cannot find cargo".into())),
+        &cargo_row(Err(&Error::new("cannot find cargo"))),
         Problem,
         "cannot find cargo",
         "rustup.rs",
@@ -93,7 +130,7 @@ fn cargo_is_missing_broken_or_there() {
     let unchosen =
         "error: rustup could not choose a version of cargo to run, because one wasn't specified";
     expect(
-        &cargo(Err(unchosen.into())),
+        &cargo_row(Err(&Error::new(unchosen))),
         Problem,
         "rustup",
         "rustup default stable",
@@ -102,18 +139,12 @@ fn cargo_is_missing_broken_or_there() {
 
 #[test]
 fn why_a_small_build_fails_decides_the_remedy() {
-    let failed = |said: &str| linker(&Trial::Failed(said.into()), path("/build"));
+    let failed = |said: &str| linker_row(Err(Error::new(said)), path("/build"));
     expect(
-        &linker(&Trial::Worked, path("/build")),
+        &linker_row(Ok(()), path("/build")),
         Fine,
         "compiled, linked and started",
         "",
-    );
-    expect(
-        &linker(&Trial::NotTried, path("/build")),
-        Problem,
-        "cargo does not run",
-        "cargo",
     );
     expect(
         &failed("error: linker `cc` not found"),
@@ -153,10 +184,10 @@ fn why_a_small_build_fails_decides_the_remedy() {
 #[test]
 fn a_temporary_folder_without_programs_surprises_and_without_files_stops() {
     let row = |written: Result<(), &str>, started: Result<(), &str>| {
-        temporary(
+        temporary_folder_row(
             path("/tmp"),
-            written.map_err(Into::into),
-            started.map_err(Into::into),
+            written.map_err(Error::new),
+            started.map_err(Error::new),
         )
     };
     expect(&row(Ok(()), Ok(())), Fine, "'/tmp'", "");
@@ -172,7 +203,10 @@ fn a_temporary_folder_without_programs_surprises_and_without_files_stops() {
 #[test]
 fn the_forge_answers_waits_or_does_not() {
     let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    let row = |latest| forge("forge.example", latest, Forge::Auto, now);
+    let row = |latest: Result<Option<Release>>| {
+        let latest = latest.as_ref().map(Option::as_ref);
+        forge_row("forge.example", latest, Forge::Auto, now)
+    };
     let release = Release {
         version: version("1.0.3"),
         tag: Tag::of("v", &version("1.0.3")),
@@ -198,9 +232,9 @@ fn the_forge_answers_waits_or_does_not() {
         "HTML",
         "look",
     );
-    expect(&git(Ok("has the tag v1".into())), Fine, "v1", "");
+    expect(&git_row(Ok("has the tag v1".into())), Fine, "v1", "");
     expect(
-        &git(Err(("404".into(), None))),
+        &git_row(Err(Error::new("404"))),
         Problem,
         "404",
         "repository",
@@ -209,7 +243,7 @@ fn the_forge_answers_waits_or_does_not() {
 
 #[test]
 fn room_is_needed_for_the_build_and_for_the_release() {
-    let row = |build, slots| space(Ok(build), Ok(slots));
+    let row = |build, slots| free_space_row(Ok(build), Ok(slots));
     expect(&row(5 << 30, 5 << 30), Fine, "5.0 GiB for builds", "");
     expect(
         &row(BUILD_NEEDS, SLOT_NEEDS),
@@ -230,7 +264,7 @@ fn room_is_needed_for_the_build_and_for_the_release() {
         "clean",
     );
     expect(
-        &space(Err("denied".into()), Ok(1)),
+        &free_space_row(Err(Error::new("denied")), Ok(1)),
         Warning,
         "denied",
         "folder",
@@ -239,17 +273,17 @@ fn room_is_needed_for_the_build_and_for_the_release() {
 
 #[test]
 fn what_shows_only_after_logout_or_never_is_told() {
-    expect(&lingering(Some(true)), Fine, "", "");
+    expect(&lingering_row(Some(true)), Fine, "", "");
     expect(
-        &lingering(Some(false)),
+        &lingering_row(Some(false)),
         Warning,
         "logged in",
         "loginctl enable-linger",
     );
-    expect(&lingering(None), Warning, "cannot tell", "loginctl");
-    expect(&cron(true), Fine, "", "");
+    expect(&lingering_row(None), Warning, "cannot tell", "loginctl");
+    expect(&cron_row(true), Fine, "", "");
     expect(
-        &cron(false),
+        &cron_row(false),
         Problem,
         "no cron daemon",
         "systemctl enable --now cron",
@@ -258,33 +292,33 @@ fn what_shows_only_after_logout_or_never_is_told() {
 
 #[test]
 fn commands_that_are_not_the_installed_ones_are_told() {
-    expect(&links(Ok(path("/b")), &[], false), Fine, "'/b'", "");
+    expect(&links_row(Ok(path("/b")), &[], false), Fine, "'/b'", "");
     expect(
-        &links(Ok(path("/b")), &["'/b/heph' is foreign".into()], true),
+        &links_row(Ok(path("/b")), &["'/b/heph' is foreign".into()], true),
         Problem,
         "foreign",
         "apply",
     );
     expect(
-        &links(Err(("dpkg's".into(), None)), &[], false),
+        &links_row(Err(Error::new("dpkg's")), &[], false),
         Problem,
         "dpkg",
         "bin-dir",
     );
     expect(
-        &shadow(Some(path("/b/heph")), path("/b"), true),
+        &path_row(Some(path("/b/heph")), path("/b"), true),
         Fine,
         "'/b/heph'",
         "",
     );
     expect(
-        &shadow(Some(path("/a/heph")), path("/b"), false),
+        &path_row(Some(path("/a/heph")), path("/b"), false),
         Warning,
         "another copy, '/a/heph'",
         "'/b' before",
     );
     expect(
-        &shadow(None, path("/b"), false),
+        &path_row(None, path("/b"), false),
         Warning,
         "not on PATH",
         "put '/b' on PATH",
@@ -293,38 +327,34 @@ fn commands_that_are_not_the_installed_ones_are_told() {
 
 #[test]
 fn quarantine_and_daemon_are_told() {
-    expect(&quarantine(&[]), Fine, "empty", "");
+    expect(&quarantine_row(Ok(Vec::new())), Fine, "empty", "");
     expect(
-        &quarantine(&[version("1.0.4")]),
+        &quarantine_row(Ok(vec![version("1.0.4")])),
         Warning,
         "1.0.4",
         "quarantine clear",
     );
-    let state = |installed, running| {
-        Ok(Some(service::State {
+    let row = |installed, running, ours| {
+        let state = service::State {
             manager: "systemd",
             installed,
             running,
             pid: None,
             program: None,
-        }))
+        };
+        hephd_row(Ok(Some(&state)), ours)
     };
+    expect(&row(true, true, true), Fine, "systemd runs it", "");
     expect(
-        &daemon(state(true, true), true),
-        Fine,
-        "systemd runs it",
-        "",
-    );
-    expect(
-        &daemon(state(true, true), false),
+        &row(true, true, false),
         Warning,
         "another hephd or was made by hand",
         "daemon start",
     );
-    expect(&daemon(state(true, false), true), Fine, "stopped", "");
-    expect(&daemon(Ok(None), false), Fine, "not a service", "");
+    expect(&row(true, false, true), Fine, "stopped", "");
+    expect(&hephd_row(Ok(None), false), Fine, "not a service", "");
     expect(
-        &daemon(Err("odd".into()), false),
+        &hephd_row(Err(&Error::new("odd")), false),
         Warning,
         "odd",
         "daemon status",
