@@ -71,7 +71,7 @@ enum Command {
     Completions(completions::Args),
 }
 
-/// What every command has at hand.
+/// What every command needs.
 #[derive(Debug)]
 pub struct Context {
     /// The settings.
@@ -108,10 +108,9 @@ pub fn run(heph: Heph) -> Result<Exit> {
                 paths,
                 ui: ui.clone(),
             };
-            let told_already =
-                matches!(&command, Command::SelfUpdate(args) if args.tells_of_releases());
+            let reported = matches!(&command, Command::SelfUpdate(args) if args.reports_releases());
             let exit = dispatch(&context, command)?;
-            if !told_already && ui.has_reader() {
+            if !reported && ui.has_reader() {
                 notice::print(&context);
             }
             exit

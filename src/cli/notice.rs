@@ -22,7 +22,7 @@ const SILENT_INTERVALS: u32 = 5;
 /// All that the line depends on.
 #[derive(Clone, Debug)]
 pub struct Known {
-    /// The version of this program; `None` where the settings keep another one current.
+    /// The version of this program; `None` where heph updates other programs only.
     pub installed: Option<Version>,
     /// The newest release at the last check that succeeded.
     pub latest: Option<Release>,
@@ -40,12 +40,12 @@ pub struct Known {
     pub now: Timestamp,
 }
 
-/// What the line needs to know of the timer.
+/// What the line depends on of the timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timer {
     /// The longest time between two runs.
     pub interval: Duration,
-    /// When it was turned on, as far as can be told.
+    /// When it was turned on, as far as is known.
     pub since: Timestamp,
 }
 
@@ -56,7 +56,7 @@ pub fn line(known: &Known) -> Option<String> {
     silence(known).or_else(|| news(known))
 }
 
-/// Prints the line that is due, from what the state files remember.
+/// Prints the line that is due, from the state files.
 pub fn print(context: &Context) {
     let settings = &context.config.self_update;
     let remembered = update::feed(settings, &context.paths.feed()).cached();

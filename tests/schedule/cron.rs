@@ -128,16 +128,16 @@ fn a_second_enable_changes_only_what_is_passed() {
     user.update("enable --at 03:30").exits(0);
     user.update("enable --notify-only")
         .exits(0)
-        .says("tells of new releases at 03:30");
+        .says("reports new releases at 03:30");
     let text = String::from_utf8(user.crontab()).unwrap();
     let line = format!("\n30 3 * * * '{}'\n", user.script().display());
     assert!(text.contains(&line), "{text}");
     user.update("enable")
         .exits(0)
-        .says("on already: tells of new releases at 03:30");
+        .says("on already: reports new releases at 03:30");
     user.update("enable --every 1d")
         .exits(0)
-        .says("tells of new releases every 1d");
+        .says("reports new releases every 1d");
     assert_eq!(
         user.crontab()
             .windows(BLOCK.len())

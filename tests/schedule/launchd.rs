@@ -48,13 +48,13 @@ fn a_second_enable_changes_only_what_is_passed() {
     assert_eq!(mac.asked(), ["bootstrap"]);
     mac.update("enable")
         .exits(0)
-        .says("on already: tells of new releases at 03:30");
+        .says("on already: reports new releases at 03:30");
     assert_eq!(mac.asked(), [] as [String; 0], "nothing is loaded anew");
 
     // The job is on its way out for a while, and launchd busy for another.
     mac.update("enable --every 7h")
         .exits(0)
-        .says("tells of new releases every 7h");
+        .says("reports new releases every 7h");
     let asked = mac.asked();
     assert_eq!(asked[0], "bootout");
     assert!(asked[1..].len() > 1, "{asked:?}");

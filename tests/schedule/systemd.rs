@@ -59,7 +59,7 @@ fn the_timer_fires_by_itself() {
     let user = user("home");
     user.update("enable --every 60s --notify-only")
         .exits(0)
-        .says("tells of new releases every 1m");
+        .says("reports new releases every 1m");
     fs::write(user.job().join("status"), "100").unwrap();
     within(Duration::from_secs(100), "a run", || user.seen().is_some());
     let seen = user.seen().unwrap();
@@ -91,13 +91,13 @@ fn a_second_enable_changes_only_what_is_passed() {
     user.write("other.toml", user.settings("") + "every = \"8h\"\n");
     user.update("enable --config other.toml --notify-only")
         .exits(0)
-        .says("tells of new releases every 8h");
+        .says("reports new releases every 8h");
     let service = user.unit_text(SERVICE);
     assert!(service.contains("\"--config\""), "{service}");
 
     user.update("enable --at 15:30,3:30")
         .exits(0)
-        .says("tells of new releases at 03:30,15:30");
+        .says("reports new releases at 03:30,15:30");
     assert_eq!(user.unit_text(SERVICE), service);
     assert!(
         user.manager

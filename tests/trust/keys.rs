@@ -195,7 +195,7 @@ fn show_tells_of_each_key_what_it_may_sign_and_until_when() {
     assert_eq!(shown["unusable_lines"], 1);
     let told = done(&place, &["show"]);
     assert!(
-        told.contains("expired 20200101") && told.contains("counts for nothing"),
+        told.contains("expired 20200101") && told.contains("ignored"),
         "{told}"
     );
 }

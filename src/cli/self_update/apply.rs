@@ -1,9 +1,9 @@
-//! `heph self-update apply`: one update, now.
+//! `heph self-update apply`: install the newest release now.
 
 use jiff::Timestamp;
 use semver::Version;
 
-use super::told;
+use super::outcome;
 use crate::cli::Context;
 use crate::error::{Exit, Result};
 use crate::os::{clock, interrupt};
@@ -16,10 +16,10 @@ pub struct Args {
     /// Install exactly this release, even a lower or a quarantined one
     #[arg(long, value_name = "VERSION", value_parser = super::version)]
     to: Option<Version>,
-    /// Install it although its tag was moved to another commit
+    /// Install it even if its tag was moved to another commit
     #[arg(long, requires = "to")]
     accept_moved_tag: bool,
-    /// Say what would be done, and change nothing
+    /// Show what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
     /// Install the current release afresh
@@ -41,7 +41,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     if args.scheduled {
         schedule::trim_log(&context.paths);
     }
-    if args.scheduled && ran_just_before(context)? {
+    if args.scheduled && ran_recently(context)? {
         context.ui.step("skipped: the timer's last run is recent");
         return Ok(Exit::Done);
     }
@@ -55,16 +55,17 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
         accept_moved_tag: args.accept_moved_tag,
         scheduled: args.scheduled,
     };
-    let mut report = told::with_world(context, args.json, |world| update::apply(world, &request));
+    let mut report =
+        outcome::with_world(context, args.json, |world| update::apply(world, &request));
     if !args.dry_run {
-        told::hooks(context, &mut report);
+        outcome::run_hooks(context, &mut report);
     }
-    Ok(told::report(context, args.json, &report))
+    Ok(outcome::print(context, args.json, &report))
 }
 
-/// launchd starts its job at each load and login, besides the cadence. A restart of the machine is no reason to ask.
-fn ran_just_before(context: &Context) -> Result<bool> {
-    // Something started this run, whatever became of the timer's files since; `status` and `doctor` tell of them.
+/// Returns whether the timer's last run is recent: launchd starts its job at each load and login, besides the cadence.
+fn ran_recently(context: &Context) -> Result<bool> {
+    // Where the timer's files cannot be read, the run goes on; `status` and `doctor` report them.
     let Ok(Some(timer)) = schedule::state(context.config.service_manager, &context.paths) else {
         return Ok(false);
     };

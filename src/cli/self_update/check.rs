@@ -1,8 +1,8 @@
-//! `heph self-update check`: say whether a newer release exists.
+//! `heph self-update check`: check whether a newer release exists.
 
 use serde_json::json;
 
-use super::told;
+use super::{outcome, shown};
 use crate::cli::{Context, ui};
 use crate::config::OnBattery;
 use crate::error::{Exit, Result};
@@ -32,7 +32,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
         context.ui.step("skipped: running on battery");
         return Ok(Exit::Done);
     }
-    let check = told::with_world(context, args.json, |world| {
+    let check = outcome::with_world(context, args.json, |world| {
         update::check(world, args.scheduled)
     });
     let object = object(&check);
@@ -67,11 +67,11 @@ fn object(check: &Check) -> serde_json::Value {
 
 fn tell(context: &Context, check: &Check) {
     let ui = &context.ui;
-    let or_none = |version: Option<&semver::Version>| {
-        version.map_or_else(|| "none".to_owned(), ToString::to_string)
-    };
     if let Some(survey) = &check.survey {
-        ui.say(format!("installed  {}", or_none(survey.installed.as_ref())));
+        ui.say(format!(
+            "installed  {}",
+            shown(survey.installed.as_ref(), "none")
+        ));
         if let Some(running) = &survey.running {
             ui.say(format!("running    {running}"));
         }
@@ -104,7 +104,7 @@ fn tell(context: &Context, check: &Check) {
     }
 }
 
-/// Runs the hook `on-available`, once for each release; returns the sentence that tells of its failure.
+/// Runs the hook `on-available`, once for each release; returns why it failed, if it did.
 fn announce(context: &Context, check: &Check, object: &serde_json::Value) -> Option<String> {
     if check.outcome != Finding::Available {
         return None;
@@ -120,11 +120,7 @@ fn announce(context: &Context, check: &Check, object: &serde_json::Value) -> Opt
     let news = News {
         event: "available",
         outcome: "available".to_owned(),
-        from: survey
-            .installed
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
+        from: shown(survey.installed.as_ref(), ""),
         to: release.version.to_string(),
         reason: String::new(),
     };

@@ -1,8 +1,8 @@
-//! `heph self-update clean`: remove what updates left beyond the bounds.
+//! `heph self-update clean`: remove old releases, and trim the build folder.
 
 use serde_json::json;
 
-use super::told;
+use super::outcome;
 use crate::cli::Context;
 use crate::error::{Exit, Result};
 use crate::update;
@@ -15,7 +15,7 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
-    let cleaned = told::with_world(context, args.json, update::clean)?;
+    let cleaned = outcome::with_world(context, args.json, update::clean)?;
     if args.json {
         context
             .ui

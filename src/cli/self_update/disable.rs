@@ -1,4 +1,4 @@
-//! `heph self-update disable`: no timer, and no trace of one.
+//! `heph self-update disable`: remove the timer and its files.
 
 use crate::cli::Context;
 use crate::error::{Exit, Result};

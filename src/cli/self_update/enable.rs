@@ -1,4 +1,4 @@
-//! `heph self-update enable`: what is passed changes, what was chosen before stays.
+//! `heph self-update enable`: turn the timer on; flags that are not passed keep their earlier values.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::update;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only tell of new releases; --notify-only=false installs them again
+    /// Only report new releases; --notify-only=false installs them again
     #[arg(
         long,
         value_name = "BOOL",
@@ -65,11 +65,13 @@ fn enable(
     let bin_dir = update::bin_dir(&config.self_update, paths)?;
     let program = bin_dir.path.join("heph");
     if !program.is_file() {
-        return Err(
-            Error::new(format!("there is no '{}' to run", program.display())).with_hint(
-                "install heph there, or set `bin-dir` in [self-update] to the folder it is in",
-            ),
-        );
+        return Err(Error::new(format!(
+            "cannot enable the timer: there is no '{}'",
+            program.display()
+        ))
+        .with_hint(
+            "install heph there, or set `bin-dir` in [self-update] to the folder it is in",
+        ));
     }
     schedule::enable(
         config.service_manager,
@@ -112,7 +114,7 @@ fn say(context: &Context, enabled: &Enabled) -> Result<()> {
     let Enabled { scheduler, job, .. } = enabled;
     let does = match job.invocation.notify_only {
         false => "installs new releases",
-        true => "tells of new releases",
+        true => "reports new releases",
     };
     let already = if enabled.changed { "" } else { " already" };
     ui.say(format!(
@@ -128,8 +130,8 @@ fn say(context: &Context, enabled: &Enabled) -> Result<()> {
         ));
     }
     if *scheduler == Scheduler::Systemd && systemctl::lingers() == Some(false) {
-        ui.warn("without lingering, the timer stands still while you are logged out");
-        ui.note("hint: `loginctl enable-linger` keeps it going");
+        ui.warn("without lingering, the timer does not run while you are logged out");
+        ui.note("hint: `loginctl enable-linger` lets it run always");
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::shown;
 use crate::cli::Context;
 use crate::error::{Exit, Result};
 use crate::install::slots::Delivery;
@@ -26,13 +27,10 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     if runs.is_empty() {
-        context.ui.say("no run so far");
+        context.ui.say("no runs yet");
     }
     for run in runs {
-        let version = |version: Option<semver::Version>| {
-            version.map_or_else(|| "-".to_owned(), |version| version.to_string())
-        };
-        // The arrow shows the way that was gone: back, where an update was not healthy.
+        // The arrow points back where an update was not healthy.
         let back = run.outcome == Outcome::RolledBack && run.action != Action::Rollback;
         let (from, to) = if back {
             (run.to, run.from)
@@ -43,8 +41,8 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
             "{}  {:<11}  {} → {}",
             run.ended_at.strftime("%Y-%m-%d %H:%M:%SZ"),
             run.outcome.name(),
-            version(from),
-            version(to)
+            shown(from.as_ref(), "-"),
+            shown(to.as_ref(), "-")
         );
         if run.delivery == Some(Delivery::Prebuilt) {
             line.push_str("  prebuilt");

@@ -7,10 +7,10 @@ mod disable;
 mod doctor;
 mod enable;
 mod history;
+mod outcome;
 mod quarantine;
 mod rollback;
 mod status;
-mod told;
 mod trust;
 
 use clap::Subcommand;
@@ -19,7 +19,7 @@ use semver::Version;
 pub(crate) use enable::enable_timer;
 
 use super::Context;
-use crate::error::{Exit, Result};
+use crate::error::{Exit, Result, ResultExt};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -28,8 +28,8 @@ pub struct Args {
 }
 
 impl Args {
-    /// Returns whether the command itself tells of newer releases.
-    pub fn tells_of_releases(&self) -> bool {
+    /// Returns whether the command itself reports newer releases.
+    pub fn reports_releases(&self) -> bool {
         matches!(
             self.command,
             Command::Check(_) | Command::Apply(_) | Command::Status(_)
@@ -39,7 +39,7 @@ impl Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Say whether a newer release exists
+    /// Check whether a newer release exists
     Check(check::Args),
     /// Install the newest release now, and roll back if it is not healthy
     Apply(apply::Args),
@@ -47,7 +47,7 @@ enum Command {
     Enable(enable::Args),
     /// Turn automatic updates off and remove every trace of the timer
     Disable(disable::Args),
-    /// Say whether updates are on, what runs, and why it is not the latest
+    /// Show whether updates are on, what runs, and why it is not the latest
     Status(status::Args),
     /// List the runs so far
     History(history::Args),
@@ -57,9 +57,9 @@ enum Command {
     Quarantine(quarantine::Args),
     /// Remove old releases and trim the build folder
     Clean(clean::Args),
-    /// Show or change whose signatures count
+    /// Show or change the keys whose signatures are accepted
     Trust(trust::Args),
-    /// Say whether the timer's next run will work
+    /// Check whether the timer's next run will work
     Doctor(doctor::Args),
 }
 
@@ -80,9 +80,13 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
 }
 
 /// Reads a version as people write it: `1.2.3` or `v1.2.3`.
-fn version(text: &str) -> Result<Version, String> {
-    Version::parse(text.strip_prefix('v').unwrap_or(text))
-        .map_err(|error| format!("not a version like 1.2.3: {error}"))
+fn version(text: &str) -> Result<Version> {
+    Version::parse(text.strip_prefix('v').unwrap_or(text)).context("not a version like 1.2.3")
+}
+
+/// Returns `version` as text, or `otherwise`.
+fn shown(version: Option<&Version>, otherwise: &str) -> String {
+    version.map_or_else(|| otherwise.to_owned(), Version::to_string)
 }
 
 /// Returns a size in bytes in the unit that people read: "12.3 MiB".

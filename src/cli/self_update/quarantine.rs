@@ -23,9 +23,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Let a release be tried again
+    /// Allow a release to be tried again
     Clear {
-        /// The release
+        /// The release to try again
         #[arg(value_name = "VERSION", value_parser = super::version)]
         version: Version,
     },

@@ -2,7 +2,7 @@
 
 use semver::Version;
 
-use super::told;
+use super::outcome;
 use crate::cli::Context;
 use crate::error::{Exit, Result};
 use crate::os::interrupt;
@@ -21,11 +21,11 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     interrupt::watch()?;
-    let report = told::with_world(context, args.json, |world| {
+    let report = outcome::with_world(context, args.json, |world| {
         update::rollback(world, args.to.as_ref())
     });
-    let exit = told::report(context, args.json, &report);
-    // Going back was what was asked for.
+    let exit = outcome::print(context, args.json, &report);
+    // Exit code 3 is for a roll-back that was not asked for.
     Ok(if report.outcome == Outcome::RolledBack {
         Exit::Done
     } else {

@@ -1,10 +1,10 @@
-//! `heph self-update status`: whether updates are on, what runs, and why it is not the latest.
+//! `heph self-update status`: show whether updates are on, what runs, and why it is not the latest.
 
 use jiff::Timestamp;
 use semver::Version;
 use serde_json::{Value, json};
 
-use super::{size, told};
+use super::{outcome, shown, size};
 use crate::cli::Context;
 use crate::error::{Exit, Result};
 use crate::install::slots::Slots;
@@ -24,7 +24,7 @@ pub struct Args {
     json: bool,
 }
 
-/// What the status tells, gathered without asking the network.
+/// What the status shows, gathered without the network.
 struct Facts {
     timer: Option<schedule::TimerState>,
     last: Option<history::Entry>,
@@ -34,7 +34,7 @@ struct Facts {
     withdrawn: Option<Version>,
     slots: Vec<(String, u64, bool)>,
     quarantine: Quarantine,
-    /// The version that an interrupted run was on the way to.
+    /// The version that an interrupted run was installing.
     unfinished: Option<String>,
 }
 
@@ -53,7 +53,7 @@ fn gather(context: &Context) -> Result<Facts> {
     let remembered = update::feed(&context.config.self_update, &paths.feed()).cached();
     let slots = Slots::new(paths);
     let current = slots.current().ok().flatten().map(|slot| slot.name);
-    let survey = told::with_world(context, true, |world| {
+    let survey = outcome::with_world(context, true, |world| {
         update::survey(world, remembered.latest.clone(), &Asked::default())
     });
     Ok(Facts {
@@ -81,13 +81,13 @@ fn gather(context: &Context) -> Result<Facts> {
     })
 }
 
-/// Returns whether a run holds the lock just now: then its journal is no sign of an interruption.
+/// Returns whether a run holds the lock just now: its journal does not mean an interruption then.
 fn under_way(paths: &Paths) -> bool {
     matches!(lock::try_exclusive(&paths.lock()), Ok(None))
 }
 
 /// Returns the one sentence that says why this machine is not on the latest release; `None` where it is.
-fn why(facts: &Facts) -> Option<String> {
+fn reason(facts: &Facts) -> Option<String> {
     let survey = match &facts.survey {
         Ok(survey) => survey,
         Err(error) => return Some(error.one_line()),
@@ -98,22 +98,22 @@ fn why(facts: &Facts) -> Option<String> {
             "hephd still runs an older release; `heph self-update apply` restarts it".to_owned(),
         ),
         Decision::UpToDate(_) if facts.last_success.is_none() => Some(match &facts.last_error {
-            Some(error) => format!("the forge was never asked with success: {error}"),
-            None => "the forge was not asked yet; `heph self-update check` does".to_owned(),
+            Some(error) => format!("no check has succeeded yet: {error}"),
+            None => "no check was made yet; `heph self-update check` makes one".to_owned(),
         }),
         Decision::UpToDate(_) => None,
         Decision::Update(release) => Some(match (&facts.last, &facts.timer) {
             (Some(run), _) if run.to.as_ref() == Some(&release.version) && run.reason.is_some() => {
                 format!(
-                    "the last run did not get there: {}",
+                    "the last run failed: {}",
                     run.reason.as_deref().unwrap_or_default()
                 )
             }
             (_, Some(timer)) if timer.notify_only => format!(
-                "the timer only tells of releases; `heph self-update apply` installs {}",
+                "the timer only reports releases; `heph self-update apply` installs {}",
                 release.version
             ),
-            (_, Some(_)) => format!("{} is installed by the next run", release.version),
+            (_, Some(_)) => format!("the next run installs {}", release.version),
             (_, None) => format!(
                 "updates are off; `heph self-update apply` installs {}",
                 release.version
@@ -139,7 +139,7 @@ fn object(facts: &Facts) -> Value {
         "running": survey.and_then(|survey| survey.running.as_ref()),
         "latest": survey.and_then(|survey| survey.latest.as_ref()).map(|release| &release.version),
         "withdrawn": facts.withdrawn,
-        "reason": why(facts),
+        "reason": reason(facts),
         "slots": facts.slots.iter().map(|(name, size, current)| {
             json!({ "name": name, "size": size, "current": current })
         }).collect::<Vec<_>>(),
@@ -158,7 +158,7 @@ fn tell(context: &Context, facts: &Facts) {
     match &facts.timer {
         Some(timer) => {
             let does = if timer.notify_only {
-                "tells of releases"
+                "reports releases"
             } else {
                 "installs releases"
             };
@@ -185,14 +185,12 @@ fn tell(context: &Context, facts: &Facts) {
         ));
     }
     if let Ok(survey) = &facts.survey {
-        let or_none = |version: Option<&Version>| {
-            version.map_or_else(|| "none".to_owned(), ToString::to_string)
-        };
+        let or_none = |version| shown(version, "none");
         ui.say(format!("installed  {}", or_none(survey.installed.as_ref())));
         ui.say(format!("running    {}", or_none(survey.running.as_ref())));
         let checked = facts
             .last_success
-            .map(|at| format!(", asked {}", time(at)))
+            .map(|at| format!(", checked {}", time(at)))
             .unwrap_or_default();
         ui.say(format!(
             "latest     {}{checked}",
@@ -201,7 +199,7 @@ fn tell(context: &Context, facts: &Facts) {
     }
     if let Some(version) = &facts.withdrawn {
         ui.say(format!(
-            "withdrawn  {version}: the feed named it once, and does so no longer"
+            "withdrawn  {version}: the feed named it before, and no longer does"
         ));
     }
     for (index, (name, bytes, current)) in facts.slots.iter().enumerate() {
@@ -218,7 +216,7 @@ fn tell(context: &Context, facts: &Facts) {
             "unfinished an update to {version} was interrupted; the next run, or `heph self-update apply`, ends it"
         ));
     }
-    if let Some(why) = why(facts) {
-        ui.say(format!("not latest {why}"));
+    if let Some(reason) = reason(facts) {
+        ui.say(format!("not latest {reason}"));
     }
 }

@@ -1,4 +1,4 @@
-//! `heph self-update trust`: whose signatures count, shown and changed.
+//! `heph self-update trust`: show or change the keys whose signatures are accepted.
 //!
 //! Keys are added to files of their own, beside the settings file or where it says; the settings file itself is only ever
 //! edited by its owner.
@@ -26,19 +26,19 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show what a release must show, and whose signatures count
+    /// Show which signatures are required, and which keys are accepted
     Show {
         /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
-    /// Have the signatures of a key count
+    /// Accept the signatures of a key
     Add {
         /// An SSH or minisign public key, or a file of such keys
         #[arg(value_name = "FILE-OR-KEY")]
         key: String,
     },
-    /// Have the signatures of a key count no longer
+    /// Stop accepting the signatures of a key
     Remove {
         /// A key, its fingerprint or number, or the name of a signer
         #[arg(value_name = "KEY")]
@@ -54,10 +54,10 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     }
 }
 
-/// A line of a list of signers: the key, or why it counts for nothing.
+/// A line of a list of signers: the key, or why the line is ignored.
 type Line = Result<Entry>;
 
-/// Returns the file of the signers, where they are in one, and what it says.
+/// Returns the file of the signers, where they are in one, and its lines.
 fn listed(trust: &Trust) -> Result<(Option<&Path>, Vec<Line>)> {
     match &trust.tag_signers {
         None => Ok((None, Vec::new())),
@@ -80,7 +80,7 @@ fn show(context: &Context, json: bool) -> Result<Exit> {
     let ui = &context.ui;
     ui.say(format!("require        {}", trust.require().name()));
     if trust.tag_signers.is_none() && trust.tag_openpgp_keyring.is_none() {
-        ui.say("tag signers    none: nothing proves whose a tag is");
+        ui.say("tag signers    none: no signature of a tag is verified");
     }
     if let Some(file) = file {
         ui.say(format!("tag signers    '{}'", file.display()));
@@ -91,7 +91,7 @@ fn show(context: &Context, json: bool) -> Result<Exit> {
         } else {
             ""
         };
-        ui.say(format!("{title:<15}{}", told(line)));
+        ui.say(format!("{title:<15}{}", described(line)));
     }
     if let Some(keyring) = &trust.tag_openpgp_keyring {
         ui.say(format!("tag openpgp    '{}'", keyring.display()));
@@ -104,7 +104,7 @@ fn show(context: &Context, json: bool) -> Result<Exit> {
 }
 
 /// Returns one line about a line of a list of signers.
-fn told(line: &Line) -> String {
+fn described(line: &Line) -> String {
     let entry = match line {
         Ok(entry) => entry,
         Err(reason) => return format!("an unusable line, which is ignored: {reason}"),

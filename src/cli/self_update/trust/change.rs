@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{listed, told};
+use super::{described, listed};
 use crate::cli::Context;
 use crate::config::trust::signers::{self, Entry};
 use crate::config::trust::{self, minisign, read};
@@ -11,7 +11,7 @@ use crate::error::{Error, Exit, Result, ResultExt, bail};
 use crate::os::files;
 use crate::update::quarantine::Quarantine;
 
-/// What is given to add.
+/// The keys to add.
 #[derive(Debug, PartialEq, Eq)]
 enum Keys {
     Ssh(Vec<Entry>),
@@ -32,11 +32,11 @@ pub fn add(context: &Context, given: &str) -> Result<Exit> {
                 if known.iter().any(|known| known.key == entry.key) {
                     context
                         .ui
-                        .say(format!("listed already: {}", told(&Ok(entry))));
+                        .say(format!("listed already: {}", described(&Ok(entry))));
                     continue;
                 }
                 append(&file, &entry.line())?;
-                context.ui.say(format!("added {}", told(&Ok(entry))));
+                context.ui.say(format!("added {}", described(&Ok(entry))));
             }
         }
         Keys::Minisign(keys) => {
@@ -54,11 +54,11 @@ pub fn add(context: &Context, given: &str) -> Result<Exit> {
     if !files.trust.has_keys() && files.trust.require() != Require::None {
         context
             .ui
-            .say("from now on a release must carry the signature of a listed key");
+            .say("releases are now required to carry the signature of a listed key");
     }
     if !Quarantine::load(&context.paths)?.releases.is_empty() {
         context.ui.say(
-            "releases that were refused before stay in quarantine until `heph self-update quarantine clear VERSION`",
+            "releases that were rejected before stay in quarantine until `heph self-update quarantine clear VERSION`",
         );
     }
     Ok(Exit::Done)
@@ -82,7 +82,7 @@ pub fn remove(context: &Context, named: &str) -> Result<Exit> {
             line.trim().parse().is_ok_and(|entry: Entry| {
                 let meant = is_meant(&entry);
                 if meant {
-                    removed.push(told(&Ok(entry)));
+                    removed.push(described(&Ok(entry)));
                 }
                 meant
             })
@@ -119,17 +119,17 @@ pub fn remove(context: &Context, named: &str) -> Result<Exit> {
     if files.trust == &files.own && !left.has_keys() {
         context
             .ui
-            .say("no key is left: a release need not carry a signature any more");
+            .say("no key is left: signatures are no longer required");
     }
     Ok(Exit::Done)
 }
 
-/// The files of keys that the commands may change.
+/// The files of keys that the commands change.
 struct Files<'a> {
     folder: PathBuf,
-    /// What the settings and the files say together.
+    /// From settings and files together.
     trust: &'a Trust,
-    /// What the files in the folder say.
+    /// From the files in the folder alone.
     own: Trust,
 }
 
@@ -147,7 +147,7 @@ impl Files<'_> {
         trust::signers_file(&self.folder)
     }
 
-    /// Returns the allowed-signers file that counts.
+    /// Returns the allowed-signers file in use.
     fn signers(&self) -> Result<PathBuf> {
         match &self.trust.tag_signers {
             Some(Signers::File(file)) => Ok(file.clone()),
@@ -156,7 +156,7 @@ impl Files<'_> {
         }
     }
 
-    /// Returns the file of minisign keys that counts.
+    /// Returns the file of minisign keys in use.
     fn minisign(&self) -> Result<PathBuf> {
         if self.trust.minisign_keys == self.own.minisign_keys {
             Ok(trust::minisign_file(&self.folder))
@@ -173,7 +173,7 @@ fn by_hand(key: &str) -> Error {
     .with_hint("edit them there, or remove that line and add the keys again")
 }
 
-/// Reads keys from what was given as an argument.
+/// Parses the keys in an argument or a file.
 fn keys_in(text: &str) -> Result<Keys> {
     let lines: Vec<&str> = text
         .lines()

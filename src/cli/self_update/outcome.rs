@@ -1,14 +1,17 @@
-//! How the commands that update tell of it: lines for people, one object for scripts, hooks for other programs.
+//! Reports the outcome of a run: lines for people, one object for scripts, hooks for other programs.
 
 use std::io::IsTerminal;
 
+use semver::Version;
+
+use super::shown;
 use crate::cli::{Context, ui};
 use crate::error::Exit;
 use crate::update::World;
 use crate::update::hooks::{self, News};
 use crate::update::report::{Outcome, Report};
 
-/// Runs `work` where this context is; what it says goes to people only.
+/// Runs `work` in this context; its steps are printed for people only.
 pub fn with_world<T>(context: &Context, json: bool, work: impl FnOnce(World) -> T) -> T {
     let say = |line: &str| {
         if !json {
@@ -30,24 +33,18 @@ pub fn with_world<T>(context: &Context, json: bool, work: impl FnOnce(World) -> 
 }
 
 /// Runs the hook that belongs to the outcome; its failure becomes a note.
-pub fn hooks(context: &Context, report: &mut Report) {
+pub fn run_hooks(context: &Context, report: &mut Report) {
     let settings = &context.config.self_update;
     let (event, hook) = match report.outcome {
         Outcome::Updated | Outcome::Restarted => ("updated", settings.on_updated.as_ref()),
         Outcome::Failed | Outcome::RolledBack => ("failed", settings.on_failed.as_ref()),
         Outcome::UpToDate | Outcome::Skipped | Outcome::Busy | Outcome::Unreachable => return,
     };
-    let version = |version: &Option<semver::Version>| {
-        version
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default()
-    };
     let news = News {
         event,
         outcome: report.outcome.name().to_owned(),
-        from: version(&report.from),
-        to: version(&report.to),
+        from: shown(report.from.as_ref(), ""),
+        to: shown(report.to.as_ref(), ""),
         reason: report.reason.clone().unwrap_or_default(),
     };
     let json = serde_json::to_vec(&report.json()).unwrap_or_default();
@@ -57,7 +54,7 @@ pub fn hooks(context: &Context, report: &mut Report) {
 }
 
 /// Prints the report and returns how the process ends.
-pub fn report(context: &Context, json: bool, report: &Report) -> Exit {
+pub fn print(context: &Context, json: bool, report: &Report) -> Exit {
     if json {
         context.ui.json(&report.json());
         return report.exit();
@@ -75,17 +72,13 @@ pub fn report(context: &Context, json: bool, report: &Report) -> Exit {
 
 /// Returns the last line of a run, in one sentence.
 fn sentence(report: &Report) -> String {
-    let version = |version: &Option<semver::Version>| {
-        version
-            .as_ref()
-            .map_or_else(|| "nothing".to_owned(), ToString::to_string)
-    };
+    let version = |version: &Option<Version>| shown(version.as_ref(), "nothing");
     let (from, to) = (version(&report.from), version(&report.to));
-    let said = match report.outcome {
+    let outcome = match report.outcome {
         Outcome::Updated => format!("updated {from} → {to}"),
         Outcome::Restarted => format!("hephd restarted as {to}"),
         Outcome::UpToDate => format!("up to date at {from}"),
-        // Back because the new release was not healthy, or because a person asked for it.
+        // With a reason, the new release was not healthy; without one, a person asked for it.
         Outcome::RolledBack if report.reason.is_some() => format!("rolled back to {from}"),
         Outcome::RolledBack => format!("rolled back to {to}"),
         Outcome::Skipped => "skipped".to_owned(),
@@ -94,7 +87,7 @@ fn sentence(report: &Report) -> String {
         Outcome::Failed => format!("failed: {from} → {to}"),
     };
     match &report.reason {
-        Some(reason) => format!("{said}: {reason}"),
-        None => said,
+        Some(reason) => format!("{outcome}: {reason}"),
+        None => outcome,
     }
 }
