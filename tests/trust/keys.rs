@@ -36,7 +36,7 @@ fn a_key_that_is_added_counts_at_once_and_one_that_is_removed_does_not() {
     let file = place.write("alice ü.pub", &place.alice.public());
     let said = done(&place, &["add", file.to_str().unwrap()]);
     assert!(
-        said.contains(&place.alice.fingerprint()) && said.contains("from now on"),
+        said.contains(&place.alice.fingerprint()) && said.contains("now required"),
         "{said}"
     );
     let said = done(&place, &["show"]);
