@@ -159,9 +159,13 @@ fn what_is_no_public_key_is_refused() {
         "neither a public key nor a file",
     );
     let nonsense = place.write("nonsense", "hello\n");
-    refused(&place, &["add", nonsense.to_str().unwrap()], "holds a line");
+    refused(
+        &place,
+        &["add", nonsense.to_str().unwrap()],
+        "not an SSH public key",
+    );
     let empty = place.write("empty", "\n# nothing\n");
-    refused(&place, &["add", empty.to_str().unwrap()], "holds no key");
+    refused(&place, &["add", empty.to_str().unwrap()], "no key in it");
     let private = place.write("private", "-----BEGIN OPENSSH PRIVATE KEY-----\n");
     refused(
         &place,

@@ -190,8 +190,9 @@ fn keys_in(text: &str) -> Result<Keys> {
     {
         return minisign::file(text).map(Keys::Minisign);
     }
-    let entries = lines.into_iter().map(str::parse);
-    entries.collect::<Result<_>>().map(Keys::Ssh)
+    let entry = |line: &str| line.parse().context("a line is not an SSH public key");
+    let entries: Result<_> = lines.into_iter().map(entry).collect();
+    entries.map(Keys::Ssh)
 }
 
 fn from_file(file: &Path) -> Result<Keys> {
