@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::probe::Job;
+use super::facts::Job;
 use super::row::Row;
 use crate::error::{Error, Result, ensure};
 use crate::install::Progress;

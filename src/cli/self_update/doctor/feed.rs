@@ -1,12 +1,9 @@
 //! Can the timer's job learn of releases, and fetch them?
 
-use std::fs;
-
 use jiff::Timestamp;
 
-use super::probe::Job;
+use super::facts::Job;
 use super::row::Row;
-use crate::cli::Context;
 use crate::config::Forge;
 use crate::error::{Error, Kind, Result, bail};
 use crate::os::clock;
@@ -14,19 +11,6 @@ use crate::os::http::{self, Get, Limits};
 use crate::release::Release;
 use crate::release::source::git as git_remote;
 use crate::update;
-
-/// Asks the forge as the timer's run will, with a copy of the cache: the run itself must find its cache as it was.
-pub(super) fn ask(context: &Context) -> Result<Option<Release>> {
-    let paths = &context.paths;
-    let copy = format!("doctor-feed-{}.json", std::process::id());
-    let copy = paths.state.join(copy);
-    if fs::create_dir_all(&paths.state).is_ok() {
-        drop(fs::copy(paths.feed(), &copy));
-    }
-    let latest = update::feed(&context.config.self_update, &copy).fetch(clock::now());
-    drop(fs::remove_file(&copy));
-    latest
-}
 
 pub(super) fn forge(job: &Job) -> Option<Row> {
     let settings = &job.context.config.self_update;

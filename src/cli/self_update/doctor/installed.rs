@@ -5,9 +5,8 @@ use std::path::Path;
 
 use semver::Version;
 
-use super::probe::Job;
+use super::facts::{Job, Shell};
 use super::row::Row;
-use super::timer::Shell;
 use crate::error::{Error, Result};
 use crate::install::slots::Slots;
 use crate::platform::service;

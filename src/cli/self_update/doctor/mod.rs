@@ -8,6 +8,7 @@
 //! function beside the check.
 
 mod build;
+mod facts;
 mod feed;
 mod installed;
 mod probe;
@@ -24,9 +25,9 @@ use serde::Serialize;
 use crate::cli::Context;
 use crate::error::{Exit, Result};
 use crate::os::files;
-use probe::{Findings, Folders, Job};
+use facts::{Job, Shell};
+use probe::{Findings, Folders};
 use row::{NamedRow, Row, Status};
-use timer::Shell;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -11,62 +11,24 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::feed;
 use super::row::NamedRow;
-use crate::cli::Context;
 use crate::cli::self_update::enable;
 use crate::error::{Error, Result, ResultExt, bail};
-use crate::install::Progress;
-use crate::install::cargo::Cargo;
 use crate::os::process::{Run, describe};
 use crate::os::{files, interrupt};
 use crate::paths::Paths;
 use crate::platform::schedule::Scheduler;
 use crate::platform::schedule::job::{self, Environment};
 use crate::platform::systemd::{syntax, systemctl};
-use crate::release::Release;
 
 /// How long a probe may take: a small build, and requests that time out.
 const LIMIT: Duration = Duration::from_secs(5 * 60);
-/// How long a program may take to print its version.
-const VERSION_LIMIT: Duration = Duration::from_secs(20);
 /// How much of the output of a failed probe is quoted, in bytes.
 const QUOTED: u64 = 4096;
 /// The longest answer of a probe, in bytes.
 const LONGEST_ANSWER: u64 = 1 << 20;
 /// The variables that launchd gives each of its jobs.
 const OF_LAUNCHD: [&str; 5] = ["HOME", "LOGNAME", "SHELL", "TMPDIR", "USER"];
-
-/// What the checks in the job's environment look at.
-pub(super) struct Job<'a> {
-    pub context: &'a Context,
-    /// cargo and its version.
-    pub cargo: Result<(Cargo, String)>,
-    /// The newest release that the forge names.
-    pub latest: Result<Option<Release>>,
-}
-
-impl<'a> Job<'a> {
-    pub fn of(context: &'a Context) -> Job<'a> {
-        Job {
-            context,
-            cargo: cargo(&context.paths),
-            latest: feed::ask(context),
-        }
-    }
-}
-
-fn cargo(paths: &Paths) -> Result<(Cargo, String)> {
-    let cargo = Cargo::find(std::env::vars_os().collect(), &paths.home)?;
-    let log = Progress::Log(PathBuf::new());
-    let version = cargo
-        .run(&paths.home, &paths.home, &paths.build(), &log)
-        .arg("--version")
-        .limit(VERSION_LIMIT)
-        .success()?;
-    let version = version.text().trim().to_owned();
-    Ok((cargo, version))
-}
 
 /// What a probe found.
 #[derive(Debug, Serialize, Deserialize)]

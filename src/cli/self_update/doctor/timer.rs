@@ -5,9 +5,9 @@ use std::path::Path;
 
 use semver::Version;
 
-use super::probe::{self, Findings, Folders};
+use super::facts::Shell;
+use super::probe::Folders;
 use super::row::Row;
-use crate::cli::Context;
 use crate::error::{Error, Result};
 use crate::install::verify;
 use crate::platform::launchd::launchctl::Agent;
@@ -26,39 +26,6 @@ const CRON_DAEMONS: [&str; 6] = [
     "anacron",
     "systemd-cron",
 ];
-
-/// What the checks in the shell look at.
-pub(super) struct Shell<'a> {
-    pub context: &'a Context,
-    /// That of the timer, or the one that would run it.
-    scheduler: Scheduler,
-    /// The timer's job; `None` where the timer is off.
-    job: Result<Option<Job>>,
-    /// What was found in the environment of that job, or of the one that `enable` would make now.
-    pub findings: Result<Findings>,
-}
-
-impl<'a> Shell<'a> {
-    pub fn of(context: &'a Context) -> Shell<'a> {
-        let manager = context.config.service_manager;
-        let (scheduler, job) = match schedule::job(manager, &context.paths) {
-            Ok(Some((scheduler, job))) => (scheduler, Ok(Some(job))),
-            Ok(None) => (Scheduler::choose(manager), Ok(None)),
-            Err(error) => (Scheduler::choose(manager), Err(error)),
-        };
-        let known = job.as_ref().ok().and_then(Option::as_ref);
-        Shell {
-            context,
-            scheduler,
-            findings: probe::look(scheduler, known, &context.paths),
-            job,
-        }
-    }
-
-    fn job(&self) -> Option<&Job> {
-        self.job.as_ref().ok()?.as_ref()
-    }
-}
 
 pub(super) fn timer(shell: &Shell) -> Option<Row> {
     let job = shell.job.as_ref().map_err(Clone::clone);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::probe::Job;
+use super::facts::Job;
 use super::row::Row;
 use crate::cli::Context;
 use crate::config::trust::signers::{self, Entry, Standing};

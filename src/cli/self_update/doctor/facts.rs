@@ -1,0 +1,97 @@
+//! What the checks look at, gathered once.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::probe::{self, Findings};
+use crate::cli::Context;
+use crate::error::Result;
+use crate::install::Progress;
+use crate::install::cargo::Cargo;
+use crate::os::clock;
+use crate::paths::Paths;
+use crate::platform::schedule::job::Job as TimerJob;
+use crate::platform::schedule::{self, Scheduler};
+use crate::release::Release;
+use crate::update;
+
+/// How long a program may take to print its version.
+const VERSION_LIMIT: Duration = Duration::from_secs(20);
+
+/// What the checks in the shell look at.
+pub(super) struct Shell<'a> {
+    pub context: &'a Context,
+    /// That of the timer, or the one that would run it.
+    pub scheduler: Scheduler,
+    /// The timer's job; `None` where the timer is off.
+    pub job: Result<Option<TimerJob>>,
+    /// What was found in the environment of that job, or of the one that `enable` would make now.
+    pub findings: Result<Findings>,
+}
+
+impl<'a> Shell<'a> {
+    pub fn of(context: &'a Context) -> Shell<'a> {
+        let manager = context.config.service_manager;
+        let (scheduler, job) = match schedule::job(manager, &context.paths) {
+            Ok(Some((scheduler, job))) => (scheduler, Ok(Some(job))),
+            Ok(None) => (Scheduler::choose(manager), Ok(None)),
+            Err(error) => (Scheduler::choose(manager), Err(error)),
+        };
+        let known = job.as_ref().ok().and_then(Option::as_ref);
+        Shell {
+            context,
+            scheduler,
+            findings: probe::look(scheduler, known, &context.paths),
+            job,
+        }
+    }
+
+    pub fn job(&self) -> Option<&TimerJob> {
+        self.job.as_ref().ok()?.as_ref()
+    }
+}
+
+/// What the checks in the job's environment look at.
+pub(super) struct Job<'a> {
+    pub context: &'a Context,
+    /// cargo and its version.
+    pub cargo: Result<(Cargo, String)>,
+    /// The newest release that the forge names.
+    pub latest: Result<Option<Release>>,
+}
+
+impl<'a> Job<'a> {
+    pub fn of(context: &'a Context) -> Job<'a> {
+        Job {
+            context,
+            cargo: cargo(&context.paths),
+            latest: latest(context),
+        }
+    }
+}
+
+fn cargo(paths: &Paths) -> Result<(Cargo, String)> {
+    let cargo = Cargo::find(std::env::vars_os().collect(), &paths.home)?;
+    let log = Progress::Log(PathBuf::new());
+    let version = cargo
+        .run(&paths.home, &paths.home, &paths.build(), &log)
+        .arg("--version")
+        .limit(VERSION_LIMIT)
+        .success()?;
+    let version = version.text().trim().to_owned();
+    Ok((cargo, version))
+}
+
+/// Asks the forge as the timer's run will, with a copy of the cache: the run itself must find its cache as it was.
+fn latest(context: &Context) -> Result<Option<Release>> {
+    let paths = &context.paths;
+    let copy = format!("doctor-feed-{}.json", std::process::id());
+    let copy = paths.state.join(copy);
+    if fs::create_dir_all(&paths.state).is_ok() {
+        drop(fs::copy(paths.feed(), &copy));
+    }
+    let latest = update::feed(&context.config.self_update, &copy).fetch(clock::now());
+    drop(fs::remove_file(&copy));
+    latest
+}
