@@ -162,7 +162,7 @@ mod tests {
     fn the_plain_agent() {
         insta::assert_snapshot!(render(&definition("/Users/me", &[], Environment::default())), @r##"
         <?xml version="1.0" encoding="UTF-8"?>
-        <!-- Made by heph, template 2. If you edit it, heph stops updating it; `heph daemon restart --force` rewrites it.
+        <!-- Made by heph, template 2. If you edit it, heph stops updating it; a forced `heph daemon restart` rewrites it.
              To change a flag of hephd: `heph daemon restart`, whose help lists them. To remove it: `heph daemon uninstall`. -->
         <!-- Made from: {"program":"/Users/me/.cargo/bin/hephd","arguments":[],"environment":{},"log":"/Users/me/Library/Application Support/heph/hephd.log"} -->
         <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
@@ -202,7 +202,7 @@ mod tests {
         let environment = environment(&[("HEPH_DB", "/data/<mine> & yours/heph.db")]);
         insta::assert_snapshot!(render(&definition("/Users/jo's \"é\" & <co>", &flags, environment)), @r##"
         <?xml version="1.0" encoding="UTF-8"?>
-        <!-- Made by heph, template 2. If you edit it, heph stops updating it; `heph daemon restart --force` rewrites it.
+        <!-- Made by heph, template 2. If you edit it, heph stops updating it; a forced `heph daemon restart` rewrites it.
              To change a flag of hephd: `heph daemon restart`, whose help lists them. To remove it: `heph daemon uninstall`. -->
         <!-- Made from: {"program":"/Users/jo's \"é\" & <co>/.cargo/bin/hephd","arguments":["\u002d\u002dmode=server","\u002d\u002dhub-url=https://hub/?a=1&b=]]>"],"environment":{"HEPH_DB":"/data/<mine> & yours/heph.db"},"log":"/Users/jo's \"é\" & <co>/Library/Application Support/heph/hephd.log"} -->
         <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">

@@ -148,7 +148,7 @@ fn the_agent_of_an_interval() {
     let agent = rendered(Scheduler::Launchd, &plain("every 6h"), HOME);
     insta::assert_snapshot!(agent[0], @r##"
     <?xml version="1.0" encoding="UTF-8"?>
-    <!-- Made by heph, template 2. If you edit it, heph stops updating it; `heph self-update enable --force` rewrites it.
+    <!-- Made by heph, template 2. If you edit it, heph stops updating it; a forced `heph self-update enable` rewrites it.
          To change when it runs: `heph self-update enable`, whose help lists how. To remove it: `heph self-update disable`. -->
     <!-- Made from: {"program":"/home/me/.cargo/bin/heph","notify_only":false,"environment":{"HOME":"/home/me","PATH":"/home/me/.cargo/bin:/usr/bin:/bin"},"log":"/home/me/.local/state/heph/self-update.log","cadence":"every 6h"} -->
     <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
@@ -195,7 +195,7 @@ fn the_agent_of_times_of_day_in_an_odd_home() {
     let agent = rendered(Scheduler::Launchd, &odd("at 03:30,15:30"), ODD_HOME);
     insta::assert_snapshot!(agent[0], @r##"
     <?xml version="1.0" encoding="UTF-8"?>
-    <!-- Made by heph, template 2. If you edit it, heph stops updating it; `heph self-update enable --force` rewrites it.
+    <!-- Made by heph, template 2. If you edit it, heph stops updating it; a forced `heph self-update enable` rewrites it.
          To change when it runs: `heph self-update enable`, whose help lists how. To remove it: `heph self-update disable`. -->
     <!-- Made from: {"program":"/home/jo's 100% \"$é\" \\ & <co>/bin/heph","config":"/home/jo's 100% \"$é\" \\ & <co>/my config.toml","notify_only":true,"environment":{"HOME":"/home/jo's 100% \"$é\" \\ & <co>","https_proxy":"http://me:p%40ss`x`$y@proxy:1/?a=1&b=2#c"},"log":"/home/jo's 100% \"$é\" \\ & <co>/.local/state/heph/self-update.log","cadence":"at 03:30,15:30"} -->
     <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
