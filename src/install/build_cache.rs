@@ -33,7 +33,7 @@ struct Artifact {
 
 /// The packages of a build that are not from registries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sources {
+pub(crate) struct Sources {
     /// Their names.
     pub packages: BTreeSet<String>,
     /// Those that this build took from the cache.
@@ -41,12 +41,12 @@ pub struct Sources {
 }
 
 /// Returns the file for cargo's messages.
-pub fn messages(build: &Path) -> PathBuf {
+pub(crate) fn messages(build: &Path) -> PathBuf {
     build.join("heph-messages.json")
 }
 
 /// Reads cargo's messages, if there are any.
-pub fn sources(messages: &Path) -> Result<Sources> {
+pub(crate) fn sources(messages: &Path) -> Result<Sources> {
     let text = files::read_if_there(messages, LIMIT)?.unwrap_or_default();
     Ok(parse(&text))
 }
@@ -89,7 +89,7 @@ fn name(package_id: &str) -> Option<&str> {
 }
 
 /// Makes cargo forget its artifacts of `packages`, so that it compiles them again.
-pub fn forget(build: &Path, packages: &BTreeSet<String>) -> Result<()> {
+pub(crate) fn forget(build: &Path, packages: &BTreeSet<String>) -> Result<()> {
     for folder in fingerprints(build, DEPTH) {
         let Ok(units) = fs::read_dir(&folder) else {
             continue;

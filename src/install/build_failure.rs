@@ -4,7 +4,7 @@ use crate::error::{Error, Kind};
 
 /// The kinds of failure that have a remedy of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BuildFailure {
+pub(crate) enum BuildFailure {
     /// The linker or C compiler is missing.
     Linker,
     /// A disk or a quota is full.
@@ -111,7 +111,7 @@ const PHRASES: &[(BuildFailure, &[&str])] = &[
 ];
 
 /// Recognizes the failure by the output of `cargo install`.
-pub fn recognize(output: &str) -> BuildFailure {
+pub(crate) fn recognize(output: &str) -> BuildFailure {
     let output = output.to_lowercase();
     PHRASES
         .iter()
@@ -121,7 +121,7 @@ pub fn recognize(output: &str) -> BuildFailure {
 
 impl BuildFailure {
     /// Returns the error that says why `tag` of `url` cannot be built, with the remedy.
-    pub fn error(self, tag: &str, url: &str) -> Error {
+    pub(crate) fn error(self, tag: &str, url: &str) -> Error {
         let cannot = |why: &str| Error::new(format!("cannot build {tag}: {why}"));
         match self {
             BuildFailure::Linker => cannot("there is no C compiler or linker").with_hint(

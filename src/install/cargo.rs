@@ -35,14 +35,14 @@ const LOG_LINES: usize = 12;
 
 /// The cargo that builds releases, and the environment it runs in.
 #[derive(Debug)]
-pub struct Cargo {
+pub(crate) struct Cargo {
     program: PathBuf,
     variables: Variables,
 }
 
 /// What to build.
 #[derive(Clone, Copy, Debug)]
-pub struct BuildOrder<'a> {
+pub(crate) struct BuildOrder<'a> {
     /// The URL of the repository.
     pub url: &'a str,
     pub tag: &'a Tag,
@@ -70,12 +70,12 @@ impl BuildOrder<'_> {
 
 impl Cargo {
     /// Finds cargo: the variable `CARGO`, PATH, `$CARGO_HOME/bin`, `~/.cargo/bin`.
-    pub fn find(variables: Variables, home: &Path) -> Result<Cargo> {
+    pub(crate) fn find(variables: Variables, home: &Path) -> Result<Cargo> {
         let program = toolchain::find_cargo(&variables, home)?;
         Ok(Cargo { program, variables })
     }
 
-    pub fn program(&self) -> &Path {
+    pub(crate) fn program(&self) -> &Path {
         &self.program
     }
 
@@ -83,7 +83,7 @@ impl Cargo {
     /// `build` and whose commands go to `bin`.
     ///
     /// A build does not run in heph's own working folder, which may have a rust-toolchain.toml.
-    pub fn run(&self, folder: &Path, bin: &Path, build: &Path, progress: &Progress) -> Run {
+    pub(crate) fn run(&self, folder: &Path, bin: &Path, build: &Path, progress: &Progress) -> Run {
         let variables =
             toolchain::environment(&self.variables, &self.program, bin, build, progress);
         Run::new(&self.program).only_env(variables).dir(folder)
@@ -94,7 +94,7 @@ impl Cargo {
     /// # Errors
     ///
     /// The build failed, timed out after two hours or was interrupted, or its result is not what was ordered.
-    pub fn install(&self, order: &BuildOrder, progress: &Progress) -> Result<Vec<String>> {
+    pub(crate) fn install(&self, order: &BuildOrder, progress: &Progress) -> Result<Vec<String>> {
         let sources = self.build(order, progress)?;
         if !sources.fresh.is_empty() {
             // A killed build left them; see `build_cache`.

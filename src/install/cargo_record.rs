@@ -13,13 +13,13 @@ use crate::error::{Result, ResultExt};
 use crate::os::files;
 
 /// The names of the record and its predecessor, which cargo writes side by side.
-pub const FILES: [&str; 2] = [".crates2.json", ".crates.toml"];
+pub(crate) const FILES: [&str; 2] = [".crates2.json", ".crates.toml"];
 /// The largest size of a record, in bytes.
 const LIMIT: u64 = 8 << 20;
 
 /// One package that cargo installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InstalledPackage {
+pub(crate) struct InstalledPackage {
     /// Its name.
     pub package: String,
     /// Its version.
@@ -32,14 +32,14 @@ pub struct InstalledPackage {
 
 /// The git reference that cargo was asked for.
 #[derive(Clone, Copy, Debug)]
-pub enum GitRef<'a> {
+pub(crate) enum GitRef<'a> {
     Tag(&'a str),
     Commit(&'a str),
 }
 
 impl InstalledPackage {
     /// Returns the commit that was built, if the source is a git repository.
-    pub fn commit(&self) -> Option<&str> {
+    pub(crate) fn commit(&self) -> Option<&str> {
         let (_, commit) = self.git()?.rsplit_once('#')?;
         let hex = commit.bytes().all(|byte| byte.is_ascii_hexdigit());
         // SHA-1 or SHA-256.
@@ -47,7 +47,7 @@ impl InstalledPackage {
     }
 
     /// Returns whether it was built from `at` in the repository at `url`.
-    pub fn is_from(&self, url: &str, at: GitRef) -> bool {
+    pub(crate) fn is_from(&self, url: &str, at: GitRef) -> bool {
         let Some(source) = self.git() else {
             return false;
         };
@@ -112,7 +112,7 @@ fn percent_decoded(text: &str) -> Vec<u8> {
 }
 
 /// Returns the packages in cargo's record below `root`, if there is one.
-pub fn read(root: &Path) -> Result<Vec<InstalledPackage>> {
+pub(crate) fn read(root: &Path) -> Result<Vec<InstalledPackage>> {
     let path = root.join(FILES[0]);
     let Some(text) = files::read_if_there(&path, LIMIT)? else {
         return Ok(Vec::new());

@@ -28,7 +28,7 @@ pub(super) struct Installation {
 }
 
 impl Installation {
-    pub fn new(bin_dir: &Path, packages: &[String]) -> Installation {
+    pub(crate) fn new(bin_dir: &Path, packages: &[String]) -> Installation {
         Installation {
             schema: 1,
             bin_dir: bin_dir.to_owned(),
@@ -37,7 +37,7 @@ impl Installation {
     }
 
     /// Reads the record. An unreadable file counts as missing.
-    pub fn read(record: &Path) -> Option<Installation> {
+    pub(crate) fn read(record: &Path) -> Option<Installation> {
         let text = files::read_if_there(record, LIMIT).ok()??;
         serde_json::from_slice(&text)
             .ok()
@@ -47,7 +47,7 @@ impl Installation {
     }
 
     /// Writes the record, unless it is up to date. Unknown packages leave the recorded ones as they are.
-    pub fn write(mut self, record: &Path) -> Result<()> {
+    pub(crate) fn write(mut self, record: &Path) -> Result<()> {
         let before = Installation::read(record);
         if let (true, Some(before)) = (self.packages.is_empty(), &before) {
             self.packages.clone_from(&before.packages);
@@ -64,7 +64,7 @@ impl Installation {
     }
 
     /// Fails if `wanted` has none of the installed packages: these are the settings of another installation.
-    pub fn admits(&self, wanted: &[String], paths: &Paths) -> Result<()> {
+    pub(crate) fn admits(&self, wanted: &[String], paths: &Paths) -> Result<()> {
         if self.packages.is_empty() || wanted.iter().any(|name| self.packages.contains(name)) {
             return Ok(());
         }

@@ -16,7 +16,7 @@ const ATTEMPTS: u32 = 100;
 
 /// A path to a folder that is valid until this is dropped.
 #[derive(Debug)]
-pub struct PercentFreePath {
+pub(crate) struct PercentFreePath {
     path: PathBuf,
     /// The private folder with the link, if one was needed.
     holder: Option<PathBuf>,
@@ -24,7 +24,7 @@ pub struct PercentFreePath {
 
 impl PercentFreePath {
     /// Returns a path to `folder` without `%`, provided that the folder for temporary files has none.
-    pub fn of(folder: &Path) -> Result<PercentFreePath> {
+    pub(crate) fn of(folder: &Path) -> Result<PercentFreePath> {
         let mut found = PercentFreePath {
             path: folder.to_owned(),
             holder: None,
@@ -39,7 +39,7 @@ impl PercentFreePath {
         Ok(found)
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }

@@ -56,7 +56,7 @@ pub(super) enum NotFromArchive {
 }
 
 impl NotFromArchive {
-    pub fn unavailable(why: impl Into<String>) -> NotFromArchive {
+    pub(crate) fn unavailable(why: impl Into<String>) -> NotFromArchive {
         NotFromArchive::Unavailable(Error::new(why))
     }
 }

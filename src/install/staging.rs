@@ -18,18 +18,18 @@ pub(super) struct StagedFolder {
 
 impl StagedFolder {
     /// Creates the folder `path`, which must not exist.
-    pub fn new(path: PathBuf) -> Result<StagedFolder> {
+    pub(crate) fn new(path: PathBuf) -> Result<StagedFolder> {
         fs::create_dir(&path)
             .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o700)))
             .with_context(|| format!("cannot create the folder '{}'", path.display()))?;
         Ok(StagedFolder { path, kept: false })
     }
 
-    pub fn bin(&self) -> PathBuf {
+    pub(crate) fn bin(&self) -> PathBuf {
         self.path.join("bin")
     }
 
-    pub fn digests(&self, names: &[String]) -> Result<Vec<Binary>> {
+    pub(crate) fn digests(&self, names: &[String]) -> Result<Vec<Binary>> {
         names
             .iter()
             .map(|name| Binary::of(name, &self.bin().join(name)))
@@ -37,7 +37,7 @@ impl StagedFolder {
     }
 
     /// Keeps the folder, which has become a slot.
-    pub fn keep(mut self) {
+    pub(crate) fn keep(mut self) {
         self.kept = true;
     }
 }

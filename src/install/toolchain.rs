@@ -31,11 +31,11 @@ const MISDIRECTING: &[&str] = &[
 const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// The variables of an environment.
-pub type Variables = Vec<(OsString, OsString)>;
+pub(crate) type Variables = Vec<(OsString, OsString)>;
 
 /// Returns the first of these that is an executable file: the variable `CARGO`, `cargo` on PATH, `$CARGO_HOME/bin/cargo`,
 /// `~/.cargo/bin/cargo`.
-pub fn find_cargo(variables: &Variables, home: &Path) -> Result<PathBuf> {
+pub(crate) fn find_cargo(variables: &Variables, home: &Path) -> Result<PathBuf> {
     let value = |name: &str| {
         variables
             .iter()
@@ -67,7 +67,7 @@ pub fn find_cargo(variables: &Variables, home: &Path) -> Result<PathBuf> {
 }
 
 /// Returns the environment of the cargo `program`, derived from that of heph: it installs into `bin` and builds in `build`.
-pub fn environment(
+pub(crate) fn environment(
     from: &Variables,
     program: &Path,
     bin: &Path,

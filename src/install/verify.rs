@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// Fails unless each of the binaries `names` in `folder` starts and prints `expected`, by semver precedence (build metadata
 /// tells builds of one release apart, not releases).
-pub fn binaries<'a>(
+pub(crate) fn binaries<'a>(
     folder: &Path,
     names: impl IntoIterator<Item = &'a str>,
     expected: &Version,
@@ -30,7 +30,7 @@ pub fn binaries<'a>(
 }
 
 /// Returns the version that `binary` prints.
-pub fn says(binary: &Path) -> Result<Version> {
+pub(crate) fn says(binary: &Path) -> Result<Version> {
     says_within(binary, LIMIT)
 }
 
@@ -65,13 +65,13 @@ fn says_within(binary: &Path, limit: Duration) -> Result<Version> {
 }
 
 /// Returns whether `error` is about this machine: it does not permit to run the binary where it is.
-pub fn is_forbidden(error: &Error) -> bool {
+pub(crate) fn is_forbidden(error: &Error) -> bool {
     error.kind() == Kind::Denied
 }
 
 /// Returns whether `error` is about this machine: it lacks the library, or the version of it, that a binary built elsewhere
 /// needs (the messages of ld.so(8)), or a loader for it.
-pub fn lacks_library(error: &Error) -> bool {
+pub(crate) fn lacks_library(error: &Error) -> bool {
     const SAID: [&str; 3] = [
         "version `GLIBC",
         "error while loading shared libraries",

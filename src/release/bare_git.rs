@@ -31,14 +31,14 @@ const NETWORK: &[&str] = &[
 
 /// The git program, for one bare repository.
 #[derive(Debug)]
-pub struct BareGit {
+pub(crate) struct BareGit {
     program: PathBuf,
     variables: Vec<(OsString, OsString)>,
 }
 
 impl BareGit {
     /// Makes `folder` an empty repository for objects that are named like `object`, by SHA-1 or SHA-256.
-    pub fn make(folder: &Path, object: &str) -> Result<BareGit> {
+    pub(crate) fn make(folder: &Path, object: &str) -> Result<BareGit> {
         let bare = BareGit::find(folder)?;
         files::remove_tree_if_there(folder)?;
         files::create_private_dir(folder)?;
@@ -59,7 +59,7 @@ impl BareGit {
     /// # Errors
     ///
     /// git cannot fetch it (exit 75: the remote answered a moment ago).
-    pub fn fetch(&self, url: &str, tag: &Tag, filter: &str) -> Result<()> {
+    pub(crate) fn fetch(&self, url: &str, tag: &Tag, filter: &str) -> Result<()> {
         let name = format!("refs/tags/{}", tag.as_str());
         // It holds for redirects, too.
         let loopback = if url.starts_with("http://") {
@@ -93,7 +93,7 @@ impl BareGit {
     }
 
     /// Returns a run of git in the repository, which fetches nothing implicitly.
-    pub fn run<const N: usize>(&self, arguments: [&str; N]) -> Run {
+    pub(crate) fn run<const N: usize>(&self, arguments: [&str; N]) -> Run {
         Run::new(&self.program)
             .only_env(self.variables.iter().cloned())
             .args([

@@ -22,7 +22,7 @@ pub struct Policy {
 
 /// What a person asked for by hand, beyond "keep it current".
 #[derive(Clone, Debug, Default)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// `--to`: this release exactly, even a lower or quarantined one.
     pub to: Option<Version>,
     /// `--force`: install the current release afresh.
@@ -31,7 +31,7 @@ pub struct Asked {
 
 /// All that the decision depends on.
 #[derive(Clone, Debug)]
-pub struct Situation<'a> {
+pub(crate) struct Situation<'a> {
     /// The version on disk.
     pub installed: Option<&'a Version>,
     /// The version hephd answers with; `None` where it does not answer, is not managed or is not part of the release.
@@ -52,7 +52,7 @@ pub struct Situation<'a> {
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// Nothing: `installed` is the newest (or is newer). The sentence says why where that is not obvious.
     UpToDate(Option<String>),
     /// Restart only: installed is new, hephd still runs the old one.
@@ -69,7 +69,7 @@ pub enum Decision {
 /// version than the installed one unless `asked.to` names it, and a feed that offers less than what was ever healthy here is
 /// not followed. A release whose forge does not say when it was published
 /// counts as old enough for any cooldown.
-pub fn decide(situation: &Situation) -> Decision {
+pub(crate) fn decide(situation: &Situation) -> Decision {
     let Situation {
         installed,
         latest,
@@ -171,7 +171,7 @@ fn restart_helps(situation: &Situation) -> bool {
 }
 
 /// Returns why `release`, newer than what is installed, is not to be installed; `None` where nothing speaks against it.
-pub fn objection(situation: &Situation, release: &Release) -> Option<String> {
+pub(crate) fn objection(situation: &Situation, release: &Release) -> Option<String> {
     let Situation { policy, now, .. } = *situation;
     let version = &release.version;
     if !policy.prereleases && !version.pre.is_empty() {
@@ -209,7 +209,7 @@ pub fn objection(situation: &Situation, release: &Release) -> Option<String> {
 
 /// Returns whether `pin` admits `version`. A pre-release counts as the release it leads to: whether pre-releases are
 /// wanted at all is asked elsewhere.
-pub fn admits(pin: &VersionReq, version: &Version) -> bool {
+pub(crate) fn admits(pin: &VersionReq, version: &Version) -> bool {
     let release = Version::new(version.major, version.minor, version.patch);
     pin.matches(version) || pin.matches(&release)
 }

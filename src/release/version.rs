@@ -68,7 +68,7 @@ impl From<Tag> for String {
 
 /// Returns the version in what a binary prints for `--version`, such as `heph 1.0.3 (abc123)`, or in `1.0.3 (abc123)`:
 /// the first word that is a semver, with or without a `v` before it.
-pub fn in_output(text: &str) -> Option<Version> {
+pub(crate) fn in_output(text: &str) -> Option<Version> {
     text.split_whitespace().find_map(|word| {
         let word = word.trim_end_matches([',', ';']);
         word.strip_prefix('v').unwrap_or(word).parse().ok()

@@ -50,7 +50,7 @@ enum EntryKind {
 }
 
 impl<'a> Contents<'a> {
-    pub fn new(package: &'a str, bin: &'a Path) -> Contents<'a> {
+    pub(crate) fn new(package: &'a str, bin: &'a Path) -> Contents<'a> {
         Contents {
             package,
             bin,
@@ -61,13 +61,13 @@ impl<'a> Contents<'a> {
     }
 
     /// Adds a folder.
-    pub fn folder(&mut self, path: &[u8]) -> Result<()> {
+    pub(crate) fn folder(&mut self, path: &[u8]) -> Result<()> {
         let parts = parts(path)?;
         self.add(&parts, EntryKind::Folder)
     }
 
     /// Adds a file of `size` bytes: writes it if it is a command, otherwise only reads it to its end.
-    pub fn file(
+    pub(crate) fn file(
         &mut self,
         path: &[u8],
         mode: u32,
@@ -104,7 +104,7 @@ impl<'a> Contents<'a> {
     }
 
     /// Returns the names of the commands, sorted.
-    pub fn commands(mut self) -> Result<Vec<String>> {
+    pub(crate) fn commands(mut self) -> Result<Vec<String>> {
         if self.commands.is_empty() {
             return Err(Error::unfit(
                 "it has no command: an executable file at its top, in its one folder or in bin/",

@@ -16,7 +16,7 @@ const FOLDERS: [(&str, &[&str]); 3] = [
 
 /// The values of a template's keys.
 #[derive(Clone, Copy, Debug)]
-pub struct Values<'a> {
+pub(crate) struct Values<'a> {
     pub package: &'a str,
     pub version: &'a Version,
     /// As rustc names it: processor, vendor, system and, where there is one, the environment.
@@ -26,7 +26,7 @@ pub struct Values<'a> {
 
 /// A parsed template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template<'a> {
+pub(crate) struct Template<'a> {
     parts: Vec<Part<'a>>,
 }
 
@@ -37,7 +37,7 @@ enum Part<'a> {
 }
 
 impl<'a> Template<'a> {
-    pub fn parse(text: &'a str) -> Result<Template<'a>> {
+    pub(crate) fn parse(text: &'a str) -> Result<Template<'a>> {
         let wrong = || Error::new(format!("{} is not a template", quoted(text)));
         let mut parts = Vec::new();
         let mut rest = text;
@@ -69,7 +69,7 @@ impl<'a> Template<'a> {
     }
 
     /// Returns whether the ending of the archive depends on its format.
-    pub fn names_format(&self) -> bool {
+    pub(crate) fn names_format(&self) -> bool {
         self.parts
             .iter()
             .any(|part| matches!(part, Part::Key(key) if ENDINGS.contains(key)))
@@ -80,7 +80,7 @@ impl<'a> Template<'a> {
     /// # Errors
     ///
     /// It has an unknown key.
-    pub fn fill(&self, values: &Values, ending: &str) -> Result<String> {
+    pub(crate) fn fill(&self, values: &Values, ending: &str) -> Result<String> {
         let mut filled = String::new();
         for part in &self.parts {
             match part {

@@ -22,7 +22,7 @@ const LONGEST_VALIDATOR: usize = 512;
 
 /// The settings that the answer depends on. A file written under others is ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FeedKey {
+pub(crate) struct FeedKey {
     repository: String,
     forge: Option<Forge>,
     tag_prefix: String,
@@ -33,7 +33,7 @@ pub struct FeedKey {
 }
 
 impl FeedKey {
-    pub fn new(
+    pub(crate) fn new(
         repository: &Repository,
         forge: Forge,
         tag_prefix: &TagPrefix,
@@ -52,7 +52,7 @@ impl FeedKey {
 
 /// The file, as it is written.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct FeedCache {
+pub(crate) struct FeedCache {
     schema: u32,
     /// The settings it is about.
     key: FeedKey,
@@ -80,7 +80,7 @@ pub struct FeedCache {
 
 impl FeedCache {
     /// Reads what is cached under `key`.
-    pub fn load(path: &Path, key: &FeedKey, now: Timestamp) -> FeedCache {
+    pub(crate) fn load(path: &Path, key: &FeedKey, now: Timestamp) -> FeedCache {
         let cache = files::read_if_there(path, LARGEST)
             .ok()
             .flatten()
@@ -106,19 +106,19 @@ impl FeedCache {
     }
 
     /// Writes it, readable by its owner only.
-    pub fn save(&self, path: &Path) -> Result<()> {
+    pub(crate) fn save(&self, path: &Path) -> Result<()> {
         let mut bytes = serde_json::to_vec_pretty(self).context("cannot write the feed as JSON")?;
         bytes.push(b'\n');
         files::write_atomic(path, &bytes, files::PRIVATE)
     }
 
     /// Returns whether a request can be conditional.
-    pub fn has_validators(&self) -> bool {
+    pub(crate) fn has_validators(&self) -> bool {
         self.last_success.is_some() && (self.etag.is_some() || self.last_modified.is_some())
     }
 
     /// Caches a good answer; its validators only if `answer` is given.
-    pub fn remember(&mut self, kind: Forge, selection: Selection, answer: Option<&Answer>) {
+    pub(crate) fn remember(&mut self, kind: Forge, selection: Selection, answer: Option<&Answer>) {
         let validator = |name| {
             answer
                 .and_then(|answer| answer.header(name))
@@ -147,7 +147,7 @@ impl FeedCache {
     }
 
     /// Returns the highest release that was ever named, if neither it nor a higher one is named any more.
-    pub fn withdrawn(self) -> Option<Release> {
+    pub(crate) fn withdrawn(self) -> Option<Release> {
         if self.is_withdrawn()? {
             self.named
         } else {

@@ -6,7 +6,7 @@ use crate::os::http::{Answer, LONGEST_RETRY_AFTER};
 
 /// What an answer means before its body is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ResponseClass {
+pub(crate) enum ResponseClass {
     /// There is a body to read.
     Body,
     /// What was cached is still valid.
@@ -20,7 +20,7 @@ pub enum ResponseClass {
 }
 
 /// Classifies an answer by its status and headers.
-pub fn classify(answer: &Answer, now: Timestamp) -> ResponseClass {
+pub(crate) fn classify(answer: &Answer, now: Timestamp) -> ResponseClass {
     let header = |name: &str| answer.header(name);
     let until = wait(answer, now);
     let limited = header("retry-after").is_some() || header("x-ratelimit-remaining") == Some("0");
@@ -56,7 +56,10 @@ fn wait(answer: &Answer, now: Timestamp) -> Option<Timestamp> {
 }
 
 /// Returns when a rate limit resets, if the headers say that it is used up (docs.github.com/rest, rate limits).
-pub fn used_up<'a>(header: impl Fn(&str) -> Option<&'a str>, now: Timestamp) -> Option<Timestamp> {
+pub(crate) fn used_up<'a>(
+    header: impl Fn(&str) -> Option<&'a str>,
+    now: Timestamp,
+) -> Option<Timestamp> {
     if header("x-ratelimit-remaining")?.trim() != "0" {
         return None;
     }

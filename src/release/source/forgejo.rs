@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::selection::{Entry, Source, assets_in_json, parse_json, usable};
 use crate::config::Repository;
 
-pub const SOURCE: Source = Source {
+pub(crate) const SOURCE: Source = Source {
     hosts: &["codeberg.org"],
     accept: "application/json",
     answers_probe: |_, body| is_version(body),
@@ -58,7 +58,7 @@ impl From<Published> for Entry {
 }
 
 /// Returns the URL that only Forgejo and Gitea answer with their version; `None` if the repository cannot be theirs.
-pub fn version_url(repository: &Repository) -> Option<String> {
+pub(crate) fn version_url(repository: &Repository) -> Option<String> {
     let (forge, ..) = repository.owner_and_name().ok()?;
     Some(format!("{forge}/api/v1/version"))
 }

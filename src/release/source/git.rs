@@ -11,7 +11,7 @@ use crate::error::{Error, Result, bail};
 use crate::os::text::quoted;
 use crate::release::{Release, Tag};
 
-pub const SOURCE: Source = Source {
+pub(crate) const SOURCE: Source = Source {
     hosts: &[],
     accept: "application/x-git-upload-pack-advertisement",
     answers_probe: |_, _| false,
@@ -28,7 +28,7 @@ pub const SOURCE: Source = Source {
 };
 
 /// Returns the URL where the remote advertises its refs.
-pub fn url(repository: &Repository) -> String {
+pub(crate) fn url(repository: &Repository) -> String {
     format!("{}/info/refs?service=git-upload-pack", repository.url())
 }
 
@@ -69,7 +69,7 @@ impl From<Advertised> for Release {
 /// # Errors
 ///
 /// It is not a valid advertisement; it names a tag twice, for example.
-pub fn advertised(body: &[u8], prefix: &str) -> Result<Vec<Advertised>> {
+pub(crate) fn advertised(body: &[u8], prefix: &str) -> Result<Vec<Advertised>> {
     let mut objects = HashMap::new();
     let mut tags = Vec::new();
     for (object, name) in refs(body)? {
@@ -96,7 +96,7 @@ pub fn advertised(body: &[u8], prefix: &str) -> Result<Vec<Advertised>> {
 }
 
 /// Returns the tag with exactly `version`; if there is none, the nearest tags below and above it.
-pub fn find(mut all: Vec<Advertised>, version: &Version) -> Result<Advertised, Vec<Tag>> {
+pub(crate) fn find(mut all: Vec<Advertised>, version: &Version) -> Result<Advertised, Vec<Tag>> {
     all.sort_by(|a, b| a.version.cmp(&b.version));
     let at = all.partition_point(|found| found.version < *version);
     if all.get(at).is_some_and(|found| found.version == *version) {

@@ -4,7 +4,7 @@
 use super::forgejo;
 use super::selection::Source;
 
-pub const SOURCE: Source = Source {
+pub(crate) const SOURCE: Source = Source {
     hosts: &["github.com", "www.github.com"],
     accept: "application/vnd.github+json",
     answers_probe: |_, _| false,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::selection::{Entry, Source, assets_in_json, parse_json, usable};
 
-pub const SOURCE: Source = Source {
+pub(crate) const SOURCE: Source = Source {
     hosts: &["gitlab.com"],
     accept: "application/json",
     // Every answer of GitLab carries it.

@@ -15,7 +15,7 @@ use crate::release::{Release, Tag, decide};
 const LONGEST_PAGE: usize = 1024;
 
 /// What heph knows of one kind of forge.
-pub struct Source {
+pub(crate) struct Source {
     /// The public hosts that run it.
     pub hosts: &'static [&'static str],
     /// The media type of its answers.
@@ -38,7 +38,7 @@ pub struct Source {
 
 /// What is asked of a forge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Question {
+pub(crate) enum Question {
     /// The one release that the forge calls its latest.
     Latest,
     /// The last releases.
@@ -47,7 +47,7 @@ pub enum Question {
 
 /// Which releases count.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ReleaseFilter<'a> {
+pub(crate) struct ReleaseFilter<'a> {
     /// What stands before the version in a tag.
     pub prefix: &'a str,
     /// Whether pre-releases count.
@@ -60,7 +60,7 @@ pub struct ReleaseFilter<'a> {
 
 impl ReleaseFilter<'_> {
     /// Returns the question that finds the release: the forge's own latest unless the settings want another.
-    pub fn question(&self) -> Question {
+    pub(crate) fn question(&self) -> Question {
         if self.prereleases || self.pin.is_some() || self.ripe.is_some() {
             Question::List
         } else {
@@ -71,7 +71,7 @@ impl ReleaseFilter<'_> {
 
 /// What the answer of a forge says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FeedAnswer {
+pub(crate) enum FeedAnswer {
     /// The releases that count.
     Releases(Box<Selection>),
     /// The forge's latest does not count; only its list can tell which one does.
@@ -86,7 +86,7 @@ impl From<Selection> for FeedAnswer {
 
 /// The releases selected from an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selection {
+pub(crate) struct Selection {
     /// The highest that the settings admit; if they admit none, the highest that they hold back, so that the decision can
     /// say why.
     pub latest: Option<Release>,
@@ -97,7 +97,7 @@ pub struct Selection {
 }
 
 /// A release in the terms that forges share.
-pub struct Entry {
+pub(crate) struct Entry {
     pub tag: String,
     /// Neither a draft nor announced for later.
     pub published: bool,
@@ -128,7 +128,7 @@ impl Entry {
 }
 
 /// Returns the usable assets among names, URLs and sizes as the forge lists them.
-pub fn usable(listed: impl Iterator<Item = (String, String, Option<u64>)>) -> Vec<Asset> {
+pub(crate) fn usable(listed: impl Iterator<Item = (String, String, Option<u64>)>) -> Vec<Asset> {
     listed
         .filter_map(|(name, url, size)| Asset::new(name, url, size))
         .take(asset::MOST)
@@ -143,7 +143,7 @@ fn is_page(url: &str) -> bool {
 }
 
 /// Selects from JSON in which `P` is one release.
-pub fn parse_json<P: DeserializeOwned + Into<Entry>>(
+pub(crate) fn parse_json<P: DeserializeOwned + Into<Entry>>(
     question: Question,
     body: &[u8],
     filter: &ReleaseFilter,
@@ -158,7 +158,7 @@ pub fn parse_json<P: DeserializeOwned + Into<Entry>>(
 }
 
 /// Returns the files of the release `P`.
-pub fn assets_in_json<P: DeserializeOwned + Into<Entry>>(body: &[u8]) -> Result<Vec<Asset>> {
+pub(crate) fn assets_in_json<P: DeserializeOwned + Into<Entry>>(body: &[u8]) -> Result<Vec<Asset>> {
     Ok(json::<P>(body, b'{')?.into().assets)
 }
 
@@ -213,7 +213,7 @@ fn newest(list: impl Iterator<Item = Entry>, filter: &ReleaseFilter) -> Result<S
 }
 
 /// Selects from releases in any order.
-pub fn select(mut releases: Vec<Release>, filter: &ReleaseFilter) -> Selection {
+pub(crate) fn select(mut releases: Vec<Release>, filter: &ReleaseFilter) -> Selection {
     releases.retain(|release| filter.prereleases || release.version.pre.is_empty());
     releases.sort_by(|a, b| a.version.cmp(&b.version));
     let is_pinned = |release: &Release| {

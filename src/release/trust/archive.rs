@@ -198,7 +198,7 @@ impl Expected {
             bail!("the checksum of '{archive}' is {sha256}, not {expected}");
         }
         if let Some(signed) = &self.signature {
-            if !verifier.is_some_and(|mut verifier| verifier.finalize().is_ok()) {
+            if verifier.is_none_or(|mut verifier| verifier.finalize().is_err()) {
                 return Err(bad_signature(archive));
             }
             return Ok(ArchiveProof::Signature {

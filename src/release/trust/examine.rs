@@ -20,7 +20,7 @@ const LARGEST: u64 = 64 * 1024;
 /// # Errors
 ///
 /// git cannot fetch the tag (exit 75: the remote answered a moment ago), or git, a file of keys or a verifier is missing.
-pub fn examine(
+pub(crate) fn examine(
     repository: &Repository,
     tag: &Advertised,
     trust: &Trust,

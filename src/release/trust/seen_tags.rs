@@ -21,7 +21,7 @@ const MOST_REPOSITORIES: usize = 50;
 
 /// A tag as it was first seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SeenTag {
+pub(crate) struct SeenTag {
     /// The URL of the repository.
     pub repository: String,
     /// The tag.
@@ -34,7 +34,7 @@ pub struct SeenTag {
 
 /// The highest version that was healthy here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HealthyVersion {
+pub(crate) struct HealthyVersion {
     /// The repository it came from.
     pub repository: String,
     /// The tag prefix: a repository may hold several products.
@@ -47,7 +47,7 @@ pub struct HealthyVersion {
 
 /// The content of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SeenTags {
+pub(crate) struct SeenTags {
     schema: u32,
     tags: Vec<SeenTag>,
     healthy: Vec<HealthyVersion>,
@@ -69,7 +69,7 @@ impl SeenTags {
     /// # Errors
     ///
     /// It cannot be read or parsed. Taking it for empty would let a moved tag pass for a new one.
-    pub fn load(path: &Path) -> Result<SeenTags> {
+    pub(crate) fn load(path: &Path) -> Result<SeenTags> {
         let Some(bytes) = files::read_if_there(path, LARGEST)? else {
             return Ok(SeenTags::default());
         };
@@ -85,7 +85,7 @@ impl SeenTags {
         })
     }
 
-    pub fn save(&self, path: &Path) -> Result<()> {
+    pub(crate) fn save(&self, path: &Path) -> Result<()> {
         let mut bytes =
             serde_json::to_vec_pretty(self).context("cannot encode the record of seen tags")?;
         bytes.push(b'\n');
@@ -93,7 +93,7 @@ impl SeenTags {
     }
 
     /// Returns this tag as it was first seen.
-    pub fn seen(&self, repository: &Repository, tag: &str) -> Option<&SeenTag> {
+    pub(crate) fn seen(&self, repository: &Repository, tag: &str) -> Option<&SeenTag> {
         self.tags
             .iter()
             .find(|seen| seen.repository == repository.url() && seen.tag == tag)
@@ -102,7 +102,7 @@ impl SeenTags {
     /// Records the tags that are new; `wanted`, the one that matters now, even if the record is full.
     ///
     /// The others never evict one: otherwise an attacker could have a tag forgotten before moving it.
-    pub fn see(
+    pub(crate) fn see(
         &mut self,
         repository: &Repository,
         all: &[Advertised],
@@ -122,7 +122,7 @@ impl SeenTags {
     }
 
     /// Records `moved` at its new commit, as a person accepted it.
-    pub fn accept(&mut self, repository: &Repository, moved: &Advertised, at: Timestamp) {
+    pub(crate) fn accept(&mut self, repository: &Repository, moved: &Advertised, at: Timestamp) {
         let tag = moved.tag.as_str();
         self.tags
             .retain(|seen| seen.repository != repository.url() || seen.tag != tag);
@@ -139,14 +139,18 @@ impl SeenTags {
     }
 
     /// Returns the highest version that was ever healthy here, of the releases with this prefix.
-    pub fn healthy(&self, repository: &Repository, tag_prefix: &TagPrefix) -> Option<&Version> {
+    pub(crate) fn healthy(
+        &self,
+        repository: &Repository,
+        tag_prefix: &TagPrefix,
+    ) -> Option<&Version> {
         let mut all = self.healthy.iter();
         let found = all.find(|healthy| healthy.is_of(repository, tag_prefix));
         found.map(|healthy| &healthy.version)
     }
 
     /// Records that `version` is healthy, unless a higher one was. Returns whether that changed anything.
-    pub fn was_healthy(
+    pub(crate) fn was_healthy(
         &mut self,
         repository: &Repository,
         tag_prefix: &TagPrefix,

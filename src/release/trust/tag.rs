@@ -6,7 +6,7 @@ use crate::error::{Error, Result, ResultExt, bail};
 
 /// An annotated tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TagObject<'a> {
+pub(crate) struct TagObject<'a> {
     /// The object that is tagged, in lower-case hexadecimal.
     pub target: &'a str,
     /// The kind of that object.
@@ -21,7 +21,7 @@ pub struct TagObject<'a> {
 
 /// The end of a tag object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signature<'a> {
+pub(crate) enum Signature<'a> {
     /// No signature.
     None,
     /// Made by an SSH key.
@@ -42,7 +42,7 @@ const OPENPGP: (&[u8], &[u8]) = (
 );
 
 /// Parses the content of a tag object.
-pub fn parse(content: &[u8]) -> Result<TagObject<'_>> {
+pub(crate) fn parse(content: &[u8]) -> Result<TagObject<'_>> {
     let mut rest = content;
     let target = header(&mut rest, "object")?;
     let kind = header(&mut rest, "type")?;

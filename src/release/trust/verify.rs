@@ -15,7 +15,7 @@ use crate::os::text::excerpt;
 
 /// The result of verifying a signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SignatureCheck {
+pub(crate) enum SignatureCheck {
     /// A listed key made it over exactly this content.
     Valid {
         /// The name of the signer in the list, and the fingerprint of the key.
@@ -33,7 +33,11 @@ pub enum SignatureCheck {
 /// # Errors
 ///
 /// The keys cannot be read (exit 2), or the verifier is missing or does not work.
-pub fn verify(object: &TagObject, trust: &Trust, folder: &Path) -> Result<Option<SignatureCheck>> {
+pub(crate) fn verify(
+    object: &TagObject,
+    trust: &Trust,
+    folder: &Path,
+) -> Result<Option<SignatureCheck>> {
     let verdict = match (
         object.signature,
         &trust.tag_signers,
