@@ -103,7 +103,6 @@ impl BinDir {
         })
     }
 
-    /// Copies the commands into a new slot.
     fn snapshot(&self, commands: &[Command], version: &Version, slots: &Slots) -> Result<Slot> {
         let staged = StagedFolder::new(slots.unused(version)?)?;
         files::create_private_dir(&staged.bin())?;

@@ -23,7 +23,6 @@ use crate::release::trust::archive::{self, ProofText};
 
 /// How many bytes of a file tell whether it may be an archive.
 const BEGINNING: u64 = 16;
-/// The name of the file with the checksums of all archives.
 const SUMS: &str = "SHA256SUMS";
 
 /// Plans the installation of every package from the archives for one of `targets` that its Cargo.toml leads to.
@@ -181,7 +180,6 @@ fn offer(candidate: &Candidate, trust: &Trust) -> Result<(Offer, Vec<ProofText>)
     Ok((offer, texts))
 }
 
-/// Returns the first bytes of a file; `None` if it does not exist.
 fn beginning(archive: &Asset) -> Result<Option<Vec<u8>>> {
     let range = format!("bytes=0-{}", BEGINNING - 1);
     let request = Get {
@@ -199,7 +197,6 @@ fn beginning(archive: &Asset) -> Result<Option<Vec<u8>>> {
     Ok(beginning.filter(|beginning| !beginning.is_empty()))
 }
 
-/// Returns the content of a small file; `None` if it does not exist.
 fn proof(asset: &Asset) -> Result<Option<ProofText>> {
     interrupt::check()?;
     let answer = if_published(prebuilt::request(asset))?;

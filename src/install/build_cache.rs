@@ -24,7 +24,6 @@ const DEPTH: usize = 2;
 /// The largest size of the messages of one build, in bytes.
 const LIMIT: u64 = 64 << 20;
 
-/// What cargo reports of one artifact.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 struct Artifact {
     package_id: String,
@@ -34,18 +33,15 @@ struct Artifact {
 /// The packages of a build that are not from registries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sources {
-    /// Their names.
     pub packages: BTreeSet<String>,
     /// Those that this build took from the cache.
     pub fresh: BTreeSet<String>,
 }
 
-/// Returns the file for cargo's messages.
 pub(crate) fn messages(build: &Path) -> PathBuf {
     build.join("heph-messages.json")
 }
 
-/// Reads cargo's messages, if there are any.
 pub(crate) fn sources(messages: &Path) -> Result<Sources> {
     let text = files::read_if_there(messages, LIMIT)?.unwrap_or_default();
     Ok(parse(&text))

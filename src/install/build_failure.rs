@@ -5,21 +5,15 @@ use crate::error::{Error, Kind};
 /// The kinds of failure that have a remedy of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BuildFailure {
-    /// The linker or C compiler is missing.
     Linker,
-    /// A disk or a quota is full.
     Disk,
     /// The installed Rust is too old, or no toolchain is selected.
     Toolchain,
-    /// The repository has no such tag.
     Tag,
     /// The repository has no such package, or one without binaries.
     Package,
-    /// A host cannot be reached.
     Network,
-    /// The release does not compile.
     Release,
-    /// Any other.
     Unknown,
 }
 
@@ -110,7 +104,6 @@ const PHRASES: &[(BuildFailure, &[&str])] = &[
     ),
 ];
 
-/// Recognizes the failure by the output of `cargo install`.
 pub(crate) fn recognize(output: &str) -> BuildFailure {
     let output = output.to_lowercase();
     PHRASES

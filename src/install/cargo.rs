@@ -26,7 +26,6 @@ use crate::os::process::{Run, describe};
 use crate::os::text::last_lines;
 use crate::release::Tag;
 
-/// How long one build may take.
 const LIMIT: Duration = Duration::from_secs(2 * 60 * 60);
 /// How much of the end of a build log is searched for the failure, in bytes.
 const LOG_TAIL: u64 = 64 * 1024;
@@ -40,17 +39,14 @@ pub(crate) struct Cargo {
     variables: Variables,
 }
 
-/// What to build.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BuildOrder<'a> {
-    /// The URL of the repository.
     pub url: &'a str,
     pub tag: &'a Tag,
     /// The commit of the tag, from which all must be built.
     pub commit: &'a str,
     /// Whether cargo requests the commit itself, not the tag.
     pub by_commit: bool,
-    /// Never empty.
     pub packages: &'a [String],
     /// The fresh folder that receives `bin/`.
     pub root: &'a Path,
@@ -109,7 +105,6 @@ impl Cargo {
         inspect(order)
     }
 
-    /// Builds again, with an empty root.
     fn build_again(&self, order: &BuildOrder, progress: &Progress) -> Result<Sources> {
         files::remove_tree_if_there(order.root)?;
         files::create_private_dir(order.root)?;
@@ -192,7 +187,6 @@ fn is_package_name(name: &str) -> bool {
             .all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
 }
 
-/// Returns the error of a failed build.
 fn failure(order: &BuildOrder, progress: &Progress, how: &str) -> Error {
     let (failure, output) = match progress {
         Progress::Terminal => (
@@ -218,7 +212,6 @@ fn failure(order: &BuildOrder, progress: &Progress, how: &str) -> Error {
     error.context(failure.error(order.tag.as_str(), order.url))
 }
 
-/// Returns the end of the file `log`.
 fn tail(log: &Path) -> std::io::Result<String> {
     let mut file = File::open(log)?;
     let length = file.metadata()?.len();

@@ -14,19 +14,14 @@ use crate::os::files;
 
 /// The names of the record and its predecessor, which cargo writes side by side.
 pub(crate) const FILES: [&str; 2] = [".crates2.json", ".crates.toml"];
-/// The largest size of a record, in bytes.
 const LIMIT: u64 = 8 << 20;
 
-/// One package that cargo installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InstalledPackage {
-    /// Its name.
     pub package: String,
-    /// Its version.
     pub version: Version,
     /// Where it came from, such as `git+https://host/repo?tag=v1.0.0#<commit>`.
     pub source: String,
-    /// The binaries of it that were installed.
     pub binaries: Vec<String>,
 }
 
@@ -38,7 +33,6 @@ pub(crate) enum GitRef<'a> {
 }
 
 impl InstalledPackage {
-    /// Returns the commit that was built, if the source is a git repository.
     pub(crate) fn commit(&self) -> Option<&str> {
         let (_, commit) = self.git()?.rsplit_once('#')?;
         let hex = commit.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -111,7 +105,6 @@ fn percent_decoded(text: &str) -> Vec<u8> {
     decoded
 }
 
-/// Returns the packages in cargo's record below `root`, if there is one.
 pub(crate) fn read(root: &Path) -> Result<Vec<InstalledPackage>> {
     let path = root.join(FILES[0]);
     let Some(text) = files::read_if_there(&path, LIMIT)? else {

@@ -11,16 +11,12 @@ use crate::error::{Error, Result};
 use crate::os::files;
 use crate::paths::Paths;
 
-/// The file, in the state folder.
 const RECORD: &str = "installation.json";
-/// The largest size of that file, in bytes.
 const LIMIT: u64 = 64 << 10;
 
-/// What is installed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Installation {
     schema: u32,
-    /// The folder of the commands.
     pub bin_dir: PathBuf,
     /// The packages; empty if they are unknown.
     #[serde(default)]
@@ -80,7 +76,6 @@ impl Installation {
     }
 }
 
-/// Returns the path of the record.
 pub(super) fn record_of(paths: &Paths) -> PathBuf {
     paths.state.join(RECORD)
 }

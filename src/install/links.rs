@@ -27,13 +27,11 @@ use crate::paths::Paths;
 pub struct BinDir {
     /// The folder.
     pub path: PathBuf,
-    /// The packages to install.
     packages: Vec<String>,
     current: PathBuf,
     record: PathBuf,
 }
 
-/// What bin-dir has under the name of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BinEntry {
     Absent,
@@ -41,7 +39,6 @@ pub(super) enum BinEntry {
     Linked,
     /// A link to some other place in heph's data folder.
     Astray,
-    /// A file.
     Plain,
     /// Not heph's: a link to elsewhere, a folder.
     Foreign,
@@ -187,7 +184,6 @@ impl BinDir {
             .is_some_and(|folder| folder == self.path || same_folder(folder, &self.path))
     }
 
-    /// Points the command `name` at the slot in use, with one rename.
     pub(super) fn link(&self, name: &str) -> Result<()> {
         files::replace_symlink(&self.path.join(name), &self.target(name))
     }
@@ -226,13 +222,11 @@ impl BinDir {
         Ok(stale)
     }
 
-    /// Returns each of `names` with what bin-dir has under it.
     pub(super) fn entries(&self, names: Vec<String>) -> Result<Vec<(String, BinEntry)>> {
         let with_entry = |name: String| Ok((name.clone(), self.entry(&name)?));
         names.into_iter().map(with_entry).collect()
     }
 
-    /// Returns what bin-dir has under `name`.
     pub(super) fn entry(&self, name: &str) -> Result<BinEntry> {
         let path = self.path.join(name);
         let Some(metadata) = files::metadata_if_there(&path)? else {
@@ -292,7 +286,6 @@ impl BinDir {
         names
     }
 
-    /// Returns the installed commands of the packages, sorted.
     pub(super) fn commands(&self, current: Option<&Slot>) -> Vec<String> {
         let mut names = self.names(current);
         names.retain(|name| matches!(self.entry(name), Ok(BinEntry::Plain | BinEntry::Linked)));
@@ -343,7 +336,6 @@ fn same_folder(one: &Path, other: &Path) -> bool {
     matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// Returns the error for something in bin-dir that heph must not touch.
 pub(super) fn foreign(path: &Path) -> Error {
     Error::new(format!(
         "'{}' is in the way: heph did not put it there",

@@ -10,7 +10,6 @@ use super::slots::Slots;
 use crate::error::{Error, Result};
 use crate::paths::Paths;
 
-/// The command that is searched on PATH.
 const COMMAND: &str = "heph";
 /// Cargo writes this into the tag of every target folder (`CACHEDIR.TAG`, bford.info/cachedir).
 const CARGO_TAG: &str = "created by cargo";
@@ -37,15 +36,11 @@ const MANAGED: &[&str] = &[
 /// How this process was started.
 #[derive(Clone, Debug, Default)]
 struct Invocation {
-    /// The running executable.
     executable: Option<PathBuf>,
     /// Its name as the caller spelled it.
     called: Option<OsString>,
-    /// The variable `PATH`.
     path: Option<OsString>,
-    /// The variable `CARGO_INSTALL_ROOT`.
     cargo_install_root: Option<PathBuf>,
-    /// The variable `CARGO_HOME`.
     cargo_home: Option<PathBuf>,
 }
 
@@ -69,17 +64,13 @@ impl Invocation {
 /// The input of the choice. Paths of executables have no links in them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Clues {
-    /// The setting `bin-dir`.
     setting: Option<PathBuf>,
     /// The folder that was adopted before, if it still has a command of the packages.
     adopted: Option<PathBuf>,
-    /// The running executable.
     running: Option<PathBuf>,
-    /// Whether that is in a Cargo target folder.
     in_target_folder: bool,
     /// The folder in which the running executable was found by name: of its file, or of heph's link to it.
     found: Option<PathBuf>,
-    /// The folder of slots.
     versions: PathBuf,
     /// The folder in which `cargo install` puts commands.
     cargo: PathBuf,

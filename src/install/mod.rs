@@ -76,7 +76,7 @@ pub struct StageRequest<'a> {
     pub delivery: config::Delivery,
     /// Whose signatures count, and which proof is required.
     pub trust: &'a Trust,
-    /// What is installed.
+    /// The installed commands.
     pub bin_dir: &'a BinDir,
     /// Where heph keeps its files.
     pub paths: &'a Paths,

@@ -11,7 +11,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
-/// How many names are tried for the private folder.
 const ATTEMPTS: u32 = 100;
 
 /// A path to a folder that is valid until this is dropped.

@@ -25,19 +25,14 @@ use crate::release::asset::{self, Asset, Format};
 use crate::release::trust::archive::{self, ArchiveProof, Expected, ProofFiles, ProofText};
 use crate::release::{Release, Tag};
 
-/// The largest archive, in bytes.
 const LARGEST: u64 = 1 << 30;
-/// The largest checksum file or signature, in bytes.
 const LARGEST_PROOF: u64 = 1 << 20;
 /// The estimated size of a release, as a multiple of that of its archive.
 const GROWTH: u64 = 4;
-/// How often progress is shown.
 const SHOW_EVERY: Duration = Duration::from_millis(100);
 
-/// The hint for a listed file that cannot be fetched.
 const INSTEAD: &str = "look at the files of the release on its forge; `delivery = \"cargo\"` in [self-update] builds it instead";
 
-/// An archive to install, and its proofs.
 #[derive(Clone, Debug)]
 pub(super) struct ArchivePlan {
     pub package: String,
@@ -51,7 +46,6 @@ pub(super) struct ArchivePlan {
 pub(super) enum NotFromArchive {
     /// There is no archive for this machine, or too little vouches for it: cargo may build instead.
     Unavailable(Error),
-    /// Something failed.
     Failed(Error),
 }
 
@@ -67,10 +61,8 @@ impl From<Error> for NotFromArchive {
     }
 }
 
-/// The commands of all archives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct InstalledArchives {
-    /// The names of the binaries, sorted.
     pub binaries: Vec<String>,
     /// The minisign keys that signed the archives, if a signature was verified.
     pub signed_by: Option<String>,
@@ -165,7 +157,6 @@ pub(super) fn install(
     Ok(installed)
 }
 
-/// Requests a small file of a release.
 pub(super) fn request(asset: &Asset) -> Result<Answer> {
     let request = Get {
         url: &asset.url,
@@ -221,7 +212,15 @@ fn genuine(
         limit: LARGEST,
     };
     loop {
-        let mut arrival = Arrival::new(paths, expected.verifier(), listener);
+        let mut arrival = Arrival {
+            sha256: Sha256::new(),
+            verifier: expected.verifier(),
+            paths,
+            listener,
+            done: 0,
+            total: 0,
+            shown: None,
+        };
         let download = download(&request, &download::limits(), &mut arrival)?;
         let digest = files::hex(&std::mem::take(&mut arrival.sha256).finalize());
         match expected.judge(&asset.name, &digest, arrival.verifier.take()) {
@@ -237,7 +236,6 @@ fn genuine(
     }
 }
 
-/// Removes partial downloads of other files.
 fn remove_others(partial: &Path) -> Result<()> {
     let folder = partial.parent().unwrap_or(partial);
     let cannot = || format!("cannot clean '{}'", folder.display());
@@ -251,7 +249,6 @@ fn remove_others(partial: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The hint for a release that is to blame.
 const ASK_OWNER: &str = "ask the owner of the release; until then it is not tried again";
 
 fn not_genuine(tag: &Tag, error: Error) -> Error {
@@ -276,24 +273,6 @@ struct Arrival<'a> {
     done: u64,
     total: u64,
     shown: Option<Instant>,
-}
-
-impl<'a> Arrival<'a> {
-    fn new(
-        paths: &'a Paths,
-        verifier: Option<StreamVerifier<'a>>,
-        listener: &'a Listener<'a>,
-    ) -> Arrival<'a> {
-        Arrival {
-            sha256: Sha256::new(),
-            verifier,
-            paths,
-            listener,
-            done: 0,
-            total: 0,
-            shown: None,
-        }
-    }
 }
 
 impl Watcher for Arrival<'_> {

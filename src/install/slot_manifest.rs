@@ -39,7 +39,7 @@ pub enum Delivery {
     Cargo,
     /// From a verified archive.
     Prebuilt,
-    /// FolderState in bin-dir, from a plain `cargo install`.
+    /// Found in bin-dir, from a plain `cargo install`.
     Adopted,
 }
 
@@ -71,7 +71,6 @@ impl SlotManifest {
         Ok(Some(manifest))
     }
 
-    /// Fails unless the manifest is valid.
     pub(super) fn validate(&self) -> Result<()> {
         ensure!(self.schema == 1, "its schema is {}", self.schema);
         ensure!(!self.binaries.is_empty(), "it has no binaries");
@@ -93,7 +92,6 @@ impl SlotManifest {
         Ok(())
     }
 
-    /// Returns the names of the binaries.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.binaries.iter().map(|binary| binary.name.as_str())
     }

@@ -17,9 +17,7 @@ use crate::error::{Error, Result, ResultExt, ensure};
 use crate::os::files;
 use crate::paths::Paths;
 
-/// The file that makes a folder a slot.
 const MANIFEST: &str = "release.json";
-/// No manifest is larger than this many bytes.
 const MANIFEST_LIMIT: u64 = 1 << 20;
 
 /// A complete slot.
@@ -266,7 +264,6 @@ impl Slots {
         )
     }
 
-    /// Inspects the folder called `name`.
     fn look(&self, name: &str) -> Result<FolderState> {
         let foreign = |why: String| Ok(FolderState::Foreign(Error::new(why)));
         let incomplete = |why: String| Ok(FolderState::Incomplete(Error::new(why)));
@@ -302,7 +299,6 @@ impl Slots {
     }
 }
 
-/// Returns the error for a `current` that is a file or a folder.
 fn not_a_link(current: &Path) -> Error {
     Error::new(format!(
         "'{}' is not a link: heph did not put it there",
@@ -311,7 +307,6 @@ fn not_a_link(current: &Path) -> Error {
     .with_hint("move it elsewhere; the next `heph self-update apply` makes the link")
 }
 
-/// The state of a folder below `versions/`.
 enum FolderState {
     Slot(Slot),
     /// Not, or no longer, a slot, for this reason.

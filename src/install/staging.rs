@@ -36,7 +36,6 @@ impl StagedFolder {
             .collect()
     }
 
-    /// Keeps the folder, which has become a slot.
     pub(crate) fn keep(mut self) {
         self.kept = true;
     }

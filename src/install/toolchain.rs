@@ -30,7 +30,6 @@ const MISDIRECTING: &[&str] = &[
 /// PATH if the environment does not set it.
 const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// The variables of an environment.
 pub(crate) type Variables = Vec<(OsString, OsString)>;
 
 /// Returns the first of these that is an executable file: the variable `CARGO`, `cargo` on PATH, `$CARGO_HOME/bin/cargo`,

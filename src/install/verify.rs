@@ -9,7 +9,6 @@ use crate::error::{Error, Kind, Result, ResultExt, bail};
 use crate::os::process::{Run, describe};
 use crate::release::version;
 
-/// How long a binary has to print its version.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Fails unless each of the binaries `names` in `folder` starts and prints `expected`, by semver precedence (build metadata
@@ -29,7 +28,6 @@ pub(crate) fn binaries<'a>(
     Ok(())
 }
 
-/// Returns the version that `binary` prints.
 pub(crate) fn says(binary: &Path) -> Result<Version> {
     says_within(binary, LIMIT)
 }

@@ -13,9 +13,7 @@ use crate::os::text::quoted;
 
 /// The most assets of one release that are kept.
 pub const MOST: usize = 300;
-/// The longest name, in bytes.
 const LONGEST_NAME: usize = 200;
-/// The longest address, in bytes.
 const LONGEST_URL: usize = 2048;
 /// Names of the file that has the checksums of all assets.
 const SUMS: [&str; 4] = [
@@ -90,16 +88,15 @@ const FORMATS: [(&str, Format); 5] = [
 pub struct Offer {
     /// The archive.
     pub archive: Asset,
-    /// How it is packed.
-    pub format: Format,
+    pub(crate) format: Format,
     /// The file with the checksums of all assets.
-    pub sums: Option<Asset>,
+    pub(crate) sums: Option<Asset>,
     /// Its signature.
-    pub sums_signature: Option<Asset>,
+    pub(crate) sums_signature: Option<Asset>,
     /// The file with the checksum of the archive.
-    pub sum: Option<Asset>,
+    pub(crate) sum: Option<Asset>,
     /// The signature of the archive itself.
-    pub signature: Option<Asset>,
+    pub(crate) signature: Option<Asset>,
 }
 
 /// Returns the best archive of `package` for one of `targets`, the first of which is the best.
@@ -191,7 +188,6 @@ pub fn checksum(text: &str, name: &str, alone: bool) -> Result<String> {
     found.with_context(|| format!("it does not list {}", quoted(name)))
 }
 
-/// Returns the digest in a line, and the file name that it is for.
 fn checksum_line(line: &str) -> Option<(&str, Option<&str>)> {
     const DIGITS: usize = 64;
     let (digest, name) = match line.strip_prefix("SHA256 (") {

@@ -13,7 +13,6 @@ use crate::error::{Error, Result, ResultExt};
 use crate::os::files;
 use crate::os::process::Run;
 
-/// How long a fetch may take.
 const FETCH_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// Variables of the environment that git and its http library need to reach the network.
 const NETWORK: &[&str] = &[
@@ -29,7 +28,6 @@ const NETWORK: &[&str] = &[
     "GIT_SSL_CAPATH",
 ];
 
-/// The git program, for one bare repository.
 #[derive(Debug)]
 pub(crate) struct BareGit {
     program: PathBuf,

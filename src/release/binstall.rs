@@ -21,7 +21,6 @@ use crate::os::http;
 use crate::os::text::quoted;
 use template::{Template, Values};
 
-/// The most members of a workspace that are searched.
 const MOST_MEMBERS: usize = 100;
 /// The values of `pkg-fmt`, and the endings that belong to them, the usual one first.
 const FORMATS: [(&[&str], Format, &[&str]); 4] = [
@@ -44,9 +43,7 @@ const ELSEWHERE: [&str; 3] = [
 /// What is known of a release without its Cargo.toml.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
-    /// The package.
     pub package: &'a str,
-    /// The version.
     pub version: &'a Version,
     /// The targets whose binaries run here, the best first.
     pub targets: &'a [String],
@@ -59,11 +56,9 @@ pub struct Facts<'a> {
 pub struct Candidate {
     /// The archive, of unknown size.
     pub archive: Asset,
-    /// How it is packed.
     pub format: Format,
 }
 
-/// A Cargo.toml.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CargoToml {
     root: Table,
@@ -72,7 +67,6 @@ pub struct CargoToml {
 /// Where packages of a workspace are, in folders below that of its Cargo.toml.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Member {
-    /// In this folder.
     Folder(String),
     /// In the folders of this folder; an empty path is the top.
     Below(String),
@@ -106,7 +100,6 @@ impl CargoToml {
         Ok(CargoToml { root })
     }
 
-    /// Returns whether it is that of `package`.
     pub fn is_of(&self, package: &str) -> bool {
         self.at(&["package", "name"]).and_then(Value::as_str) == Some(package)
     }
@@ -166,7 +159,6 @@ impl CargoToml {
         }
     }
 
-    /// Returns its `repository`, its own or the one of its workspace.
     fn repository<'a>(&'a self, workspace: Option<&'a CargoToml>) -> Option<&'a str> {
         match self.at(&["package", "repository"])? {
             Value::String(own) => Some(own),

@@ -12,11 +12,8 @@ use super::binstall::{CargoToml, Member};
 use crate::error::{Result, ResultExt};
 use crate::os::interrupt;
 
-/// The part of the release that is fetched.
 const FILTER: &str = "blob:limit=64k";
-/// The largest Cargo.toml that is parsed, in bytes.
 const LARGEST: u64 = 64 * 1024;
-/// The most Cargo.toml files that are parsed.
 const MOST: usize = 300;
 
 /// The Cargo.toml files of one release.
@@ -105,7 +102,6 @@ impl CargoTomls {
             .flatten())
     }
 
-    /// Returns the folders in `above`.
     fn folders(&self, above: &str) -> Result<Vec<String>> {
         let object = format!("{}:{above}", self.commit);
         let listed = self

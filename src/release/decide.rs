@@ -44,20 +44,16 @@ pub(crate) struct Situation<'a> {
     pub quarantine: &'a [Version],
     /// The highest version that was ever healthy here.
     pub healthy: Option<&'a Version>,
-    /// What was asked for by hand.
     pub asked: &'a Asked,
-    /// The time now.
     pub now: Timestamp,
 }
 
-/// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
     /// Nothing: `installed` is the newest (or is newer). The sentence says why where that is not obvious.
     UpToDate(Option<String>),
     /// Restart only: installed is new, hephd still runs the old one.
     RestartOnly,
-    /// Install this release.
     Update(Release),
     /// Nothing, although a newer release exists: the sentence says why.
     Skipped(String),
@@ -109,7 +105,6 @@ pub(crate) fn decide(situation: &Situation) -> Decision {
     }
 }
 
-/// Decides what `--to` asks for: what the user named overrides all that was set.
 fn named(situation: &Situation, release: &Release, to: &Version) -> Decision {
     if release.version != *to {
         return Decision::Skipped(format!(

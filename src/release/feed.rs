@@ -6,10 +6,9 @@
 //! other error, which needs a person. The cache records when and why in all three cases; the newest release that was ever
 //! seen stays until a good answer replaces it.
 
-mod assets;
 mod feed_cache;
+mod named;
 mod response;
-mod tags;
 
 use std::path::Path;
 use std::time::Duration;
@@ -25,7 +24,6 @@ use crate::os::http::{self, Answer, Get, Limits};
 use feed_cache::{FeedCache, FeedKey};
 use response::{ResponseClass, classify};
 
-/// The hint for an unusable answer.
 const HINT: &str =
     "check `repository`, `forge` and `tag-prefix` under [self-update] in the settings file";
 
@@ -140,6 +138,39 @@ impl Feed<'_> {
         }
     }
 
+    /// Returns whether the releases are known to come from a plain git remote, which lists no files. Sends no request.
+    pub(crate) fn is_plain_git(&self, now: Timestamp) -> bool {
+        let detected = || self.load(now).detected;
+        self.forge.known(self.repository).or_else(detected) == Some(Forge::Git)
+    }
+
+    /// Returns the kind of forge, which is found out with one request if neither the settings, the host nor the cache has it.
+    fn kind(&self, cache: &FeedCache, now: Timestamp, limits: &Limits) -> Result<Forge> {
+        if let Some(kind) = self.forge.known(self.repository).or(cache.detected) {
+            return Ok(kind);
+        }
+        let Some(url) = Forge::probe_url(self.repository) else {
+            return Ok(Forge::Git);
+        };
+        let request = Get {
+            url: &url,
+            accept: "application/json",
+            ..Get::default()
+        };
+        match http::get(&request, limits) {
+            Ok(answer) => match classify(&answer, now) {
+                ResponseClass::Later(why, until) => {
+                    let host = self.repository.host();
+                    Err(later(format!("{host} {why}"), until, now))
+                }
+                _ => Ok(Forge::from_probe(&answer.headers, &answer.body)),
+            },
+            Err(error) if error.kind() == Kind::Unreachable => Err(error),
+            // Whatever that was, it is not an API.
+            Err(_) => Ok(Forge::Git),
+        }
+    }
+
     fn load(&self, now: Timestamp) -> FeedCache {
         let key = FeedKey::new(self.repository, self.forge, self.tag_prefix, &self.policy);
         FeedCache::load(self.cache, &key, now)
@@ -147,7 +178,6 @@ impl Feed<'_> {
 
     /// Sends the request, and puts what the answer says into `cache`.
     fn request(&self, cache: &mut FeedCache, now: Timestamp, limits: &Limits) -> Result<()> {
-        let repository = self.repository;
         let cooldown = *self.policy.cooldown;
         let filter = ReleaseFilter {
             prefix: self.tag_prefix.as_str(),
@@ -156,13 +186,10 @@ impl Feed<'_> {
             ripe: (!cooldown.is_zero())
                 .then(|| now.checked_sub(cooldown).unwrap_or(Timestamp::MIN)),
         };
-        let kind = match self.forge.known(repository).or(cache.detected) {
-            Some(kind) => kind,
-            None => probe(repository, now, limits)?,
-        };
+        let kind = self.kind(cache, now, limits)?;
         let mut question = filter.question();
         loop {
-            let url = kind.url(repository, question)?;
+            let url = kind.url(self.repository, question)?;
             // What is cached answers the first question only; the list is requested afresh.
             let first = question == filter.question();
             let conditional = first && cache.has_validators();
@@ -187,30 +214,6 @@ impl Feed<'_> {
     }
 }
 
-/// Finds out what kind of forge answers, with one request.
-fn probe(repository: &Repository, now: Timestamp, limits: &Limits) -> Result<Forge> {
-    let Some(url) = Forge::probe_url(repository) else {
-        return Ok(Forge::Git);
-    };
-    let request = Get {
-        url: &url,
-        accept: "application/json",
-        ..Get::default()
-    };
-    match http::get(&request, limits) {
-        Ok(answer) => match classify(&answer, now) {
-            ResponseClass::Later(why, until) => {
-                Err(later(format!("{} {why}", repository.host()), until, now))
-            }
-            _ => Ok(Forge::from_probe(&answer.headers, &answer.body)),
-        },
-        Err(error) if error.kind() == Kind::Unreachable => Err(error),
-        // Whatever that was, it is not an API.
-        Err(_) => Ok(Forge::Git),
-    }
-}
-
-/// Sends one request and classifies the answer.
 fn get(
     url: &str,
     kind: Forge,
@@ -248,7 +251,6 @@ fn later(reason: String, until: Option<Timestamp>, now: Timestamp) -> Error {
 }
 
 impl ResponseClass {
-    /// Fails unless the answer has a body to read.
     fn usable(self, url: &str, now: Timestamp) -> Result<()> {
         let why = match self {
             ResponseClass::Body => return Ok(()),

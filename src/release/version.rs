@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result, bail};
 use crate::os::text::quoted;
 
-/// The longest tag that is accepted, in bytes.
 const LONGEST: usize = 128;
 
 /// A tag name that is exactly a prefix and a semver: safe as an argument, as part of a URL and as part of a path.

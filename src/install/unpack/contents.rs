@@ -13,7 +13,6 @@ use crate::install::staging::require_space;
 use crate::os::interrupt;
 use crate::os::text::quoted;
 
-/// The longest path in an archive, in bytes.
 const LONGEST_PATH: usize = 512;
 /// How many bytes must stay free on the disk after unpacking.
 const SPARE: u64 = 16 << 20;
@@ -60,7 +59,6 @@ impl<'a> Contents<'a> {
         }
     }
 
-    /// Adds a folder.
     pub(crate) fn folder(&mut self, path: &[u8]) -> Result<()> {
         let parts = parts(path)?;
         self.add(&parts, EntryKind::Folder)
@@ -103,7 +101,6 @@ impl<'a> Contents<'a> {
         Ok(())
     }
 
-    /// Returns the names of the commands, sorted.
     pub(crate) fn commands(mut self) -> Result<Vec<String>> {
         if self.commands.is_empty() {
             return Err(Error::unfit(

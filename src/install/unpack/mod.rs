@@ -20,9 +20,7 @@ use crate::error::{Error, Result};
 use crate::release::asset::Format;
 use contents::Contents;
 
-/// The most files and folders in an archive.
 const MOST_ENTRIES: usize = 10_000;
-/// The most bytes that an archive unpacks to.
 const MOST_BYTES: u64 = 4 << 30;
 /// The largest window of xz or zstd, in bytes: what `xz -9` uses. Smaller ones take less memory.
 const WINDOW: u64 = 64 << 20;
@@ -80,7 +78,6 @@ impl<R: io::BufRead> Zstd<R> {
         }
     }
 
-    /// Opens the next frame; `None` at the end of the stream.
     fn next(&mut self) -> io::Result<Option<Frame<R>>> {
         let Some(mut packed) = self.packed.take() else {
             return Ok(None);
@@ -132,7 +129,6 @@ fn check_sum(decoder: &ruzstd::decoding::FrameDecoder) -> io::Result<()> {
     }
 }
 
-/// Bounds what is read of an archive.
 fn bounded<R: Read>(unpacked: R) -> Bounded<R> {
     Bounded {
         unpacked,

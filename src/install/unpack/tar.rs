@@ -10,7 +10,6 @@ use super::contents::Contents;
 use super::read_error;
 use crate::error::{Error, Result};
 
-/// The largest extended header, in bytes.
 const LARGEST_HEADER: u64 = 64 << 10;
 /// The keys that an extended header must not have: each would contradict the file's own header.
 const FORBIDDEN: [&str; 3] = ["size", "linkpath", "GNU.sparse."];
@@ -85,7 +84,6 @@ fn rest(mut tar: impl Read) -> Result<()> {
     }
 }
 
-/// Reads the content of an extended header.
 fn header(entry: &mut Entry<impl Read>) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     entry
@@ -105,7 +103,6 @@ fn given(long_name: &mut Option<Vec<u8>>, name: Vec<u8>) -> Result<()> {
     }
 }
 
-/// Returns the path that an extended header gives.
 fn extended(bytes: &[u8]) -> Result<Option<Vec<u8>>> {
     let mut path = None;
     for record in PaxExtensions::new(bytes) {

@@ -20,7 +20,6 @@ const TYPE: u32 = 0o170_000;
 const REGULAR: u32 = 0o100_000;
 const FOLDER: u32 = 0o040_000;
 
-/// Adds every entry of the archive to `contents`.
 pub(super) fn read(archive: &File, contents: &mut Contents) -> Result<()> {
     let file = archive.try_clone().context("cannot read the archive")?;
     let mut buffer = vec![0; RECOMMENDED_BUFFER_SIZE];
@@ -80,7 +79,6 @@ pub(super) fn read(archive: &File, contents: &mut Contents) -> Result<()> {
     Ok(())
 }
 
-/// Claims a range of the archive for an entry.
 fn claim(ranges: &mut BTreeMap<u64, u64>, (start, end): (u64, u64)) -> Result<()> {
     let before = ranges.range(..=start).next_back();
     let after = ranges.range(start..).next();

@@ -14,7 +14,6 @@ const FOLDERS: [(&str, &[&str]); 3] = [
     ("codeberg.org", &["src", "branch"]),
 ];
 
-/// The values of a template's keys.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Values<'a> {
     pub package: &'a str,
@@ -24,7 +23,6 @@ pub(crate) struct Values<'a> {
     pub repository: &'a str,
 }
 
-/// A parsed template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Template<'a> {
     parts: Vec<Part<'a>>,

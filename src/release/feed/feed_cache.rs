@@ -15,9 +15,7 @@ use crate::release::source::Selection;
 
 /// 2: releases have assets.
 const SCHEMA: u32 = 2;
-/// The largest file that is read.
 const LARGEST: u64 = 1 << 20;
-/// The longest validator that is kept.
 const LONGEST_VALIDATOR: usize = 512;
 
 /// The settings that the answer depends on. A file written under others is ignored.
@@ -28,7 +26,6 @@ pub(crate) struct FeedKey {
     tag_prefix: String,
     prereleases: bool,
     pin: Option<String>,
-    /// Seconds.
     cooldown: u64,
 }
 
@@ -50,7 +47,6 @@ impl FeedKey {
     }
 }
 
-/// The file, as it is written.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct FeedCache {
     schema: u32,
@@ -60,7 +56,6 @@ pub(crate) struct FeedCache {
     pub detected: Option<Forge>,
     /// The validators of that answer.
     pub etag: Option<String>,
-    /// See `etag`.
     pub last_modified: Option<String>,
     /// The release it led to.
     pub latest: Option<Release>,
@@ -70,7 +65,6 @@ pub(crate) struct FeedCache {
     pub named: Option<Release>,
     /// When it came.
     pub last_success: Option<Timestamp>,
-    /// When the last request was sent.
     pub last_attempt: Option<Timestamp>,
     /// Why it failed, if it did.
     pub last_error: Option<String>,
@@ -79,7 +73,6 @@ pub(crate) struct FeedCache {
 }
 
 impl FeedCache {
-    /// Reads what is cached under `key`.
     pub(crate) fn load(path: &Path, key: &FeedKey, now: Timestamp) -> FeedCache {
         let cache = files::read_if_there(path, LARGEST)
             .ok()
@@ -105,7 +98,6 @@ impl FeedCache {
         }
     }
 
-    /// Writes it, readable by its owner only.
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
         let mut bytes = serde_json::to_vec_pretty(self).context("cannot write the feed as JSON")?;
         bytes.push(b'\n');

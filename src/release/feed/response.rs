@@ -7,7 +7,6 @@ use crate::os::http::{Answer, LONGEST_RETRY_AFTER};
 /// What an answer means before its body is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ResponseClass {
-    /// There is a body to read.
     Body,
     /// What was cached is still valid.
     NotModified,
@@ -19,7 +18,6 @@ pub(crate) enum ResponseClass {
     Wrong(String),
 }
 
-/// Classifies an answer by its status and headers.
 pub(crate) fn classify(answer: &Answer, now: Timestamp) -> ResponseClass {
     let header = |name: &str| answer.header(name);
     let until = wait(answer, now);

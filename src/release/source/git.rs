@@ -27,7 +27,6 @@ pub(crate) const SOURCE: Source = Source {
     assets: |_| Ok(Vec::new()),
 };
 
-/// Returns the URL where the remote advertises its refs.
 pub(crate) fn url(repository: &Repository) -> String {
     format!("{}/info/refs?service=git-upload-pack", repository.url())
 }
@@ -35,9 +34,7 @@ pub(crate) fn url(repository: &Repository) -> String {
 /// A tag of a release, as a git remote advertises it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advertised {
-    /// The tag.
     pub tag: Tag,
-    /// The version in it.
     pub version: Version,
     /// What the tag points at: for an annotated one, the tag object. In lower-case hexadecimal.
     pub object: String,

@@ -80,7 +80,6 @@ impl Forge {
         Some(format!("{releases}{}{tag}", source.by_tag?))
     }
 
-    /// Returns the media type to ask for.
     pub(super) fn accept(self) -> &'static str {
         self.source().accept
     }

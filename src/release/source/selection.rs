@@ -11,18 +11,13 @@ use crate::os::text::{excerpt, quoted};
 use crate::release::asset::{self, Asset};
 use crate::release::{Release, Tag, decide};
 
-/// The longest URL of a release's page that is kept, in bytes.
 const LONGEST_PAGE: usize = 1024;
 
-/// What heph knows of one kind of forge.
 pub(crate) struct Source {
-    /// The public hosts that run it.
     pub hosts: &'static [&'static str],
-    /// The media type of its answers.
     pub accept: &'static str,
     /// Returns whether it is what answered the probe with these headers and this body.
     pub answers_probe: fn(&HeaderMap, &[u8]) -> bool,
-    /// Returns the URL of the repository's releases.
     pub releases: fn(&Repository) -> Result<String>,
     /// What that URL ends in for the latest release.
     pub latest: &'static str,
@@ -30,9 +25,7 @@ pub(crate) struct Source {
     pub list: &'static str,
     /// What stands between that URL and a tag for the release of that tag; `None` if it lists no files.
     pub by_tag: Option<&'static str>,
-    /// Selects from the answer to a question.
     pub parse: fn(Question, &[u8], &ReleaseFilter) -> Result<FeedAnswer>,
-    /// Returns the files of the one release in an answer.
     pub assets: fn(&[u8]) -> Result<Vec<Asset>>,
 }
 
@@ -45,12 +38,9 @@ pub(crate) enum Question {
     List,
 }
 
-/// Which releases count.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ReleaseFilter<'a> {
-    /// What stands before the version in a tag.
     pub prefix: &'a str,
-    /// Whether pre-releases count.
     pub prereleases: bool,
     /// Releases that match are preferred to higher ones.
     pub pin: Option<&'a VersionReq>,
@@ -72,7 +62,6 @@ impl ReleaseFilter<'_> {
 /// What the answer of a forge says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FeedAnswer {
-    /// The releases that count.
     Releases(Box<Selection>),
     /// The forge's latest does not count; only its list can tell which one does.
     NeedsList,
@@ -84,13 +73,11 @@ impl From<Selection> for FeedAnswer {
     }
 }
 
-/// The releases selected from an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Selection {
     /// The highest that the settings admit; if they admit none, the highest that they hold back, so that the decision can
     /// say why.
     pub latest: Option<Release>,
-    /// The highest of all.
     pub highest: Option<Release>,
     /// Whether the same answer leads to the same selection tomorrow. It does not while a release has to ripen.
     pub lasting: bool,
@@ -135,7 +122,6 @@ pub(crate) fn usable(listed: impl Iterator<Item = (String, String, Option<u64>)>
         .collect()
 }
 
-/// Returns whether `url` may be shown as the address of a page.
 fn is_page(url: &str) -> bool {
     (url.starts_with("https://") || url.starts_with("http://"))
         && url.len() <= LONGEST_PAGE
@@ -157,7 +143,6 @@ pub(crate) fn parse_json<P: DeserializeOwned + Into<Entry>>(
     }
 }
 
-/// Returns the files of the release `P`.
 pub(crate) fn assets_in_json<P: DeserializeOwned + Into<Entry>>(body: &[u8]) -> Result<Vec<Asset>> {
     Ok(json::<P>(body, b'{')?.into().assets)
 }
@@ -212,7 +197,6 @@ fn newest(list: impl Iterator<Item = Entry>, filter: &ReleaseFilter) -> Result<S
     }
 }
 
-/// Selects from releases in any order.
 pub(crate) fn select(mut releases: Vec<Release>, filter: &ReleaseFilter) -> Selection {
     releases.retain(|release| filter.prereleases || release.version.pre.is_empty());
     releases.sort_by(|a, b| a.version.cmp(&b.version));

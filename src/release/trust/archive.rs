@@ -21,7 +21,7 @@ use crate::release::asset::{self, Asset, Offer};
 
 /// How strongly an archive is proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ArchiveProof {
+pub(crate) enum ArchiveProof {
     /// Not at all.
     Nothing,
     /// It is what the release lists.
@@ -47,20 +47,19 @@ pub struct ProofFiles<T> {
 /// A file that vouches for an archive, as fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProofText {
-    /// Its name.
+    /// The file name.
     pub name: String,
-    /// Its content.
+    /// The content.
     pub text: String,
 }
 
 impl<T> ProofFiles<T> {
     /// Returns whether nothing vouches for the archive.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.checksums.is_none() && self.checksums_signature.is_none() && self.signature.is_none()
     }
 
-    /// Applies `change` to each file.
-    pub fn try_map<U>(self, change: impl Fn(T) -> Result<U>) -> Result<ProofFiles<U>> {
+    pub(crate) fn try_map<U>(self, change: impl Fn(T) -> Result<U>) -> Result<ProofFiles<U>> {
         Ok(ProofFiles {
             checksums: self.checksums.map(&change).transpose()?,
             checksums_signature: self.checksums_signature.map(&change).transpose()?,
@@ -70,7 +69,7 @@ impl<T> ProofFiles<T> {
 }
 
 /// Fails if no archive can be proven as `trust` requires, whatever is published.
-pub fn check_keys(trust: &Trust) -> Result<()> {
+pub(crate) fn check_keys(trust: &Trust) -> Result<()> {
     if trust.require() == Require::Signature && trust.minisign_keys.is_empty() {
         bail!(
             "`require` in [self-update.trust] asks for signed archives, but `minisign-keys` lists no key"
@@ -84,7 +83,7 @@ pub fn check_keys(trust: &Trust) -> Result<()> {
 /// # Errors
 ///
 /// Too little is published.
-pub fn select(offer: &Offer, trust: &Trust) -> Result<ProofFiles<Asset>> {
+pub(crate) fn select(offer: &Offer, trust: &Trust) -> Result<ProofFiles<Asset>> {
     let checksums = offer.sums.as_ref().or(offer.sum.as_ref()).cloned();
     let has_keys = !trust.minisign_keys.is_empty();
     if has_keys && offer.sums.is_some() && offer.sums_signature.is_some() {
@@ -115,7 +114,7 @@ pub fn select(offer: &Offer, trust: &Trust) -> Result<ProofFiles<Asset>> {
 }
 
 /// Returns whether `text` is a signature of minisign at all, of whatever and by any key: for a file that may be anything.
-pub fn is_signature(text: &str) -> bool {
+pub(crate) fn is_signature(text: &str) -> bool {
     Signature::decode(text).is_ok()
 }
 
@@ -176,7 +175,7 @@ pub fn expect(archive: &str, proofs: &ProofFiles<ProofText>, keys: &[Key]) -> Re
 
 impl Expected {
     /// Returns what hashes the archive for its own signature, if it has one.
-    pub fn verifier(&self) -> Option<StreamVerifier<'_>> {
+    pub(crate) fn verifier(&self) -> Option<StreamVerifier<'_>> {
         let signed = self.signature.as_ref()?;
         signed.key.verify_stream(&signed.signature).ok()
     }
@@ -186,7 +185,7 @@ impl Expected {
     /// # Errors
     ///
     /// It is not what it has to be.
-    pub fn judge(
+    pub(crate) fn judge(
         &self,
         archive: &str,
         sha256: &str,

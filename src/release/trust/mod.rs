@@ -36,8 +36,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Returns the signer, if its owner signed it.
-    pub fn signed_by(&self) -> Option<&str> {
+    pub(crate) fn signed_by(&self) -> Option<&str> {
         match &self.proof {
             Proof::Proven { by } => Some(by),
             Proof::Unproven { .. } | Proof::Refused { .. } => None,
@@ -74,14 +73,10 @@ pub enum Proof {
     },
 }
 
-/// All that [`judge`] depends on.
 #[derive(Clone, Debug)]
 struct Evidence<'a> {
-    /// What the git remote advertises.
     advertised: &'a Advertised,
-    /// What the settings require.
     require: Require,
-    /// Whether keys for tags are configured.
     keys: bool,
     /// The tag object, or what is wrong with it; `None` if it was not needed.
     object: Option<Result<&'a TagObject<'a>, &'a Error>>,

@@ -12,9 +12,7 @@ use crate::os::files;
 use crate::release::source::git::Advertised;
 
 const SCHEMA: u32 = 1;
-/// The largest file that is read, in bytes.
 const LARGEST: u64 = 4 << 20;
-/// How many tags are recorded.
 const MOST_TAGS: usize = 2000;
 /// For how many repositories the highest version is recorded.
 const MOST_REPOSITORIES: usize = 50;
@@ -22,30 +20,23 @@ const MOST_REPOSITORIES: usize = 50;
 /// A tag as it was first seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SeenTag {
-    /// The URL of the repository.
     pub repository: String,
-    /// The tag.
     pub tag: String,
-    /// The commit it led to.
     pub commit: String,
-    /// When.
     pub at: Timestamp,
 }
 
 /// The highest version that was healthy here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HealthyVersion {
-    /// The repository it came from.
     pub repository: String,
     /// The tag prefix: a repository may hold several products.
     pub tag_prefix: String,
-    /// The version.
     pub version: Version,
     /// When it was first healthy.
     pub at: Timestamp,
 }
 
-/// The content of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SeenTags {
     schema: u32,

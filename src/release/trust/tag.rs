@@ -4,25 +4,20 @@
 
 use crate::error::{Error, Result, ResultExt, bail};
 
-/// An annotated tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TagObject<'a> {
     /// The object that is tagged, in lower-case hexadecimal.
     pub target: &'a str,
-    /// The kind of that object.
     pub kind: &'a str,
     /// The tag's name, which the signature covers, unlike the name of the ref.
     pub name: &'a str,
-    /// The signed part.
     pub payload: &'a [u8],
-    /// The signature.
     pub signature: Signature<'a>,
 }
 
 /// The end of a tag object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signature<'a> {
-    /// No signature.
     None,
     /// Made by an SSH key.
     Ssh(&'a [u8]),
@@ -35,13 +30,11 @@ const SSH: (&[u8], &[u8]) = (
     b"-----BEGIN SSH SIGNATURE-----",
     b"-----END SSH SIGNATURE-----",
 );
-/// See [`SSH`].
 const OPENPGP: (&[u8], &[u8]) = (
     b"-----BEGIN PGP SIGNATURE-----",
     b"-----END PGP SIGNATURE-----",
 );
 
-/// Parses the content of a tag object.
 pub(crate) fn parse(content: &[u8]) -> Result<TagObject<'_>> {
     let mut rest = content;
     let target = header(&mut rest, "object")?;

@@ -13,7 +13,6 @@ use crate::os::files;
 use crate::os::process::{Output, Run};
 use crate::os::text::excerpt;
 
-/// The result of verifying a signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SignatureCheck {
     /// A listed key made it over exactly this content.
@@ -21,9 +20,7 @@ pub(crate) enum SignatureCheck {
         /// The name of the signer in the list, and the fingerprint of the key.
         by: String,
     },
-    /// It is not valid.
     Invalid {
-        /// Why, in a sentence.
         why: String,
     },
 }

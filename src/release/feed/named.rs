@@ -1,14 +1,15 @@
-//! The tags that the git remote advertises: one request, beside the feed.
+//! Releases that a person named: the git remote knows the tag, and only the forge knows the files.
 
 use jiff::Timestamp;
 use semver::Version;
 
+use super::response::ResponseClass;
 use super::{Feed, HINT, get, unusable};
 use crate::config::Forge;
 use crate::error::{Error, Kind, Result, ResultExt};
 use crate::os::http::Limits;
 use crate::release::source::git::{self, Advertised};
-use crate::release::{Release, Tag};
+use crate::release::{Asset, Release, Tag};
 
 impl Feed<'_> {
     /// Returns the release with exactly this version: its tag from the git remote, and its files from the forge (two
@@ -61,5 +62,28 @@ impl Feed<'_> {
                 _ => error,
             })?;
         git::advertised(&body, self.tag_prefix.as_str()).with_context(|| unusable(&url))
+    }
+
+    /// Returns the files that the forge lists for a release that git knows (one request).
+    fn assets(&self, release: &Release, now: Timestamp) -> Result<Vec<Asset>> {
+        let limits = Limits::default();
+        let mut cache = self.load(now);
+        let known = self.forge.known(self.repository).or(cache.detected);
+        let kind = self.kind(&cache, now, &limits)?;
+        if known.is_none() {
+            cache.detected = Some(kind);
+            // If it cannot be written, the next run probes again.
+            drop(cache.save(self.cache));
+        }
+        let Some(url) = kind.tagged_url(self.repository, &release.tag) else {
+            return Ok(Vec::new());
+        };
+        let (answer, class) = get(&url, kind, None, now, &limits)?;
+        if let ResponseClass::Missing(_) = class {
+            // A tag that was never published as a release.
+            return Ok(Vec::new());
+        }
+        class.usable(&url, now)?;
+        kind.assets(&answer.body).with_context(|| unusable(&url))
     }
 }
