@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::waiting::{self, Absence};
+use super::reconnect::{self, Absence};
 use super::wire::Call;
 use super::{check_length, read_answer};
 use crate::error::{Error, Result, ResultExt};
@@ -144,7 +144,7 @@ fn connect_when_there(socket: &Path, deadline: Instant) -> Result<Option<Connect
             Ok(connection) => return Ok(Some(connection)),
             Err(absence) => absence,
         };
-        let left = waiting::left(absence, begun.elapsed());
+        let left = reconnect::time_left(absence, begun.elapsed());
         let left = left.min(deadline.saturating_duration_since(Instant::now()));
         if left.is_zero() {
             return Ok(None);

@@ -4,7 +4,7 @@
 //! gone is waited for. So every call but `backup` is idempotent: those that write carry an operation id that is chosen here.
 
 mod connection;
-mod waiting;
+mod reconnect;
 pub(crate) mod wire;
 
 use std::path::Path;

@@ -1,7 +1,7 @@
-//! Listeners that a service manager passes on (sd_listen_fds(3)). It bound them before hephd started and keeps them when
-//! hephd ends, so that who connects in between waits for the next hephd.
+//! Listeners that the service manager passes (sd_listen_fds(3)). It bound them before hephd started and keeps them when
+//! hephd shuts down, so that clients that connect in between wait for the next hephd.
 //!
-//! Which one is which is told by its type and its address, not by its place.
+//! They are told apart by type and address, not by position.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
@@ -9,19 +9,20 @@ use std::path::Path;
 
 use listenfd::ListenFd;
 
-use super::print;
+use super::log;
 use crate::os::text::printable;
 
-/// The listeners that were passed on and that nobody has taken yet; empty where hephd was started by hand.
+/// The listeners that were passed and are not in use yet; empty if hephd was started by hand.
 #[derive(Debug, Default)]
-pub struct Inherited {
+pub(super) struct Inherited {
     unix: Vec<UnixListener>,
     tcp: Vec<TcpListener>,
 }
 
 impl Inherited {
-    /// Takes what `LISTEN_FDS` and `LISTEN_PID` tell of, and removes both variables. Call it once, before any thread runs.
-    pub fn take() -> Inherited {
+    /// Takes the listeners that `LISTEN_FDS` and `LISTEN_PID` announce, and removes both variables. Call it once, before any
+    /// thread runs.
+    pub(super) fn take() -> Inherited {
         let mut passed = ListenFd::from_env();
         let mut inherited = Inherited::default();
         for place in 0..passed.len() {
@@ -30,8 +31,8 @@ impl Inherited {
             } else if let Ok(Some(listener)) = passed.take_tcp_listener(place) {
                 inherited.tcp.push(listener);
             } else {
-                print::log(format!(
-                    "number {} of what the service manager passed is no listener, and is left alone",
+                log::line(format!(
+                    "ignoring descriptor {} of the service manager, which is not a listener",
                     place + 1
                 ));
             }
@@ -39,23 +40,23 @@ impl Inherited {
         inherited
     }
 
-    /// Takes the unix listener for `path`: the one that has this path, else the first; `None` where none was passed.
-    pub fn unix(&mut self, path: &Path) -> Option<UnixListener> {
+    /// Takes the unix listener with this path, else the first one, if any was passed.
+    pub(super) fn unix(&mut self, path: &Path) -> Option<UnixListener> {
         let fits = |listener: &UnixListener| has_path(listener, path);
         let place = self.unix.iter().position(fits).unwrap_or(0);
         (place < self.unix.len()).then(|| self.unix.swap_remove(place))
     }
 
-    /// Takes the TCP listener that is bound to `address`; `None` where none was passed. It is as the service manager made
-    /// it: set it non-blocking before an event loop gets it.
-    pub fn tcp(&mut self, address: SocketAddr) -> Option<TcpListener> {
+    /// Takes the TCP listener that is bound to `address`, if one was passed. It may be blocking.
+    pub(super) fn tcp(&mut self, address: SocketAddr) -> Option<TcpListener> {
         let fits = |listener: &TcpListener| listener.local_addr().is_ok_and(|own| own == address);
         let place = self.tcp.iter().position(fits)?;
         Some(self.tcp.swap_remove(place))
     }
 
-    /// Tells of what nobody took, and closes it. The service manager goes on listening there, and nobody is ever answered.
-    pub fn leave(self) {
+    /// Closes the other listeners, with a warning: the service manager goes on listening there, and no client is ever
+    /// answered.
+    pub(super) fn close_unused(self) {
         let unix = self.unix.iter().map(|listener| {
             let address = listener.local_addr().ok();
             let path = address.as_ref().and_then(|own| own.as_pathname());
@@ -66,16 +67,15 @@ impl Inherited {
             address.map_or_else(|_| String::new(), |own| own.to_string())
         });
         for address in unix.chain(tcp) {
-            print::log(format!(
-                "the service manager listens on '{}' for hephd, which has no use for it",
+            log::line(format!(
+                "the service manager listens on '{}' for hephd, which does not serve that address",
                 printable(&address)
             ));
         }
     }
 }
 
-/// Returns whether `listener` is bound to `path`.
-pub fn has_path(listener: &UnixListener, path: &Path) -> bool {
+pub(super) fn has_path(listener: &UnixListener, path: &Path) -> bool {
     listener
         .local_addr()
         .is_ok_and(|own| own.as_pathname() == Some(path))

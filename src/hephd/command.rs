@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::role::{self, Role};
-use super::{print, store};
+use super::{log, store};
 use crate::error::{Error, Exit, Result};
 use crate::flags::Flags;
 use crate::os::clock;
@@ -72,7 +72,7 @@ pub fn run(hephd: Hephd) -> Result<Exit> {
         Some(Command::Store(StoreCommand::Restore { backup, json })) => {
             let restored = store::restore(&store, &backup, clock::now())?;
             if json {
-                print::json(&restored)?;
+                log::json(&restored)?;
             } else {
                 tell(&restored);
             }
@@ -81,7 +81,7 @@ pub fn run(hephd: Hephd) -> Result<Exit> {
         None => {
             let role = Role::new(&hephd.flags, tokens)?;
             for name in role::ignored(&hephd.flags) {
-                print::log(format!("{name} has no effect without --mode server"));
+                log::line(format!("{name} has no effect without --mode server"));
             }
             let socket = match hephd.socket {
                 Some(path) => std::path::absolute(path)?,
@@ -96,7 +96,7 @@ pub fn run(hephd: Hephd) -> Result<Exit> {
 fn check(store: &std::path::Path, json: bool) -> Result<Exit> {
     let check = store::check(store)?;
     if json {
-        print::json(&check)?;
+        log::json(&check)?;
         return Ok(if check.readable {
             Exit::Done
         } else {
@@ -110,26 +110,26 @@ fn check(store: &std::path::Path, json: bool) -> Result<Exit> {
                 "install a newer heph, or restore a backup: `hephd store restore --backup FILE`",
             ));
         }
-        (None, Some(schema)) => print::say(format!(
+        (None, Some(schema)) => log::say(format!(
             "'{}' has schema {schema} and is readable by this release (schema {})",
             check.store, check.reads
         )),
-        (None, None) => print::say(format!("there is no store at '{}' yet", check.store)),
+        (None, None) => log::say(format!("there is no store at '{}' yet", check.store)),
     }
     Ok(Exit::Done)
 }
 
 fn tell(restored: &store::Restored) {
-    print::say(format!("restored from '{}'", restored.restored_from));
+    log::say(format!("restored from '{}'", restored.restored_from));
     if let Some(kept) = &restored.kept_as {
-        print::say(format!("the file that was there is '{kept}' now"));
+        log::say(format!("the file that was there is '{kept}' now"));
     }
-    print::say(format!(
+    log::say(format!(
         "carried {} operations over that the backup lacked",
         restored.operations_carried
     ));
     if let Some(reason) = &restored.operations_unread {
-        print::say(format!(
+        log::say(format!(
             "some operations may be missing: the log could not be read to its end ({reason})"
         ));
     }

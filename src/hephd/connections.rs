@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::eviction::{Entry, Registry};
-use super::print;
+use super::log;
 
 /// How often, above the limit, to look for a connection to evict.
 const RECHECK: Duration = Duration::from_millis(100);
@@ -103,7 +103,7 @@ pub(super) async fn serve<L: Listener, F>(
     let drained = timeout(DRAIN, async { while tasks.join_next().await.is_some() {} });
     if drained.await.is_err() {
         let left = tasks.len();
-        print::log(format!("gave up on {left} connections after {DRAIN:?}"));
+        log::line(format!("gave up on {left} connections after {DRAIN:?}"));
     }
 }
 

@@ -9,8 +9,8 @@ use tokio::sync::Mutex;
 use tokio::task;
 use ulid::Ulid;
 
-use super::keeper::{Gone, Keeper};
 use super::store::{self, Store};
+use super::store_thread::{StoreGone, StoreHandle};
 use super::{rpc, sync};
 use crate::client::wire::{
     Call, Failure, NextTask, OneTask, OperationId, Status, SyncRound, Task, Tasks, Written, code,
@@ -32,17 +32,17 @@ pub(super) struct About {
 #[derive(Debug)]
 pub(super) struct Methods {
     about: About,
-    keeper: Keeper,
+    store: StoreHandle,
     sync: sync::Handle,
     // One at a time: a backup reads the whole store.
     backup: Mutex<()>,
 }
 
 impl Methods {
-    pub(super) fn new(about: About, keeper: Keeper, sync: sync::Handle) -> Methods {
+    pub(super) fn new(about: About, store: StoreHandle, sync: sync::Handle) -> Methods {
         Methods {
             about,
-            keeper,
+            store,
             sync,
             backup: Mutex::new(()),
         }
@@ -86,7 +86,7 @@ impl Methods {
                     let task = store.next()?;
                     rpc::result(&NextTask { task })
                 };
-                of_store(self.keeper.call_at_once(next).await)
+                of_store(self.store.call_at_once(next).await)
             }
             Call::Backup { path } => self.backup(path).await,
             Call::SyncStatus {} => self.read(|this, store| this.sync.status(store)).await,
@@ -102,7 +102,7 @@ impl Methods {
     ) -> Result<Vec<u8>, Failure> {
         let this = Arc::clone(self);
         let work = move |store: &mut Store| rpc::result(&read(&this, store)?);
-        of_store(self.keeper.call(work).await)
+        of_store(self.store.call(work).await)
     }
 
     /// Writes a task, which takes no longer than a sync of the disk, and schedules a round of sync.
@@ -115,7 +115,7 @@ impl Methods {
             let task = write(store, op_id.map(|id| id.0), clock::now())?;
             rpc::result(&OneTask { task })
         };
-        let written = self.keeper.call_at_once(work).await;
+        let written = self.store.call_at_once(work).await;
         self.sync.wrote();
         of_store(written)
     }
@@ -140,7 +140,7 @@ impl Methods {
         let target = PathBuf::from(&path);
         let copied = task::spawn_blocking(move || store::write_copy(&source, &target))
             .await
-            .map_err(|_| Failure::new(code::INTERNAL, Error::new("the backup was cut off")))?;
+            .map_err(|_| Failure::new(code::INTERNAL, Error::new("the backup was interrupted")))?;
         copied
             .and_then(|()| rpc::result(&Written { path }))
             .map_err(|error| Failure::new(code::BACKUP, error))
@@ -167,11 +167,8 @@ impl Methods {
     }
 }
 
-fn of_store<T>(called: Result<Result<T>, Gone>) -> Result<T, Failure> {
-    let lost = |_| {
-        let error = Error::new("hephd has lost its store and is shutting down");
-        Failure::new(code::INTERNAL, error)
-    };
+fn of_store<T>(called: Result<Result<T>, StoreGone>) -> Result<T, Failure> {
+    let lost = |gone: StoreGone| Failure::new(code::INTERNAL, gone.into());
     called.map_err(lost)?.map_err(|error| {
         let code = match error.kind() {
             Kind::Invalid => code::INVALID_PARAMS,

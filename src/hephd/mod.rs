@@ -1,26 +1,21 @@
 //! hephd: a small task store that runs alone, as a spoke, or as a hub.
 //!
-//! Architecture invariant: nothing here knows that updates exist. It imports neither `release`, `install`, `update`,
-//! `schedule` nor `service`, and no dependency that only they need.
+//! Architecture invariant: nothing here knows that updates exist. It imports nothing of the update side, and no dependency
+//! that only the update side needs.
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `command` | what a person or a service manager types |
-//! | `connections` | the accept, evict and drain loop of the socket and of the hub's port |
-//! | `eviction` | which connection to evict at the limit |
+//! | `command` | the command line |
+//! | `role` | alone, a spoke or a hub, by the flags |
+//! | `connections`, `eviction` | the accept, evict and drain loop of the socket and of the hub's port |
 //! | `server` | the socket's connections |
-//! | `socket` | the socket's name in the file system |
-//! | `activation` | listeners that the service manager holds |
-//! | `role` | alone, a spoke or a hub: what the flags make of it |
-//! | `rpc` | JSON-RPC 2.0, pure |
-//! | `methods` | what the methods of the socket do |
-//! | `keeper` | the thread that has the store |
-//! | `store` | the log of operations and the tasks derived from it |
+//! | `socket`, `activation` | the socket's path; listeners that the service manager holds |
+//! | `rpc`, `methods` | JSON-RPC 2.0, pure; the methods |
+//! | `store`, `store_thread` | the log of operations and the tasks derived from it; the thread that owns it |
 //! | `protocol` | what a spoke and its hub exchange |
 //! | `sync` | the spoke: a thread that exchanges operations with a hub |
-//! | `hub` | the store over HTTP, for spokes |
-//! | `auth` | whose a request to the hub is |
-//! | `notify`, `print` | what the service manager and the log hear |
+//! | `hub`, `auth` | the store over HTTP, for spokes; whose a request is |
+//! | `notify`, `log` | messages to the service manager, and output |
 
 mod activation;
 mod auth;
@@ -28,16 +23,16 @@ mod command;
 mod connections;
 mod eviction;
 mod hub;
-mod keeper;
+mod log;
 mod methods;
 mod notify;
-mod print;
 mod protocol;
 mod role;
 mod rpc;
 mod server;
 mod socket;
 mod store;
+mod store_thread;
 mod sync;
 
 use std::path::Path;
@@ -52,21 +47,20 @@ use crate::os::clock;
 use crate::os::text::printable;
 use activation::Inherited;
 pub use command::{Hephd, run};
-use keeper::Keeper;
 use methods::{About, Methods};
-use notify::Busy;
+use notify::SlowStartup;
 use role::Role;
 pub use role::validate;
-use server::Socket;
 use store::Store;
+use store_thread::{StoreHandle, StoreThread};
 
-/// How many things that block are done at a time: a backup, the fetching of an issuer's keys, and what is heavy in syncs.
+/// The size of the blocking pool: a backup, the fetching of an issuer's keys, and large bodies.
 const BLOCKING: usize = 6;
 
-/// Runs the daemon on the store and the socket given, until SIGTERM, SIGINT or SIGHUP.
+/// Runs the daemon until SIGTERM, SIGINT or SIGHUP.
 fn daemon(store: &Path, socket: &Path, role: Role) -> Result<()> {
     let inherited = Inherited::take();
-    // Whatever SQLite or the kernel makes here, nobody else reads, not even for an instant.
+    // What SQLite or the kernel creates is private from the first instant.
     rustix::process::umask(Mode::from_raw_mode(0o077));
     let started_at = clock::now();
     let store = open(store)?;
@@ -87,53 +81,46 @@ fn daemon(store: &Path, socket: &Path, role: Role) -> Result<()> {
         Role::Spoke(spoke) => (None, Some(spoke)),
         Role::Hub(hub) => (Some(hub), None),
     };
-    let (keeper, keeping) = Keeper::start(store, hub.is_some())?;
-    let sync = sync::start(spoke, &keeper)?;
-    let served = runtime.block_on(serve(socket, inherited, hub.as_ref(), about, keeper, sync));
-    // A backup that outlasts the draining is given up; it has not appeared under its name.
+    let (store, thread) = StoreThread::start(store, hub.is_some())?;
+    let sync = sync::start(spoke, &store)?;
+    let served = runtime.block_on(serve(socket, inherited, hub.as_ref(), about, store, sync));
+    // A backup that takes longer than the shutdown is abandoned; its file has not appeared yet.
     runtime.shutdown_background();
-    let closed = keeping.wait();
+    let closed = thread.join();
     served?;
-    closed.map_err(|_| Error::new("the store's thread ended by itself"))?;
-    print::log("hephd ends");
+    closed.map_err(|_| Error::new("the store's thread panicked"))?;
+    log::line("hephd has shut down");
     Ok(())
 }
 
-/// Opens the store; while that takes long, the service manager hears why.
+/// Opens the store. If that takes long, the service manager is notified.
 fn open(path: &Path) -> Result<Store> {
-    let mut busy = None;
+    let mut startup = None;
     Store::open(path, |from, to| {
         let status = match from {
-            0 => format!("making the store with schema {to}"),
+            0 => format!("creating the store with schema {to}"),
             _ => format!("migrating the store from schema {from} to {to}"),
         };
-        print::log(&status);
-        busy = Some(Busy::with(status));
+        log::line(&status);
+        startup = Some(SlowStartup::begin(status));
     })
 }
 
 async fn serve(
-    socket: &Path,
+    path: &Path,
     mut inherited: Inherited,
     settings: Option<&hub::Settings>,
     about: About,
-    keeper: Keeper,
+    store: StoreHandle,
     sync: sync::Handle,
 ) -> Result<()> {
-    // Watched before anybody is told that hephd is ready: from then on, SIGTERM drains.
-    let mut signals = Vec::new();
-    for kind in [
-        SignalKind::terminate(),
-        SignalKind::interrupt(),
-        SignalKind::hangup(),
-    ] {
-        signals.push(signal(kind).context("cannot watch for signals")?);
-    }
-    let (listener, name) = socket::listen(socket, &mut inherited)?;
+    // Before hephd reports that it is ready: from then on, SIGTERM drains.
+    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for signals")?;
+    let mut hangup = signal(SignalKind::hangup()).context("cannot watch for signals")?;
+    let socket = socket::listen(path, &mut inherited)?;
     let passed = settings.and_then(|settings| inherited.tcp(settings.address));
-    inherited.leave();
-    let listener = tokio::net::UnixListener::from_std(listener)
-        .with_context(|| format!("cannot listen on the socket '{}'", socket.display()))?;
+    inherited.close_unused();
     let (stopping, stopped) = watch::channel(false);
     let hub = match settings {
         None => None,
@@ -141,7 +128,7 @@ async fn serve(
             settings,
             passed,
             &about,
-            &keeper,
+            &store,
             stopped.clone(),
         )?),
     };
@@ -149,43 +136,37 @@ async fn serve(
         "hephd {} serves '{}' on '{}'",
         env!("CARGO_PKG_VERSION"),
         about.store.display(),
-        socket.display()
+        path.display()
     );
     if let Some(hub) = &hub {
         ready.push_str(&format!(" and http://{}", hub.address));
     }
-    // A path may hold a newline, which would begin another line of the log or of the notification.
+    // A newline in a path would begin another line of the log, and another variable of the notification.
     let ready = printable(&ready);
-    print::log(&ready);
+    log::line(&ready);
     notify::ready(&ready);
 
-    let watched = keeper.clone();
-    let of_stop = sync.clone();
-    let stop = async {
-        let [terminate, interrupt, hangup] = &mut signals[..] else {
-            return;
-        };
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = hangup.recv() => {}
-            () = watched.gone() => {}
+    let stop = {
+        let (store, sync) = (store.clone(), sync.clone());
+        async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+                _ = hangup.recv() => {}
+                () = store.closed() => {}
+            }
+            notify::stopping();
+            // Clients that wait for a sync are answered now: a hub that hangs must not delay the shutdown.
+            sync.stop();
+            stopping.send_replace(true);
         }
-        notify::stopping();
-        // Clients that wait for a sync are answered now: a hub that hangs must not delay the shutdown.
-        of_stop.stop();
-        stopping.send_replace(true);
     };
     let serve_hub = async {
         if let Some(hub) = hub {
             hub.serve().await;
         }
     };
-    let socket = Socket { listener, name };
-    tokio::join!(
-        server::serve(socket, Methods::new(about, keeper, sync), stopped),
-        serve_hub,
-        stop
-    );
+    let methods = Methods::new(about, store, sync);
+    tokio::join!(server::serve(socket, methods, stopped), serve_hub, stop);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What hephd tells the service manager (sd_notify(3)); without one, nobody hears it.
+//! Messages to the service manager (sd_notify(3)). Without one, they go nowhere.
 
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
@@ -6,68 +6,65 @@ use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 
-use super::print;
+use super::log;
 
-/// How often a long migration asks for more time, and for how much.
-const EVERY: Duration = Duration::from_secs(5);
-const MORE: Duration = Duration::from_secs(30);
-/// After this long, a migration counts as hanging and gets no more time.
-const PATIENCE: Duration = Duration::from_secs(30 * 60);
+/// How often a slow startup asks for more time, and for how much.
+const INTERVAL: Duration = Duration::from_secs(5);
+const EXTENSION: Duration = Duration::from_secs(30);
+/// A startup that takes longer counts as hanging, and gets no more time.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
 
-/// Says that clients are served.
-pub fn ready(status: &str) {
+pub(super) fn ready(status: &str) {
     send(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// Says that hephd is about to end.
-pub fn stopping() {
-    send(&[NotifyState::Stopping, NotifyState::Status("finishing")]);
+pub(super) fn stopping() {
+    send(&[NotifyState::Stopping, NotifyState::Status("shutting down")]);
 }
 
 fn send(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        print::log(format!("cannot tell the service manager: {error}"));
+        log::line(format!("cannot notify the service manager: {error}"));
     }
 }
 
-/// Says what takes long before hephd is ready, and asks for more time, until dropped.
+/// Asks the service manager for more time until dropped.
 #[must_use]
 #[derive(Debug)]
-pub struct Busy {
-    end: Option<Sender<()>>,
+pub(super) struct SlowStartup {
+    done: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Busy {
-    /// Begins to say `status`.
-    pub fn with(status: String) -> Busy {
-        let (end, ended) = mpsc::channel();
-        let more = u32::try_from(MORE.as_micros()).unwrap_or(u32::MAX);
-        let say = move || {
+impl SlowStartup {
+    pub(super) fn begin(status: String) -> SlowStartup {
+        let (done, until_done) = mpsc::channel();
+        let extension = u32::try_from(EXTENSION.as_micros()).unwrap_or(u32::MAX);
+        let extend = move || {
             send(&[
                 NotifyState::Status(&status),
-                NotifyState::ExtendTimeoutUsec(more),
+                NotifyState::ExtendTimeoutUsec(extension),
             ]);
         };
-        say();
+        extend();
         let since = Instant::now();
         let thread = thread::spawn(move || {
-            while ended.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout)
-                && since.elapsed() < PATIENCE
+            while until_done.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout)
+                && since.elapsed() < LIMIT
             {
-                say();
+                extend();
             }
         });
-        Busy {
-            end: Some(end),
+        SlowStartup {
+            done: Some(done),
             thread: Some(thread),
         }
     }
 }
 
-impl Drop for Busy {
+impl Drop for SlowStartup {
     fn drop(&mut self) {
-        drop(self.end.take());
+        drop(self.done.take());
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
         }

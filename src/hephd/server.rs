@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::connections::{self, FIRST_REQUEST, Listener, WRITE_TIMEOUT};
 use super::eviction::{Entry, Registry};
 use super::methods::Methods;
-use super::{print, rpc, socket};
+use super::rpc;
+use super::socket::Socket;
 use crate::client::wire::{LARGEST_REQUEST, code};
 
 /// How many connections are served at once. For one more, the longest idle one is evicted; if none is idle, newcomers wait
@@ -22,52 +23,12 @@ const CONNECTIONS: usize = 256;
 /// How long a connection may be silent, and how long a request may take to arrive.
 const IDLE: Duration = Duration::from_secs(5 * 60);
 
-/// The unix socket. It has a name where hephd bound it, and none where the service manager holds it for the next hephd.
-#[derive(Debug)]
-pub struct Socket {
-    pub listener: UnixListener,
-    pub name: Option<socket::Name>,
-}
-
-impl Listener for Socket {
-    type Stream = UnixStream;
-
-    const QUIET: Duration = Duration::from_millis(10);
-    /// Without a name no one joins the queue.
-    const QUEUE: Duration = Duration::from_secs(5);
-
-    async fn accept(&mut self) -> io::Result<UnixStream> {
-        loop {
-            let (stream, _) = self.listener.accept().await?;
-            if is_ours(&stream) {
-                return Ok(stream);
-            }
-            print::log("refused a connection of another user");
-        }
-    }
-
-    fn log_failure(&self, error: &io::Error) {
-        print::log(format!("cannot accept a connection: {error}"));
-    }
-
-    fn close(&mut self) -> bool {
-        self.name.take().is_some()
-    }
-}
-
 /// Serves `socket` until `stopped`, then drains.
 pub(super) async fn serve(socket: Socket, methods: Methods, stopped: watch::Receiver<bool>) {
     let methods = Arc::new(methods);
     let registry = Registry::new(CONNECTIONS);
     let converse = |stream, entry| converse(stream, entry, Arc::clone(&methods), stopped.clone());
     connections::serve(socket, &registry, stopped.clone(), converse).await;
-}
-
-/// Returns whether the process at the other end has this process's user.
-fn is_ours(stream: &UnixStream) -> bool {
-    stream
-        .peer_cred()
-        .is_ok_and(|peer| peer.uid() == rustix::process::geteuid().as_raw())
 }
 
 /// Answers the requests of one client, in order, until either side ends it.
@@ -149,7 +110,7 @@ struct Lines {
     stream: UnixStream,
     entry: Arc<Entry>,
     buffer: Vec<u8>,
-    // How much of the buffer is known to have no newline.
+    /// How much of the buffer is known to have no newline.
     searched: usize,
 }
 
@@ -251,6 +212,7 @@ impl Lines {
 mod tests {
     use super::*;
     use crate::hephd::connections::tests::each_newcomer_evicts_one;
+    use tokio::net::UnixListener;
     use tokio::runtime;
 
     #[test]
@@ -261,7 +223,7 @@ mod tests {
             let path = folder.path().join("s");
             let socket = Socket {
                 listener: UnixListener::bind(&path).unwrap(),
-                name: None,
+                path: None,
             };
             let connect = async || UnixStream::connect(&path).await.unwrap();
             each_newcomer_evicts_one(socket, connect).await;

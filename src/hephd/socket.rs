@@ -1,87 +1,135 @@
-//! The socket in the file system: a folder only its user enters, and a name that is taken over only from the dead.
+//! The unix socket: a folder that only its user enters, a path that is taken over only from a dead hephd, and connections
+//! of the same user only.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::activation::{self, Inherited};
-use super::print;
+use super::connections::Listener;
+use super::log;
 use crate::client;
-use crate::error::{Error, Result, ResultExt, bail};
+use crate::error::{Error, Result, ResultExt};
 use crate::os::files;
 
-/// A bound socket; its name is removed when this is dropped, unless somebody else has taken it meanwhile.
+/// The listener. It has a path if hephd bound it, and none if the service manager holds it for the next hephd.
 #[derive(Debug)]
-pub struct Name {
+pub(super) struct Socket {
+    pub(super) listener: tokio::net::UnixListener,
+    pub(super) path: Option<BoundPath>,
+}
+
+/// The path of a bound socket, which is removed on drop unless another process has taken it since.
+#[derive(Debug)]
+pub(super) struct BoundPath {
     path: PathBuf,
     device: u64,
     inode: u64,
 }
 
-/// Returns a listener on `path`: the one that the service manager passed, without a [`Name`], for that is not hephd's to
-/// remove; else one that is bound here. Both are non-blocking. Call it with the store's lock held.
+impl Listener for Socket {
+    type Stream = tokio::net::UnixStream;
+
+    const QUIET: Duration = Duration::from_millis(10);
+    /// Without a path no client joins the queue.
+    const QUEUE: Duration = Duration::from_secs(5);
+
+    async fn accept(&mut self) -> io::Result<tokio::net::UnixStream> {
+        loop {
+            let (stream, _) = self.listener.accept().await?;
+            let peer = stream.peer_cred();
+            if peer.is_ok_and(|peer| peer.uid() == rustix::process::geteuid().as_raw()) {
+                return Ok(stream);
+            }
+            log::line("rejected a connection of another user");
+        }
+    }
+
+    fn log_failure(&self, error: &io::Error) {
+        log::line(format!("cannot accept a connection: {error}"));
+    }
+
+    fn close(&mut self) -> bool {
+        self.path.take().is_some()
+    }
+}
+
+/// Listens on `path`: with the listener that the service manager passed, or with one that is bound here. Call it within the
+/// runtime, and with the store's lock held.
 ///
 /// # Errors
 ///
 /// As [`bind`].
-pub fn listen(path: &Path, inherited: &mut Inherited) -> Result<(UnixListener, Option<Name>)> {
-    let Some(listener) = inherited.unix(path) else {
-        return bind(path).map(|(listener, name)| (listener, Some(name)));
-    };
-    if activation::has_path(&listener, path) {
-        // The service manager made the folder, or found it.
-        if let Err(error) = make_folder(path.parent().unwrap_or(Path::new("/"))) {
-            print::log(error.one_line());
+pub(super) fn listen(path: &Path, inherited: &mut Inherited) -> Result<Socket> {
+    let (listener, bound) = match inherited.unix(path) {
+        Some(listener) => {
+            check_inherited(&listener, path);
+            (listener, None)
         }
-    } else {
-        print::log(format!(
+        None => {
+            let (listener, bound) = bind(path)?;
+            (listener, Some(bound))
+        }
+    };
+    let listener = listener
+        .set_nonblocking(true)
+        .and_then(|()| tokio::net::UnixListener::from_std(listener))
+        .with_context(|| format!("cannot listen on the socket '{}'", path.display()))?;
+    Ok(Socket {
+        listener,
+        path: bound,
+    })
+}
+
+fn check_inherited(listener: &UnixListener, path: &Path) {
+    if !activation::has_path(listener, path) {
+        return log::line(format!(
             "the socket that the service manager passed is not '{}'; it is served all the same",
             path.display()
         ));
     }
-    listener
-        .set_nonblocking(true)
-        .context("cannot use the socket that the service manager passed")?;
-    Ok((listener, None))
+    // The service manager created the folder, or found it.
+    if let Err(error) = make_folder(path.parent().unwrap_or(Path::new("/"))) {
+        log::line(error.one_line());
+    }
 }
 
-/// Binds `path` with mode 0600. Call it with the store's lock held: then what answers there is no hephd of this store.
+/// Binds `path` with mode 0600. With the store's lock held, what answers there is not a hephd of this store.
 ///
 /// # Errors
 ///
-/// The path is too long, is no socket, or somebody answers on it.
-fn bind(path: &Path) -> Result<(UnixListener, Name)> {
+/// The path is too long, is not a socket, or a process answers on it.
+fn bind(path: &Path) -> Result<(UnixListener, BoundPath)> {
     client::check_length(path)?;
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    make_folder(folder)?;
+    make_folder(path.parent().unwrap_or(Path::new("/")))?;
     remove_stale(path)?;
-    let bind = || -> io::Result<(UnixListener, Name)> {
+    let bind = || -> io::Result<(UnixListener, BoundPath)> {
         let listener = UnixListener::bind(path)?;
         fs::set_permissions(path, Permissions::from_mode(files::PRIVATE))?;
-        listener.set_nonblocking(true)?;
         let metadata = fs::symlink_metadata(path)?;
-        let name = Name {
+        let bound = BoundPath {
             path: path.to_owned(),
             device: metadata.dev(),
             inode: metadata.ino(),
         };
-        Ok((listener, name))
+        Ok((listener, bound))
     };
     bind().with_context(|| format!("cannot listen on the socket '{}'", path.display()))
 }
 
-/// Makes the folder of the socket, 0700. One that is there and carries heph's name is given that mode; of any other,
-/// such as a home, the mode is its owner's business: the socket's own mode and the check of the peer remain.
+/// Creates the folder of the socket with mode 0700. An existing folder called heph gets that mode; any other, such as a home,
+/// is its owner's business: the mode of the socket and the check of the peer remain.
 fn make_folder(folder: &Path) -> Result<()> {
     let make = || -> io::Result<()> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(folder)?;
-        let ours = folder.file_name().is_some_and(|name| name == "heph");
-        if ours && fs::metadata(folder)?.permissions().mode() & 0o777 != 0o700 {
+        let is_ours = folder.file_name().is_some_and(|name| name == "heph");
+        if is_ours && fs::metadata(folder)?.permissions().mode() & 0o777 != 0o700 {
             fs::set_permissions(folder, Permissions::from_mode(0o700))?;
         }
         Ok(())
@@ -91,43 +139,38 @@ fn make_folder(folder: &Path) -> Result<()> {
 
 /// Removes the socket that a hephd left when it was killed.
 fn remove_stale(path: &Path) -> Result<()> {
+    let shown = path.display();
+    let hint = "set HEPH_SOCKET to another path";
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => {
-            return Err(error).with_context(|| format!("cannot look at '{}'", path.display()));
-        }
+        Err(error) => return Err(error).with_context(|| format!("cannot stat '{shown}'")),
         Ok(metadata) if !metadata.file_type().is_socket() => {
-            return Err(
-                Error::new(format!("'{}' exists and is no socket", path.display()))
-                    .with_hint("move it away, or name another place with HEPH_SOCKET"),
-            );
+            return Err(Error::new(format!("'{shown}' exists and is not a socket"))
+                .with_hint(format!("move it away, or {hint}")));
         }
         Ok(_) => {}
     }
     match UnixStream::connect(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             files::remove_file_if_there(path)
-                .with_context(|| format!("cannot remove the old socket '{}'", path.display()))?;
+                .with_context(|| format!("cannot remove the old socket '{shown}'"))?;
             Ok(())
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => bail!(
-            "cannot tell who listens on the socket '{}': {error}",
-            path.display()
+        Err(error) => Err(error)
+            .with_context(|| format!("cannot tell whether a process listens on '{shown}'")),
+        Ok(_) => Err(
+            Error::new(format!("another process listens on the socket '{shown}'"))
+                .with_hint(format!("end it first, or {hint}")),
         ),
-        Ok(_) => Err(Error::new(format!(
-            "another process listens on the socket '{}'",
-            path.display()
-        ))
-        .with_hint("end it first, or name another place with HEPH_SOCKET")),
     }
 }
 
-impl Drop for Name {
+impl Drop for BoundPath {
     fn drop(&mut self) {
-        let ours = fs::symlink_metadata(&self.path)
+        let is_ours = fs::symlink_metadata(&self.path)
             .is_ok_and(|now| (now.dev(), now.ino()) == (self.device, self.inode));
-        if ours {
+        if is_ours {
             drop(fs::remove_file(&self.path));
         }
     }

@@ -149,14 +149,14 @@ fn what_was_passed_to_another_process_or_is_no_socket_is_left_alone() {
 
     let hephd = passed(&home, fs::File::open("/dev/null").unwrap(), "$$");
     let daemon = Daemon::start(hephd, &home.path).until_ready(&home.socket());
-    assert!(daemon.log().contains("no listener"), "{}", daemon.log());
+    assert!(daemon.log().contains("not a listener"), "{}", daemon.log());
     daemon.stop();
 
     let port = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = port.local_addr().unwrap();
     let hephd = passed(&home, port, "$$");
     let daemon = Daemon::start(hephd, &home.path).until_ready(&home.socket());
-    let told = format!("listens on '{address}' for hephd, which has no use");
+    let told = format!("listens on '{address}' for hephd, which does not serve");
     assert!(daemon.log().contains(&told), "{}", daemon.log());
     daemon.stop();
 }

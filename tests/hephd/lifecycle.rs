@@ -38,7 +38,7 @@ fn the_service_manager_hears_ready_once_clients_are_served_and_then_of_the_end()
         String::from_utf8(buffer[..read].to_vec()).unwrap()
     };
     let making = hear();
-    assert!(making.contains("STATUS=making the store"), "{making}");
+    assert!(making.contains("STATUS=creating the store"), "{making}");
     assert!(
         making.contains("EXTEND_TIMEOUT_USEC=30000000\n"),
         "{making}"
@@ -102,7 +102,7 @@ fn another_user_is_not_served_even_where_the_file_system_lets_them_in() {
     assert!(
         daemon
             .log()
-            .contains("refused a connection of another user")
+            .contains("rejected a connection of another user")
     );
 }
 
@@ -200,7 +200,7 @@ fn the_socket_of_a_killed_one_is_taken_over_and_a_file_is_not() {
     home.start("").stop();
 
     fs::write(home.socket(), "somebody's notes").unwrap();
-    home.hephd("").exits(1).complains("is no socket");
+    home.hephd("").exits(1).complains("is not a socket");
     assert_eq!(fs::read(home.socket()).unwrap(), b"somebody's notes");
 }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::task;
 use tokio::time::{Instant, sleep};
 
-use super::print;
+use super::log;
 use crate::error::{Error, Result};
 use keys::Keys;
 pub use token::{Expected, TokenError};
@@ -184,7 +184,7 @@ impl Verifier {
         let mut cache = self.cache();
         match fetched {
             Ok(keys) => {
-                print::event("keys", &[("issuer", issuer), ("usable", &keys.len())]);
+                log::event("keys", &[("issuer", issuer), ("usable", &keys.len())]);
                 cache.keys = Some(Arc::new(keys));
                 cache.generation += 1;
                 cache.failure = None;
@@ -192,7 +192,7 @@ impl Verifier {
             }
             Err(error) => {
                 let reason = error.one_line();
-                print::event("keys-failed", &[("issuer", issuer), ("reason", &reason)]);
+                log::event("keys-failed", &[("issuer", issuer), ("reason", &reason)]);
                 cache.failure = Some(error);
                 false
             }

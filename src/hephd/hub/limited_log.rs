@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::rate::Rate;
-use crate::hephd::print;
+use crate::hephd::log;
 
 const PER_MINUTE: u32 = 60;
 
@@ -38,6 +38,6 @@ impl LimitedLog {
         if unlogged > 0 {
             fields.push(("unlogged-before", &unlogged));
         }
-        print::event(name, &fields);
+        log::event(name, &fields);
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! | endpoint | what |
 //! |---|---|
-//! | `POST /v1/sync` | takes a spoke's operations and gives it those that it lacks |
+//! | `POST /v1/sync` | takes a spoke's operations and returns those that it lacks |
 //! | `GET /healthz` | `ok`, while the process serves |
-//! | `GET /readyz` | `ok`, unless the store is gone or hephd ends |
-//! | `GET /metrics` | what was counted, for Prometheus |
+//! | `GET /readyz` | `ok`, unless the store is gone or hephd is shutting down |
+//! | `GET /metrics` | counters and gauges for Prometheus |
 //!
 //! TLS is a proxy's business. Everything that a stranger can make the hub hold or wait for has a bound: connections, the
 //! time for headers, bodies and answers, the size of bodies before and after decompression, and all bodies together.
@@ -28,19 +28,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use super::auth::{Auth, Verifier};
 use super::eviction::Registry;
-use super::keeper::Keeper;
+use super::log;
 use super::methods::About;
-use super::print;
+use super::store_thread::StoreHandle;
 use crate::error::{Error, Kind, Result, ResultExt};
 use limited_log::LimitedLog;
 use metrics::{Gauges, Metrics};
@@ -48,52 +48,52 @@ use rate::Rate;
 use rejection::{Rejection, unavailable};
 pub(super) use settings::Settings;
 
-/// How many bytes all bodies together may have that are being read.
+/// How many bytes all bodies that are being read may have together.
 const ROOM: usize = 64 << 20;
 /// How many large bodies are decoded or encoded at a time.
 const HEAVY: usize = 2;
-/// How many newcomers the kernel keeps waiting.
+/// How many clients may wait in the kernel's queue.
 const BACKLOG: i32 = 1024;
-/// How long the store may take to say that it is there.
+/// How long the store may take to answer.
 const READY: Duration = Duration::from_secs(5);
 
 /// What all requests share.
 #[derive(Debug)]
-pub struct Hub {
+struct Hub {
     auth: Auth,
-    keeper: Keeper,
-    store: PathBuf,
+    store: StoreHandle,
+    store_path: PathBuf,
     started: f64,
     metrics: Mutex<Metrics>,
     rate: Mutex<Option<Rate>>,
     log: LimitedLog,
     connections: Registry,
-    /// What bodies that are being read may have, in [`sync::UNIT`]s.
+    /// The room for bodies that are being read, in [`sync::UNIT`]s.
     room: Semaphore,
     heavy: Semaphore,
     stopped: watch::Receiver<bool>,
 }
 
-/// A hub that is bound and not served yet.
+/// A hub that listens and does not serve yet.
 #[derive(Debug)]
-pub struct Bound {
-    /// Where it listens.
-    pub address: SocketAddr,
+pub(super) struct Bound {
+    pub(super) address: SocketAddr,
     listener: tokio::net::TcpListener,
     inherited: bool,
     hub: Arc<Hub>,
 }
 
-/// Binds the address of `settings`, unless a listener is `passed` that is bound to it. Call it within the runtime.
+/// Listens on the address of `settings`, with the listener for it that the service manager `passed`, if any. Call it within
+/// the runtime.
 ///
 /// # Errors
 ///
-/// The address is taken, is not this machine's, is only for root, or would serve strangers without asking for tokens.
-pub fn start(
+/// The address cannot be bound, or strangers could connect without tokens.
+pub(super) fn start(
     settings: &Settings,
     passed: Option<TcpListener>,
     about: &About,
-    keeper: &Keeper,
+    store: &StoreHandle,
     stopped: watch::Receiver<bool>,
 ) -> Result<Bound> {
     let inherited = passed.is_some();
@@ -103,15 +103,15 @@ pub fn start(
     };
     let cannot = || format!("cannot listen on {} (--http-addr)", settings.address);
     let address = listener.local_addr().with_context(cannot)?;
-    // What was passed on may be wider than what was asked for.
+    // The listener that was passed may be wider than the flag.
     settings::check_exposure(address, settings.expected.is_some() || settings.open)?;
     let listener = listener
         .set_nonblocking(true)
         .and_then(|()| tokio::net::TcpListener::from_std(listener))
         .with_context(cannot)?;
-    let hub = Arc::new(Hub::new(settings, about, keeper.clone(), stopped));
+    let hub = Arc::new(Hub::new(settings, about, store.clone(), stopped));
     if settings.open {
-        print::event("insecure", &[("tokens", &"none"), ("address", &address)]);
+        log::event("insecure", &[("tokens", &"none"), ("address", &address)]);
     }
     Ok(Bound {
         address,
@@ -124,7 +124,7 @@ pub fn start(
 fn bind(address: SocketAddr) -> Result<TcpListener> {
     let cannot = || Error::new(format!("cannot listen on {address} (--http-addr)"));
     let listener = TcpListener::bind(address).map_err(|error| {
-        let fault =
+        let outer =
             match error.kind() {
                 io::ErrorKind::AddrInUse => cannot()
                     .with_hint("another process listens there: end it, or choose another port"),
@@ -135,17 +135,16 @@ fn bind(address: SocketAddr) -> Result<TcpListener> {
                 ),
                 _ => cannot(),
             };
-        Error::from(error).context(fault)
+        Error::from(error).context(outer)
     })?;
-    // Who comes while all connections are taken waits in the kernel, whose queue would be short otherwise.
+    // At the limit of connections clients wait in the kernel, whose queue is short by default.
     rustix::net::listen(&listener, BACKLOG).with_context(|| cannot().to_string())?;
     Ok(listener)
 }
 
 impl Bound {
-    /// Serves until hephd stops, then drains. Who waits in the queue of a listener that was passed on is left to the next
-    /// hephd.
-    pub async fn serve(self) {
+    /// Serves until hephd shuts down, then drains.
+    pub(super) async fn serve(self) {
         let fresh = tokio::spawn({
             let hub = Arc::clone(&self.hub);
             async move { hub.auth.keep_fresh().await }
@@ -159,7 +158,7 @@ impl Hub {
     fn new(
         settings: &Settings,
         about: &About,
-        keeper: Keeper,
+        store: StoreHandle,
         stopped: watch::Receiver<bool>,
     ) -> Hub {
         Hub {
@@ -167,8 +166,8 @@ impl Hub {
                 None => Auth::None,
                 Some(expected) => Auth::Tokens(Verifier::new(expected)),
             },
-            keeper,
-            store: about.store.clone(),
+            store,
+            store_path: about.store.clone(),
             started: about.started_at.as_millisecond() as f64 / 1000.0,
             metrics: Mutex::default(),
             rate: Mutex::new(settings.rate.map(|rate| Rate::new(rate.get()))),
@@ -181,33 +180,21 @@ impl Hub {
     }
 
     fn metrics(&self) -> MutexGuard<'_, Metrics> {
-        held(&self.metrics)
+        lock(&self.metrics)
     }
 
     fn rate(&self) -> MutexGuard<'_, Option<Rate>> {
-        held(&self.rate)
+        lock(&self.rate)
     }
 
     fn is_stopping(&self) -> bool {
         *self.stopped.borrow()
     }
 
-    /// Checks that requests can be answered.
-    async fn readiness(&self) -> Result<()> {
-        if self.is_stopping() {
-            return Err(unavailable("hephd is shutting down"));
-        }
-        match timeout(READY, self.keeper.call(|_| ())).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(unavailable("hephd has lost its store and is shutting down")),
-            Err(_) => Err(unavailable("the store does not answer")),
-        }
-    }
-
     async fn gauges(&self) -> Gauges {
-        let operations = timeout(READY, self.keeper.call(|store| store.operations())).await;
+        let operations = timeout(READY, self.store.call(|store| store.operations())).await;
         let beside = |ending: &str| {
-            let mut name = self.store.clone().into_os_string();
+            let mut name = self.store_path.clone().into_os_string();
             name.push(ending);
             fs::metadata(name).map_or(0, |metadata| metadata.len())
         };
@@ -220,33 +207,34 @@ impl Hub {
     }
 }
 
-/// Returns what `mutex` holds, also after a panic elsewhere: it only holds counts.
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Locks `mutex`, also after a panic elsewhere: it only holds counters.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Returns what answers requests.
 fn routes(hub: Arc<Hub>) -> Router {
     Router::new()
-        .route("/v1/sync", post(answer_sync))
+        .route("/v1/sync", post(sync::sync))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_page))
         .fallback(|| async {
             let error = Error::new("there is nothing at this path").with_kind(Kind::NotFound);
             let hint = "the address of a hub, as --hub-url takes it, has no path of its own";
-            Rejection::from(error.with_hint(hint)).into_response()
+            Rejection::from(error.with_hint(hint))
         })
         .method_not_allowed_fallback(|| async {
-            let message = "this path takes another method";
-            Rejection::new(StatusCode::METHOD_NOT_ALLOWED, message).into_response()
+            Rejection::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "this path takes another method",
+            )
         })
         .layer(middleware::from_fn_with_state(Arc::clone(&hub), around))
         .with_state(hub)
 }
 
-/// Does what concerns every answer: counts it, and ends the connection after it where hephd ends.
-async fn around(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Response<Body> {
+/// Counts every answer, and closes its connection when hephd is shutting down.
+async fn around(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Response {
     let path = match request.uri().path() {
         "/v1/sync" => "/v1/sync",
         "/healthz" => "/healthz",
@@ -257,32 +245,30 @@ async fn around(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Re
     let mut response = next.run(request).await;
     hub.metrics().answered(path, response.status().as_u16());
     let headers = response.headers_mut();
-    // What is said is of this moment, and of this user.
-    let never = HeaderValue::from_static("no-store");
-    headers.insert(header::CACHE_CONTROL, never);
+    // An answer is valid for this moment and this user only.
+    let no_store = HeaderValue::from_static("no-store");
+    headers.insert(header::CACHE_CONTROL, no_store);
     if hub.is_stopping() {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
-async fn answer_sync(State(hub): State<Arc<Hub>>, request: Request) -> Response<Body> {
-    let answer = sync::sync(&hub, request).await;
-    answer.unwrap_or_else(Rejection::into_response)
-}
-
-async fn readyz(State(hub): State<Arc<Hub>>) -> Response<Body> {
-    match hub.readiness().await {
-        Ok(()) => Response::new(Body::from("ok\n")),
-        Err(error) => Rejection::from(error).into_response(),
+/// Checks that requests can be answered.
+async fn readyz(State(hub): State<Arc<Hub>>) -> Result<&'static str, Rejection> {
+    if hub.is_stopping() {
+        return Err(unavailable("hephd is shutting down").into());
+    }
+    match timeout(READY, hub.store.call(|_| ())).await {
+        Ok(Ok(())) => Ok("ok\n"),
+        Ok(Err(gone)) => Err(unavailable(gone.to_string()).into()),
+        Err(_) => Err(unavailable("the store does not answer").into()),
     }
 }
 
-async fn metrics_page(State(hub): State<Arc<Hub>>) -> Response<Body> {
+async fn metrics_page(State(hub): State<Arc<Hub>>) -> impl IntoResponse {
     let gauges = hub.gauges().await;
     let text = hub.metrics().text(&gauges, Instant::now());
-    let mut response = Response::new(Body::from(text));
-    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], text)
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::error::{Error, Kind};
@@ -88,8 +89,10 @@ impl Rejection {
         self.headers.push((name, value));
         self
     }
+}
 
-    pub(super) fn into_response(self) -> Response<Body> {
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
         let error = self.error;
         let body = json!({ "error": error.one_line(), "hint": error.hint(), "kind": error.kind() });
         let mut response = Response::new(Body::from(format!("{body}\n")));

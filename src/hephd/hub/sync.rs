@@ -2,9 +2,11 @@
 //!
 //! Authentication comes first: no body is read before the user of the request is known.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
+use axum::extract::State;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, Response, header};
 use serde::Deserialize;
@@ -18,7 +20,7 @@ use super::metrics::Exchange;
 use super::rejection::{A_WHILE, Rejection, invalid, too_large, unavailable};
 use crate::error::{Error, Kind, Result};
 use crate::hephd::auth::AuthError;
-use crate::hephd::print;
+use crate::hephd::log;
 use crate::hephd::protocol::{self, PAGE_OPERATIONS};
 use crate::os::clock;
 
@@ -30,7 +32,11 @@ const LONGEST_NAME: usize = 64;
 pub(super) const UNIT: usize = 1024;
 
 /// Answers one request.
-pub(super) async fn sync(hub: &Hub, request: Request<Body>) -> Result<Response<Body>, Rejection> {
+pub(super) async fn sync(
+    State(hub): State<Arc<Hub>>,
+    request: Request<Body>,
+) -> Result<Response<Body>, Rejection> {
+    let hub = &*hub;
     let (parts, body) = request.into_parts();
     let user = authenticate(hub, &parts).await?;
     let (encoding, length) = body::announced(&parts.headers)?;
@@ -162,7 +168,7 @@ async fn exchange(
     request: protocol::Request,
 ) -> Result<(protocol::Request, protocol::Response, u64)> {
     let for_store = user.to_owned();
-    let done = hub.keeper.call(move |store| {
+    let done = hub.store.call(move |store| {
         let before = store.operations()?;
         let answer = store.exchange(&for_store, &request)?;
         let after = store.operations()?;
@@ -177,7 +183,7 @@ async fn exchange(
             // A spoke has no use for the paths and codes of this machine's disk.
             Err(unavailable("the hub's store failed"))
         }
-        Err(_) => Err(unavailable("hephd has lost its store and is shutting down")),
+        Err(gone) => Err(unavailable(gone.to_string())),
     }
 }
 
@@ -220,5 +226,5 @@ fn record(
     if !user.is_empty() {
         fields.insert(0, ("user", &user));
     }
-    print::event("sync", &fields);
+    log::event("sync", &fields);
 }

@@ -8,7 +8,7 @@ use super::hub::{Hub, Login};
 use super::hub_url::HubUrl;
 use super::response::{self, RequestContext};
 use crate::error::{Kind, Result};
-use crate::hephd::print;
+use crate::hephd::log;
 use crate::hephd::protocol::{Request, Response};
 use crate::os::backoff::Backoff;
 use crate::os::clock;
@@ -102,7 +102,7 @@ impl Exchange {
     /// Logs the difference when it changes. It does not affect syncing, but the lifetime of tokens and the times shown.
     fn log_clock_difference(&mut self, difference: Option<String>) {
         if difference != self.clock_difference {
-            print::log(match &difference {
+            log::line(match &difference {
                 Some(difference) => difference,
                 None => "the clocks of this machine and the hub agree again",
             });

@@ -2,7 +2,7 @@
 //!
 //! Nothing waits for this thread. The socket's connections notify it of writes ([`Handle::wrote`]) and go on; the thread
 //! asks the store's thread for one page at a time; and its access to the store does not keep the store open
-//! ([`Distant`](super::keeper::Distant)), so that a hub that hangs does not delay the shutdown.
+//! ([`WeakStoreHandle`](super::store_thread::WeakStoreHandle)), so that a hub that hangs does not delay the shutdown.
 //!
 //! A round takes as many pages as it needs until neither side lacks anything. All of it may be repeated: the hub knows each
 //! operation by its id, and a response is applied in one transaction with the cursor behind it. So a round that breaks off
@@ -32,7 +32,7 @@ mod spoke;
 use std::sync::Arc;
 use std::thread;
 
-use super::keeper::Keeper;
+use super::store_thread::StoreHandle;
 use crate::error::{Result, ResultExt};
 pub(crate) use handle::Handle;
 use handle::Shared;
@@ -44,12 +44,12 @@ use spoke::Spoke;
 /// # Errors
 ///
 /// The operating system could not start the thread.
-pub(crate) fn start(hub: Option<Hub>, keeper: &Keeper) -> Result<Handle> {
+pub(crate) fn start(hub: Option<Hub>, store: &StoreHandle) -> Result<Handle> {
     let Some(hub) = hub else {
         return Ok(Handle(None));
     };
     let shared = Arc::new(Shared::new(hub.clone()));
-    let spoke = Spoke::new(hub, keeper.distant(), Arc::clone(&shared));
+    let spoke = Spoke::new(hub, store.downgrade(), Arc::clone(&shared));
     // It is never joined: at shutdown it may be in a request that takes half a minute.
     thread::Builder::new()
         .name("sync".to_owned())

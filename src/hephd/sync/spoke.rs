@@ -10,10 +10,10 @@ use super::handle::{Shared, describe};
 use super::hub::Hub;
 use super::round::{Next, Round, Transferred};
 use crate::error::{Error, Kind, Result, ResultExt};
-use crate::hephd::keeper::Distant;
-use crate::hephd::print;
+use crate::hephd::log;
 use crate::hephd::protocol::{PageLimits, Response};
 use crate::hephd::store::Store;
+use crate::hephd::store_thread::WeakStoreHandle;
 use crate::os::text::printable;
 
 /// The smallest page that is tried where larger ones are rejected, in bytes before compression.
@@ -23,7 +23,7 @@ const LOGGED_REFUSALS: usize = 5;
 
 pub(super) struct Spoke {
     exchange: Exchange,
-    store: Distant,
+    store: WeakStoreHandle,
     shared: Arc<Shared>,
     limits: PageLimits,
     /// The last line about the state of the sync; each state is logged once.
@@ -36,14 +36,14 @@ struct StopOnExit(Arc<Shared>);
 impl Drop for StopOnExit {
     fn drop(&mut self) {
         if thread::panicking() {
-            print::log("the sync thread panicked; `heph daemon restart` starts it again");
+            log::line("the sync thread panicked; `heph daemon restart` starts it again");
         }
         self.0.stop();
     }
 }
 
 impl Spoke {
-    pub fn new(hub: Hub, store: Distant, shared: Arc<Shared>) -> Spoke {
+    pub fn new(hub: Hub, store: WeakStoreHandle, shared: Arc<Shared>) -> Spoke {
         Spoke {
             exchange: Exchange::new(hub),
             store,
@@ -57,9 +57,9 @@ impl Spoke {
     pub fn run(mut self) {
         let _stop = StopOnExit(Arc::clone(&self.shared));
         let url = self.exchange.url();
-        print::log(format!("syncing with '{}'", url.as_str()));
+        log::line(format!("syncing with '{}'", url.as_str()));
         if url.is_unencrypted() {
-            print::log("the URL of the hub is plain http: tasks travel unencrypted");
+            log::line("the URL of the hub is plain http: tasks travel unencrypted");
         }
         while self.shared.begin_when_due() {
             let outcome = self.round();
@@ -96,7 +96,7 @@ impl Spoke {
             match next {
                 Next::Page => {}
                 Next::Resync => {
-                    print::log(format!(
+                    log::line(format!(
                         "the hub '{hub}' was replaced or restored from a backup: resyncing everything"
                     ));
                     round.restart(self.pending()?);
@@ -128,7 +128,7 @@ impl Spoke {
             Err(error) => format!("cannot sync: {}", printable(&describe(error))),
         };
         if self.last_logged.as_ref() != Some(&line) {
-            print::log(&line);
+            log::line(&line);
             self.last_logged = Some(line);
         }
     }
@@ -137,14 +137,14 @@ impl Spoke {
 /// Logs the operations that the hub refused, which are not sent again.
 fn log_refused(response: &Response) {
     for refused in response.refused.iter().take(LOGGED_REFUSALS) {
-        print::log(format!(
+        log::line(format!(
             "the hub refused the operation {}: {}",
             printable(&refused.id),
             printable(&refused.reason)
         ));
     }
     if let Some(more @ 1..) = response.refused.len().checked_sub(LOGGED_REFUSALS) {
-        print::log(format!("the hub refused {more} more"));
+        log::line(format!("the hub refused {more} more"));
     }
 }
 

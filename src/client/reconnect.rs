@@ -1,35 +1,34 @@
-//! How long a client waits for a hephd that is not there. Pure.
+//! How long a client waits for hephd to return. Pure.
 //!
-//! Where systemd holds the socket, nobody comes here: a connection is taken even while hephd restarts. Elsewhere the
-//! socket is gone for that long, and a command that gave up at once would fail in the middle of every update.
+//! Where systemd holds the socket, there is nothing to wait for: a connection is accepted even while hephd restarts.
+//! Elsewhere the socket is away for that long, and a command that failed at once would fail during every update.
 
 use std::time::Duration;
 
-/// How long a socket may be away, counted from when it vanished.
-pub const AWAY: Duration = Duration::from_secs(5);
+/// How long to wait, counted from when the socket vanished.
+const AWAY: Duration = Duration::from_secs(5);
 
-/// What is found where nobody listens.
+/// How the socket is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absence {
-    /// No socket. hephd removes it when it ends, which is a change of its folder: how long ago the last one was; `None`
-    /// where there is no folder.
+    /// There is no socket. hephd removes it at shutdown, which changes the folder.
     Missing {
-        /// Since the last change of the folder.
+        /// The time since the last change of the folder; `None` without a folder.
         folder_changed: Option<Duration>,
     },
-    /// A socket that refuses: hephd was killed, and how long ago cannot be told.
+    /// The socket refuses connections: hephd was killed. When cannot be told.
     Refused,
 }
 
-/// Returns how long to go on waiting after `absence` was found, by who has waited for `waited` already; zero: give up.
+/// Returns how long a client that has waited for `waited` should go on waiting. Zero means to give up.
 ///
-/// A hephd that has been stopped for long costs no wait at all.
-pub fn left(absence: Absence, waited: Duration) -> Duration {
+/// A hephd that was stopped long ago costs no wait at all.
+pub fn time_left(absence: Absence, waited: Duration) -> Duration {
     let away = match absence {
         Absence::Missing {
             folder_changed: None,
         } => return Duration::ZERO,
-        // Others may change the folder as well; that does not make the wait longer than it would have been.
+        // Other programs may change the folder as well; that does not prolong the wait.
         Absence::Missing {
             folder_changed: Some(since),
         } => since.max(waited),
@@ -52,21 +51,25 @@ mod tests {
         let nowhere = Absence::Missing {
             folder_changed: None,
         };
-        for (absence, waited, left_) in [
+        for (absence, waited, left) in [
             (nowhere, 0, 0),
             (missing(0), 0, 5000),
             (missing(1200), 0, 3800),
             (missing(1300), 100, 3700),
             (missing(5000), 0, 0),
             (missing(86_400_000), 0, 0),
-            // Somebody else keeps changing the folder.
+            // Another program keeps changing the folder.
             (missing(0), 4000, 1000),
             (missing(0), 5000, 0),
             (Absence::Refused, 0, 5000),
             (Absence::Refused, 4999, 1),
             (Absence::Refused, 60_000, 0),
         ] {
-            assert_eq!(left(absence, ms(waited)), ms(left_), "{absence:?} {waited}");
+            assert_eq!(
+                time_left(absence, ms(waited)),
+                ms(left),
+                "{absence:?} {waited}"
+            );
         }
     }
 
@@ -79,7 +82,7 @@ mod tests {
                 Absence::Missing { folder_changed: changed.map(Duration::from_millis) }
             };
             let waited = Duration::from_millis(waited);
-            prop_assert!(left(absence, waited) <= AWAY.saturating_sub(waited));
+            prop_assert!(time_left(absence, waited) <= AWAY.saturating_sub(waited));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! hephd's own edge that prints: log lines to standard error, and what `hephd store` says to standard output.
+//! hephd's output: log lines to standard error, and what `hephd store` prints to standard output.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -10,16 +10,23 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::error::Result;
 use crate::os::clock;
 use crate::os::text::printable;
 
-/// Logs one line with the time. A log that is full or gone stops nothing.
-pub fn log(line: impl AsRef<str>) {
+/// Logs one line with the time. A log that cannot be written does not stop hephd.
+pub(super) fn line(line: impl AsRef<str>) {
     let _ = writeln!(io::stderr(), "{} {}", clock::now(), line.as_ref());
 }
 
+/// Logs one event as `event=… key=value …`. A value with more than plain characters is written as a JSON string, so that one
+/// event is one line and a value cannot pass for a key.
+pub(super) fn event(name: &str, fields: &[(&str, &dyn Display)]) {
+    line(event_line(name, fields));
+}
+
 /// Prints one line for people.
-pub fn say(line: impl AsRef<str>) {
+pub(super) fn say(line: impl AsRef<str>) {
     let _ = writeln!(io::stdout(), "{}", line.as_ref());
 }
 
@@ -27,20 +34,14 @@ pub fn say(line: impl AsRef<str>) {
 ///
 /// # Errors
 ///
-/// It could not be printed; a script must not take silence for an answer.
-pub fn json(value: &impl Serialize) -> crate::error::Result<()> {
+/// It could not be printed; a script must not take silence for success.
+pub(super) fn json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value)?;
     writeln!(io::stdout(), "{text}")?;
     Ok(())
 }
 
-/// Logs one event as `event=… key=value …`, with the time before it. A value that holds more than plain characters is
-/// written as a JSON string, so that one event is one line and a value cannot pass for a key.
-pub fn event(name: &str, fields: &[(&str, &dyn Display)]) {
-    log(line(name, fields));
-}
-
-fn line(name: &str, fields: &[(&str, &dyn Display)]) -> String {
+fn event_line(name: &str, fields: &[(&str, &dyn Display)]) -> String {
     let mut line = format!("event={name}");
     for (key, value) in fields {
         let value = value.to_string();
@@ -65,7 +66,7 @@ mod tests {
     #[test]
     fn an_event_is_one_line_whose_values_pass_for_nothing_else() {
         let odd = "a b=\"c\"\nevent=x \u{9b}\u{202e}";
-        let line = line(
+        let line = event_line(
             "sync",
             &[
                 ("user", &odd),
