@@ -14,32 +14,26 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// How a run of `heph` ends, as the exit code that scripts see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Exit {
-    /// Done, or nothing to do: 0.
-    Done,
-    /// Failed; nothing was changed, or what was changed is named: 1.
-    Failed,
-    /// Wrong usage or configuration: 2.
-    Usage,
-    /// The new release was unhealthy and the old one is back: 3.
-    RolledBack,
-    /// Try again later: another run holds the lock, or the forge cannot be reached: 75 (`EX_TEMPFAIL` of sysexits.h).
-    TryLater,
-    /// `check` only: a newer release exists: 100.
-    Available,
+    /// Done, or nothing to do.
+    Done = 0,
+    /// Failed; nothing was changed, or what was changed is named.
+    Failed = 1,
+    /// Wrong usage or configuration.
+    Usage = 2,
+    /// The new release was unhealthy and the old one is back.
+    RolledBack = 3,
+    /// Try again later: another run holds the lock, or the forge cannot be reached (`EX_TEMPFAIL` of sysexits.h).
+    TryLater = 75,
+    /// `check` only: a newer release exists.
+    Available = 100,
 }
 
 impl Exit {
     /// Returns the number that the process exits with.
     pub fn code(self) -> u8 {
-        match self {
-            Exit::Done => 0,
-            Exit::Failed => 1,
-            Exit::Usage => 2,
-            Exit::RolledBack => 3,
-            Exit::TryLater => 75,
-            Exit::Available => 100,
-        }
+        self as u8
     }
 }
 
@@ -49,7 +43,7 @@ impl Exit {
 pub enum Kind {
     /// Wrong usage or configuration.
     Usage,
-    /// Somebody else is at it; later it may work.
+    /// Another process is at it; later it may work.
     Busy,
     /// A host cannot be reached, or asks for a later try.
     Unreachable,
@@ -81,15 +75,7 @@ impl Kind {
         match self {
             Kind::Usage => Exit::Usage,
             Kind::Busy | Kind::Unreachable => Exit::TryLater,
-            Kind::NotFound
-            | Kind::Invalid
-            | Kind::Ambiguous
-            | Kind::Conflict
-            | Kind::TooLarge
-            | Kind::Unauthorized
-            | Kind::Denied
-            | Kind::Unfit
-            | Kind::Failed => Exit::Failed,
+            _ => Exit::Failed,
         }
     }
 
@@ -104,12 +90,12 @@ impl Kind {
 
 /// Why something failed.
 ///
-/// As with `anyhow`, any [`std::error::Error`] becomes one by `?`, so this is none itself.
+/// As with `anyhow`, any [`std::error::Error`] becomes one by `?`, so this type does not implement that trait.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Error(Box<Inner>);
 
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Inner {
     #[serde(default)]
     kind: Kind,
@@ -126,11 +112,8 @@ impl Error {
     /// Returns an error of [`Kind::Failed`].
     pub fn new(message: impl Into<String>) -> Error {
         Error(Box::new(Inner {
-            kind: Kind::Failed,
             message: message.into(),
-            causes: Vec::new(),
-            hint: None,
-            retry_after: None,
+            ..Inner::default()
         }))
     }
 
@@ -162,29 +145,23 @@ impl Error {
     }
 
     /// Sets how long to wait before the next try.
-    pub fn with_retry_after(mut self, wait: Duration) -> Error {
-        self.0.retry_after = Some(wait);
+    pub fn with_retry_after(mut self, wait: impl Into<Option<Duration>>) -> Error {
+        self.0.retry_after = wait.into();
         self
     }
 
     /// Puts `outer` on top: this error becomes its cause, and gives it what it lacks of kind, hint and time to wait.
     pub fn context(self, outer: impl Into<Context>) -> Error {
-        let Context(mut outer) = outer.into();
-        let Inner {
-            kind,
-            message,
-            causes,
-            hint,
-            retry_after,
-        } = *self.0;
-        if outer.0.kind == Kind::Failed {
-            outer.0.kind = kind;
+        let Context(Error(mut outer)) = outer.into();
+        let inner = *self.0;
+        if outer.kind == Kind::Failed {
+            outer.kind = inner.kind;
         }
-        outer.0.causes.push(message);
-        outer.0.causes.extend(causes);
-        outer.0.hint = outer.0.hint.or(hint);
-        outer.0.retry_after = outer.0.retry_after.or(retry_after);
-        outer
+        outer.causes.push(inner.message);
+        outer.causes.extend(inner.causes);
+        outer.hint = outer.hint.or(inner.hint);
+        outer.retry_after = outer.retry_after.or(inner.retry_after);
+        Error(outer)
     }
 
     /// Applies `f` to every text, for an error that another process sent.
@@ -281,14 +258,8 @@ impl From<Error> for Box<dyn std::error::Error + Send + Sync> {
 #[derive(Debug)]
 pub struct Context(Error);
 
-impl From<&str> for Context {
-    fn from(message: &str) -> Context {
-        Context(Error::new(message))
-    }
-}
-
-impl From<String> for Context {
-    fn from(message: String) -> Context {
+impl<T: Into<String>> From<T> for Context {
+    fn from(message: T) -> Context {
         Context(Error::new(message))
     }
 }
@@ -351,11 +322,12 @@ const HALF_A_LINE: usize = 500;
 
 /// Returns `line` without its middle where it is too long: the beginning names the object, the end the cause.
 fn bounded(line: &str) -> String {
-    let place = |(place, _)| place;
-    let start = line.char_indices().nth(HALF_A_LINE).map(place);
-    let end = line.char_indices().nth_back(HALF_A_LINE - 1).map(place);
+    let start = line.char_indices().nth(HALF_A_LINE);
+    let end = line.char_indices().nth_back(HALF_A_LINE - 1);
     match (start, end) {
-        (Some(start), Some(end)) if start < end => format!("{} … {}", &line[..start], &line[end..]),
+        (Some((start, _)), Some((end, _))) if start < end => {
+            format!("{} … {}", &line[..start], &line[end..])
+        }
         _ => line.to_owned(),
     }
 }

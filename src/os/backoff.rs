@@ -12,9 +12,7 @@ pub(crate) struct Backoff {
 impl Backoff {
     /// Returns the wait after so many `failures` in a row.
     pub(crate) fn wait(self, failures: u32) -> Duration {
-        let factor = 1_u32
-            .checked_shl(failures.saturating_sub(1))
-            .unwrap_or(u32::MAX);
+        let factor = 2_u32.saturating_pow(failures.saturating_sub(1));
         self.first.saturating_mul(factor).min(self.longest)
     }
 
@@ -22,14 +20,11 @@ impl Backoff {
     /// down do not come back all at once.
     pub(crate) fn jittered(self, failures: u32, entropy: u64) -> Duration {
         let half = self.wait(failures) / 2;
-        // The upper 32 bits, as a share of the half.
-        let share = entropy >> 32;
-        let nanos = u128::from(share) * half.as_nanos() / u128::from(u32::MAX);
-        half + Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
+        half + half.mul_f64(entropy as f64 / u64::MAX as f64)
     }
 
     /// Returns the wait that a server asked for, within bounds: `first` at least, so that no server makes its clients spin,
-    /// and `longest` at most, so that none silences them.
+    /// and `longest` at most, so that no server silences them.
     pub(crate) fn clamp(self, asked: Duration) -> Duration {
         asked.clamp(self.first, self.longest)
     }

@@ -42,11 +42,8 @@ pub(crate) struct Request<'a> {
 
 /// An observer of a download.
 pub(crate) trait Watcher {
-    /// Called once, before [`Watcher::bytes`]: the file has `total` bytes, of which `present` are on disk already.
-    ///
-    /// # Errors
-    ///
-    /// The download must not go on, for example because the disk is too small.
+    /// Called once, before [`Watcher::bytes`]: the file has `total` bytes, of which `present` are on disk already. An error
+    /// ends the download.
     fn starts(&mut self, present: u64, total: u64) -> Result<()>;
 
     /// Called with the next bytes of the file.
@@ -78,12 +75,8 @@ pub(crate) fn limits() -> Limits {
     }
 }
 
-/// Downloads a file, from where an earlier attempt ended if that is possible.
-///
-/// # Errors
-///
-/// The server cannot be reached or breaks off (exit 75; what arrived stays for the next attempt), its answer is not
-/// acceptable, a signal interrupts the download, or the disk is full.
+/// Downloads a file, from where an earlier attempt ended if that is possible. What arrives before an error stays for the next
+/// attempt.
 pub(crate) fn download(
     request: &Request,
     limits: &Limits,
@@ -94,10 +87,10 @@ pub(crate) fn download(
 
 /// Removes a partial file and its note.
 pub(crate) fn discard(partial: &Path) -> Result<()> {
-    let removed = files::remove_file_if_there(&note_of(partial))
-        .and_then(|_| files::remove_file_if_there(partial));
-    removed.with_context(|| format!("cannot remove '{}'", partial.display()))?;
-    Ok(())
+    files::remove_file_if_there(&note_of(partial))
+        .and_then(|_| files::remove_file_if_there(partial))
+        .map(drop)
+        .with_context(|| format!("cannot remove '{}'", partial.display()))
 }
 
 fn get(request: &Request, limits: &Limits, watcher: &mut dyn Watcher) -> Result<Download> {
@@ -135,7 +128,7 @@ fn get(request: &Request, limits: &Limits, watcher: &mut dyn Watcher) -> Result<
 
     let cannot_write = || format!("cannot write '{}'", request.partial.display());
     let mut file = open(request.partial, start == 0).with_context(cannot_write)?;
-    write_note(request, &answer.headers).with_context(cannot_write)?;
+    write_note(request, answer.header("etag")).with_context(cannot_write)?;
     watcher.starts(start, total)?;
     replay(&file, start, watcher).with_context(cannot_write)?;
     file.seek(SeekFrom::Start(start))?;
@@ -144,9 +137,7 @@ fn get(request: &Request, limits: &Limits, watcher: &mut dyn Watcher) -> Result<
     let mut buffer = vec![0; CHUNK];
     let mut length = start;
     while length < total {
-        if interrupt::requested() {
-            return Err(Error::new("interrupted; nothing was changed").with_hint(RESUMES));
-        }
+        interrupt::check().map_err(|error| error.with_hint(RESUMES))?;
         let read = match body.read(&mut buffer) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -173,8 +164,7 @@ fn get(request: &Request, limits: &Limits, watcher: &mut dyn Watcher) -> Result<
 /// Returns the validator and the length of what an earlier attempt left of this file.
 fn partial(request: &Request) -> Option<(String, u64)> {
     let file = std::fs::symlink_metadata(request.partial).ok()?;
-    let note = files::read_if_there(&note_of(request.partial), LARGEST_NOTE).ok()??;
-    let note: Note = serde_json::from_slice(&note).ok()?;
+    let note: Note = files::read_json_if_there(&note_of(request.partial), LARGEST_NOTE).ok()??;
     let resumable = file.is_file()
         && (1..request.limit).contains(&file.len())
         && note.url == request.url
@@ -183,21 +173,18 @@ fn partial(request: &Request) -> Option<(String, u64)> {
 }
 
 /// Records which remote file the partial file belongs to; a server without a strong validator leaves no note.
-fn write_note(request: &Request, headers: &HeaderMap) -> Result<()> {
-    let validator = headers
-        .get(header::ETAG)
-        .and_then(|etag| etag.to_str().ok())
-        .filter(|etag| is_strong(etag));
+fn write_note(request: &Request, etag: Option<&str>) -> Result<()> {
     let path = note_of(request.partial);
-    let Some(validator) = validator else {
-        files::remove_file_if_there(&path)?;
-        return Ok(());
-    };
-    let note = Note {
-        url: request.url.to_owned(),
-        validator: validator.to_owned(),
-    };
-    files::write_atomic(&path, &serde_json::to_vec(&note)?, files::PRIVATE)
+    match etag.filter(|etag| is_strong(etag)) {
+        Some(validator) => {
+            let note = Note {
+                url: request.url.to_owned(),
+                validator: validator.to_owned(),
+            };
+            files::write_json(&path, &note)
+        }
+        None => Ok(files::remove_file_if_there(&path).map(drop)?),
+    }
 }
 
 /// Returns whether an `ETag` promises the same bytes, and may be sent back (RFC 9110, section 8.8.3).
@@ -216,12 +203,10 @@ fn total(host: &str, headers: &HeaderMap, start: u64) -> Result<u64> {
         let value = values.next()?.to_str().ok()?;
         values.next().is_none().then_some(value)
     };
-    let length: u64 = only(header::CONTENT_LENGTH)
-        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
-        .and_then(|text| text.parse().ok())
-        .with_context(|| {
-            format!("{host} does not say how large the file is, or compresses it on the way")
-        })?;
+    let digits = only(header::CONTENT_LENGTH).filter(|text| !text.starts_with('+'));
+    let length: u64 = digits.and_then(|text| text.parse().ok()).with_context(|| {
+        format!("{host} does not say how large the file is, or compresses it on the way")
+    })?;
     if start == 0 {
         return Ok(length);
     }
@@ -282,13 +267,12 @@ fn note_of(partial: &Path) -> PathBuf {
 }
 
 fn with_hint(error: Error) -> Error {
-    let hint = match error.kind() {
-        Kind::Unreachable => RESUMES,
-        _ => {
-            "look at the files of the release on its forge; `delivery = \"cargo\"` in [self-update] builds it instead"
-        }
-    };
-    error.with_hint(hint)
+    match error.kind() {
+        Kind::Unreachable => error.with_hint(RESUMES),
+        _ => error.with_hint(
+            "look at the files of the release on its forge; `delivery = \"cargo\"` in [self-update] builds it instead",
+        ),
+    }
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 
 use crate::error::{Result, ResultExt, bail};
 use std::fs::{self, DirBuilder, File, FileType, Metadata, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 /// Mode of state files: readable by their owner only.
@@ -27,26 +29,27 @@ pub fn create_private_dir(path: &Path) -> Result<()> {
 /// Once it returns without error, the new content survives a power loss. The next write of the same path reuses a
 /// temporary file that a crash left behind, so they do not pile up.
 pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    let folder = parent(path)?;
-    create_private_dir(folder)?;
-    let temporary = temporary_beside(path)?;
-    let write = || -> io::Result<()> {
-        remove_file_if_there(&temporary)?;
+    create_private_dir(parent(path)?)?;
+    let write = |temporary: &Path| {
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(mode)
-            .open(&temporary)?;
+            .open(temporary)?;
         // The umask may have cleared bits.
         file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
+        file.sync_all()
     };
-    write()
-        .inspect_err(|_| drop(fs::remove_file(&temporary)))
-        .with_context(|| format!("cannot write '{}'", path.display()))?;
-    sync_dir(folder)
+    replace(path, write).with_context(|| format!("cannot write '{}'", path.display()))
+}
+
+/// Writes `value` to the private file `path` as [`write_atomic`] does.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let mut text = serde_json::to_vec_pretty(value)
+        .with_context(|| format!("cannot encode '{}'", path.display()))?;
+    text.push(b'\n');
+    write_atomic(path, &text, PRIVATE)
 }
 
 /// Appends one line to `path` and syncs it. A torn last line is terminated first, so that it spoils only itself.
@@ -61,13 +64,8 @@ pub fn append_line(path: &Path, line: &str) -> Result<()> {
             .create(true)
             .mode(PRIVATE)
             .open(path)?;
-        let mut text = String::new();
-        if ends_mid_line(&mut file)? {
-            text.push('\n');
-        }
-        text.push_str(line);
-        text.push('\n');
-        file.write_all(text.as_bytes())?;
+        let start = if ends_mid_line(&mut file)? { "\n" } else { "" };
+        file.write_all(format!("{start}{line}\n").as_bytes())?;
         file.sync_all()
     };
     append().with_context(|| format!("cannot append to '{}'", path.display()))?;
@@ -75,7 +73,6 @@ pub fn append_line(path: &Path, line: &str) -> Result<()> {
 }
 
 fn ends_mid_line(file: &mut File) -> io::Result<bool> {
-    use std::io::{Seek, SeekFrom};
     if file.metadata()?.len() == 0 {
         return Ok(false);
     }
@@ -87,23 +84,23 @@ fn ends_mid_line(file: &mut File) -> io::Result<bool> {
 
 /// Points the symbolic link `link` at `target` with one rename: a reader sees the old target or the new one.
 pub fn replace_symlink(link: &Path, target: &Path) -> Result<()> {
-    let folder = parent(link)?;
-    let temporary = temporary_beside(link)?;
-    let replace = || -> io::Result<()> {
-        remove_file_if_there(&temporary)?;
-        symlink(target, &temporary)?;
-        fs::rename(&temporary, link)
-    };
-    replace()
-        .inspect_err(|_| drop(fs::remove_file(&temporary)))
-        .with_context(|| {
-            format!(
-                "cannot point '{}' at '{}'",
-                link.display(),
-                target.display()
-            )
-        })?;
-    sync_dir(folder)
+    replace(link, |temporary| symlink(target, temporary)).with_context(|| {
+        format!(
+            "cannot point '{}' at '{}'",
+            link.display(),
+            target.display()
+        )
+    })
+}
+
+/// Makes what replaces `path` under a temporary name beside it, renames it and syncs the folder.
+fn replace(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> Result<()> {
+    let temporary = temporary_beside(path)?;
+    remove_file_if_there(&temporary)?;
+    make(&temporary)
+        .and_then(|()| fs::rename(&temporary, path))
+        .inspect_err(|_| drop(fs::remove_file(&temporary)))?;
+    sync_dir(parent(path)?)
 }
 
 /// Syncs the entries of the folder `path`.
@@ -126,17 +123,11 @@ pub fn sync_file(path: &Path) -> Result<()> {
 ///
 /// It cannot be read, or is larger than `limit` bytes.
 pub fn read_if_there(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => {
-            return Err(error).with_context(|| format!("cannot read '{}'", path.display()));
-        }
-    };
     let mut bytes = Vec::new();
-    file.take(limit + 1)
-        .read_to_end(&mut bytes)
-        .with_context(|| format!("cannot read '{}'", path.display()))?;
+    match File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read.with_context(|| format!("cannot read '{}'", path.display()))?,
+    };
     if bytes.len() as u64 > limit {
         bail!("'{}' is larger than {limit} bytes", path.display());
     }
@@ -187,6 +178,14 @@ pub fn entries(folder: &Path) -> Result<Vec<(String, FileType)>> {
     Ok(found)
 }
 
+/// Like [`read_if_there`], as JSON. The errors of the parser name no file.
+pub fn read_json_if_there<T: DeserializeOwned>(path: &Path, limit: u64) -> Result<Option<T>> {
+    let bytes = read_if_there(path, limit)?;
+    Ok(bytes
+        .map(|bytes| serde_json::from_slice(&bytes))
+        .transpose()?)
+}
+
 /// Removes a file or link if it exists. Returns whether it did.
 pub fn remove_file_if_there(path: &Path) -> io::Result<bool> {
     match fs::remove_file(path) {
@@ -208,19 +207,13 @@ pub fn remove_tree_if_there(path: &Path) -> Result<()> {
 
 /// Returns the total size of the files below `path` in bytes, 0 if it does not exist. Links are not followed.
 pub fn tree_size(path: &Path) -> u64 {
-    let Ok(metadata) = fs::symlink_metadata(path) else {
-        return 0;
-    };
-    if !metadata.is_dir() {
-        return metadata.len();
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {
+            let entries = fs::read_dir(path).into_iter().flatten().flatten();
+            entries.map(|entry| tree_size(&entry.path())).sum()
+        }
+        metadata => metadata.map_or(0, |metadata| metadata.len()),
     }
-    let Ok(entries) = fs::read_dir(path) else {
-        return 0;
-    };
-    entries
-        .flatten()
-        .map(|entry| tree_size(&entry.path()))
-        .sum()
 }
 
 /// Returns the bytes free for an ordinary user on the file system of `path`, which need not exist.
@@ -241,11 +234,7 @@ pub fn sha256(path: &Path) -> Result<(String, u64)> {
         let mut hasher = Sha256::new();
         let mut buffer = vec![0; 64 * 1024];
         let mut size = 0;
-        loop {
-            let read = file.read(&mut buffer)?;
-            if read == 0 {
-                break;
-            }
+        while let read @ 1.. = file.read(&mut buffer)? {
             size += read as u64;
             hasher.update(&buffer[..read]);
         }
@@ -256,14 +245,7 @@ pub fn sha256(path: &Path) -> Result<(String, u64)> {
 
 /// Returns `bytes` in lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn parent(path: &Path) -> Result<&Path> {

@@ -1,33 +1,28 @@
 //! The machine: a stable number, its battery, the owner of the home folder.
 
-use crate::error::Error;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::os::process::Run;
 
 /// Returns a number that is stable for this host and user's home, and differs between hosts.
 ///
 /// It spreads machines over an interval; it is neither a secret nor an identity.
 pub fn stable_number(home: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
-    fs::read("/etc/machine-id")
-        .unwrap_or_default()
-        .hash(&mut hasher);
-    rustix::system::uname()
-        .nodename()
-        .to_bytes()
-        .hash(&mut hasher);
-    home.hash(&mut hasher);
+    let machine = fs::read("/etc/machine-id").unwrap_or_default();
+    let uname = rustix::system::uname();
+    (machine, uname.nodename().to_bytes(), home).hash(&mut hasher);
     hasher.finish()
 }
 
 /// Returns whether the machine runs on battery; false where it has no battery or its state is unknown.
 pub fn on_battery() -> bool {
     if cfg!(target_os = "macos") {
-        let output = crate::os::process::Run::new("pmset")
-            .args(["-g", "batt"])
-            .success();
+        let output = Run::new("pmset").args(["-g", "batt"]).success();
         return output.is_ok_and(|output| output.text().contains("'Battery Power'"));
     }
     supplies_say_battery(Path::new("/sys/class/power_supply"))
@@ -35,22 +30,14 @@ pub fn on_battery() -> bool {
 
 /// Reads a folder laid out as the kernel's `power_supply` class (Documentation/ABI/testing/sysfs-class-power).
 fn supplies_say_battery(class: &Path) -> bool {
-    let Ok(entries) = fs::read_dir(class) else {
-        return false;
-    };
-    let read = |path: &Path, name| {
-        fs::read_to_string(path.join(name))
-            .unwrap_or_default()
-            .trim()
-            .to_owned()
-    };
     let mut discharging = false;
-    for supply in entries.flatten().map(|entry| entry.path()) {
-        match read(&supply, "type").as_str() {
-            "Mains" | "USB" if read(&supply, "online") == "1" => return false,
+    for supply in fs::read_dir(class).into_iter().flatten().flatten() {
+        let read = |name| fs::read_to_string(supply.path().join(name)).unwrap_or_default();
+        match read("type").trim() {
+            "Mains" | "USB" if read("online").trim() == "1" => return false,
             // A mouse or a phone has scope "Device"; it does not power the machine.
-            "Battery" if read(&supply, "scope") != "Device" => {
-                discharging |= read(&supply, "status") == "Discharging"
+            "Battery" if read("scope").trim() != "Device" => {
+                discharging |= read("status").trim() == "Discharging"
             }
             _ => {}
         }
@@ -63,9 +50,9 @@ fn supplies_say_battery(class: &Path) -> bool {
 /// # Errors
 ///
 /// This is root in another user's home, as under `sudo -E`.
-pub fn check_owner(home: &Path) -> Result<(), Error> {
-    let somebody_else_s = fs::metadata(home).is_ok_and(|home| home.uid() != 0);
-    if !(somebody_else_s && rustix::process::geteuid().is_root()) {
+pub fn check_owner(home: &Path) -> Result<()> {
+    let is_another_users = fs::metadata(home).is_ok_and(|home| home.uid() != 0);
+    if !(is_another_users && rustix::process::geteuid().is_root()) {
         return Ok(());
     }
     Err(Error::new(format!(

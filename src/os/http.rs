@@ -107,11 +107,8 @@ impl Answer {
     }
 }
 
-/// Sends `request`, follows redirects, and returns the answer; its body is read where the status is 200.
-///
-/// # Errors
-///
-/// There is no acceptable answer. A status such as 404 is an answer, not an error.
+/// Sends `request`, follows redirects, and returns the answer, also one with a status such as 404; its body is read where the
+/// status is 200.
 pub fn get(request: &Get, limits: &Limits) -> Result<Answer> {
     let (host, response) = open(request, limits)?;
     match response.status().as_u16() {
@@ -122,10 +119,6 @@ pub fn get(request: &Get, limits: &Limits) -> Result<Answer> {
 
 /// Sends `request` as [`get`] does, and returns the answer with the first `longest` bytes of its body; the rest is never
 /// fetched. The body of a partial answer (206) counts.
-///
-/// # Errors
-///
-/// As [`get`].
 pub(crate) fn peek(request: &Get, limits: &Limits, longest: u64) -> Result<Answer> {
     let (host, response) = open(request, limits)?;
     let (mut answer, body) = answer(host, response);
@@ -144,9 +137,12 @@ pub(super) fn open(request: &Get, limits: &Limits) -> Result<(String, Response<B
     let mut uri = check(request.url).with_context(|| refusing(request.url))?;
     for _ in 0..=limits.redirects {
         let host = authority(&uri).to_owned();
-        let left = limits.total.saturating_sub(start.elapsed());
+        let within = Limits {
+            total: limits.total.saturating_sub(start.elapsed()),
+            ..*limits
+        };
         let response =
-            send(request, &uri, limits, left).map_err(|error| failure(error, &host, limits))?;
+            send(request, &uri, &within).map_err(|error| failure(error, &host, limits))?;
         if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
             return Ok((host, response));
         }
@@ -162,10 +158,6 @@ pub(super) fn open(request: &Get, limits: &Limits) -> Result<(String, Response<B
 
 /// Returns what sends requests to the host of `uri`, each within `limits`: it trusts what the operating system trusts, uses
 /// the proxy of the environment, follows no redirect, and accepts every status.
-///
-/// # Errors
-///
-/// The environment names a proxy by something that is not a URL.
 pub(crate) fn agent(uri: &Uri, limits: &Limits) -> Result<Agent, ureq::Error> {
     let trust = TlsConfig::builder()
         .root_certs(RootCerts::PlatformVerifier)
@@ -186,36 +178,24 @@ pub(crate) fn agent(uri: &Uri, limits: &Limits) -> Result<Agent, ureq::Error> {
 }
 
 /// Sends one request, without following anything.
-fn send(
-    request: &Get,
-    uri: &Uri,
-    limits: &Limits,
-    left: Duration,
-) -> Result<Response<Body>, ureq::Error> {
-    let within = Limits {
-        total: left,
-        ..*limits
-    };
-    let mut builder = agent(uri, &within)?
+fn send(request: &Get, uri: &Uri, limits: &Limits) -> Result<Response<Body>, ureq::Error> {
+    let conditions = [
+        (header::IF_NONE_MATCH, request.etag),
+        (header::IF_MODIFIED_SINCE, request.last_modified),
+    ];
+    let conditions = conditions
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)));
+    let mut builder = agent(uri, limits)?
         .get(uri)
         .header(header::ACCEPT, request.accept);
-    if let Some(etag) = request.etag {
-        builder = builder.header(header::IF_NONE_MATCH, etag);
-    }
-    if let Some(since) = request.last_modified {
-        builder = builder.header(header::IF_MODIFIED_SINCE, since);
-    }
-    for (name, value) in request.headers {
-        builder = builder.header(name, *value);
+    for (name, value) in conditions.chain(request.headers.iter().cloned()) {
+        builder = builder.header(name, value);
     }
     builder.call()
 }
 
-/// Reads the answer of `host` to its end, decompressed, within `limits`.
-///
-/// # Errors
-///
-/// It is cut off, too large, or in an encoding that was not requested.
+/// Reads the answer of `host` to its end, decompressed, within `limits`. Rejects an encoding that was not requested.
 pub(crate) fn read(response: Response<Body>, host: String, limits: &Limits) -> Result<Answer> {
     let name = host.clone();
     let answer =

@@ -16,10 +16,6 @@ pub struct Lock {
 }
 
 /// Takes the lock at `path` without waiting; returns `None` if another process holds it.
-///
-/// # Errors
-///
-/// The lock file cannot be created or locked.
 pub fn try_exclusive(path: &Path) -> Result<Option<Lock>> {
     if let Some(folder) = path.parent() {
         files::create_private_dir(folder)?;
@@ -45,10 +41,6 @@ pub fn try_exclusive(path: &Path) -> Result<Option<Lock>> {
 const AGAIN: Duration = Duration::from_millis(50);
 
 /// Takes the lock at `path`, waiting for at most `limit`; returns `None` if another process holds it throughout.
-///
-/// # Errors
-///
-/// As [`try_exclusive`].
 pub fn exclusive(path: &Path, limit: Duration) -> Result<Option<Lock>> {
     let deadline = Instant::now() + limit;
     loop {

@@ -2,16 +2,17 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::error::{Error, Result, ResultExt, bail};
+use crate::error::{Result, ResultExt, bail};
 use crate::os::interrupt;
 use crate::os::text;
 
@@ -49,15 +50,15 @@ impl Output {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    /// Returns the last `lines` lines of standard error, or of standard output where there are none.
+    /// Returns the last `lines` lines of standard error, or of standard output where standard error is blank.
     pub fn last_lines(&self, lines: usize) -> String {
-        let bytes = if self.stderr.iter().all(u8::is_ascii_whitespace) {
+        let is_silent = self.stderr.trim_ascii().is_empty();
+        let bytes = if is_silent {
             &self.stdout
         } else {
             &self.stderr
         };
-        let text = String::from_utf8_lossy(bytes);
-        text::last_lines(&text, lines)
+        text::last_lines(&String::from_utf8_lossy(bytes), lines)
     }
 }
 
@@ -90,7 +91,6 @@ impl Run {
         arguments.into_iter().fold(self, Run::arg)
     }
 
-    /// Sets a variable of its environment.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Run {
         self.command.env(name, value);
         self
@@ -102,13 +102,11 @@ impl Run {
         self
     }
 
-    /// Sets the folder it runs in.
     pub fn dir(mut self, folder: impl AsRef<Path>) -> Run {
         self.command.current_dir(folder);
         self
     }
 
-    /// Sets the time limit.
     pub fn limit(mut self, limit: Duration) -> Run {
         self.limit = limit;
         self
@@ -145,10 +143,6 @@ impl Run {
     }
 
     /// Runs it to its end, whatever its exit status.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be started, timed out, or was interrupted.
     pub fn output(mut self) -> Result<Output> {
         self.command.stdin(if self.input.is_empty() {
             Stdio::null()
@@ -156,30 +150,22 @@ impl Run {
             Stdio::piped()
         });
         if let Some(log) = &self.log {
-            let file = File::create(log)
-                .with_context(|| format!("cannot make the log '{}'", log.display()))?;
-            let again = file
-                .try_clone()
-                .with_context(|| format!("cannot share the log '{}'", log.display()))?;
-            self.command.stdout(file).stderr(again);
+            let file = create(log)?;
+            self.command.stderr(file.try_clone()?).stdout(file);
         } else if self.show {
-            self.command
-                .stdout(std::io::stderr())
-                .stderr(Stdio::inherit());
+            self.command.stdout(io::stderr()).stderr(Stdio::inherit());
         } else {
             self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
         }
         if let Some(path) = &self.stdout {
-            let file = File::create(path)
-                .with_context(|| format!("cannot make the file '{}'", path.display()))?;
-            self.command.stdout(file);
+            self.command.stdout(create(path)?);
         }
         let mut child =
             spawn(&mut self.command).with_context(|| format!("cannot start `{}`", self.shown))?;
         if let Some(mut stdin) = child.stdin.take() {
             let input = std::mem::take(&mut self.input);
             // A program may ignore its input; the thread ends with the pipe.
-            thread::spawn(move || std::io::Write::write_all(&mut stdin, &input));
+            thread::spawn(move || stdin.write_all(&input));
         }
         let stdout = child.stdout.take().map(keep_last);
         let stderr = child.stderr.take().map(keep_last);
@@ -193,23 +179,18 @@ impl Run {
         })
     }
 
-    /// Runs it and returns its output if it exits with 0.
-    ///
-    /// # Errors
-    ///
-    /// As [`Run::output`], or it failed; the error quotes the last lines of its output.
+    /// Runs it and returns its output if it exits with 0. Otherwise the error quotes the last lines of its output.
     pub fn success(self) -> Result<Output> {
         let shown = self.shown.clone();
         let output = self.output()?;
         if output.status.success() {
             return Ok(output);
         }
-        let said = output.last_lines(12);
         let how = describe(output.status);
-        if said.is_empty() {
-            bail!("`{shown}` {how}");
+        match output.last_lines(12).as_str() {
+            "" => bail!("`{shown}` {how}"),
+            said => bail!("`{shown}` {how}: {said}"),
         }
-        bail!("`{shown}` {how}: {said}");
     }
 
     fn wait(&self, child: &mut Child) -> Result<ExitStatus> {
@@ -225,7 +206,7 @@ impl Run {
             }
             if self.interruptible && interrupt::requested() {
                 end(child);
-                return Err(Error::new(format!("`{}` was interrupted", self.shown)));
+                bail!("`{}` was interrupted", self.shown);
             }
             if Instant::now() >= deadline {
                 end(child);
@@ -267,11 +248,13 @@ fn end(child: &mut Child) {
     drop(child.wait());
 }
 
-type Kept = std::sync::mpsc::Receiver<Vec<u8>>;
+fn create(path: &Path) -> Result<File> {
+    File::create(path).with_context(|| format!("cannot make the file '{}'", path.display()))
+}
 
 /// Drains `stream` on a thread, so that the program never blocks on a full pipe, and keeps its last bytes.
-fn keep_last(mut stream: impl Read + Send + 'static) -> Kept {
-    let (sender, receiver) = std::sync::mpsc::channel();
+fn keep_last(mut stream: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut kept = Vec::new();
         let mut buffer = [0; 8192];
@@ -287,12 +270,10 @@ fn keep_last(mut stream: impl Read + Send + 'static) -> Kept {
     receiver
 }
 
-fn collect(kept: Option<Kept>, until: Instant) -> Vec<u8> {
-    kept.and_then(|kept| {
-        kept.recv_timeout(until.saturating_duration_since(Instant::now()))
-            .ok()
-    })
-    .unwrap_or_default()
+fn collect(kept: Option<Receiver<Vec<u8>>>, until: Instant) -> Vec<u8> {
+    let left = until.saturating_duration_since(Instant::now());
+    let kept = kept.and_then(|kept| kept.recv_timeout(left).ok());
+    kept.unwrap_or_default()
 }
 
 /// Starts `command`. A file that was just written is busy (ETXTBSY) for an instant, while a child forked by another thread

@@ -7,14 +7,14 @@ use jiff::Timestamp;
 use ureq::Timeout;
 
 use super::{LONGEST_QUOTE, Limits};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::os::text::excerpt;
 
 /// The longest wait that a server may ask for.
 pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Returns how long a server asks to wait by `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date by its own clock,
-/// which `date` tells. At most [`LONGEST_RETRY_AFTER`]; `None` for anything else.
+/// which is `date`. At most [`LONGEST_RETRY_AFTER`]; `None` for anything else.
 pub(crate) fn retry_after(value: &str, date: Option<&str>, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -32,16 +32,15 @@ pub(crate) fn retry_after(value: &str, date: Option<&str>, now: Timestamp) -> Op
 /// Returns the error for an answer with a `status` that the caller has no use for.
 pub(super) fn of_status(host: &str, status: u16, retry_after: Option<Duration>) -> Error {
     let message = format!("{host} answers with status {status}");
-    let error = match status {
+    let kind = match status {
         // What the server cannot do today it cannot do tomorrow.
-        501 | 505 => Error::new(message),
-        408 | 429 | 500..=599 => Error::unreachable(message),
-        _ => Error::new(message),
+        501 | 505 => Kind::Failed,
+        408 | 429 | 500..=599 => Kind::Unreachable,
+        _ => Kind::Failed,
     };
-    match retry_after {
-        Some(wait) => error.with_retry_after(wait),
-        None => error,
-    }
+    Error::new(message)
+        .with_kind(kind)
+        .with_retry_after(retry_after)
 }
 
 /// Returns whether the connection broke before the whole answer had arrived.
@@ -122,7 +121,6 @@ pub(crate) fn failure(error: ureq::Error, host: &str, limits: &Limits) -> Error 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
     use proptest::prelude::*;
 
     #[test]
