@@ -26,7 +26,6 @@ pub enum Finding {
 /// The result of a check.
 #[derive(Debug)]
 pub struct Check {
-    /// What it found.
     pub outcome: Finding,
     /// The state of the installation, as far as it is known.
     pub survey: Option<Survey>,
@@ -46,20 +45,6 @@ impl Check {
             Finding::Failed => self.error.as_ref().map_or(Exit::Failed, Error::exit),
         }
     }
-
-    fn failed(world: World, error: Error) -> Check {
-        Check::without_news(world, Finding::Failed, error.one_line(), Some(error))
-    }
-
-    /// Returns a check that ended without an answer of use. What is installed is worth knowing all the same.
-    fn without_news(world: World, outcome: Finding, reason: String, error: Option<Error>) -> Check {
-        Check {
-            outcome,
-            survey: survey(world, None, &Request::default().asked).ok(),
-            reason: Some(reason),
-            error,
-        }
-    }
 }
 
 /// Asks the forge and decides. Changes nothing but the record of the tags that were seen; a release whose tag was moved is
@@ -69,16 +54,18 @@ pub fn check(world: World, scheduled: bool) -> Check {
         scheduled,
         ..Request::default()
     };
-    let latest = match latest(world, &request) {
-        Ok(latest) => latest,
-        Err(error) if error.kind() == Kind::Unreachable => {
-            return Check::without_news(world, Finding::Unreachable, error.one_line(), None);
-        }
-        Err(error) => return Check::failed(world, error),
-    };
-    match survey(world, latest, &request.asked) {
+    match latest(world, &request).and_then(|latest| survey(world, latest, &request.asked)) {
         Ok(survey) => judge(world, survey),
-        Err(error) => Check::failed(world, error),
+        Err(error) => Check {
+            outcome: match error.kind() {
+                Kind::Unreachable => Finding::Unreachable,
+                _ => Finding::Failed,
+            },
+            // What is installed is worth knowing all the same.
+            survey: survey(world, None, &request.asked).ok(),
+            reason: Some(error.one_line()),
+            error: Some(error),
+        },
     }
 }
 
@@ -87,11 +74,7 @@ fn judge(world: World, survey: Survey) -> Check {
     let (outcome, reason) = match &survey.decision {
         Decision::Update(release) => match trust::look(world, release) {
             Ok(None) => (Finding::Available, None),
-            Ok(Some(error)) => {
-                let reason = error.one_line();
-                moved = Some(error);
-                (Finding::Failed, Some(reason))
-            }
+            Ok(Some(error)) => (Finding::Failed, Some(moved.insert(error).one_line())),
             // The feed has answered, and apply looks the tag up again.
             Err(error) => (
                 Finding::Available,

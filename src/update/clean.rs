@@ -4,7 +4,6 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::journal::Journal;
-use super::report::Report;
 use super::{World, store};
 use crate::error::{Error, Result};
 use crate::install;
@@ -18,7 +17,6 @@ const LOGS: usize = 10;
 /// What was removed.
 #[derive(Debug, Default)]
 pub struct Cleaned {
-    /// The slots.
     pub slots: Vec<String>,
     /// The bytes freed, in slots, backups, the build folder and downloads.
     pub freed: u64,
@@ -26,10 +24,6 @@ pub struct Cleaned {
 
 /// Removes slots beyond `keep`, backups beyond the same number, the build folder above its bound, and downloads that broke
 /// off.
-///
-/// # Errors
-///
-/// Another run is under way, or something cannot be removed.
 pub fn clean(world: World) -> Result<Cleaned> {
     let _held = super::exclusive(world.paths)?;
     if Journal::load(world.paths)?.is_some() {
@@ -46,14 +40,8 @@ pub fn clean(world: World) -> Result<Cleaned> {
     Ok(cleaned)
 }
 
-/// Cleans up after an update, which holds the lock; a failure is only a note.
-pub(super) fn after_update(world: World, report: &mut Report) {
-    if let Err(error) = tidy(world) {
-        report.note(format!("cannot clean up: {}", error.one_line()));
-    }
-}
-
-fn tidy(world: World) -> Result<Cleaned> {
+/// Removes what updates leave behind; the caller holds the lock.
+pub(super) fn tidy(world: World) -> Result<Cleaned> {
     let settings = &world.config.self_update;
     let slots = world.slots();
     let all = slots.list()?;
@@ -66,13 +54,11 @@ fn tidy(world: World) -> Result<Cleaned> {
         cleaned.freed += size;
     }
     for backup in store::backups(world.paths)
-        .into_iter()
+        .iter()
         .skip(settings.keep.max(1))
     {
-        let size = files::tree_size(&backup);
-        if files::remove_file_if_there(&backup)? {
-            cleaned.freed += size;
-        }
+        cleaned.freed += files::tree_size(backup);
+        files::remove_file_if_there(backup)?;
     }
     cleaned.freed += install::trim_build_cache(&world.paths.build(), settings.build_folder_limit)?;
     Ok(cleaned)
@@ -82,21 +68,13 @@ fn tidy(world: World) -> Result<Cleaned> {
 pub(super) fn new_build_log(paths: &Paths, tag: &str) -> Result<PathBuf> {
     let folder = paths.logs();
     files::create_private_dir(&folder)?;
-    let mut logs: Vec<PathBuf> = fs::read_dir(&folder)?
-        .flatten()
-        .map(|entry| entry.path())
-        .collect();
+    let entries = fs::read_dir(&folder)?.flatten();
+    let mut logs: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     // Their names begin with the time.
     logs.sort();
     for old in logs.iter().take((logs.len() + 1).saturating_sub(LOGS)) {
         files::remove_file_if_there(old)?;
     }
-    let tag: String = tag
-        .chars()
-        .map(|c| if c == '/' { '_' } else { c })
-        .collect();
-    Ok(folder.join(format!(
-        "{}-{tag}.log",
-        clock::now().strftime("%Y%m%dT%H%M%S%3fZ")
-    )))
+    let stamp = clock::now().strftime("%Y%m%dT%H%M%S%3fZ");
+    Ok(folder.join(format!("{stamp}-{}.log", tag.replace('/', "_"))))
 }

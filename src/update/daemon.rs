@@ -45,9 +45,7 @@ impl Daemon {
 
     /// Returns the store that it serves.
     pub fn store(&self) -> Option<PathBuf> {
-        self.status
-            .as_ref()
-            .map(|status| PathBuf::from(&status.store))
+        Some(PathBuf::from(&self.status.as_ref()?.store))
     }
 }
 
@@ -62,8 +60,8 @@ pub(super) fn look(world: World, bin_dir: &BinDir) -> Result<Daemon> {
     })
 }
 
-/// Returns the version that hephd answers with, whoever started it; `None` where it does not answer or is not part of
-/// the installation.
+/// Returns the version that hephd answers with, also one that no service manager started; `None` where it does not answer or
+/// is not part of the installation.
 pub(super) fn running(world: World, bin_dir: &BinDir) -> Result<Option<Version>> {
     let (_, status) = answer(world, bin_dir)?;
     Ok(status.and_then(|status| version::in_output(&status.version)))

@@ -1,13 +1,12 @@
 //! The history: one line for each finished run.
 
 use jiff::Timestamp;
-use semver::Version;
 use serde::{Deserialize, Serialize};
+use ulid::Ulid;
 
-use super::report::{Outcome, Step};
+use super::report::Summary;
 use crate::error::{Result, ResultExt};
-use crate::install::slots::Delivery;
-use crate::os::files;
+use crate::os::{clock, files};
 use crate::paths::Paths;
 
 /// The file is cut back to [`KEPT`] lines when it has grown beyond this many bytes.
@@ -17,34 +16,37 @@ const KEPT: usize = 500;
 /// Nothing larger is read.
 const LIMIT: u64 = 16 * 1024 * 1024;
 
+/// One run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// Its name, unique.
+    #[serde(rename = "run")]
+    pub id: String,
+    pub action: Action,
+    pub started_at: Timestamp,
+    /// Whether the timer started it.
+    pub scheduled: bool,
+}
+
+impl Run {
+    pub(super) fn begin(action: Action, scheduled: bool) -> Run {
+        Run {
+            id: Ulid::generate().to_string(),
+            action,
+            started_at: clock::now(),
+            scheduled,
+        }
+    }
+}
+
 /// One finished run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The run's name, unique.
-    pub run: String,
-    /// What it did: `apply`, `rollback`, or `recover`.
-    pub action: Action,
-    /// When it started.
-    pub started_at: Timestamp,
-    /// When it ended.
+    #[serde(flatten)]
+    pub run: Run,
     pub ended_at: Timestamp,
-    pub outcome: Outcome,
-    /// The version before.
-    pub from: Option<Version>,
-    /// The version that was wanted.
-    pub to: Option<Version>,
-    /// One sentence, where there is something to say.
-    pub reason: Option<String>,
-    /// The delivery of the staged release.
-    #[serde(default)]
-    pub delivery: Option<Delivery>,
-    /// What it did, in order.
-    pub steps: Vec<Step>,
-    /// Whether the timer started it.
-    pub scheduled: bool,
-    /// The signer of what was installed, if known.
-    #[serde(default)]
-    pub signed_by: Option<String>,
+    #[serde(flatten)]
+    pub summary: Summary,
 }
 
 /// What a run was for.
@@ -62,7 +64,7 @@ pub enum Action {
 /// Appends `entry`, once: a run that is there already is not written again.
 pub fn record(paths: &Paths, entry: &Entry) -> Result<()> {
     let past = read(paths)?;
-    if past.iter().any(|old| old.run == entry.run) {
+    if past.iter().any(|old| old.run.id == entry.run.id) {
         return Ok(());
     }
     let line = serde_json::to_string(entry).context("cannot encode the history")?;

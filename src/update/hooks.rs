@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use semver::Version;
+
 use crate::config::Hook;
 use crate::os::process::Run;
 
@@ -10,19 +12,19 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The variable that every hook has.
 const EVENT: &str = "HEPH_EVENT";
 
-/// The environment of a hook, beside the JSON on its standard input.
+/// The environment of a hook, beside the JSON on its standard input. A variable without a value is empty.
 #[derive(Clone, Debug, Default)]
-pub struct News {
+pub struct News<'a> {
     /// `HEPH_EVENT`: `available`, `updated` or `failed`.
     pub event: &'static str,
     /// `HEPH_OUTCOME`: as in the JSON.
     pub outcome: String,
-    /// `HEPH_FROM`: the version before, or empty.
-    pub from: String,
-    /// `HEPH_TO`: the version that was wanted, or empty.
-    pub to: String,
-    /// `HEPH_REASON`: a sentence, or empty.
-    pub reason: String,
+    /// `HEPH_FROM`: the version before.
+    pub from: Option<&'a Version>,
+    /// `HEPH_TO`: the version that was wanted.
+    pub to: Option<&'a Version>,
+    /// `HEPH_REASON`: a sentence.
+    pub reason: Option<&'a str>,
 }
 
 /// Runs `hook` with `json` on its standard input; returns a sentence if it failed.
@@ -33,13 +35,14 @@ pub fn run(hook: Option<&Hook>, news: &News, json: &[u8]) -> Option<String> {
     if std::env::var_os(EVENT).is_some() {
         return None;
     }
+    let version = |version: Option<&Version>| version.map(ToString::to_string).unwrap_or_default();
     let run = Run::new(&hook.program)
         .args(&hook.arguments)
         .env(EVENT, news.event)
         .env("HEPH_OUTCOME", &news.outcome)
-        .env("HEPH_FROM", &news.from)
-        .env("HEPH_TO", &news.to)
-        .env("HEPH_REASON", &news.reason)
+        .env("HEPH_FROM", version(news.from))
+        .env("HEPH_TO", version(news.to))
+        .env("HEPH_REASON", news.reason.unwrap_or_default())
         .input(json)
         .limit(LIMIT);
     run.success()
@@ -62,7 +65,7 @@ mod tests {
     #[test]
     fn a_hook_gets_the_json_and_the_variables_and_no_shell_reads_its_arguments() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("told");
+        let file = folder.path().join("news");
         let script = r#"cat > "$1"; printf '%s %s %s|%s' "$HEPH_EVENT" "$HEPH_FROM" "$HEPH_TO" "$2" >> "$1""#;
         let hook = hook(&[
             "sh",
@@ -74,8 +77,8 @@ mod tests {
         ]);
         let news = News {
             event: "updated",
-            from: "1.0.0".into(),
-            to: "1.1.0".into(),
+            from: Some(&Version::new(1, 0, 0)),
+            to: Some(&Version::new(1, 1, 0)),
             ..News::default()
         };
         assert_eq!(run(Some(&hook), &news, b"{}"), None);

@@ -30,9 +30,7 @@ pub struct Journal {
     pub schema: u32,
     /// The run that wrote it.
     pub run: String,
-    /// When that run started.
     pub started_at: Timestamp,
-    /// How far it has come.
     pub phase: Phase,
     pub aim: Aim,
     /// The slot in use before; `None` where nothing was installed, or where there is no way back.
@@ -56,9 +54,7 @@ pub struct Journal {
 /// A slot by name, and its version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotRef {
-    /// The slot's name.
     pub slot: String,
-    /// Its version.
     pub version: Version,
 }
 
@@ -117,24 +113,16 @@ pub fn recovery(journal: &Journal, current: Option<&str>) -> Recovery {
 }
 
 impl Journal {
-    /// Reads the journal; `None` where no run is unfinished.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be read or parsed. It is kept: guessing could cost a working installation.
+    /// Reads the journal; `None` where no run is unfinished. A damaged one is an error: guessing could cost a working
+    /// installation.
     pub fn load(paths: &Paths) -> Result<Option<Journal>> {
         let path = paths.journal();
-        let unusable = || {
+        files::read_json_if_there(&path, LIMIT).with_context(|| {
             Error::new(format!("cannot parse the journal '{}'", path.display())).with_hint(format!(
                 "look at it, check with `heph self-update doctor` that the commands work, then remove it: rm '{}'",
                 path.display()
             ))
-        };
-        let Some(bytes) = files::read_if_there(&path, LIMIT).with_context(unusable)? else {
-            return Ok(None);
-        };
-        let journal: Journal = serde_json::from_slice(&bytes).with_context(unusable)?;
-        Ok(Some(journal))
+        })
     }
 
     /// Reserves space and writes the journal durably: from here on the run must be finished or undone.
@@ -145,10 +133,8 @@ impl Journal {
             .inspect_err(|_| use_reserve(paths))
     }
 
-    /// Writes the journal durably.
     pub fn save(&self, paths: &Paths) -> Result<()> {
-        let bytes = serde_json::to_vec_pretty(self).context("cannot encode the journal")?;
-        files::write_atomic(&paths.journal(), &bytes, files::PRIVATE)
+        files::write_json(&paths.journal(), self)
     }
 
     /// Removes the journal durably: the commit.

@@ -1,13 +1,13 @@
 //! One update, from lock to record, in one straight line.
 //!
-//! [`apply`] reads top to bottom as the design tells it, and nothing else in the program knows the whole order:
+//! [`apply`] reads top to bottom in the order of the design, and nothing else in the program knows the whole order:
 //!
 //! 1. **lock**, so that only one run at a time touches the installation;
 //! 2. **recover** what an interrupted run left;
 //! 3. **fetch** the feed;
 //! 4. **decide**;
 //! 5. **trust**: the tag is looked up, remembered and proven; then **stage** the release into a slot and verify it;
-//! 6. **journal**, then **switch**;
+//! 6. **back up** the store, **journal**, then **switch**;
 //! 7. **restart** hephd through the new binary, if a service manager ran it before;
 //! 8. **settle**;
 //! 9. **commit**, or **roll back**;
@@ -39,7 +39,7 @@ use std::time::Instant;
 use semver::Version;
 
 use crate::config::OnBattery;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, ResultExt};
 use crate::install::slots::Slot;
 use crate::install::{self, Listener, Progress, StageRequest};
 use crate::os::{clock, host, interrupt, lock};
@@ -50,13 +50,12 @@ use crate::release::{Release, Tag};
 
 pub use check::{Check, Finding, check};
 pub use clean::clean;
-use history::Action;
+use history::{Action, Run};
 use journal::{Aim, Journal, SlotRef};
 use report::{Outcome, Report};
 pub use rollback::rollback;
 pub use survey::{Survey, survey};
 use transaction::Plan;
-use world::Run;
 pub use world::{Request, World};
 pub(crate) use world::{bin_dir, feed, policy};
 
@@ -76,12 +75,10 @@ pub fn apply(world: World, request: &Request) -> Report {
     }
     with_lock(world, &mut report, |report| {
         if let Err(error) = straight_line(world, request, &run, report) {
-            report.fail(
-                match interrupt::requested() && matches!(Journal::load(world.paths), Ok(None)) {
-                    true => Error::new("interrupted; nothing was changed"),
-                    false => error,
-                },
-            );
+            report.fail(match (interrupt::check(), Journal::load(world.paths)) {
+                (Err(interrupted), Ok(None)) => interrupted,
+                _ => error,
+            });
         }
         record(world, &run, report);
     });
@@ -93,21 +90,15 @@ fn straight_line(world: World, request: &Request, run: &Run, report: &mut Report
     recover::unfinished(world, report)?;
     let settings = &world.config.self_update;
     if request.scheduled && settings.on_battery == OnBattery::Skip && host::on_battery() {
-        report.end(Outcome::Skipped, "running on battery".to_owned());
+        report.end(Outcome::Skipped, "running on battery");
         return Ok(());
     }
     let Some(decision) = choose(world, request, report)? else {
         return Ok(());
     };
     let release = match decision {
-        Decision::UpToDate(reason) => {
+        Decision::UpToDate(_) | Decision::Skipped(_) => {
             repair_links(world, report);
-            report.end(Outcome::UpToDate, reason);
-            return Ok(());
-        }
-        Decision::Skipped(reason) => {
-            repair_links(world, report);
-            report.end(Outcome::Skipped, reason);
             return Ok(());
         }
         Decision::RestartOnly => return restart_only(world, run, report),
@@ -119,7 +110,7 @@ fn straight_line(world: World, request: &Request, run: &Run, report: &mut Report
     })?;
     let slot = stage(world, request, &release, &origin, report)?;
     let signed_by = slot.manifest.signed_by.as_deref().or(origin.signed_by());
-    report.signed_by = signed_by.map(str::to_owned);
+    report.summary.signed_by = signed_by.map(str::to_owned);
     interrupt::check()?;
 
     let bin_dir = world.bin_dir()?;
@@ -127,12 +118,6 @@ fn straight_line(world: World, request: &Request, run: &Run, report: &mut Report
     let restart = before.managed && slot.has("hephd") && !request.no_restart;
     let from = report.step("adopt", || bin_dir.adopt(&world.slots()))?;
     bin_dir.check(&slot)?;
-    let backup = if restart {
-        report.step("backup", || store::back_up(world, &before))?
-    } else {
-        None
-    };
-    interrupt::check()?;
 
     if slot.has("hephd") && !restart {
         report.note(match (request.no_restart, &before.status) {
@@ -150,17 +135,16 @@ fn straight_line(world: World, request: &Request, run: &Run, report: &mut Report
         });
     }
     let plan = Plan {
+        aim: Aim::Update,
         from: from.as_ref().map(SlotRef::of),
         to: slot,
         restart,
-        aim: Aim::Update,
-        store: before.store(),
-        backup,
+        before,
     };
     transaction::carry_out(world, run, plan, report)
 }
 
-/// Steps 3 and 4. `None`: the report is final.
+/// Steps 3 and 4. Ends the report unless there is something to do. `None`: there was nothing to decide about.
 fn choose(world: World, request: &Request, report: &mut Report) -> Result<Option<Decision>> {
     let latest = match report.step("fetch", || survey::latest(world, request)) {
         // No failure of this run: the timer asks again.
@@ -171,17 +155,25 @@ fn choose(world: World, request: &Request, report: &mut Report) -> Result<Option
         latest => latest?,
     };
     let survey = report.step("decide", || survey::survey(world, latest, &request.asked))?;
-    report.to = match &survey.decision {
+    report.summary.to = match &survey.decision {
         Decision::Update(release) => Some(release.version.clone()),
         Decision::RestartOnly => survey.installed.clone(),
         Decision::Skipped(_) | Decision::UpToDate(_) => {
             survey.latest.map(|release| release.version)
         }
     };
-    report.from = match survey.decision {
+    report.summary.from = match survey.decision {
         Decision::RestartOnly => survey.running,
         _ => survey.installed,
     };
+    match &survey.decision {
+        Decision::UpToDate(reason) => {
+            report.summary.outcome = Outcome::UpToDate;
+            report.summary.reason = reason.clone();
+        }
+        Decision::Skipped(reason) => report.end(Outcome::Skipped, reason),
+        Decision::RestartOnly | Decision::Update(_) => {}
+    }
     Ok(Some(survey.decision))
 }
 
@@ -197,9 +189,7 @@ fn repair_links(world: World, report: &mut Report) {
             Some(slot) => bin_dir.check(&slot).and_then(|()| bin_dir.relink(&slot)),
             None => Ok(()),
         });
-    if let Err(error) = repaired {
-        report.note(format!("cannot repair the links: {}", error.one_line()));
-    }
+    report.tolerate(repaired.context("cannot repair the links"));
 }
 
 /// hephd still runs an older release than the one installed: restart it, and go back to the slot it runs if that fails.
@@ -207,21 +197,18 @@ fn restart_only(world: World, run: &Run, report: &mut Report) -> Result<()> {
     let bin_dir = world.bin_dir()?;
     let before = daemon::look(world, &bin_dir)?;
     let slots = world.slots();
-    let Some(to) = report.step("adopt", || bin_dir.adopt(&slots))? else {
-        return Err(Error::new("nothing is installed"));
-    };
+    let to = report.step("adopt", || bin_dir.adopt(&slots))?;
+    let to = to.context("nothing is installed")?;
     let from = match before.running() {
         Some(version) => slots.find(&version)?.map(|slot| SlotRef::of(&slot)),
         None => None,
     };
-    let backup = report.step("backup", || store::back_up(world, &before))?;
     let plan = Plan {
+        aim: Aim::Restart,
         from,
         to,
         restart: true,
-        aim: Aim::Restart,
-        store: before.store(),
-        backup,
+        before,
     };
     transaction::carry_out(world, run, plan, report)
 }
@@ -261,14 +248,12 @@ fn stage(
     };
     let staged = report.step("stage", || install::stage(&request, &listener));
     report.notes.append(&mut notes.borrow_mut());
-    if let Ok(slot) = &staged {
-        report.delivery = Some(slot.manifest.delivery);
-    }
     match &staged {
-        Ok(_) => (world.say)(&format!(
-            "staged {version} in {:.1} s",
-            start.elapsed().as_secs_f64()
-        )),
+        Ok(slot) => {
+            report.summary.delivery = Some(slot.manifest.delivery);
+            let took = start.elapsed().as_secs_f64();
+            (world.say)(&format!("staged {version} in {took:.1} s"));
+        }
         Err(error) if error.kind() == Kind::Unfit => {
             quarantine::put(world.paths, version, &error.one_line(), clock::now())?;
             report.note(quarantined(version));
@@ -288,15 +273,13 @@ fn progress(world: World, tag: &Tag, report: &mut Report) -> Result<Progress> {
         return Ok(Progress::Terminal);
     }
     let log = clean::new_build_log(world.paths, tag.as_str())?;
-    report.log = Some(log.clone());
+    report.log = Some(log.display().to_string());
     Ok(Progress::Log(log))
 }
 
 fn predict(decision: Option<Decision>, report: &mut Report) {
     let would = match decision {
-        None => return,
-        Some(Decision::UpToDate(reason)) => return report.end(Outcome::UpToDate, reason),
-        Some(Decision::Skipped(reason)) => return report.end(Outcome::Skipped, reason),
+        None | Some(Decision::UpToDate(_) | Decision::Skipped(_)) => return,
         Some(Decision::RestartOnly) => "would restart hephd".to_owned(),
         Some(Decision::Update(release)) => format!("would install {}", release.version),
     };
@@ -336,27 +319,14 @@ fn record(world: World, run: &Run, report: &mut Report) {
     }
     let start = Instant::now();
     let entry = history::Entry {
-        run: run.id.clone(),
-        action: run.action,
-        started_at: run.started_at,
+        run: run.clone(),
         ended_at: clock::now(),
-        outcome: report.outcome,
-        from: report.from.clone(),
-        to: report.to.clone(),
-        reason: report.reason.clone(),
-        delivery: report.delivery,
-        steps: report.steps.clone(),
-        scheduled: run.scheduled,
-        signed_by: report.signed_by.clone(),
+        summary: report.summary.clone(),
     };
-    if let Err(error) = transaction::close(world, &entry) {
-        report.note(format!(
-            "this run is not in the history: {}",
-            error.one_line()
-        ));
-    }
-    if report.outcome == Outcome::Updated {
-        clean::after_update(world, report);
+    let closed = transaction::close(world, &entry);
+    report.tolerate(closed.context("this run is not in the history"));
+    if report.summary.outcome == Outcome::Updated {
+        report.tolerate(clean::tidy(world).context("cannot clean up"));
     }
     report.took("record", start);
 }

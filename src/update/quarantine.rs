@@ -16,11 +16,9 @@ const MOST: usize = 200;
 /// One release that failed here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Its version.
     pub version: Version,
     /// Why, in one sentence.
     pub reason: String,
-    /// When.
     pub at: Timestamp,
 }
 
@@ -42,30 +40,21 @@ impl Default for Quarantine {
 }
 
 impl Quarantine {
-    /// Reads the quarantine; empty where there is no file.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be read or parsed. Treating it as empty could bring a broken release back.
+    /// Reads the quarantine; empty where there is no file. A damaged one is an error: treating it as empty could bring a broken
+    /// release back.
     pub fn load(paths: &Paths) -> Result<Quarantine> {
         let path = paths.quarantine();
-        let unusable = || {
+        let quarantine = files::read_json_if_there(&path, LIMIT).with_context(|| {
             Error::new(format!("cannot parse the quarantine '{}'", path.display())).with_hint(
                 format!("correct it, or clear all of it: rm '{}'", path.display()),
             )
-        };
-        let Some(bytes) = files::read_if_there(&path, LIMIT).with_context(unusable)? else {
-            return Ok(Quarantine::default());
-        };
-        serde_json::from_slice(&bytes).with_context(unusable)
+        })?;
+        Ok(quarantine.unwrap_or_default())
     }
 
-    /// Returns the quarantined versions.
     pub fn versions(&self) -> Vec<Version> {
-        self.releases
-            .iter()
-            .map(|entry| entry.version.clone())
-            .collect()
+        let releases = self.releases.iter();
+        releases.map(|entry| entry.version.clone()).collect()
     }
 
     /// Adds an entry; one for the same version is replaced.
@@ -83,21 +72,16 @@ impl Quarantine {
         self.releases.len() < before
     }
 
-    /// Writes the quarantine durably.
     pub fn save(&self, paths: &Paths) -> Result<()> {
-        let bytes = serde_json::to_vec_pretty(self).context("cannot encode the quarantine")?;
-        files::write_atomic(&paths.quarantine(), &bytes, files::PRIVATE)
+        files::write_json(&paths.quarantine(), self)
     }
 }
 
 /// Puts `version` into the quarantine, durably; doing it twice is the same as once.
 pub fn put(paths: &Paths, version: &Version, reason: &str, at: Timestamp) -> Result<()> {
     let mut quarantine = Quarantine::load(paths)?;
-    if quarantine
-        .releases
-        .iter()
-        .any(|entry| entry.version == *version && entry.reason == reason)
-    {
+    let mut releases = quarantine.releases.iter();
+    if releases.any(|entry| entry.version == *version && entry.reason == reason) {
         return Ok(());
     }
     quarantine.add(Entry {

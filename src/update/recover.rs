@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use super::history::{self, Action};
+use super::history::{self, Action, Run};
 use super::journal::{Journal, Recovery, recovery};
 use super::report::{Outcome, Report};
-use super::{Run, World, record, transaction};
+use super::{World, record, transaction};
 use crate::error::Result;
 
 /// Finishes or undoes what an interrupted run left, and removes slots that never became complete.
@@ -31,11 +31,9 @@ fn end(world: World, mut journal: Journal) -> Result<String> {
     // A link to an incomplete slot counts as no link.
     let current = slots.current().ok().flatten().map(|slot| slot.name);
     let to = journal.to.version.clone();
-    let mut report = Report {
-        from: journal.from.as_ref().map(|from| from.version.clone()),
-        ..Report::default()
-    };
-    report.to = Some(to.clone());
+    let mut report = Report::default();
+    report.summary.from = journal.from.as_ref().map(|from| from.version.clone());
+    report.summary.to = Some(to.clone());
     let sentence = match recovery(&journal, current.as_deref()) {
         Recovery::Record => {
             if let Some(entry) = &journal.ended {
@@ -47,17 +45,13 @@ fn end(world: World, mut journal: Journal) -> Result<String> {
             ));
         }
         Recovery::Forget => {
-            report.end(
-                Outcome::Failed,
-                "interrupted before the switch; nothing was changed".to_owned(),
-            );
+            let reason = "interrupted before the switch; nothing was changed";
+            report.end(Outcome::Failed, reason);
             format!("an interrupted update to {to} had not switched yet; it is undone")
         }
         Recovery::LeaveAlone => {
-            report.end(
-                Outcome::Failed,
-                "interrupted, and the installation was changed by hand since".to_owned(),
-            );
+            let reason = "interrupted, and the installation was changed by hand since";
+            report.end(Outcome::Failed, reason);
             format!(
                 "an interrupted update to {to} was superseded by a change by hand; it is dropped"
             )
@@ -65,12 +59,10 @@ fn end(world: World, mut journal: Journal) -> Result<String> {
         Recovery::Finish => {
             (world.say)(&format!("finishing an interrupted update to {to}"));
             journal.attempts += 1;
-            if let Err(error) = journal.save(world.paths) {
-                // A full disk must not prevent the recovery.
-                report.note(error.one_line());
-            }
+            // A full disk must not prevent the recovery.
+            report.tolerate(journal.save(world.paths));
             transaction::finish(world, journal.clone(), &mut report)?;
-            match report.outcome {
+            match report.summary.outcome {
                 Outcome::RolledBack => {
                     format!("an interrupted update to {to} was not healthy; it is undone")
                 }
@@ -82,13 +74,11 @@ fn end(world: World, mut journal: Journal) -> Result<String> {
         }
         Recovery::RollBack => {
             (world.say)(&format!("undoing an interrupted update to {to}"));
-            let reason = journal
-                .reason
-                .clone()
-                .unwrap_or_else(|| "interrupted repeatedly".to_owned());
+            let reason = journal.reason.as_deref();
+            let reason = reason.unwrap_or("interrupted repeatedly").to_owned();
             transaction::roll_back(world, journal.clone(), reason, &mut report)?;
-            match &report.reason {
-                Some(reason) if report.outcome == Outcome::Failed => {
+            match &report.summary.reason {
+                Some(reason) if report.summary.outcome == Outcome::Failed => {
                     format!("an interrupted update to {to} cannot be undone: {reason}")
                 }
                 _ => format!("an interrupted update to {to} is undone"),

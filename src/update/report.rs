@@ -1,11 +1,12 @@
 //! The report of a run, for people, scripts and the history.
 
+use std::fmt;
 use std::time::Instant;
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Exit};
+use crate::error::{Error, Exit, Result};
 use crate::install::slots::Delivery;
 
 /// The outcome of a run. It starts as failed and earns anything better.
@@ -31,34 +32,24 @@ pub enum Outcome {
     Unreachable,
 }
 
-impl Outcome {
-    /// Returns the outcome as JSON and the histories spell it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Outcome::Failed => "failed",
-            Outcome::UpToDate => "up-to-date",
-            Outcome::Restarted => "restarted",
-            Outcome::Updated => "updated",
-            Outcome::RolledBack => "rolled-back",
-            Outcome::Skipped => "skipped",
-            Outcome::Busy => "busy",
-            Outcome::Unreachable => "unreachable",
-        }
+/// Displays the outcome as JSON spells it.
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 
 /// One step of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// Its name.
     pub name: String,
     /// How long it took, in milliseconds.
     pub ms: u64,
 }
 
-/// What a run did.
-#[derive(Debug, Default)]
-pub struct Report {
+/// What the report of a run and its line in the history have in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
     pub outcome: Outcome,
     /// The version before.
     pub from: Option<Version>,
@@ -72,36 +63,30 @@ pub struct Report {
     pub steps: Vec<Step>,
     /// The signer of what was installed, if known.
     pub signed_by: Option<String>,
-    /// The log of the build.
-    pub log: Option<std::path::PathBuf>,
+}
+
+/// What a run did.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    #[serde(flatten)]
+    pub summary: Summary,
+    /// The path of the build's log.
+    pub log: Option<String>,
     /// More sentences for a person.
     pub notes: Vec<String>,
     /// Whether the journal stays: the next run continues.
+    #[serde(skip)]
     pub unfinished: bool,
     /// The error that ended it, with its hint.
+    #[serde(skip)]
     pub error: Option<Error>,
-}
-
-/// The report as `--json` prints it.
-#[derive(Debug, Serialize)]
-pub struct Json<'a> {
-    schema: u32,
-    outcome: Outcome,
-    from: Option<&'a Version>,
-    to: Option<&'a Version>,
-    reason: Option<&'a str>,
-    delivery: Option<Delivery>,
-    steps: &'a [Step],
-    signed_by: Option<&'a str>,
-    log: Option<String>,
-    notes: &'a [String],
 }
 
 impl Report {
     /// Ends the run with `outcome` and a sentence.
-    pub fn end(&mut self, outcome: Outcome, reason: impl Into<Option<String>>) {
-        self.outcome = outcome;
-        self.reason = reason.into();
+    pub fn end(&mut self, outcome: Outcome, reason: impl Into<String>) {
+        self.summary.outcome = outcome;
+        self.summary.reason = Some(reason.into());
     }
 
     /// Ends the run with an error. An error of exit code 75 means that the forge was unreachable.
@@ -133,7 +118,7 @@ impl Report {
     /// Notes a step that began at `start` and ends now.
     pub fn took(&mut self, name: &str, start: Instant) {
         let ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.steps.push(Step {
+        self.summary.steps.push(Step {
             name: name.to_owned(),
             ms,
         });
@@ -144,9 +129,15 @@ impl Report {
         self.notes.push(sentence.into());
     }
 
-    /// Returns the exit code.
+    /// Notes a failure that does not end the run.
+    pub fn tolerate<T>(&mut self, result: Result<T>) {
+        if let Err(error) = result {
+            self.note(error.one_line());
+        }
+    }
+
     pub fn exit(&self) -> Exit {
-        match self.outcome {
+        match self.summary.outcome {
             Outcome::UpToDate | Outcome::Restarted | Outcome::Updated | Outcome::Skipped => {
                 Exit::Done
             }
@@ -157,18 +148,16 @@ impl Report {
     }
 
     /// Returns the object that `--json` prints.
-    pub fn json(&self) -> Json<'_> {
+    pub fn json(&self) -> impl Serialize {
+        #[derive(Serialize)]
+        struct Json<'a> {
+            schema: u32,
+            #[serde(flatten)]
+            report: &'a Report,
+        }
         Json {
             schema: 1,
-            outcome: self.outcome,
-            from: self.from.as_ref(),
-            to: self.to.as_ref(),
-            reason: self.reason.as_deref(),
-            delivery: self.delivery,
-            steps: &self.steps,
-            signed_by: self.signed_by.as_deref(),
-            log: self.log.as_ref().map(|log| log.display().to_string()),
-            notes: &self.notes,
+            report: self,
         }
     }
 }
@@ -185,12 +174,9 @@ mod tests {
     #[test]
     fn every_outcome_has_the_exit_code_of_the_design() {
         let code = |outcome| {
-            Report {
-                outcome,
-                ..Report::default()
-            }
-            .exit()
-            .code()
+            let mut report = Report::default();
+            report.summary.outcome = outcome;
+            report.exit().code()
         };
         for (outcome, expected) in [
             (Outcome::Failed, 1),
@@ -203,7 +189,7 @@ mod tests {
             (Outcome::Unreachable, 75),
         ] {
             assert_eq!(code(outcome), expected, "{outcome:?}");
-            assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.name());
+            assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.to_string());
         }
     }
 

@@ -2,12 +2,12 @@
 
 use semver::Version;
 
-use super::history::Action;
+use super::history::{self, Action, Run};
 use super::journal::{Aim, SlotRef};
 use super::report::{Outcome, Report};
 use super::transaction::{self, Plan};
-use super::{Run, World, daemon, history, record, recover, store, with_lock};
-use crate::error::{Error, Result};
+use super::{World, daemon, record, recover, with_lock};
+use crate::error::{Error, Result, ResultExt};
 use crate::install::slots::Slot;
 
 /// Switches to the slot of `to`, or to the one in use before the current one; restarts and verifies hephd.
@@ -29,29 +29,30 @@ pub fn rollback(world: World, to: Option<&Version>) -> Report {
 fn straight_line(world: World, to: Option<&Version>, run: &Run, report: &mut Report) -> Result<()> {
     recover::unfinished(world, report)?;
     let slots = world.slots();
-    let nothing = || {
+    let current = slots.current()?.with_context(|| {
         Error::new("heph has not updated anything yet, so there is nothing to go back to")
             .with_hint("`heph self-update apply --to VERSION` installs a release by name")
-    };
-    let current = slots.current()?.ok_or_else(nothing)?;
-    report.from = Some(current.manifest.version.clone());
+    })?;
+    report.summary.from = Some(current.manifest.version.clone());
     let all = slots.list()?;
     let target = match to {
-        Some(version) => all
-            .iter()
-            .find(|slot| slot.manifest.version == *version)
-            .ok_or_else(|| {
+        Some(version) => {
+            let mut slots = all.iter();
+            let slot = slots.find(|slot| slot.manifest.version == *version);
+            slot.with_context(|| {
+                let names: Vec<_> = all.iter().map(|slot| slot.name.as_str()).collect();
                 Error::new(format!("no slot holds {version}")).with_hint(format!(
                     "`heph self-update apply --to {version}` installs it; on disk: {}",
-                    names(&all)
+                    names.join(", ")
                 ))
-            })?,
-        None => previous(&all, &current, &history::read(world.paths)?).ok_or_else(|| {
+            })?
+        }
+        None => previous(&all, &current, &history::read(world.paths)?).with_context(|| {
             Error::new("no earlier release is on disk")
                 .with_hint("name one: `heph self-update apply --to VERSION`")
         })?,
     };
-    report.to = Some(target.manifest.version.clone());
+    report.summary.to = Some(target.manifest.version.clone());
     if target.name == current.name {
         report.end(
             Outcome::UpToDate,
@@ -64,42 +65,27 @@ fn straight_line(world: World, to: Option<&Version>, run: &Run, report: &mut Rep
     bin_dir.check(target)?;
     let before = daemon::look(world, &bin_dir)?;
     let restart = before.managed && target.has("hephd");
-    let backup = if restart {
-        report.step("backup", || store::back_up(world, &before))?
-    } else {
-        None
-    };
     let plan = Plan {
+        aim: Aim::GoBack,
         from: Some(SlotRef::of(&current)),
         to: target.clone(),
         restart,
-        aim: Aim::GoBack,
-        store: before.store(),
-        backup,
+        before,
     };
     transaction::carry_out(world, run, plan, report)
-}
-
-fn names(slots: &[Slot]) -> String {
-    slots
-        .iter()
-        .map(|slot| slot.name.as_str())
-        .collect::<Vec<_>>()
-        .join(", ")
 }
 
 /// Returns the slot in use before `current`: the one that the last update to it came from, else the highest lower version.
 fn previous<'a>(all: &'a [Slot], current: &Slot, runs: &[history::Entry]) -> Option<&'a Slot> {
     let version = &current.manifest.version;
-    let came_from = runs
-        .iter()
-        .rev()
-        .find(|run| run.outcome == Outcome::Updated && run.to.as_ref() == Some(version));
+    let mut ends = runs.iter().rev().map(|entry| &entry.summary);
+    let update =
+        ends.find(|end| end.outcome == Outcome::Updated && end.to.as_ref() == Some(version));
     let slot_of = |wanted: &Version| {
         all.iter()
             .find(|slot| slot.name != current.name && slot.manifest.version == *wanted)
     };
-    came_from
-        .and_then(|run| slot_of(run.from.as_ref()?))
+    update
+        .and_then(|update| slot_of(update.from.as_ref()?))
         .or_else(|| all.iter().find(|slot| slot.manifest.version < *version))
 }

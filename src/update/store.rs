@@ -25,10 +25,8 @@ pub(super) fn back_up(world: World, before: &Daemon) -> Result<Option<PathBuf>> 
     let folder = world.paths.backups();
     files::create_private_dir(&folder)?;
     let stamp = clock::now().strftime("%Y%m%dT%H%M%S%3fZ");
-    let file = folder.join(format!(
-        "heph-{}-{stamp}.db",
-        file_name_part(&status.version)
-    ));
+    let version = file_name_part(&status.version);
+    let file = folder.join(format!("heph-{version}-{stamp}.db"));
     client::backup(&before.socket, &file, COPYING).with_context(|| {
         Error::new("cannot take a backup of the store, so the update was not begun").with_hint(
             format!(
@@ -43,24 +41,17 @@ pub(super) fn back_up(world: World, before: &Daemon) -> Result<Option<PathBuf>> 
 /// Keeps what is safe in a file name.
 fn file_name_part(version: &str) -> String {
     let word = version.split_whitespace().next().unwrap_or_default();
-    word.chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || ".-+".contains(c) {
-                c
-            } else {
-                '_'
-            }
-        })
-        .collect()
+    let is_safe = |c: char| c.is_ascii_alphanumeric() || ".-+".contains(c);
+    word.replace(|c| !is_safe(c), "_")
 }
 
 /// Returns the backups that updates took, the newest first.
 pub(super) fn backups(paths: &Paths) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(paths.backups()) else {
-        return Vec::new();
-    };
-    let mut found: Vec<_> = entries
+    let entries = fs::read_dir(paths.backups())
+        .into_iter()
         .flatten()
+        .flatten();
+    let mut found: Vec<_> = entries
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "db"))
         .filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path)))
@@ -77,11 +68,7 @@ struct Restored {
 }
 
 /// Makes sure that `slot`'s hephd can read `store`, which no process has open. Otherwise replaces it by `backup`, or by the
-/// newest other backup that it can read, and returns the sentence for the report.
-///
-/// # Errors
-///
-/// The store cannot be read, and no backup could take its place. Nothing was changed.
+/// newest other backup that it can read, and returns the sentence for the report. An error leaves the store as it was.
 pub(super) fn make_readable(
     world: World,
     slot: &Slot,
@@ -92,20 +79,19 @@ pub(super) fn make_readable(
         return Ok(None);
     }
     let version = &slot.manifest.version;
-    let others = backups(world.paths);
-    let candidates = backup
-        .into_iter()
-        .chain(others.iter().map(PathBuf::as_path));
-    let Some(backup) = candidates.into_iter().find(|backup| can_read(slot, backup)) else {
-        return Err(Error::new(format!(
+    let own = backup.map(Path::to_owned).into_iter();
+    let mut candidates = own.chain(backups(world.paths));
+    let backup = candidates.find(|backup| can_read(slot, backup));
+    let backup = backup.with_context(|| {
+        format!(
             "hephd {version} cannot read the store '{}', and there is no backup that it can read",
             store.display()
-        )));
-    };
+        )
+    })?;
     let run = Run::new(slot.binary("hephd"))
         .env("HEPH_DB", store)
         .args(["store", "restore", "--json", "--backup"]);
-    let output = run.arg(backup).limit(COPYING).success()?;
+    let output = run.arg(&backup).limit(COPYING).success()?;
     let restored: Restored = serde_json::from_slice(&output.stdout)
         .context("cannot parse the output of `hephd store restore`")?;
     Ok(Some(format!(

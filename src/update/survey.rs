@@ -89,17 +89,14 @@ pub(super) fn latest(world: World, request: &Request) -> Result<Option<Release>>
         .map(Some);
     }
     let mut latest = check(world, &feed);
-    for pause in RETRIES
-        .iter()
-        .take(if request.scheduled { RETRIES.len() } else { 0 })
-    {
+    for pause in RETRIES.into_iter().filter(|_| request.scheduled) {
         match &latest {
             Err(error) if error.kind() == Kind::Unreachable && error.retry_after().is_none() => {
                 (world.say)(&format!("{error:#}; trying again in {pause:?}"));
             }
             _ => break,
         }
-        let until = Instant::now() + *pause;
+        let until = Instant::now() + pause;
         while Instant::now() < until {
             interrupt::check()?;
             std::thread::sleep(Duration::from_millis(100));

@@ -1,24 +1,25 @@
 //! From the journal to the commit or the roll-back: the part of an update that is finished or undone, never left.
 
-use std::path::PathBuf;
 use std::time::Instant;
 
+use super::daemon::{self, Daemon};
+use super::history::{self, Run};
 use super::journal::{self, Aim, Journal, Phase, SlotRef};
 use super::report::{Outcome, Report};
-use super::{Run, World, daemon, history, quarantine, store, trust};
+use super::{World, quarantine, store, trust};
 use crate::error::{Error, Result, ResultExt};
 use crate::install::slots::Slot;
-use crate::os::clock;
+use crate::os::{clock, interrupt};
 
-/// What [`carry_out`] does; the fields are those of the [`Journal`].
+/// What [`carry_out`] does; most fields are those of the [`Journal`].
 #[derive(Debug)]
 pub(super) struct Plan {
+    pub aim: Aim,
     pub from: Option<SlotRef>,
     pub to: Slot,
     pub restart: bool,
-    pub aim: Aim,
-    pub store: Option<PathBuf>,
-    pub backup: Option<PathBuf>,
+    /// The state of hephd until now.
+    pub before: Daemon,
 }
 
 impl SlotRef {
@@ -30,12 +31,17 @@ impl SlotRef {
     }
 }
 
-/// Journal, switch, restart, settle, commit or roll back. The journal stays until [`close`].
+/// Back up, journal, switch, restart, settle, commit or roll back. The journal stays until [`close`].
 ///
 /// # Errors
 ///
 /// The switch did not happen; nothing was changed.
 pub(super) fn carry_out(world: World, run: &Run, plan: Plan, report: &mut Report) -> Result<()> {
+    let backup = match plan.restart {
+        true => report.step("backup", || store::back_up(world, &plan.before))?,
+        false => None,
+    };
+    interrupt::check()?;
     let journal = Journal {
         schema: 1,
         run: run.id.clone(),
@@ -45,8 +51,8 @@ pub(super) fn carry_out(world: World, run: &Run, plan: Plan, report: &mut Report
         from: plan.from,
         to: SlotRef::of(&plan.to),
         restart: plan.restart,
-        store: plan.store,
-        backup: plan.backup,
+        store: plan.before.store(),
+        backup,
         attempts: 0,
         reason: None,
         ended: None,
@@ -138,20 +144,16 @@ fn commit(world: World, journal: &Journal, report: &mut Report) -> Result<()> {
     }
     // A release that was installed by name and is healthy leaves the quarantine.
     quarantine::release(world.paths, version)?;
-    if journal.aim != Aim::GoBack
-        && let Err(error) = trust::was_healthy(world, version)
-    {
-        report.note(format!(
-            "cannot record that {version} is healthy: {}",
-            error.one_line()
-        ));
+    if journal.aim != Aim::GoBack {
+        let recorded = trust::was_healthy(world, version);
+        report
+            .tolerate(recorded.with_context(|| format!("cannot record that {version} is healthy")));
     }
-    let outcome = match journal.aim {
+    report.summary.outcome = match journal.aim {
         Aim::Update => Outcome::Updated,
         Aim::Restart => Outcome::Restarted,
         Aim::GoBack => Outcome::RolledBack,
     };
-    report.end(outcome, None);
     report.took("commit", start);
     Ok(())
 }
@@ -171,13 +173,9 @@ pub(super) fn roll_back(
     journal::use_reserve(world.paths);
     journal.phase = Phase::RollingBack;
     journal.reason = Some(reason.clone());
-    if let Err(error) = journal.save(world.paths) {
-        // A full disk must not keep the old release from coming back; what follows needs no space.
-        report.note(format!(
-            "rolling back without a record of it: {}",
-            error.one_line()
-        ));
-    }
+    // A full disk must not keep the old release from coming back; what follows needs no space.
+    let saved = journal.save(world.paths);
+    report.tolerate(saved.context("rolling back without a record of it"));
     let bad = journal.to.clone();
     let quarantined = quarantine_bad(world, &journal, &reason);
     let old = match &journal.from {
@@ -199,20 +197,16 @@ pub(super) fn roll_back(
             .with_hint("`heph self-update apply` tries it again")
     })?;
     world.bin_dir()?.relink(&old)?;
-    let back = if journal.restart {
-        revive(world, &journal, &old, report)
-    } else {
-        Ok(())
+    let back = match journal.restart {
+        true => revive(world, &journal, &old, report),
+        false => Ok(()),
     };
     if journal.aim != Aim::GoBack {
         // On a full disk, the writes that follow need its space.
-        if let Err(error) = open(world, &bad).and_then(|slot| world.slots().remove(&slot)) {
-            report.note(format!(
-                "cannot remove the slot of {}: {}",
-                bad.version,
-                error.one_line()
-            ));
-        }
+        let removed = open(world, &bad).and_then(|slot| world.slots().remove(&slot));
+        report.tolerate(
+            removed.with_context(|| format!("cannot remove the slot of {}", bad.version)),
+        );
     }
     if quarantined.is_err() {
         quarantine_bad(world, &journal, &reason)?;
@@ -220,10 +214,9 @@ pub(super) fn roll_back(
     match back {
         Ok(()) => {
             (world.say)(&format!("{version} is back"));
-            let outcome = if journal.aim == Aim::GoBack {
-                Outcome::Failed
-            } else {
-                Outcome::RolledBack
+            let outcome = match journal.aim {
+                Aim::GoBack => Outcome::Failed,
+                Aim::Update | Aim::Restart => Outcome::RolledBack,
             };
             report.end(outcome, reason);
         }
@@ -273,13 +266,7 @@ fn revive(world: World, journal: &Journal, old: &Slot, report: &mut Report) -> R
 /// Points `current` at `slot`, unless it does so already.
 fn switch(world: World, slot: &Slot) -> Result<()> {
     let slots = world.slots();
-    let there = || {
-        slots
-            .current()
-            .ok()
-            .flatten()
-            .is_some_and(|current| current.name == slot.name)
-    };
+    let there = || matches!(slots.current(), Ok(Some(current)) if current.name == slot.name);
     if there() {
         return Ok(());
     }
@@ -302,18 +289,16 @@ fn open(world: World, slot: &SlotRef) -> Result<Slot> {
 
 /// Records how the run ended: in the journal if it has one, in the history, then removes the journal.
 pub(super) fn close(world: World, entry: &history::Entry) -> Result<()> {
-    if let Some(mut journal) = Journal::load(world.paths)? {
-        if journal.run != entry.run && journal.phase != Phase::Ended {
-            // An earlier run's journal that this run could not bring to an end stays for the next one.
-            return history::record(world.paths, entry);
-        }
-        journal::use_reserve(world.paths);
-        journal.phase = Phase::Ended;
-        journal.ended = Some(entry.clone());
-        let noted = journal.save(world.paths);
-        let recorded = history::record(world.paths, entry);
-        Journal::close(world.paths)?;
-        return recorded.and(noted);
-    }
-    history::record(world.paths, entry)
+    // An earlier run's journal that this run could not bring to an end stays for the next one.
+    let is_over = |journal: &Journal| journal.run == entry.run.id || journal.phase == Phase::Ended;
+    let Some(mut journal) = Journal::load(world.paths)?.filter(is_over) else {
+        return history::record(world.paths, entry);
+    };
+    journal::use_reserve(world.paths);
+    journal.phase = Phase::Ended;
+    journal.ended = Some(entry.clone());
+    let noted = journal.save(world.paths);
+    let recorded = history::record(world.paths, entry);
+    Journal::close(world.paths)?;
+    recorded.and(noted)
 }

@@ -4,7 +4,7 @@ use semver::Version;
 
 use super::report::Report;
 use super::{Request, World, exclusive, feed, quarantine};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ResultExt};
 use crate::os::{clock, files};
 use crate::release::Release;
 use crate::release::source::git::Advertised;
@@ -28,7 +28,8 @@ pub(super) fn prove(
     let seen = memory.seen(repository, here.tag.as_str());
     if let Some(sentence) = moved(&here, seen) {
         if !request.accept_moved_tag {
-            return Err(refuse_moved(world, &release.version, &sentence, report));
+            let error = moved_error(&release.version, &sentence);
+            return Err(refuse(world, &release.version, error, report));
         }
         (world.say)(&format!("{sentence}; accepted"));
         report.note(format!("{sentence}; accepted"));
@@ -48,15 +49,12 @@ pub(super) fn prove(
             // A refused tag is kept for inspection.
             files::remove_tree_if_there(&world.paths.tags())?;
         }
-        Proof::Unproven { reason } => {
-            if trust.signs_tags() {
-                report.note(reason.clone());
-            }
-        }
+        Proof::Unproven { reason } if trust.signs_tags() => report.note(reason),
+        Proof::Unproven { .. } => {}
         Proof::Refused { reason } => {
             let hint = "ask its owner; `heph self-update trust show` lists the trusted keys";
-            let fault = Error::new(reason).with_hint(hint);
-            return Err(refuse(world, &release.version, reason, fault, report));
+            let error = Error::new(reason).with_hint(hint);
+            return Err(refuse(world, &release.version, error, report));
         }
     }
     Ok(Origin {
@@ -66,10 +64,6 @@ pub(super) fn prove(
 }
 
 /// Checks, for `check`, whether the tag of `release` was moved, and records it. Returns the error if it was.
-///
-/// # Errors
-///
-/// The git remote cannot be reached, or the record of seen tags cannot be read.
 pub(super) fn look(world: World, release: &Release) -> Result<Option<Error>> {
     let (all, here) = advertised(world, release)?;
     let repository = &world.config.self_update.repository;
@@ -78,16 +72,11 @@ pub(super) fn look(world: World, release: &Release) -> Result<Option<Error>> {
     let held = exclusive(world.paths).ok();
     let mut memory = SeenTags::load(&path)?;
     if let Some(sentence) = moved(&here, memory.seen(repository, here.tag.as_str())) {
-        if held.is_some() {
-            let mut report = Report::default();
-            return Ok(Some(refuse_moved(
-                world,
-                &release.version,
-                &sentence,
-                &mut report,
-            )));
-        }
-        return Ok(Some(moved_fault(&release.version, &sentence)));
+        let error = moved_error(&release.version, &sentence);
+        return Ok(Some(match held {
+            Some(_) => refuse(world, &release.version, error, &mut Report::default()),
+            None => error,
+        }));
     }
     if held.is_some() {
         memory.see(repository, &all, &here, clock::now());
@@ -113,7 +102,7 @@ fn advertised(world: World, release: &Release) -> Result<(Vec<Advertised>, Adver
     let cache = world.paths.feed();
     let all = feed(&world.config.self_update, &cache).advertised(clock::now())?;
     let here = all.iter().find(|found| found.tag == release.tag).cloned();
-    let here = here.ok_or_else(|| {
+    let here = here.with_context(|| {
         Error::new(format!(
             "the feed names {}, but the repository has no such tag",
             release.tag.as_str()
@@ -123,30 +112,19 @@ fn advertised(world: World, release: &Release) -> Result<(Vec<Advertised>, Adver
     Ok((all, here))
 }
 
-fn refuse_moved(world: World, version: &Version, sentence: &str, report: &mut Report) -> Error {
-    let fault = moved_fault(version, sentence);
-    refuse(world, version, sentence, fault, report)
-}
-
-fn moved_fault(version: &Version, sentence: &str) -> Error {
+fn moved_error(version: &Version, sentence: &str) -> Error {
     Error::new(sentence).with_hint(format!(
         "ask its owner why; `heph self-update apply --to {version} --accept-moved-tag` installs it as it is now"
     ))
 }
 
-/// Quarantines a release that must not be installed. Returns the error to fail with.
-fn refuse(
-    world: World,
-    version: &Version,
-    reason: &str,
-    fault: Error,
-    report: &mut Report,
-) -> Error {
-    match quarantine::put(world.paths, version, reason, clock::now()) {
+/// Quarantines a release that must not be installed because of `error`. Returns the error to fail with.
+fn refuse(world: World, version: &Version, error: Error, report: &mut Report) -> Error {
+    match quarantine::put(world.paths, version, &error.to_string(), clock::now()) {
         Ok(()) => {
             report.note(super::quarantined(version));
-            fault
+            error
         }
-        Err(error) => error.context(fault),
+        Err(failed) => failed.context(error),
     }
 }

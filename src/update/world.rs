@@ -1,16 +1,11 @@
-//! What one run works on: where, for what, and under which name.
+//! What one run works on: where, and for what.
 
 use std::path::Path;
 
-use jiff::Timestamp;
-use ulid::Ulid;
-
-use super::history::Action;
 use crate::config::{Config, SelfUpdate};
 use crate::error::Result;
 use crate::install::links::BinDir;
 use crate::install::slots::Slots;
-use crate::os::clock;
 use crate::paths::Paths;
 use crate::release::decide::{Asked, Policy};
 use crate::release::feed::Feed;
@@ -76,25 +71,4 @@ pub struct Request {
     pub accept_moved_tag: bool,
     /// The timer started this run.
     pub scheduled: bool,
-}
-
-/// One run.
-#[derive(Clone, Debug)]
-pub(super) struct Run {
-    /// Its name, unique.
-    pub id: String,
-    pub action: Action,
-    pub started_at: Timestamp,
-    pub scheduled: bool,
-}
-
-impl Run {
-    pub fn begin(action: Action, scheduled: bool) -> Run {
-        Run {
-            id: Ulid::generate().to_string(),
-            action,
-            started_at: clock::now(),
-            scheduled,
-        }
-    }
 }

@@ -70,8 +70,8 @@ fn ran_recently(context: &Context) -> Result<bool> {
         return Ok(false);
     };
     let runs = history::read(&context.paths)?;
-    let last = runs.iter().rev().find(|run| run.scheduled);
-    let last = last.map(|run| run.started_at);
+    let last = runs.iter().rev().find(|entry| entry.run.scheduled);
+    let last = last.map(|entry| entry.run.started_at);
     Ok(timer.scheduler == "launchd" && is_recent(last, timer.interval_secs, clock::now()))
 }
 

@@ -120,9 +120,9 @@ fn announce(context: &Context, check: &Check, object: &serde_json::Value) -> Opt
     let news = News {
         event: "available",
         outcome: "available".to_owned(),
-        from: shown(survey.installed.as_ref(), ""),
-        to: release.version.to_string(),
-        reason: String::new(),
+        from: survey.installed.as_ref(),
+        to: Some(&release.version),
+        reason: None,
     };
     let failure = hooks::run(
         Some(hook),

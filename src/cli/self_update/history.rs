@@ -29,32 +29,33 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     if runs.is_empty() {
         context.ui.say("no runs yet");
     }
-    for run in runs {
+    for entry in runs {
+        let (run, summary) = (entry.run, entry.summary);
         // The arrow points back where an update was not healthy.
-        let back = run.outcome == Outcome::RolledBack && run.action != Action::Rollback;
+        let back = summary.outcome == Outcome::RolledBack && run.action != Action::Rollback;
         let (from, to) = if back {
-            (run.to, run.from)
+            (summary.to, summary.from)
         } else {
-            (run.from, run.to)
+            (summary.from, summary.to)
         };
         let mut line = format!(
             "{}  {:<11}  {} → {}",
-            run.ended_at.strftime("%Y-%m-%d %H:%M:%SZ"),
-            run.outcome.name(),
+            entry.ended_at.strftime("%Y-%m-%d %H:%M:%SZ"),
+            summary.outcome,
             shown(from.as_ref(), "-"),
             shown(to.as_ref(), "-")
         );
-        if run.delivery == Some(Delivery::Prebuilt) {
+        if summary.delivery == Some(Delivery::Prebuilt) {
             line.push_str("  prebuilt");
         }
         if run.action == Action::Rollback {
             line.push_str("  by hand");
         }
-        if let Some(reason) = run.reason {
+        if let Some(reason) = summary.reason {
             line.push_str("  ");
             line.push_str(&reason);
         }
-        if let Some(by) = run.signed_by {
+        if let Some(by) = summary.signed_by {
             line.push_str("  signed by ");
             line.push_str(&by);
         }

@@ -26,7 +26,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     });
     let exit = outcome::print(context, args.json, &report);
     // Exit code 3 is for a roll-back that was not asked for.
-    Ok(if report.outcome == Outcome::RolledBack {
+    Ok(if report.summary.outcome == Outcome::RolledBack {
         Exit::Done
     } else {
         exit

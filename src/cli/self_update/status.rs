@@ -12,7 +12,7 @@ use crate::os::{files, lock};
 use crate::paths::Paths;
 use crate::platform::schedule;
 use crate::release::decide::{Asked, Decision};
-use crate::update::history;
+use crate::update::history::{self, Entry};
 use crate::update::journal::Journal;
 use crate::update::quarantine::Quarantine;
 use crate::update::{self, Survey};
@@ -27,7 +27,7 @@ pub struct Args {
 /// What the status shows, gathered without the network.
 struct Facts {
     timer: Option<schedule::TimerState>,
-    last: Option<history::Entry>,
+    last: Option<Entry>,
     survey: Result<Survey>,
     last_success: Option<Timestamp>,
     last_error: Option<String>,
@@ -103,10 +103,12 @@ fn reason(facts: &Facts) -> Option<String> {
         }),
         Decision::UpToDate(_) => None,
         Decision::Update(release) => Some(match (&facts.last, &facts.timer) {
-            (Some(run), _) if run.to.as_ref() == Some(&release.version) && run.reason.is_some() => {
+            (Some(Entry { summary, .. }), _)
+                if summary.to.as_ref() == Some(&release.version) && summary.reason.is_some() =>
+            {
                 format!(
                     "the last run failed: {}",
-                    run.reason.as_deref().unwrap_or_default()
+                    summary.reason.as_deref().unwrap_or_default()
                 )
             }
             (_, Some(timer)) if timer.notify_only => format!(
@@ -131,9 +133,9 @@ fn object(facts: &Facts) -> Value {
         "cadence": facts.timer.as_ref().map(|timer| &timer.cadence),
         "notify_only": facts.timer.as_ref().map(|timer| timer.notify_only),
         "next_run": facts.timer.as_ref().and_then(|timer| timer.next),
-        "last_run": facts.last.as_ref().map(|run| run.started_at),
-        "last_outcome": facts.last.as_ref().map(|run| run.outcome),
-        "last_reason": facts.last.as_ref().and_then(|run| run.reason.as_ref()),
+        "last_run": facts.last.as_ref().map(|last| last.run.started_at),
+        "last_outcome": facts.last.as_ref().map(|last| last.summary.outcome),
+        "last_reason": facts.last.as_ref().and_then(|last| last.summary.reason.as_ref()),
         "last_check": facts.last_success,
         "installed": survey.and_then(|survey| survey.installed.as_ref()),
         "running": survey.and_then(|survey| survey.running.as_ref()),
@@ -172,16 +174,17 @@ fn tell(context: &Context, facts: &Facts) {
         }
         None => ui.say("updates    off; `heph self-update enable` turns them on"),
     }
-    if let Some(run) = &facts.last {
-        let reason = run
+    if let Some(last) = &facts.last {
+        let reason = last
+            .summary
             .reason
             .as_ref()
             .map(|reason| format!(": {reason}"))
             .unwrap_or_default();
         ui.say(format!(
             "last run   {}, {}{reason}",
-            time(run.started_at),
-            run.outcome.name()
+            time(last.run.started_at),
+            last.summary.outcome
         ));
     }
     if let Ok(survey) = &facts.survey {
