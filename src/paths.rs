@@ -26,7 +26,7 @@ impl HephdPaths {
     /// # Errors
     ///
     /// There is no home folder, or a relative path was given.
-    pub fn from_env() -> Result<HephdPaths> {
+    pub(crate) fn from_env() -> Result<HephdPaths> {
         let project = project()?;
         let mut paths = HephdPaths::in_folders(project.data_dir(), project.runtime_dir());
         if let Some(store) = absolute_variable("HEPH_DB")? {
@@ -39,7 +39,7 @@ impl HephdPaths {
     }
 
     /// Returns the paths below `data`; the socket is in `runtime`, where there is such a folder.
-    pub fn in_folders(data: &Path, runtime: Option<&Path>) -> HephdPaths {
+    pub(crate) fn in_folders(data: &Path, runtime: Option<&Path>) -> HephdPaths {
         HephdPaths {
             data: data.to_owned(),
             store: data.join("heph.db"),
@@ -47,13 +47,11 @@ impl HephdPaths {
         }
     }
 
-    /// Returns hephd's log.
-    pub fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.data.join("hephd.log")
     }
 
-    /// Returns the tokens of the login.
-    pub fn tokens(&self) -> PathBuf {
+    pub(crate) fn tokens(&self) -> PathBuf {
         self.data.join("tokens.json")
     }
 }
@@ -79,11 +77,7 @@ pub struct Paths {
 
 impl Paths {
     /// Returns the paths for this process's environment; `config` is the value of `--config`.
-    ///
-    /// # Errors
-    ///
-    /// There is no home folder, or a relative path was given.
-    pub fn from_env(config: Option<&Path>) -> Result<Paths> {
+    pub(crate) fn from_env(config: Option<&Path>) -> Result<Paths> {
         let base = BaseDirs::new().with_context(no_home)?;
         let project = project()?;
         let hephd = HephdPaths::from_env()?;
@@ -120,7 +114,7 @@ impl Paths {
     }
 
     /// Returns whether the user named the settings file: by `--config`, whose value `config` is, or by `HEPH_CONFIG`.
-    pub fn config_is_named(config: Option<&Path>) -> bool {
+    pub(crate) fn config_is_named(config: Option<&Path>) -> bool {
         config.is_some() || std::env::var_os("HEPH_CONFIG").is_some_and(|value| !value.is_empty())
     }
 
@@ -134,8 +128,7 @@ impl Paths {
         self.hephd.data.join("current")
     }
 
-    /// Returns the folder of store backups that updates take.
-    pub fn backups(&self) -> PathBuf {
+    pub(crate) fn backups(&self) -> PathBuf {
         self.hephd.data.join("backups")
     }
 
@@ -144,8 +137,7 @@ impl Paths {
         self.cache.join("build")
     }
 
-    /// Returns the folder of downloads under way.
-    pub fn downloads(&self) -> PathBuf {
+    pub(crate) fn downloads(&self) -> PathBuf {
         self.cache.join("downloads")
     }
 
@@ -154,38 +146,34 @@ impl Paths {
         self.state.join("logs")
     }
 
-    /// Returns the lock that one run at a time holds.
-    pub fn lock(&self) -> PathBuf {
+    pub(crate) fn lock(&self) -> PathBuf {
         self.state.join("lock")
     }
 
-    /// Returns the journal of the update under way.
-    pub fn journal(&self) -> PathBuf {
+    pub(crate) fn journal(&self) -> PathBuf {
         self.state.join("journal.json")
     }
 
-    /// Returns the history of finished runs.
-    pub fn history(&self) -> PathBuf {
+    pub(crate) fn history(&self) -> PathBuf {
         self.state.join("history.jsonl")
     }
 
-    /// Returns the list of releases that failed here.
-    pub fn quarantine(&self) -> PathBuf {
+    pub(crate) fn quarantine(&self) -> PathBuf {
         self.state.join("quarantine.json")
     }
 
-    /// Returns what is remembered of the feed.
+    /// Returns the cache of the feed.
     pub fn feed(&self) -> PathBuf {
         self.state.join("feed.json")
     }
 
-    /// Returns what is remembered of releases that were seen and that were healthy here.
-    pub fn trust(&self) -> PathBuf {
+    /// Returns the file of the tags that were seen, and of the versions that were healthy here.
+    pub(crate) fn trust(&self) -> PathBuf {
         self.state.join("trust.json")
     }
 
-    /// Returns the folder in which tags are looked at; made afresh for each.
-    pub fn tags(&self) -> PathBuf {
+    /// Returns the folder in which tags are examined, made afresh for each.
+    pub(crate) fn tags(&self) -> PathBuf {
         self.cache.join("tags")
     }
 }

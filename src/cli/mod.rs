@@ -28,7 +28,7 @@ use crate::paths::Paths;
 use ui::Ui;
 
 /// The version as `--version` prints it.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Keep a list of tasks, and keep the tool that keeps it current
 #[derive(Debug, Parser)]
@@ -73,16 +73,13 @@ enum Command {
 
 /// What every command needs.
 #[derive(Debug)]
-pub struct Context {
-    /// The settings.
+pub(crate) struct Context {
     pub config: Config,
-    /// The paths.
     pub paths: Paths,
-    /// Where to print.
     pub ui: Ui,
 }
 
-/// Returns the command line as clap sees it: what man pages and completions are made from.
+/// Returns the command line as clap sees it, for man pages and completions.
 pub fn command() -> clap::Command {
     Heph::command()
 }

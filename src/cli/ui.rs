@@ -18,28 +18,21 @@ use crate::os::text::multiline;
 
 /// Where a command prints, and how. Clones share what was printed.
 #[derive(Clone, Debug)]
-pub struct Ui {
+pub(crate) struct Ui {
     terminal: bool,
     colour: bool,
-    quiet: bool,
     printed: Arc<Mutex<Printed>>,
 }
 
-/// What came of printing so far.
+/// What was printed so far.
 #[derive(Debug, Default)]
 struct Printed {
-    /// Whether an object for scripts was among it.
+    /// Whether it contains an object for scripts.
     json: bool,
-    /// The first failure that was not merely a reader who went away.
+    /// The first failure other than a closed pipe.
     failure: Option<io::Error>,
-    /// Whether the reader went away.
+    /// Whether the reader closed the pipe.
     unread: bool,
-}
-
-impl Default for Ui {
-    fn default() -> Self {
-        Ui::new()
-    }
 }
 
 impl Ui {
@@ -49,39 +42,23 @@ impl Ui {
         Ui {
             terminal,
             colour: terminal && colour_wanted(),
-            quiet: false,
             printed: Arc::default(),
         }
     }
 
-    /// Returns the edge for a command that was asked for `--json`: all but [`Ui::json`] stays off standard output.
-    pub fn for_json(&self) -> Ui {
-        Ui {
-            quiet: true,
-            ..self.clone()
-        }
-    }
-
-    /// Returns whether a person is watching: standard output is a terminal.
-    pub fn on_terminal(&self) -> bool {
-        self.terminal
-    }
-
-    /// Returns whether a remark beside the output has a reader: both streams are terminals and nothing was for scripts.
+    /// Returns whether a person would read a remark beside the output: both streams are terminals and no JSON was printed.
     pub fn has_reader(&self) -> bool {
-        self.terminal && io::stderr().is_terminal() && !self.quiet && !self.printed().json
+        self.terminal && io::stderr().is_terminal() && !self.printed().json
     }
 
-    /// Returns whether the reader of standard output went away (`heph daemon logs --follow | head -1`).
+    /// Returns whether the reader of standard output closed the pipe (`heph daemon logs --follow | head -1`).
     pub fn is_unread(&self) -> bool {
         self.printed().unread
     }
 
     /// Prints one line for people.
     pub fn say(&self, line: impl AsRef<str>) {
-        if !self.quiet {
-            self.out(format!("{}\n", line.as_ref()).as_bytes());
-        }
+        self.out(format!("{}\n", line.as_ref()).as_bytes());
     }
 
     /// Prints one step of a longer piece of work, with the time of day on the user's clock.
@@ -92,12 +69,10 @@ impl Ui {
 
     /// Prints text that ends in a newline already.
     pub fn raw(&self, text: &[u8]) {
-        if !self.quiet {
-            self.out(text);
-        }
+        self.out(text);
     }
 
-    /// Prints one object for scripts, and nothing else belongs on standard output then.
+    /// Prints one object for scripts; nothing else may be printed to standard output then.
     pub fn json(&self, value: &impl Serialize) {
         self.printed().json = true;
         match object(value) {
@@ -111,9 +86,9 @@ impl Ui {
         let _ = writeln!(io::stderr(), "warning: {}", multiline(line.as_ref()));
     }
 
-    /// Shows, on one line of its own on a terminal, how much of a download has arrived; all of it: the line goes away.
+    /// Shows on a terminal how much of a download has arrived. The line is cleared when all of it has.
     pub fn arrived(&self, done: u64, total: u64) {
-        if self.quiet || !io::stderr().is_terminal() {
+        if !io::stderr().is_terminal() {
             return;
         }
         let line = if done < total {
@@ -130,31 +105,27 @@ impl Ui {
         let _ = writeln!(io::stderr(), "{}", multiline(line.as_ref()));
     }
 
-    /// Returns `text` in bold where colours are on.
     pub fn bold(&self, text: &str) -> String {
         self.painted("1", text)
     }
 
-    /// Returns `text` in green where colours are on.
     pub fn green(&self, text: &str) -> String {
         self.painted("32", text)
     }
 
-    /// Returns `text` in yellow where colours are on.
     pub fn yellow(&self, text: &str) -> String {
         self.painted("33", text)
     }
 
-    /// Returns `text` in red where colours are on.
     pub fn red(&self, text: &str) -> String {
         self.painted("31", text)
     }
 
-    /// Makes sure that all output arrived where it was sent.
+    /// Flushes standard output, and reports a failed write.
     ///
     /// # Errors
     ///
-    /// Standard output took no more, such as on a full disk. That its reader went away (`heph list | head -1`) is none.
+    /// A write failed, such as on a full disk. A closed pipe (`heph list | head -1`) is not an error.
     pub fn finish(&self) -> Result<()> {
         if let Err(error) = io::stdout().flush() {
             self.failed(error);
@@ -209,15 +180,10 @@ fn described(error: &Error, colour: bool) -> String {
             text.to_owned()
         }
     };
-    let mut last = error.to_string();
-    let mut text = format!("{} {}\n", label("1;31", "error:"), multiline(&last));
+    let message = multiline(&error.to_string());
+    let mut text = format!("{} {message}\n", label("1;31", "error:"));
     for cause in error.chain().skip(1) {
-        let cause = cause.to_string();
-        // A context that merely repeats its cause would read as stutter.
-        if !last.ends_with(&cause) {
-            text.push_str(&format!("  because: {}\n", multiline(&cause)));
-        }
-        last = cause;
+        text.push_str(&format!("  because: {}\n", multiline(cause)));
     }
     if let Some(hint) = error.hint() {
         text.push_str(&format!("{} {}\n", label("1;36", "hint:"), multiline(hint)));
@@ -225,7 +191,7 @@ fn described(error: &Error, colour: bool) -> String {
     text
 }
 
-/// Returns `value` as JSON text, with `schema` first: maps that `json!` makes are sorted by name.
+/// Returns `value` as JSON text, with `schema` first: `json!` sorts its keys.
 fn object(value: &impl Serialize) -> serde_json::Result<String> {
     #[derive(Serialize)]
     struct SchemaFirst {

@@ -5,9 +5,7 @@ use std::ops::Deref;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
-
-use super::values::text;
+use super::values::Text;
 use crate::error::{Error, Result};
 
 const UNITS: [(&str, u64); 4] = [("d", 24 * 60 * 60), ("h", 60 * 60), ("m", 60), ("s", 1)];
@@ -67,12 +65,11 @@ impl fmt::Display for Interval {
     }
 }
 
-impl<'de> Deserialize<'de> for Interval {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Interval, D::Error> {
-        let expected = "a length of time such as \"90s\", \"30m\", \"6h\" or \"1d\"";
-        text(deserializer, expected, |text| {
-            text.parse().map_err(|_| None)
-        })
+impl Text for Interval {
+    const EXPECTED: &'static str = "a length of time such as \"90s\", \"30m\", \"6h\" or \"1d\"";
+
+    fn read(text: &str) -> Result<Interval, Option<Error>> {
+        text.parse().map_err(|_| None)
     }
 }
 

@@ -53,6 +53,7 @@ pub enum ServiceManager {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct SelfUpdate {
     /// Where releases are published.
+    #[serde(deserialize_with = "values::text")]
     pub repository: Repository,
     /// What kind of forge that is.
     #[serde(deserialize_with = "values::word")]
@@ -67,11 +68,12 @@ pub struct SelfUpdate {
     #[serde(deserialize_with = "values::within::<SHORTEST_EVERY, { u64::MAX }, _>")]
     pub every: Interval,
     /// Only releases that match are considered.
-    #[serde(deserialize_with = "values::pin")]
+    #[serde(deserialize_with = "values::text")]
     pub pin: Option<VersionReq>,
     /// Whether pre-releases are considered.
     pub prereleases: bool,
     /// Releases younger than this are not installed yet.
+    #[serde(deserialize_with = "values::within::<0, { u64::MAX }, _>")]
     pub cooldown: Interval,
     /// How long a new hephd must stay healthy after a restart. It may be longer than `health_timeout`: this counts from the
     /// first good answer, the other until it.
@@ -87,9 +89,10 @@ pub struct SelfUpdate {
     #[serde(deserialize_with = "values::size")]
     pub build_folder_limit: u64,
     /// Where the commands are; default: beside the running `heph`.
-    #[serde(deserialize_with = "values::folder")]
+    #[serde(deserialize_with = "values::text")]
     pub bin_dir: Option<PathBuf>,
     /// What stands before the version in a tag.
+    #[serde(deserialize_with = "values::text")]
     pub tag_prefix: TagPrefix,
     /// What a scheduled run does on battery.
     #[serde(deserialize_with = "values::word")]
@@ -161,7 +164,7 @@ pub enum Delivery {
 }
 
 /// The shortest interval of the timer, in seconds.
-pub const SHORTEST_EVERY: u64 = 60;
+pub(crate) const SHORTEST_EVERY: u64 = 60;
 /// The longest `settle` and `health-timeout`, in seconds: the job that waits for them has a time limit of its own.
 const LONGEST_WAIT: u64 = 60 * 60;
 /// The most bytes a settings file may have.

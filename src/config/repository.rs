@@ -3,15 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer};
-
-use super::values::text;
+use super::values::Text;
 use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::http;
 
 /// The longest URL, in bytes.
 const LONGEST_URL: usize = 2000;
-const EXPECTED: &str = "the URL of a repository such as \"https://forge.example/owner/name\"";
 
 /// Where releases are published: the https URL of a repository (http on loopback only), without a trailing slash and
 /// without a user or password.
@@ -31,7 +28,7 @@ impl Repository {
     }
 
     /// Returns the host, in lower case, without a port.
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
@@ -135,9 +132,12 @@ impl FromStr for Repository {
     }
 }
 
-impl<'de> Deserialize<'de> for Repository {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Repository, D::Error> {
-        text(deserializer, EXPECTED, |url| url.parse().map_err(Some))
+impl Text for Repository {
+    const EXPECTED: &'static str =
+        "the URL of a repository such as \"https://forge.example/owner/name\"";
+
+    fn read(url: &str) -> Result<Repository, Option<Error>> {
+        url.parse().map_err(Some)
     }
 }
 

@@ -10,15 +10,15 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::de::value::SeqAccessDeserializer;
-use serde::de::{Error as _, SeqAccess, Unexpected, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::de::{SeqAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
 
-use super::values::{self, text};
+use super::values::{self, Text};
 use crate::error::{Error, Result, ResultExt};
 use crate::os::files;
 
 /// The most bytes a file of keys may have.
-pub const LARGEST_FILE: u64 = 1 << 20;
+pub(crate) const LARGEST_FILE: u64 = 1 << 20;
 
 /// The settings of `[self-update.trust]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -27,10 +27,10 @@ pub struct Trust {
     /// Whose SSH signatures count on a tag.
     pub tag_signers: Option<Signers>,
     /// Whose OpenPGP signatures count on a tag: a keyring as `gpg --export` writes it.
-    #[serde(deserialize_with = "values::keyring")]
+    #[serde(deserialize_with = "values::text")]
     pub tag_openpgp_keyring: Option<PathBuf>,
     /// The keys whose signatures count on a prebuilt archive. Any one is enough.
-    #[serde(deserialize_with = "minisign_keys")]
+    #[serde(deserialize_with = "values::set")]
     pub minisign_keys: Vec<minisign::Key>,
     /// What the settings require of a release, where they say; see [`Trust::require`].
     #[serde(deserialize_with = "require")]
@@ -47,7 +47,7 @@ pub enum Signers {
 }
 
 /// What a release must show.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Require {
     /// Nothing.
@@ -61,7 +61,7 @@ pub enum Require {
 
 impl Require {
     /// Returns its name in the settings file.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Require::None => "none",
             Require::Checksum => "checksum",
@@ -72,12 +72,12 @@ impl Require {
 
 impl Trust {
     /// Returns whether any key is configured, for tags or for archives.
-    pub fn has_keys(&self) -> bool {
+    pub(crate) fn has_keys(&self) -> bool {
         self.signs_tags() || !self.minisign_keys.is_empty()
     }
 
     /// Returns whether any key for tags is configured.
-    pub fn signs_tags(&self) -> bool {
+    pub(crate) fn signs_tags(&self) -> bool {
         self.tag_signers.is_some() || self.tag_openpgp_keyring.is_some()
     }
 
@@ -105,7 +105,7 @@ impl Trust {
     ///
     /// One that is there cannot be read or understood (exit 2). It never counts as absent: that would turn a mistake
     /// into less trust asked for.
-    pub fn of_folder(folder: &Path) -> Result<Trust> {
+    pub(crate) fn of_folder(folder: &Path) -> Result<Trust> {
         let signers = signers_file(folder);
         let keys = minisign_file(folder);
         let mut trust = Trust::default();
@@ -121,17 +121,17 @@ impl Trust {
 }
 
 /// Returns the folder of keys that belongs to the settings file `config`.
-pub fn folder(config: &Path) -> PathBuf {
+pub(crate) fn folder(config: &Path) -> PathBuf {
     config.parent().unwrap_or(Path::new("/")).join("trust")
 }
 
 /// Returns the allowed-signers file in `folder`.
-pub fn signers_file(folder: &Path) -> PathBuf {
+pub(crate) fn signers_file(folder: &Path) -> PathBuf {
     folder.join("allowed_signers")
 }
 
 /// Returns the file of minisign keys in `folder`.
-pub fn minisign_file(folder: &Path) -> PathBuf {
+pub(crate) fn minisign_file(folder: &Path) -> PathBuf {
     folder.join("minisign.pub")
 }
 
@@ -140,7 +140,7 @@ pub fn minisign_file(folder: &Path) -> PathBuf {
 /// # Errors
 ///
 /// It cannot be read, is larger than [`LARGEST_FILE`] or is no text (exit 2).
-pub fn read(file: &Path) -> Result<Option<String>> {
+pub(crate) fn read(file: &Path) -> Result<Option<String>> {
     let Some(bytes) = files::read_if_there(file, LARGEST_FILE)
         .with_context(|| Error::usage("cannot use a file of trusted keys"))?
     else {
@@ -163,62 +163,43 @@ impl<'de> Deserialize<'de> for Signers {
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Signers, E> {
-                let invalid = || E::invalid_value(Unexpected::Str(text), &self);
                 let text = text.trim();
-                if text.contains(' ')
-                    && let Ok(entry) = text.parse()
-                {
+                if let Ok(entry) = text.parse() {
                     return Ok(Signers::Inline(vec![entry]));
                 }
-                if !text.contains('\n') {
-                    return values::path(text).map(Signers::File).ok_or_else(invalid);
+                if let Ok(file) = PathBuf::read(text) {
+                    return Ok(Signers::File(file));
                 }
                 let lines = text.lines().filter(|line| !signers::is_blank(line));
-                let entries: Vec<_> = lines
-                    .map(str::parse)
-                    .collect::<Result<_>>()
-                    .map_err(E::custom)?;
-                if entries.is_empty() {
-                    return Err(invalid());
+                match lines.map(str::parse).collect::<Result<Vec<_>>>() {
+                    Ok(entries) if !entries.is_empty() => Ok(Signers::Inline(entries)),
+                    Err(reason) if text.contains('\n') => Err(E::custom(reason)),
+                    _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
                 }
-                Ok(Signers::Inline(entries))
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Signers, A::Error> {
-                let entries = Vec::deserialize(SeqAccessDeserializer::new(list))?;
-                if entries.is_empty() {
-                    return Err(A::Error::invalid_length(0, &self));
-                }
-                Ok(Signers::Inline(entries))
+                values::list(SeqAccessDeserializer::new(list)).map(Signers::Inline)
             }
         }
         deserializer.deserialize_any(PathOrKeys)
     }
 }
 
-impl<'de> Deserialize<'de> for signers::Entry {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text(deserializer, "an SSH public key", |line| {
-            line.trim().parse().map_err(Some)
-        })
+impl Text for signers::Entry {
+    const EXPECTED: &'static str = "SSH public keys";
+
+    fn read(line: &str) -> Result<Self, Option<Error>> {
+        line.trim().parse().map_err(Some)
     }
 }
 
-impl<'de> Deserialize<'de> for minisign::Key {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text(deserializer, "a minisign public key", |key| {
-            key.parse().map_err(Some)
-        })
-    }
-}
+impl Text for minisign::Key {
+    const EXPECTED: &'static str = "minisign public keys such as [\"RW…\"]";
 
-fn minisign_keys<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<minisign::Key>, D::Error> {
-    values::list(
-        deserializer,
-        "a list of minisign public keys such as [\"RW…\"]",
-    )
+    fn read(key: &str) -> Result<Self, Option<Error>> {
+        key.parse().map_err(Some)
+    }
 }
 
 fn require<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Require>, D::Error> {

@@ -1,19 +1,20 @@
-//! What a setting's value may be: the building blocks of `Deserialize` for settings.
+//! What a setting's value may be, and how it is deserialized.
 //!
 //! An error of serde's own form ("expected …") becomes `'KEY' must be …, not …` in `parse.rs`; any other finishes the
 //! sentence `'KEY' …`.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use directories::BaseDirs;
 use semver::VersionReq;
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::value::{self, MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{
-    self, DeserializeOwned, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
+    DeserializeOwned, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
 };
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 
 use super::Interval;
 use crate::error::{Error, Result};
@@ -25,14 +26,35 @@ const LONGEST_PREFIX: usize = 64;
 /// The longest package name, in bytes (what crates.io takes).
 const LONGEST_NAME: usize = 64;
 
-/// Deserializes a string by `read`, which returns the reason where it knows more than that this is not `expected`.
-pub(super) fn text<'de, D: Deserializer<'de>, T>(
+/// A setting that is written as a string.
+pub(super) trait Text: Sized {
+    /// What would be right; finishes the sentence "must be …".
+    const EXPECTED: &'static str;
+
+    /// Returns the value, or the reason where that is more than that the text is not what is expected.
+    fn read(text: &str) -> Result<Self, Option<Error>>;
+}
+
+impl<T: Text> Text for Option<T> {
+    const EXPECTED: &'static str = T::EXPECTED;
+
+    fn read(text: &str) -> Result<Self, Option<Error>> {
+        T::read(text).map(Some)
+    }
+}
+
+/// Deserializes a string.
+pub(super) fn text<'de, D: Deserializer<'de>, T: Text>(deserializer: D) -> Result<T, D::Error> {
+    string(deserializer, T::EXPECTED, T::read)
+}
+
+fn string<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     expected: &str,
     read: impl FnOnce(&str) -> Result<T, Option<Error>>,
 ) -> Result<T, D::Error> {
-    struct Text<'e, F>(&'e str, F);
-    impl<T, F: FnOnce(&str) -> Result<T, Option<Error>>> Visitor<'_> for Text<'_, F> {
+    struct StringVisitor<'e, F>(&'e str, F);
+    impl<T, F: FnOnce(&str) -> Result<T, Option<Error>>> Visitor<'_> for StringVisitor<'_, F> {
         type Value = T;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,18 +68,15 @@ pub(super) fn text<'de, D: Deserializer<'de>, T>(
             })
         }
     }
-    deserializer.deserialize_str(Text(expected, read))
+    deserializer.deserialize_str(StringVisitor(expected, read))
 }
 
 /// Deserializes one of the words of an enum.
 pub(super) fn word<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
 ) -> Result<T, D::Error> {
-    let read = |word: &str| {
-        T::deserialize(IntoDeserializer::<de::value::Error>::into_deserializer(
-            word,
-        ))
-    };
+    let read =
+        |word: &str| T::deserialize(IntoDeserializer::<value::Error>::into_deserializer(word));
     // A derived `Deserialize` lists the words where it is given none of them.
     let unknown = read("")
         .err()
@@ -66,16 +85,51 @@ pub(super) fn word<'de, D: Deserializer<'de>, T: DeserializeOwned>(
         .as_deref()
         .and_then(|error| error.split_once(", expected "));
     let expected = expected.map_or("a word", |(_, expected)| expected);
-    text(deserializer, expected, |text| read(text).map_err(|_| None))
+    string(deserializer, expected, |text| read(text).map_err(|_| None))
 }
 
-/// Deserializes a list that is not empty and has no element twice.
-pub(super) fn list<'de, D, T>(deserializer: D, expected: &str) -> Result<Vec<T>, D::Error>
+/// Deserializes a list of strings that is not empty; [`Text::EXPECTED`] is a plural.
+pub(super) fn list<'de, D: Deserializer<'de>, T: Text>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    struct Element<T>(T);
+    impl<'de, T: Text> Deserialize<'de> for Element<T> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            string(deserializer, &expected::<T>(), T::read).map(Element)
+        }
+    }
+    fn expected<T: Text>() -> String {
+        format!("a list of {}", T::EXPECTED)
+    }
+    struct ListVisitor<T>(PhantomData<T>);
+    impl<'de, T: Text> Visitor<'de> for ListVisitor<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(&expected::<T>())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Vec<T>, A::Error> {
+            let list = Vec::<Element<T>>::deserialize(SeqAccessDeserializer::new(list))?;
+            if list.is_empty() {
+                return Err(A::Error::custom(format!(
+                    "must be {}, not empty",
+                    expected::<T>()
+                )));
+            }
+            Ok(list.into_iter().map(|element| element.0).collect())
+        }
+    }
+    deserializer.deserialize_seq(ListVisitor(PhantomData))
+}
+
+/// Deserializes a list of strings that is not empty and has none twice.
+pub(super) fn set<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
-    T: Deserialize<'de> + PartialEq + fmt::Display,
+    T: Text + PartialEq + fmt::Display,
 {
-    let list: Vec<T> = words(deserializer, expected)?;
+    let list: Vec<T> = list(deserializer)?;
     match list
         .iter()
         .enumerate()
@@ -86,36 +140,12 @@ where
     }
 }
 
-/// Deserializes a list that is not empty.
-fn words<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-    expected: &str,
-) -> Result<Vec<T>, D::Error> {
-    struct List<'e, T>(&'e str, std::marker::PhantomData<T>);
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for List<'_, T> {
-        type Value = Vec<T>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(self.0)
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Vec<T>, A::Error> {
-            let list = Vec::deserialize(SeqAccessDeserializer::new(list))?;
-            if list.is_empty() {
-                return Err(A::Error::custom(format!("must be {}, not empty", self.0)));
-            }
-            Ok(list)
-        }
-    }
-    deserializer.deserialize_seq(List(expected, std::marker::PhantomData))
-}
-
 /// Deserializes a struct of settings from a table only: serde would take a list as well.
 pub(super) fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
-    struct Table<T>(std::marker::PhantomData<T>);
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Table<T> {
+    struct TableVisitor<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for TableVisitor<T> {
         type Value = T;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -126,14 +156,14 @@ pub(super) fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
             T::deserialize(MapAccessDeserializer::new(table))
         }
     }
-    deserializer.deserialize_map(Table(std::marker::PhantomData))
+    deserializer.deserialize_map(TableVisitor(PhantomData))
 }
 
 /// Deserializes an interval from `LEAST` to `MOST` seconds.
 pub(super) fn within<'de, const LEAST: u64, const MOST: u64, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Interval, D::Error> {
-    let interval = Interval::deserialize(deserializer)?;
+    let interval: Interval = text(deserializer)?;
     let expected = match interval.as_secs() {
         seconds if seconds < LEAST => format!("at least {}", Interval::from_secs(LEAST)),
         seconds if seconds > MOST => format!("at most {}", Interval::from_secs(MOST)),
@@ -197,43 +227,28 @@ fn bytes(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
-/// Deserializes a requirement of versions.
-pub(super) fn pin<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<VersionReq>, D::Error> {
-    let expected = "a semver requirement such as \"1.4\", \"~1.4.2\" or \">=1, <3\"";
-    text(deserializer, expected, |text| {
-        text.parse().map(Some).map_err(|_| None)
-    })
+impl Text for VersionReq {
+    const EXPECTED: &'static str =
+        "a semver requirement such as \"1.4\", \"~1.4.2\" or \">=1, <3\"";
+
+    fn read(text: &str) -> Result<VersionReq, Option<Error>> {
+        text.parse().map_err(|_| None)
+    }
 }
 
-/// Deserializes a folder.
-pub(super) fn folder<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<PathBuf>, D::Error> {
-    let expected = "an absolute path or one that starts with \"~/\", without control characters";
-    text(deserializer, expected, |text| {
-        path(text).map(Some).ok_or(None)
-    })
-}
+impl Text for PathBuf {
+    const EXPECTED: &'static str =
+        "an absolute path or one that starts with \"~/\", without control characters";
 
-/// Deserializes a file.
-pub(super) fn keyring<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<PathBuf>, D::Error> {
-    let expected = "the absolute path of an OpenPGP keyring";
-    text(deserializer, expected, |text| {
-        path(text).map(Some).ok_or(None)
-    })
-}
-
-/// Returns the absolute path that `text` is; `~/` stands for the user's home folder.
-pub(super) fn path(text: &str) -> Option<PathBuf> {
-    let path = match (text.strip_prefix("~/"), BaseDirs::new()) {
-        (Some(below), Some(base)) => base.home_dir().join(below.trim_start_matches('/')),
-        _ => PathBuf::from(text),
-    };
-    (path.is_absolute() && !text.contains(char::is_control)).then_some(path)
+    /// `~/` stands for the user's home folder.
+    fn read(text: &str) -> Result<PathBuf, Option<Error>> {
+        let path = match (text.strip_prefix("~/"), BaseDirs::new()) {
+            (Some(below), Some(base)) => base.home_dir().join(below.trim_start_matches('/')),
+            _ => PathBuf::from(text),
+        };
+        let valid = path.is_absolute() && !text.contains(char::is_control);
+        valid.then_some(path).ok_or(None)
+    }
 }
 
 /// Deserializes the names of Cargo packages.
@@ -247,26 +262,25 @@ pub(super) fn packages<'de, D: Deserializer<'de>>(
             f.write_str(&self.0)
         }
     }
-    impl<'de> Deserialize<'de> for Name {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
-            let expected = "package names: letters, digits, '-' and '_', not starting with '-'";
-            text(deserializer, expected, |name| {
-                // It becomes an argument of cargo.
-                let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
-                let short = !name.is_empty() && name.len() <= LONGEST_NAME;
-                let valid = short && !name.starts_with('-') && name.bytes().all(plain);
-                valid.then(|| Name(name.to_owned())).ok_or(None)
-            })
+    impl Text for Name {
+        const EXPECTED: &'static str =
+            "package names (letters, digits, '-' and '_', not starting with '-')";
+
+        fn read(name: &str) -> Result<Name, Option<Error>> {
+            // It becomes an argument of cargo.
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+            let short = !name.is_empty() && name.len() <= LONGEST_NAME;
+            let valid = short && !name.starts_with('-') && name.bytes().all(plain);
+            valid.then(|| Name(name.to_owned())).ok_or(None)
         }
     }
-    let expected = "a list of package names such as [\"heph\"]";
-    let names: Vec<Name> = list(deserializer, expected)?;
-    Ok(names.into_iter().map(|name| name.0).collect())
+    let names = set(deserializer)?;
+    Ok(names.into_iter().map(|Name(name)| name).collect())
 }
 
 /// What stands before the version in a tag, such as `v`, `heph-v` or `heph/v`: with a version behind it, a valid tag
 /// (git-check-ref-format(1)) that no tool takes for an option and that needs no escape in a URL.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagPrefix(String);
 
 impl TagPrefix {
@@ -293,34 +307,31 @@ impl FromStr for TagPrefix {
 
     fn from_str(prefix: &str) -> Result<TagPrefix> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/+".contains(&byte);
-        let folder = |part: &str| {
-            part.is_empty()
-                || part.starts_with('.')
-                || part.ends_with('.')
-                || part.ends_with(".lock")
+        let tag = format!("{prefix}1");
+        let part = |part: &str| {
+            !part.is_empty()
+                && !part.starts_with('.')
+                && !part.ends_with('.')
+                && !part.ends_with(".lock")
         };
-        let mut folders = prefix.rsplit('/');
-        let name = folders.next().unwrap_or_default();
-        if prefix.len() > LONGEST_PREFIX
-            || !prefix.bytes().all(plain)
-            || prefix.starts_with('-')
-            || prefix.contains("..")
-            || name.starts_with('.')
-            || folders.any(folder)
+        if prefix.len() <= LONGEST_PREFIX
+            && prefix.bytes().all(plain)
+            && !prefix.starts_with('-')
+            && !tag.contains("..")
+            && tag.split('/').all(part)
         {
-            return Err(Error::usage("this is not a tag prefix")
-                .with_hint("use letters, digits and . _ + - / only, as in \"v\" or \"release/\""));
+            return Ok(TagPrefix(prefix.to_owned()));
         }
-        Ok(TagPrefix(prefix.to_owned()))
+        Err(Error::usage("this is not a tag prefix"))
     }
 }
 
-impl<'de> Deserialize<'de> for TagPrefix {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TagPrefix, D::Error> {
-        let expected = "what stands before the version in a tag, such as \"v\" or \"heph-v\"";
-        text(deserializer, expected, |text| {
-            text.parse().map_err(|_| None)
-        })
+impl Text for TagPrefix {
+    const EXPECTED: &'static str =
+        "what stands before the version in a tag, such as \"v\" or \"heph-v\"";
+
+    fn read(text: &str) -> Result<TagPrefix, Option<Error>> {
+        text.parse().map_err(|_| None)
     }
 }
 
@@ -336,21 +347,15 @@ pub struct Hook {
 impl<'de> Deserialize<'de> for Hook {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Hook, D::Error> {
         struct Word(String);
-        impl<'de> Deserialize<'de> for Word {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Word, D::Error> {
-                text(
-                    deserializer,
-                    "a list of strings without the character 0",
-                    |word| {
-                        let valid = !word.contains('\0');
-                        valid.then(|| Word(word.to_owned())).ok_or(None)
-                    },
-                )
+        impl Text for Word {
+            const EXPECTED: &'static str = "strings (a command and its arguments, without the character 0), such as [\"notify-send\", \"heph\"]";
+
+            fn read(word: &str) -> Result<Word, Option<Error>> {
+                let valid = !word.contains('\0');
+                valid.then(|| Word(word.to_owned())).ok_or(None)
             }
         }
-        let expected = "a command and its arguments as a list, such as [\"notify-send\", \"heph\"]";
-        let words: Vec<Word> = words(deserializer, expected)?;
-        let mut words = words.into_iter().map(|word| word.0);
+        let mut words = list(deserializer)?.into_iter().map(|Word(word)| word);
         let program = words.next().unwrap_or_default();
         if program.is_empty() || (program.contains('/') && !Path::new(&program).is_absolute()) {
             let expected =

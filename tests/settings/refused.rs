@@ -175,7 +175,7 @@ const CASES: &[Case] = &[
     (
         "[self-update]\non-failed = 'notify-send heph'",
         2,
-        &["'on-failed' must be a command and its arguments as a list"],
+        &["'on-failed' must be a list of strings (a command and its arguments"],
     ),
     (
         "[self-update]\non-failed = { command = 'x' }",

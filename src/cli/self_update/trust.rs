@@ -64,8 +64,7 @@ fn listed(trust: &Trust) -> Result<(Option<&Path>, Vec<Line>)> {
         Some(Signers::Inline(entries)) => Ok((None, entries.iter().cloned().map(Ok).collect())),
         Some(Signers::File(file)) => {
             let text = read(file)?.unwrap_or_default();
-            let lines = signers::file(&text).into_iter().map(|(_, line)| line);
-            Ok((Some(file), lines.collect()))
+            Ok((Some(file), signers::file(&text)))
         }
     }
 }

@@ -17,12 +17,12 @@ pub struct Key(String);
 
 impl Key {
     /// Returns the key as text.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Returns the number by which minisign names the key, as it shows it: 16 digits, base 16.
-    pub fn number(&self) -> String {
+    pub(crate) fn number(&self) -> String {
         let bytes = STANDARD.decode(&self.0).unwrap_or_default();
         let number = bytes.get(2..10).unwrap_or_default();
         number
@@ -59,7 +59,7 @@ impl FromStr for Key {
 /// # Errors
 ///
 /// A line is not a key, or there is no key.
-pub fn file(text: &str) -> Result<Vec<Key>> {
+pub(crate) fn file(text: &str) -> Result<Vec<Key>> {
     let mut keys: Vec<Key> = Vec::new();
     for (at, line) in text.lines().enumerate() {
         let line = line.trim();

@@ -18,7 +18,7 @@ use crate::error::{Error, Result, bail};
 /// The name of a signer whose bare key has no usable comment.
 const NAMELESS: &str = "signer";
 /// The namespace of git's signatures (git-config(1), `gpg.format`).
-pub const NAMESPACE: &str = "git";
+pub(crate) const NAMESPACE: &str = "git";
 
 /// One line: a key, and what it may sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub enum Standing {
 
 impl Standing {
     /// Returns its name in JSON.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Standing::Valid => "valid",
             Standing::Expired => "expired",
@@ -65,13 +65,13 @@ impl Standing {
 
 impl Entry {
     /// Returns the fingerprint as ssh-keygen shows it: `SHA256:…`.
-    pub fn fingerprint(&self) -> String {
+    pub(crate) fn fingerprint(&self) -> String {
         let bytes = STANDARD.decode(&self.key).unwrap_or_default();
         format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(bytes)))
     }
 
     /// Returns whether the key counts at `now`, where dates without a zone are in `zone`.
-    pub fn standing(&self, now: Timestamp, zone: &TimeZone) -> Standing {
+    pub(crate) fn standing(&self, now: Timestamp, zone: &TimeZone) -> Standing {
         let instant = |date: &Option<String>| date.as_deref().and_then(|date| instant(date, zone));
         if instant(&self.valid_before).is_some_and(|end| end < now) {
             Standing::Expired
@@ -83,14 +83,14 @@ impl Entry {
     }
 
     /// Returns when the key stops to count.
-    pub fn ends(&self, zone: &TimeZone) -> Option<Timestamp> {
+    pub(crate) fn ends(&self, zone: &TimeZone) -> Option<Timestamp> {
         self.valid_before
             .as_deref()
             .and_then(|date| instant(date, zone))
     }
 
     /// Returns the line, in one form for all.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let quoted = |name: &str, value: &Option<String>| {
             value.as_ref().map(|value| format!("{name}=\"{value}\""))
         };
@@ -121,7 +121,7 @@ impl Entry {
 }
 
 /// Returns whether `line` of such a file says nothing.
-pub fn is_blank(line: &str) -> bool {
+pub(crate) fn is_blank(line: &str) -> bool {
     let line = line.trim();
     line.is_empty() || line.starts_with('#')
 }
@@ -173,13 +173,10 @@ impl FromStr for Entry {
     }
 }
 
-/// Reads a whole file: each line that says something, with its number from 1.
-pub fn file(text: &str) -> Vec<(usize, Result<Entry>)> {
-    text.lines()
-        .enumerate()
-        .filter(|(_, content)| !is_blank(content))
-        .map(|(at, content)| (at + 1, content.trim().parse()))
-        .collect()
+/// Parses each line of a file that is not blank.
+pub(crate) fn file(text: &str) -> Vec<Result<Entry>> {
+    let lines = text.lines().filter(|line| !is_blank(line));
+    lines.map(|line| line.trim().parse()).collect()
 }
 
 /// Splits at blanks that stand outside of quotes.

@@ -151,7 +151,7 @@ mod tests {
             Row::problem("none\nat all", "make room").named("free space"),
         ];
         assert_eq!(
-            table(&rows, &Ui::new().for_json()),
+            table(&rows, &Ui::new()),
             "ok       timer       on\n\
              problem  free space  none\n                     at all\n                     hint: make room\n"
         );

@@ -54,8 +54,7 @@ impl KeyFacts {
             Some(Signers::File(file)) => {
                 let text = read(file)?;
                 there(text.is_some(), file)?;
-                let lines = signers::file(&text.unwrap_or_default());
-                Ok(lines.into_iter().map(|(_, line)| line).collect())
+                Ok(signers::file(&text.unwrap_or_default()))
             }
         };
         let keyring = || match &trust.tag_openpgp_keyring {

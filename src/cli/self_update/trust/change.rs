@@ -219,8 +219,7 @@ fn from_file(file: &Path) -> Result<Keys> {
 
 fn known(file: &Path) -> Result<Vec<Entry>> {
     let text = read(file)?.unwrap_or_default();
-    let lines = signers::file(&text).into_iter();
-    Ok(lines.filter_map(|(_, line)| line.ok()).collect())
+    Ok(signers::file(&text).into_iter().flatten().collect())
 }
 
 fn append(file: &Path, line: &str) -> Result<()> {
