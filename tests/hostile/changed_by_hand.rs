@@ -47,7 +47,7 @@ fn a_current_that_points_elsewhere_is_put_right_as_the_hint_says() {
         }
         if foreign.is_empty() {
             let ended = scene.heph("self-update apply --force");
-            ended.exits(1).complains("is no link");
+            ended.exits(1).complains("is not a link");
             fs::remove_dir(&current).unwrap();
         }
         scene.apply().exits(0);
