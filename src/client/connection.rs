@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,7 +19,7 @@ use crate::os::backoff::Backoff;
 
 /// The largest answer that is read.
 const LARGEST_ANSWER: u64 = 1 << 30;
-/// How often it is looked whether somebody listens by now.
+/// The interval between two attempts to connect.
 const LOOK: Duration = Duration::from_millis(20);
 /// How often a call that was cut off is sent again. A hephd that hangs up each time is not restarting.
 const AGAIN: u32 = 10;
@@ -29,25 +29,19 @@ const BACKOFF: Backoff = Backoff {
     longest: Duration::from_millis(500),
 };
 
-/// A way to a hephd that must be there.
+/// A client of a hephd that must be there.
 pub(super) struct Caller {
     socket: PathBuf,
-    deadline: Instant,
     connection: Connection,
 }
 
 impl Caller {
-    /// Connects to `socket`; waits for one that has just gone away.
-    ///
-    /// # Errors
-    ///
-    /// Nobody listens, or `limit` is over.
+    /// Connects to `socket`; waits for one that has just gone away, for `limit` at most.
     pub fn connect(socket: &Path, limit: Duration) -> Result<Caller> {
         let deadline = Instant::now() + limit;
         let connection = connect_when_there(socket, deadline)?.ok_or_else(not_running)?;
         Ok(Caller {
             socket: socket.to_owned(),
-            deadline,
             connection,
         })
     }
@@ -60,7 +54,7 @@ impl Caller {
             match self.connection.exchange(&request) {
                 Err(error) if was_cut_off(&error) => {
                     thread::sleep(BACKOFF.wait(failures));
-                    match connect_when_there(&self.socket, self.deadline)? {
+                    match connect_when_there(&self.socket, self.connection.deadline)? {
                         Some(connection) => self.connection = connection,
                         None => return Err(went_away(error)),
                     }
@@ -77,15 +71,16 @@ impl Caller {
     }
 }
 
-/// Makes a call to the hephd that listens on `socket` right now, once; `None` where none listens.
+/// Makes a call to the hephd that listens on `socket` right now, once; `None` without one.
 pub(super) fn call_if_there<T: DeserializeOwned>(
     socket: &Path,
     call: &Call,
     limit: Duration,
 ) -> Result<Option<T>> {
-    match Connection::open(socket, Instant::now() + limit)? {
+    check_length(socket)?;
+    match Connection::open(socket, Instant::now() + limit) {
         Ok(mut connection) => finish(connection.exchange(&request(call)?)).map(Some),
-        Err(_) => Ok(None),
+        Err(error) => absence(error, socket).map(|_| None),
     }
 }
 
@@ -110,7 +105,7 @@ fn request(call: &Call) -> Result<Vec<u8>> {
 
 fn finish<T: DeserializeOwned>(answer: io::Result<Vec<u8>>) -> Result<T> {
     let answer = answer.context(
-        Error::new("hephd did not answer").with_hint("`heph daemon status` tells how it stands"),
+        Error::new("hephd did not answer").with_hint("`heph daemon status` shows its state"),
     )?;
     read_answer(&answer)
 }
@@ -138,11 +133,12 @@ fn was_cut_off(error: &io::Error) -> bool {
 
 /// Connects to `socket`, and waits for one that has just gone away; `None` where it does not come back.
 fn connect_when_there(socket: &Path, deadline: Instant) -> Result<Option<Connection>> {
+    check_length(socket)?;
     let begun = Instant::now();
     loop {
-        let absence = match Connection::open(socket, deadline)? {
+        let absence = match Connection::open(socket, deadline) {
             Ok(connection) => return Ok(Some(connection)),
-            Err(absence) => absence,
+            Err(error) => absence(error, socket)?,
         };
         let left = reconnect::time_left(absence, begun.elapsed());
         let left = left.min(deadline.saturating_duration_since(Instant::now()));
@@ -153,15 +149,24 @@ fn connect_when_there(socket: &Path, deadline: Instant) -> Result<Option<Connect
     }
 }
 
-/// Returns how long ago the folder of `socket` changed; `None` where there is none.
+/// Returns how the socket is not there, where `error` of connecting to it says so.
+fn absence(error: io::Error, socket: &Path) -> Result<Absence> {
+    match error.kind() {
+        io::ErrorKind::NotFound => Ok(Absence::Missing {
+            folder_changed: folder_changed(socket),
+        }),
+        io::ErrorKind::ConnectionRefused => Ok(Absence::Refused),
+        _ => {
+            Err(error).with_context(|| format!("cannot connect to hephd at '{}'", socket.display()))
+        }
+    }
+}
+
+/// Returns how long ago the folder of `socket` changed; `None` without a folder.
 fn folder_changed(socket: &Path) -> Option<Duration> {
     let changed = fs::metadata(socket.parent()?).ok()?.modified().ok()?;
-    // A change in the future is one of a clock that was set back.
-    Some(
-        SystemTime::now()
-            .duration_since(changed)
-            .unwrap_or_default(),
-    )
+    // Zero where the clock was set back since.
+    Some(changed.elapsed().unwrap_or_default())
 }
 
 /// One connection, good for one call.
@@ -171,32 +176,19 @@ struct Connection {
 }
 
 impl Connection {
-    /// Connects to `socket`, or tells how nobody listens there.
-    fn open(socket: &Path, deadline: Instant) -> Result<Result<Connection, Absence>> {
-        check_length(socket)?;
+    fn open(socket: &Path, deadline: Instant) -> io::Result<Connection> {
         let (sender, receiver) = mpsc::channel();
         let path = socket.to_owned();
-        // connect(2) blocks while the queue of a listener that accepts nobody is full, and knows no time-out.
+        // connect(2) blocks while the queue of a listener that does not accept is full, and has no time-out.
         thread::spawn(move || drop(sender.send(UnixStream::connect(path))));
-        let connected = receiver
-            .recv_timeout(deadline.saturating_duration_since(Instant::now()))
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        match connected {
-            Ok(stream) => Ok(Ok(Connection { stream, deadline })),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Err(Absence::Missing {
-                folder_changed: folder_changed(socket),
-            })),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                Ok(Err(Absence::Refused))
-            }
-            Err(error) => Err(error)
-                .with_context(|| format!("cannot connect to hephd at '{}'", socket.display())),
-        }
+        let connected = receiver.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        Ok(Connection { stream, deadline })
     }
 
     /// Sends the line `request` and returns the line that answers it.
     fn exchange(&mut self, request: &[u8]) -> io::Result<Vec<u8>> {
-        // hephd may answer and hang up before it has read all: its answer tells more than the broken pipe.
+        // hephd may answer and hang up before it has read all: its answer says more than the broken pipe.
         let sent = self.send(request);
         match (self.receive(), sent) {
             (Ok(answer), _) => Ok(answer),
@@ -245,7 +237,7 @@ impl Connection {
     }
 }
 
-/// A socket's time-out shows as `EAGAIN` (socket(7), `SO_RCVTIMEO`), whose own words would help nobody.
+/// A socket's time-out shows as `EAGAIN` (socket(7), `SO_RCVTIMEO`), whose own message would help no user.
 fn timed_out(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {

@@ -12,10 +12,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use ulid::Ulid;
 
-use crate::error::{Error, Result, ResultExt, bail};
+use crate::error::{Error, Result, ResultExt};
 use crate::os::text::printable;
 use connection::Caller;
 use wire::{Call, Failure, NextTask, OneTask, OperationId, Tasks, Written};
@@ -28,20 +27,12 @@ const SYNC_LIMIT: Duration = Duration::from_secs(70);
 /// How long the path of a socket may be: `sun_path` without its final zero (unix(7)).
 pub const LONGEST_SOCKET: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
-/// Asks the hephd that listens on `socket` for its status, once; `None`, and at once, where none listens.
-///
-/// # Errors
-///
-/// One listens but does not answer well within `limit`.
+/// Asks the hephd that listens on `socket` for its status, once; `None`, and at once, where no hephd listens.
 pub fn status(socket: &Path, limit: Duration) -> Result<Option<Status>> {
     connection::call_if_there(socket, &Call::Status {}, limit)
 }
 
-/// Has hephd write a consistent copy of its store to `file`, which must not exist; returns once it is durable.
-///
-/// # Errors
-///
-/// `file` is relative or exists, hephd does not run, or it could not write the copy within `limit`.
+/// Has hephd write a consistent copy of its store to `file`, an absolute path where nothing exists; returns once it is durable.
 pub fn backup(socket: &Path, file: &Path, limit: Duration) -> Result<()> {
     let path = file
         .to_str()
@@ -50,7 +41,7 @@ pub fn backup(socket: &Path, file: &Path, limit: Duration) -> Result<()> {
     let call = Call::Backup {
         path: path.to_owned(),
     };
-    running(socket, limit)?.call_once::<Written>(&call)?;
+    Caller::connect(socket, limit)?.call_once::<Written>(&call)?;
     Ok(())
 }
 
@@ -87,56 +78,40 @@ pub fn delete(socket: &Path, id: &str) -> Result<Task> {
 /// Calls a method that writes one task, with a new operation id: hephd recognizes the call if it is sent twice.
 fn write(socket: &Path, call: impl FnOnce(Option<OperationId>) -> Call) -> Result<Task> {
     let call = call(Some(OperationId(Ulid::generate())));
-    Ok(running(socket, LIMIT)?.call::<OneTask>(&call)?.task)
+    Ok(Caller::connect(socket, LIMIT)?.call::<OneTask>(&call)?.task)
 }
 
 /// Returns the tasks, the oldest first.
 pub fn list(socket: &Path, state: Which) -> Result<Vec<Task>> {
     let call = Call::TaskList { state };
-    Ok(running(socket, LIMIT)?.call::<Tasks>(&call)?.tasks)
+    Ok(Caller::connect(socket, LIMIT)?.call::<Tasks>(&call)?.tasks)
 }
 
 /// Returns the task to do next, if there is one.
 pub fn next(socket: &Path) -> Result<Option<Task>> {
     let call = Call::TaskNext {};
-    Ok(running(socket, LIMIT)?.call::<NextTask>(&call)?.task)
+    Ok(Caller::connect(socket, LIMIT)?
+        .call::<NextTask>(&call)?
+        .task)
 }
 
 /// Returns how the sync with the hub stands.
 pub fn sync_status(socket: &Path) -> Result<SyncStatus> {
-    running(socket, LIMIT)?.call(&Call::SyncStatus {})
+    Caller::connect(socket, LIMIT)?.call(&Call::SyncStatus {})
 }
 
 /// Returns the same from the hephd that listens on `socket`, if one does; asks once.
-///
-/// # Errors
-///
-/// As [`status`]; or it is one that knows nothing of hubs.
 pub fn sync_status_if_there(socket: &Path, limit: Duration) -> Result<Option<SyncStatus>> {
     connection::call_if_there(socket, &Call::SyncStatus {}, limit)
 }
 
 /// Has hephd sync with its hub, and returns what that did.
-///
-/// # Errors
-///
-/// hephd has no hub (wrong usage), the hub cannot be reached or does not answer within a minute (try later), or the sync
-/// failed.
 pub fn sync_now(socket: &Path) -> Result<SyncRound> {
-    running(socket, SYNC_LIMIT)?.call(&Call::SyncNow {})
-}
-
-/// Connects to a hephd that must be there, or comes back within a moment.
-fn running(socket: &Path, limit: Duration) -> Result<Caller> {
-    Caller::connect(socket, limit)
+    Caller::connect(socket, SYNC_LIMIT)?.call(&Call::SyncNow {})
 }
 
 /// Checks that `socket` fits into the address of a unix socket.
-///
-/// # Errors
-///
-/// It is too long; the error names `HEPH_SOCKET`.
-pub fn check_length(socket: &Path) -> Result<(), Error> {
+pub fn check_length(socket: &Path) -> Result<()> {
     let length = socket.as_os_str().len();
     if length <= LONGEST_SOCKET {
         return Ok(());
@@ -149,15 +124,14 @@ pub fn check_length(socket: &Path) -> Result<(), Error> {
 }
 
 #[derive(Deserialize)]
-struct Answer {
-    #[serde(default)]
-    result: Option<Value>,
+struct Answer<T> {
+    result: Option<T>,
     error: Option<Failure>,
 }
 
 /// Reads hephd's answer: a result, or the error that hephd had.
 fn read_answer<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    let answer: Answer =
+    let answer: Answer<T> =
         serde_json::from_slice(bytes).context("cannot understand hephd's answer")?;
     if let Some(failure) = answer.error {
         let hint = match failure.code {
@@ -174,10 +148,8 @@ fn read_answer<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
             None => error,
         });
     }
-    let Some(result) = answer.result else {
-        bail!("hephd's answer has neither a result nor an error");
-    };
-    serde_json::from_value(result).context("cannot understand hephd's answer")
+    let result = answer.result;
+    result.context("hephd's answer has neither a result nor an error")
 }
 
 #[cfg(test)]
@@ -187,7 +159,7 @@ mod tests {
     use std::os::unix::net::UnixListener;
     use std::thread;
 
-    /// Returns why a hephd that answers with `answer`, byte for byte, will not do.
+    /// Returns the error of a client whose hephd answers with `answer`, byte for byte.
     fn failure(answer: &'static [u8]) -> String {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("s");

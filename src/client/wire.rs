@@ -129,19 +129,14 @@ impl Failure {
 
     /// Returns the error as hephd had it.
     pub(crate) fn into_error(self) -> Error {
-        let Failure {
-            code,
-            message,
-            mut data,
-        } = self;
+        let (message, mut data) = (self.message, self.data);
         if let Value::Object(data) = &mut data {
-            data.entry("message")
-                .or_insert_with(|| message.as_str().into());
+            data.entry("message").or_insert(message.as_str().into());
         }
         let error: Error = serde_json::from_value(data).unwrap_or_else(|_| Error::new(message));
         // Also where only a newer hephd knows the kind.
         match error.kind() {
-            Kind::Failed => error.with_kind(code::kind(code)),
+            Kind::Failed => error.with_kind(code::kind(self.code)),
             _ => error,
         }
     }
@@ -151,17 +146,13 @@ impl Failure {
 pub(crate) mod code {
     use crate::error::Kind;
 
-    /// Not JSON.
     pub(crate) const PARSE: i64 = -32700;
     /// JSON, but no request.
     pub(crate) const INVALID_REQUEST: i64 = -32600;
-    /// No such method.
     pub(crate) const NO_METHOD: i64 = -32601;
     /// The method does not take these parameters.
     pub(crate) const INVALID_PARAMS: i64 = -32602;
-    /// hephd itself failed.
     pub(crate) const INTERNAL: i64 = -32603;
-    /// No such task.
     pub(crate) const NO_TASK: i64 = -32001;
     /// The beginning of an id fits more than one task.
     pub(crate) const AMBIGUOUS: i64 = -32002;
@@ -169,13 +160,11 @@ pub(crate) mod code {
     pub(crate) const OPERATION_REUSED: i64 = -32003;
     /// The store, or the disk below it, failed; nothing was changed.
     pub(crate) const STORE: i64 = -32004;
-    /// The backup could not be written.
     pub(crate) const BACKUP: i64 = -32005;
-    /// There is no hub to sync with.
     pub(crate) const NO_HUB: i64 = -32010;
-    /// The hub is away or cannot answer now: later it may work by itself.
+    /// The hub cannot be reached or cannot answer now: a later attempt may succeed.
     pub(crate) const HUB_AWAY: i64 = -32011;
-    /// The sync failed, and somebody has to look.
+    /// The sync failed, and a later attempt would fail as well.
     pub(crate) const SYNC: i64 = -32012;
 
     /// Returns the kind of an error that has none.
@@ -230,7 +219,7 @@ pub enum Which {
     All,
 }
 
-/// What hephd says of itself.
+/// The state of hephd.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// Its version, as `--version` prints it, without the name.
@@ -249,18 +238,18 @@ pub struct Status {
     pub started_at: String,
 }
 
-/// How the sync with a hub stands. Without a hub, nothing is known and nothing pending.
+/// The state of the sync with a hub; empty without a hub.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncStatus {
     /// The address of the hub.
     pub hub: Option<String>,
-    /// When a round ended well, the last time since hephd started.
+    /// When a round last succeeded since hephd started.
     pub last_success: Option<Timestamp>,
-    /// How many operations the hub has not taken yet.
+    /// How many operations the hub has not accepted yet.
     pub pending: u64,
-    /// How many operations the hub refused; they are not sent again.
+    /// How many operations the hub rejected; they are not sent again.
     pub refused: u64,
-    /// Why the last round failed; null where it did not.
+    /// Why the last round failed; null after a success.
     pub last_error: Option<String>,
     /// When the next round begins; null while one is under way.
     pub next_attempt: Option<Timestamp>,
@@ -270,14 +259,14 @@ pub struct SyncStatus {
     pub client_id: Option<String>,
 }
 
-/// What a round of sync did, and how the sync stands after it.
+/// What a round of sync did, and the state of the sync after it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncRound {
-    /// How many operations the hub took.
+    /// How many operations the hub accepted.
     pub sent: u64,
     /// How many operations the hub sent.
     pub received: u64,
-    /// How it stands now.
+    /// The state after it.
     #[serde(flatten)]
     pub status: SyncStatus,
 }

@@ -34,12 +34,9 @@ impl Installation {
 
     /// Reads the record. An unreadable file counts as missing.
     pub(crate) fn read(record: &Path) -> Option<Installation> {
-        let text = files::read_if_there(record, LIMIT).ok()??;
-        serde_json::from_slice(&text)
-            .ok()
-            .filter(|installation: &Installation| {
-                installation.schema == 1 && installation.bin_dir.is_absolute()
-            })
+        let installation: Installation = files::read_json_if_there(record, LIMIT).ok()??;
+        let usable = installation.schema == 1 && installation.bin_dir.is_absolute();
+        usable.then_some(installation)
     }
 
     /// Writes the record, unless it is up to date. Unknown packages leave the recorded ones as they are.

@@ -41,11 +41,14 @@ pub(crate) struct Login {
 }
 
 /// What to show to the person, as the issuer sent it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct Prompt {
+    // Some issuers named it so before the standard had settled.
+    #[serde(alias = "verification_url")]
     pub(crate) verification_uri: String,
     pub(crate) user_code: String,
     /// A URL that includes the code.
+    #[serde(default, alias = "verification_url_complete")]
     pub(crate) verification_uri_complete: Option<String>,
 }
 
@@ -53,30 +56,22 @@ pub(crate) struct Prompt {
 #[derive(Deserialize)]
 struct Offer {
     device_code: String,
-    user_code: String,
-    // Some issuers named it so before the standard had settled.
-    #[serde(alias = "verification_url")]
-    verification_uri: String,
-    #[serde(default, alias = "verification_url_complete")]
-    verification_uri_complete: Option<String>,
+    #[serde(flatten)]
+    prompt: Prompt,
     expires_in: u64,
-    #[serde(default)]
     interval: Option<u64>,
 }
 
 /// Requests a code from the issuer.
-///
-/// # Errors
-///
-/// The issuer does not support the grant, refuses this client, or cannot be reached.
 pub(crate) fn begin(issuer: &str, client_id: &str) -> Result<Login> {
     let metadata = discover(issuer, &endpoint::LIMITS)?;
-    let Some(url) = metadata.device_authorization_endpoint.clone() else {
-        return Err(Error::new(format!(
+    let endpoint = metadata.device_authorization_endpoint.clone();
+    let url = endpoint.with_context(|| {
+        Error::new(format!(
             "the issuer '{issuer}' does not support the device authorization grant (RFC 8628)"
         ))
-        .with_hint("enable the device authorization grant at the issuer"));
-    };
+        .with_hint("enable the device authorization grant at the issuer")
+    })?;
     metadata.token_endpoint()?;
     let verifier = metadata.has_pkce().then(pkce::verifier).transpose()?;
     let challenge = verifier.as_deref().map(pkce::challenge);
@@ -99,20 +94,12 @@ pub(crate) fn begin(issuer: &str, client_id: &str) -> Result<Login> {
         lifetime: Duration::from_secs(offer.expires_in).min(LONGEST_LIFETIME),
         interval: interval.clamp(Duration::from_secs(1), LONGEST_INTERVAL),
         device_code: offer.device_code,
-        prompt: Prompt {
-            verification_uri: offer.verification_uri,
-            user_code: offer.user_code,
-            verification_uri_complete: offer.verification_uri_complete,
-        },
+        prompt: offer.prompt,
     })
 }
 
 impl Login {
     /// Waits until the person has confirmed, and returns the tokens, which are not stored yet.
-    ///
-    /// # Errors
-    ///
-    /// The person denied the request, the code expired, or the issuer refuses.
     pub(crate) fn wait(&self, clock: impl Fn() -> Timestamp) -> Result<Tokens> {
         let issuer = &self.metadata.issuer;
         let granted = self.poll(&clock);
@@ -128,11 +115,8 @@ impl Login {
             ("device_code", &self.device_code),
             ("client_id", &self.client_id),
         ];
-        form.extend(
-            self.verifier
-                .as_deref()
-                .map(|verifier| ("code_verifier", verifier)),
-        );
+        let verifier = self.verifier.as_deref();
+        form.extend(verifier.map(|verifier| ("code_verifier", verifier)));
         loop {
             thread::sleep(wait.pause(clock()));
             wait.check(clock())?;
@@ -217,27 +201,26 @@ fn read(body: &[u8]) -> Result<Offer> {
     // Without the words of the parser, which could quote the code.
     let offer: Offer = serde_json::from_slice(body)
         .map_err(|_| Error::new("the answer holds no code for a device"))?;
-    let complete = offer.verification_uri_complete.as_ref();
-    for url in complete.into_iter().chain([&offer.verification_uri]) {
+    let prompt = &offer.prompt;
+    let complete = prompt.verification_uri_complete.as_ref();
+    for url in complete.into_iter().chain([&prompt.verification_uri]) {
         http::check(url)
             .with_context(|| format!("the verification URL '{}' is unsafe", quoted(url)))?;
     }
     ensure!(
-        (1..=LONGEST_USER_CODE).contains(&offer.user_code.len()),
+        (1..=LONGEST_USER_CODE).contains(&prompt.user_code.len()),
         "the answer holds no code that a person could enter"
     );
     Ok(offer)
 }
 
 fn with_client_hint(error: EndpointError, client_id: &str) -> Error {
-    let unknown = matches!(error.code(), Some("invalid_client" | "unauthorized_client"));
-    let error = Error::from(error);
-    if unknown {
-        return error.with_hint(format!(
+    match error.code() {
+        Some("invalid_client" | "unauthorized_client") => Error::from(error).with_hint(format!(
             "register '{client_id}' at the issuer as a public client with the grants device_code and refresh_token"
-        ));
+        )),
+        _ => error.into(),
     }
-    error
 }
 
 #[cfg(test)]

@@ -39,10 +39,6 @@ impl Metadata {
 }
 
 /// Fetches the metadata of `issuer`.
-///
-/// # Errors
-///
-/// It is not a URL that may be requested, it cannot be reached ([`Kind::Unreachable`]), or the answer is not its metadata.
 pub(crate) fn discover(issuer: &str, limits: &Limits) -> Result<Metadata> {
     let url = metadata_url(issuer)?;
     let metadata = fetch(&url, limits).and_then(|document| read(issuer, &document));
@@ -78,22 +74,15 @@ pub(crate) fn fetch(url: &str, limits: &Limits) -> Result<Vec<u8>> {
         return Ok(answer.body);
     }
     let failure = answer.failure();
-    match failure.kind() {
-        Kind::Unreachable => Err(failure),
-        _ => {
-            let failed = Error::new(format!("cannot fetch '{}'", quoted(url)));
-            Err(failure.context(
-                failed.with_hint("compare the URL of the issuer with its own documentation"),
-            ))
-        }
+    if failure.kind() == Kind::Unreachable {
+        return Err(failure);
     }
+    let failed = Error::new(format!("cannot fetch '{}'", quoted(url)));
+    let hint = "compare the URL of the issuer with its own documentation";
+    Err(failure.context(failed.with_hint(hint)))
 }
 
-/// Reads the metadata that `issuer` answered with. Pure.
-///
-/// # Errors
-///
-/// It is not metadata, it is that of another issuer, or an endpoint is unsafe to use.
+/// Reads the metadata that `issuer` answered with, and checks that it is that issuer's and its endpoints are safe to use. Pure.
 pub(crate) fn read(issuer: &str, document: &[u8]) -> Result<Metadata> {
     let metadata: Metadata =
         serde_json::from_slice(document).context("the answer is not the metadata of an issuer")?;

@@ -18,7 +18,7 @@ pub(super) const LIMITS: Limits = Limits {
     redirects: 3,
 };
 
-/// Why an endpoint did not do what it was asked.
+/// Why a request to an endpoint failed.
 #[derive(Debug)]
 pub(super) enum EndpointError {
     /// It refused, in the words of the standard.
@@ -70,11 +70,8 @@ impl From<EndpointError> for Error {
     }
 }
 
-/// Sends `form` to `url`, which [`super::discovery`] has checked, and returns the answer if it is one of success.
-///
-/// # Errors
-///
-/// An answer that redirects is an error: the form carries a secret.
+/// Sends `form` to `url`, which [`super::discovery`] has checked, and returns the answer if it is one of success. A redirect is an
+/// error: the form carries a secret.
 pub(super) fn post(url: &str, form: &[(&str, &str)]) -> Result<Answer, EndpointError> {
     let uri = http::check(url).with_context(|| http::refusing(url))?;
     let host = http::authority(&uri).to_owned();

@@ -1,6 +1,6 @@
 //! The client side of OpenID Connect: how a person logs in for this machine, and how hephd stays logged in.
 //!
-//! There is no browser here, and hephd may run where nobody looks at a screen. So a person logs in by the device
+//! There is no browser here, and hephd may run on a machine without a screen. So a person logs in by the device
 //! authorization grant (RFC 8628): `heph auth login` shows a URL and a code, the person opens the URL on any device that has
 //! a browser and confirms there, and meanwhile heph polls the token endpoint. The result is a file of tokens, which is all
 //! that `heph` and `hephd` share:

@@ -12,8 +12,8 @@ use crate::error::{Error, Kind, Result};
 ///
 /// # Errors
 ///
-/// Nobody is logged in, or the issuer does not renew the login (the hint is `heph auth login`); or the issuer cannot be
-/// reached and the bearer has expired ([`Kind::Unreachable`]).
+/// There is no login, or the issuer does not renew it (the hint is `heph auth login`); or the issuer cannot be reached and
+/// the bearer has expired ([`Kind::Unreachable`]).
 pub fn bearer(path: &Path, issuer: &str, client_id: &str, now: Timestamp) -> Result<String> {
     let stored = tokens::of(path, issuer, client_id)?;
     if let Some(bearer) = stored.lasting(now) {

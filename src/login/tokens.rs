@@ -32,7 +32,7 @@ pub struct Tokens {
     pub access_token: String,
     /// The id token, if one was issued.
     pub id_token: Option<String>,
-    /// The refresh token; `None` if none was issued, or the issuer rejected it.
+    /// The refresh token; `None` if the issuer sent no refresh token, or rejected it.
     pub refresh_token: Option<String>,
     /// When the bearer expires.
     pub expires_at: Timestamp,
@@ -87,10 +87,6 @@ struct File<T> {
 }
 
 /// Reads the tokens at `path`; `None` without a login.
-///
-/// # Errors
-///
-/// The file cannot be read or parsed.
 pub fn load(path: &Path) -> Result<Option<Tokens>> {
     let Some(bytes) = files::read_if_there(path, LARGEST_FILE)? else {
         return Ok(None);
@@ -119,17 +115,12 @@ pub fn load(path: &Path) -> Result<Option<Tokens>> {
 }
 
 /// Writes the tokens to `path`, readable by their owner alone; they survive a power loss.
-///
-/// # Errors
-///
-/// The file cannot be written.
 pub fn save(path: &Path, tokens: &Tokens) -> Result<()> {
     let file = File {
         schema: SCHEMA,
         tokens,
     };
-    let text = serde_json::to_vec_pretty(&file).context("cannot write the tokens as JSON")?;
-    files::write_atomic(path, &text, files::PRIVATE)
+    files::write_json(path, &file)
 }
 
 /// Removes the tokens; returns whether there were any.
@@ -139,11 +130,10 @@ pub(crate) fn remove(path: &Path) -> Result<bool> {
 
 /// Waits for other processes that change the tokens at `path`, and locks them out until the lock is dropped.
 pub(crate) fn lock(path: &Path) -> Result<Lock> {
-    let Some(lock) = lock::exclusive(&path.with_extension("lock"), LOCK_TIMEOUT)? else {
-        let busy = format!("another process is changing '{}'", path.display());
-        return Err(Error::unreachable(busy));
-    };
-    Ok(lock)
+    let lock = lock::exclusive(&path.with_extension("lock"), LOCK_TIMEOUT)?;
+    lock.with_context(|| {
+        Error::unreachable(format!("another process is changing '{}'", path.display()))
+    })
 }
 
 /// Returns the tokens at `path`, which must have been issued by this issuer to this client.
@@ -153,9 +143,8 @@ pub(super) fn of(path: &Path, issuer: &str, client_id: &str) -> Result<Tokens> {
             .with_kind(Kind::Unauthorized)
             .with_hint(LOG_IN)
     };
-    let Some(tokens) = load(path)? else {
-        return Err(log_in(format!("not logged in at '{issuer}'")));
-    };
+    let tokens = load(path)?;
+    let tokens = tokens.with_context(|| log_in(format!("not logged in at '{issuer}'")))?;
     if (tokens.issuer.as_str(), tokens.client_id.as_str()) != (issuer, client_id) {
         return Err(log_in(format!(
             "the login here is at '{}' as the client '{}', not at '{issuer}' as '{client_id}': log in again",

@@ -22,9 +22,7 @@ use super::http::{self, Get, Limits};
 use super::{files, interrupt};
 use crate::error::{Error, Kind, Result, ResultExt, bail, ensure};
 
-/// How many bytes are read at a time.
 const CHUNK: usize = 64 * 1024;
-/// The largest note.
 const LARGEST_NOTE: u64 = 16 * 1024;
 const RESUMES: &str = "the next run resumes the download";
 
@@ -36,7 +34,6 @@ pub(crate) struct Request<'a> {
     pub(crate) partial: &'a Path,
     /// Its size, where that is known beforehand.
     pub(crate) size: Option<u64>,
-    /// The largest acceptable size.
     pub(crate) limit: u64,
 }
 
@@ -46,7 +43,6 @@ pub(crate) trait Watcher {
     /// ends the download.
     fn starts(&mut self, present: u64, total: u64) -> Result<()>;
 
-    /// Called with the next bytes of the file.
     fn bytes(&mut self, bytes: &[u8]);
 }
 

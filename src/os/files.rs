@@ -117,11 +117,7 @@ pub fn sync_file(path: &Path) -> Result<()> {
         .with_context(|| format!("cannot sync '{}'", path.display()))
 }
 
-/// Returns the content of `path`, or `None` if there is no such file.
-///
-/// # Errors
-///
-/// It cannot be read, or is larger than `limit` bytes.
+/// Returns the content of `path`, or `None` if there is no such file. A file of more than `limit` bytes is an error.
 pub fn read_if_there(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     match File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)) {

@@ -45,11 +45,7 @@ fn supplies_say_battery(class: &Path) -> bool {
     discharging
 }
 
-/// Checks that `home` belongs to this user.
-///
-/// # Errors
-///
-/// This is root in another user's home, as under `sudo -E`.
+/// Rejects root in another user's home, as under `sudo -E`.
 pub fn check_owner(home: &Path) -> Result<()> {
     let is_another_users = fs::metadata(home).is_ok_and(|home| home.uid() != 0);
     if !(is_another_users && rustix::process::geteuid().is_root()) {

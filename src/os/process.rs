@@ -38,9 +38,8 @@ pub struct Run {
 #[derive(Debug)]
 pub struct Output {
     pub status: ExitStatus,
-    /// The last 256 KiB of its standard output; empty where the output went to a log or a terminal.
+    /// The last 256 KiB; empty where the output went to a log or a terminal.
     pub stdout: Vec<u8>,
-    /// The same of its standard error.
     pub stderr: Vec<u8>,
 }
 

@@ -23,20 +23,16 @@ pub enum Finding {
     Failed,
 }
 
-/// The result of a check.
 #[derive(Debug)]
 pub struct Check {
     pub outcome: Finding,
-    /// The state of the installation, as far as it is known.
     pub survey: Option<Survey>,
     /// One sentence, where there is something to say.
     pub reason: Option<String>,
-    /// The error that ended it.
     pub error: Option<Error>,
 }
 
 impl Check {
-    /// Returns how the process ends after this check.
     pub fn exit(&self) -> Exit {
         match self.outcome {
             Finding::Available => Exit::Available,

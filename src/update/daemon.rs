@@ -19,7 +19,7 @@ use crate::platform::systemd::systemctl;
 use crate::release::version;
 
 const HEPHD: &str = "hephd";
-/// How long one request to hephd may take.
+/// The time limit of one request to hephd.
 const ANSWER: Duration = Duration::from_secs(2);
 /// The interval between two observations.
 const OBSERVE_EVERY: Duration = Duration::from_millis(200);
@@ -81,7 +81,6 @@ pub(super) fn is_managed(world: World, bin_dir: &BinDir) -> Result<bool> {
     Ok(state.is_some_and(|state| state.running && state.program.is_some_and(ours)))
 }
 
-/// Returns the socket of hephd, and its answer to `status` there.
 fn answer(world: World, bin_dir: &BinDir) -> Result<(PathBuf, Option<client::Status>)> {
     let socket = service::socket(world.config.service_manager, world.paths)?;
     let status = if is_installed(world, bin_dir) {
@@ -112,7 +111,6 @@ pub(super) fn restart(world: World, slot: &Slot) -> Result<()> {
     }
 }
 
-/// Stops hephd through `slot`'s own `heph daemon stop`.
 pub(super) fn stop(world: World, slot: &Slot) -> Result<()> {
     heph(world, slot)
         .args(["daemon", "stop"])
@@ -141,11 +139,7 @@ fn heph(world: World, slot: &Slot) -> Run {
     }
 }
 
-/// Watches hephd until it is known to be healthy as `expected`.
-///
-/// # Errors
-///
-/// It is unhealthy; the message says why.
+/// Watches hephd until it is healthy as `expected`. The error says why it is not.
 pub(super) fn settle(world: World, expected: &Version) -> Result<()> {
     let settings = &world.config.self_update;
     let socket = service::socket(world.config.service_manager, world.paths)?;

@@ -53,9 +53,7 @@ pub struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
-    /// `heph self-update apply`.
     Apply,
-    /// `heph self-update rollback`.
     Rollback,
     /// The end of an earlier run that was interrupted.
     Recover,
@@ -83,7 +81,6 @@ pub fn read(paths: &Paths) -> Result<Vec<Entry>> {
         .collect())
 }
 
-/// Cuts the file back to its newest runs when it has grown too long.
 fn trim(paths: &Paths) -> Result<()> {
     let path = paths.history();
     if std::fs::metadata(&path).map_or(0, |metadata| metadata.len()) <= TRIM_AT {

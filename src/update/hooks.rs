@@ -7,7 +7,7 @@ use semver::Version;
 use crate::config::Hook;
 use crate::os::process::Run;
 
-/// How long a hook may take.
+/// The time limit of a hook.
 const LIMIT: Duration = Duration::from_secs(30);
 /// The variable that every hook has.
 const EVENT: &str = "HEPH_EVENT";

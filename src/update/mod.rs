@@ -286,11 +286,7 @@ fn predict(decision: Option<Decision>, report: &mut Report) {
     report.end(Outcome::Skipped, format!("dry run: {would}"));
 }
 
-/// Takes the lock: one run at a time.
-///
-/// # Errors
-///
-/// Another run holds it (exit 75), or this is root in another user's home.
+/// Takes the lock: one run at a time, and never as root in another user's home.
 pub fn exclusive(paths: &Paths) -> Result<lock::Lock> {
     host::check_owner(&paths.home)?;
     lock::try_exclusive(&paths.lock())?.ok_or_else(|| {

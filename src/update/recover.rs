@@ -8,11 +8,8 @@ use super::report::{Outcome, Report};
 use super::{World, record, transaction};
 use crate::error::Result;
 
-/// Finishes or undoes what an interrupted run left, and removes slots that never became complete.
-///
-/// # Errors
-///
-/// The journal cannot be parsed, or the run can be neither finished nor undone; nothing else may be tried.
+/// Finishes or undoes what an interrupted run left, and removes slots that never became complete. After an error, nothing else
+/// may be tried.
 pub(super) fn unfinished(world: World, report: &mut Report) -> Result<()> {
     let start = Instant::now();
     if let Some(journal) = Journal::load(world.paths)? {

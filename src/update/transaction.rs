@@ -32,10 +32,6 @@ impl SlotRef {
 }
 
 /// Back up, journal, switch, restart, settle, commit or roll back. The journal stays until [`close`].
-///
-/// # Errors
-///
-/// The switch did not happen; nothing was changed.
 pub(super) fn carry_out(world: World, run: &Run, plan: Plan, report: &mut Report) -> Result<()> {
     let backup = match plan.restart {
         true => report.step("backup", || store::back_up(world, &plan.before))?,
@@ -80,11 +76,8 @@ pub(super) fn carry_out(world: World, run: &Run, plan: Plan, report: &mut Report
     finish(world, journal, report)
 }
 
-/// Restart, settle, and commit or roll back, once `current` points at the slot.
-///
-/// # Errors
-///
-/// It could be neither finished nor undone; the journal stays for the next run.
+/// Restart, settle, and commit or roll back, once `current` points at the slot. After an error, the journal stays for the next
+/// run.
 pub(super) fn finish(world: World, journal: Journal, report: &mut Report) -> Result<()> {
     let ended = finish_or_undo(world, journal, report);
     report.unfinished = ended.is_err();
@@ -158,11 +151,8 @@ fn commit(world: World, journal: &Journal, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Switches back, restarts, verifies the old release, and quarantines the new one.
-///
-/// # Errors
-///
-/// It could not be undone; the journal stays for the next run.
+/// Switches back, restarts, verifies the old release, and quarantines the new one. After an error, the journal stays for the
+/// next run.
 pub(super) fn roll_back(
     world: World,
     mut journal: Journal,

@@ -11,11 +11,7 @@ use crate::release::source::git::Advertised;
 use crate::release::trust::seen_tags::SeenTags;
 use crate::release::trust::{Origin, Proof, examine, moved, needs_object};
 
-/// Returns the origin of `release`: the commit of its tag, and its signer.
-///
-/// # Errors
-///
-/// The git remote cannot be reached (exit 75), or the tag is refused; then the release is in quarantine.
+/// Returns the origin of `release`: the commit of its tag, and its signer. A release whose tag is refused is quarantined.
 pub(super) fn prove(
     world: World,
     request: &Request,

@@ -58,7 +58,7 @@ pub(crate) fn feed<'a>(settings: &'a SelfUpdate, cache: &'a Path) -> Feed<'a> {
     }
 }
 
-/// What is asked of [`apply`].
+/// The arguments of [`apply`].
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// `--to` and `--force`.

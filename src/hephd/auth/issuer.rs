@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::keys::Keys;
 use crate::error::{Result, ResultExt};
-use crate::login::discovery::{Metadata, discover, fetch};
+use crate::login::discovery::{discover, fetch};
 use crate::os::http::Limits;
 
 /// Per document. Requests with an unknown key wait meanwhile.
@@ -19,12 +19,8 @@ const LIMITS: Limits = Limits {
 /// Fetches the keys of `issuer`.
 pub(super) fn keys(issuer: &str) -> Result<Keys> {
     let metadata = discover(issuer, &LIMITS)?;
-    let url = keys_url(&metadata)?;
+    let url = metadata.jwks_uri.as_deref();
+    let url = url.with_context(|| format!("the issuer '{issuer}' publishes no keys"))?;
     let keys = fetch(url, &LIMITS).and_then(|document| Keys::read(&document));
     keys.with_context(|| format!("cannot fetch the keys at '{url}'"))
-}
-
-fn keys_url(metadata: &Metadata) -> Result<&str> {
-    let url = metadata.jwks_uri.as_deref();
-    url.with_context(|| format!("the issuer '{}' publishes no keys", metadata.issuer))
 }

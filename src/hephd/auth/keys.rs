@@ -33,14 +33,6 @@ impl Algorithm {
             _ => None,
         }
     }
-
-    fn name(self) -> &'static str {
-        match self {
-            Algorithm::Rs256 => "RS256",
-            Algorithm::Es256 => "ES256",
-            Algorithm::EdDsa => "EdDSA",
-        }
-    }
 }
 
 /// One public key that may verify signatures.
@@ -68,7 +60,8 @@ impl Key {
             Material::P256(_) => Algorithm::Es256,
             Material::Ed25519(_) => Algorithm::EdDsa,
         };
-        kind == algorithm && self.alg.as_deref().is_none_or(|alg| alg == kind.name())
+        let alg = self.alg.as_deref();
+        kind == algorithm && alg.is_none_or(|alg| Algorithm::named(alg) == Some(kind))
     }
 
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
@@ -132,12 +125,9 @@ struct Jwk {
 
 fn read_key(value: Value) -> Option<Key> {
     let jwk: Jwk = serde_json::from_value(value).ok()?;
-    let verifies = jwk.usage.as_deref().is_none_or(|usage| usage == "sig")
-        && jwk
-            .key_ops
-            .as_ref()
-            .is_none_or(|ops| ops.iter().any(|op| op == "verify"));
-    if !verifies {
+    let mut ops = jwk.key_ops.iter().flatten();
+    let may_verify = jwk.key_ops.is_none() || ops.any(|op| op == "verify");
+    if !may_verify || jwk.usage.is_some_and(|usage| usage != "sig") {
         return None;
     }
     let material = match (jwk.kty.as_str(), jwk.crv.as_deref()) {

@@ -32,7 +32,6 @@ const SOON: Duration = Duration::from_secs(5);
 /// Why a request has no user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuthError {
-    /// It has no token.
     MissingToken,
     BadToken(TokenError),
     /// There are no keys to verify the token with.
@@ -120,7 +119,7 @@ struct Cache {
     generation: u64,
     /// When a token with an unknown key last triggered a fetch.
     triggered: Option<Instant>,
-    /// Why the last fetch failed, if it did.
+    /// The error of the last fetch.
     failure: Option<Error>,
 }
 

@@ -1,7 +1,7 @@
 //! Whether a token is valid: a JWT signed by its issuer, for this hub, at this time. Pure.
 //!
-//! The claims are judged before the signature. Both have to be valid; the order only means that nobody makes hephd refresh
-//! the issuer's keys with a token that would be rejected anyway.
+//! The claims are judged before the signature. Both have to be valid; the order only means that a token that would
+//! be rejected anyway does not make hephd refresh the issuer's keys.
 
 use std::fmt;
 
@@ -22,18 +22,15 @@ pub struct Expected {
     pub audience: String,
 }
 
-/// TokenError a token is rejected.
+/// Why a token is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenError {
     /// It is not a signed JWT; what is wrong, in a sentence.
     Malformed(&'static str),
-    /// Its signature algorithm is not accepted.
     Algorithm,
     /// Its `typ` says that it is not an access token.
     Kind,
-    /// It is from another issuer.
     Issuer,
-    /// It is for another audience.
     Audience,
     Expired,
     NotYet,
@@ -41,9 +38,7 @@ pub enum TokenError {
     Subject,
     /// The issuer has no key of this name; it may have a new one.
     UnknownKey,
-    /// It names no key, and the issuer has several for its algorithm.
     NoKeyNamed,
-    /// Its key is not for its algorithm.
     WrongKey,
     Signature,
 }
@@ -143,16 +138,15 @@ fn judge_claims(claims: Claims, expected: &Expected, now: i64) -> Result<String,
     if !ours {
         return Err(TokenError::Audience);
     }
-    let expires = claims.exp.ok_or(TokenError::Malformed(
-        "the token does not say when it expires",
-    ))?;
+    let Some(expires) = claims.exp else {
+        let what = "the token does not say when it expires";
+        return Err(TokenError::Malformed(what));
+    };
     if expires.saturating_add(LEEWAY) <= now {
         return Err(TokenError::Expired);
     }
-    if claims
-        .nbf
-        .is_some_and(|begins| now < begins.saturating_sub(LEEWAY))
-    {
+    let begins = claims.nbf.unwrap_or(i64::MIN);
+    if now < begins.saturating_sub(LEEWAY) {
         return Err(TokenError::NotYet);
     }
     let subject = claims.sub.filter(|subject| {
@@ -169,28 +163,16 @@ fn choose<'a>(
     kid: Option<&str>,
     algorithm: Algorithm,
 ) -> Result<Vec<&'a Key>, TokenError> {
-    let Some(kid) = kid else {
-        let fit: Vec<_> = keys.iter().filter(|key| key.is_for(algorithm)).collect();
-        return match fit.len() {
-            0 => Err(TokenError::UnknownKey),
-            1 => Ok(fit),
-            // OpenID Connect Core 1.0, section 10.1: with several keys the token has to name its own.
-            _ => Err(TokenError::NoKeyNamed),
-        };
-    };
-    let named: Vec<_> = keys
-        .iter()
-        .filter(|key| key.kid.as_deref() == Some(kid))
-        .collect();
-    if named.is_empty() {
-        return Err(TokenError::UnknownKey);
+    let is_named = |key: &&Key| kid.is_none() || key.kid.as_deref() == kid;
+    let named = keys.iter().filter(is_named);
+    let fit: Vec<_> = named.filter(|key| key.is_for(algorithm)).collect();
+    match (kid, fit.len()) {
+        (Some(_), 0) if keys.iter().any(|key| key.kid.as_deref() == kid) => {
+            Err(TokenError::WrongKey)
+        }
+        (_, 0) => Err(TokenError::UnknownKey),
+        // OpenID Connect Core 1.0, section 10.1: with several keys the token has to name its own.
+        (None, 2..) => Err(TokenError::NoKeyNamed),
+        _ => Ok(fit),
     }
-    let fit: Vec<_> = named
-        .into_iter()
-        .filter(|key| key.is_for(algorithm))
-        .collect();
-    if fit.is_empty() {
-        return Err(TokenError::WrongKey);
-    }
-    Ok(fit)
 }

@@ -6,12 +6,8 @@ use ureq::http::{HeaderMap, Uri, header};
 
 use crate::error::{Error, Result, ResultExt, bail};
 
-/// Checks that `url` may be requested, and returns it parsed.
-///
-/// # Errors
-///
-/// It is neither https nor http on loopback, names no host, or has a user name or password. The message, a clause, never
-/// quotes the URL.
+/// Checks that `url` is https, or http on loopback, with a host and without a user name or password. The message, a clause,
+/// never quotes the URL.
 pub(crate) fn check(url: &str) -> Result<Uri> {
     let uri: Uri = url
         .parse()

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Forge, Repository, TagPrefix};
-use crate::error::{Result, ResultExt};
+use crate::error::Result;
 use crate::os::files;
 use crate::os::http::{Answer, LONGEST_RETRY_AFTER};
 use crate::release::Release;
@@ -74,11 +74,8 @@ pub(crate) struct FeedCache {
 
 impl FeedCache {
     pub(crate) fn load(path: &Path, key: &FeedKey, now: Timestamp) -> FeedCache {
-        let cache = files::read_if_there(path, LARGEST)
-            .ok()
-            .flatten()
-            .and_then(|bytes| serde_json::from_slice::<FeedCache>(&bytes).ok())
-            .filter(|cache| cache.schema == SCHEMA && cache.key == *key);
+        let cache: Option<FeedCache> = files::read_json_if_there(path, LARGEST).unwrap_or_default();
+        let cache = cache.filter(|cache| cache.schema == SCHEMA && cache.key == *key);
         let Some(cache) = cache else {
             return FeedCache {
                 schema: SCHEMA,
@@ -99,9 +96,7 @@ impl FeedCache {
     }
 
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
-        let mut bytes = serde_json::to_vec_pretty(self).context("cannot write the feed as JSON")?;
-        bytes.push(b'\n');
-        files::write_atomic(path, &bytes, files::PRIVATE)
+        files::write_json(path, self)
     }
 
     /// Returns whether a request can be conditional.

@@ -61,10 +61,7 @@ impl SeenTags {
     ///
     /// It cannot be read or parsed. Taking it for empty would let a moved tag pass for a new one.
     pub(crate) fn load(path: &Path) -> Result<SeenTags> {
-        let Some(bytes) = files::read_if_there(path, LARGEST)? else {
-            return Ok(SeenTags::default());
-        };
-        serde_json::from_slice(&bytes).with_context(|| {
+        let seen = files::read_json_if_there(path, LARGEST).with_context(|| {
             Error::new(format!(
                 "cannot parse the record of seen tags '{}'",
                 path.display()
@@ -73,14 +70,12 @@ impl SeenTags {
                 "correct it, or start a new record: rm '{}'",
                 path.display()
             ))
-        })
+        })?;
+        Ok(seen.unwrap_or_default())
     }
 
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
-        let mut bytes =
-            serde_json::to_vec_pretty(self).context("cannot encode the record of seen tags")?;
-        bytes.push(b'\n');
-        files::write_atomic(path, &bytes, files::PRIVATE)
+        files::write_json(path, self)
     }
 
     /// Returns this tag as it was first seen.
