@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 use support::forge::{Forge, Published};
 use support::manager::UserManager;
 use support::releases::{Flaw, Releases};
+use support::workshop::{network_variables, outer_cargo_home, path};
 
 const OLD: &str = "1.0.0";
 const NEW: &str = "1.0.1";
@@ -120,8 +121,7 @@ impl Demo {
             releases.tag(&forge, version, flaw);
         }
         // What is downloaded already need not be downloaded again.
-        let outer = std::env::var_os("CARGO_HOME")
-            .map_or_else(|| outer_home().join(".cargo"), PathBuf::from);
+        let outer = outer_cargo_home();
         if outer.join("registry").is_dir() {
             symlink(outer.join("registry"), home.join(".cargo/registry")).unwrap();
         }
@@ -159,28 +159,15 @@ impl Demo {
 
     /// Returns a command in this user's shell.
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let cargo = which::which("cargo").expect("cargo is on PATH");
         let bin = self.home.join(".cargo/bin");
-        let path = format!(
-            "{}:{}:/usr/local/bin:/usr/bin:/bin",
-            bin.display(),
-            cargo.parent().unwrap().display()
-        );
-        let mut command = self.manager.command(program);
+        let mut command = Command::new(program);
         command
-            .env("PATH", path)
-            .env("CARGO_HOME", self.home.join(".cargo"));
-        let rustup = std::env::var_os("RUSTUP_HOME")
-            .map_or_else(|| outer_home().join(".rustup"), PathBuf::from);
-        command.env("RUSTUP_HOME", rustup);
-        for (name, value) in std::env::vars_os() {
-            let wanted = name.to_string_lossy().to_lowercase();
-            if wanted.ends_with("_proxy")
-                || ["ssl_cert_file", "ssl_cert_dir", "rustup_toolchain"].contains(&wanted.as_str())
-            {
-                command.env(name, value);
-            }
-        }
+            .env_clear()
+            .envs(self.manager.environment())
+            .envs(network_variables())
+            .env("PATH", format!("{}:{}", bin.display(), path()))
+            .env("CARGO_HOME", self.home.join(".cargo"))
+            .current_dir(&self.home);
         command
     }
 
@@ -334,10 +321,6 @@ impl Owner {
                 .attach(&tag, file, &fs::read(folder.join(file)).unwrap());
         }
     }
-}
-
-fn outer_home() -> PathBuf {
-    PathBuf::from(std::env::var_os("HOME").expect("HOME is set"))
 }
 
 /// Somebody who adds a task every tenth of a second and remembers which were acknowledged.

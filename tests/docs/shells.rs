@@ -1,6 +1,7 @@
 //! The completions, as shells use them.
 
-use std::process::Command;
+use crate::support::call::Call;
+use crate::support::programs;
 
 /// Returns what bash offers for `line`, whose last word is unfinished.
 fn offered(line: &[&str]) -> String {
@@ -10,24 +11,9 @@ fn offered(line: &[&str]) -> String {
         _heph heph "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
         printf '%s\n' "${COMPREPLY[@]}"
     "#;
-    let output = Command::new("bash")
-        .args([
-            "--noprofile",
-            "--norc",
-            "-c",
-            script,
-            "bash",
-            env!("CARGO_BIN_EXE_heph"),
-        ])
-        .args(line)
-        .output()
-        .unwrap();
-    assert!(
-        output.stderr.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
+    let bash = Call::of("bash").args(&["--noprofile", "--norc", "-c", script, "bash"]);
+    let bash = bash.args(&[programs::heph()]).args(line);
+    bash.ends().quietly().out
 }
 
 #[test]

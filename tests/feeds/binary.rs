@@ -1,12 +1,11 @@
 //! Runs the table through the commands: the exit code, the words, no panic, and not a byte of the installation changed.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 use std::thread;
 
 use super::rows::{Ends, Row, rows};
 use crate::support::forge::{Forge, Speaks};
+use crate::support::home::Home;
 
 #[test]
 fn check_and_apply_survive_every_bad_answer_and_change_nothing() {
@@ -30,17 +29,7 @@ fn check_and_apply_survive_every_bad_answer_and_change_nothing() {
 }
 
 fn run(row: &Row) -> Result<(), String> {
-    let folder = tempfile::tempdir().unwrap();
-    let home = folder.path().join("a home");
-    let bin = home.join(".cargo/bin");
-    fs::create_dir_all(&bin).unwrap();
-    for binary in [env!("CARGO_BIN_EXE_heph"), env!("CARGO_BIN_EXE_hephd")] {
-        fs::hard_link(binary, bin.join(Path::new(binary).file_name().unwrap()))
-            .or_else(|_| {
-                fs::copy(binary, bin.join(Path::new(binary).file_name().unwrap())).map(drop)
-            })
-            .unwrap();
-    }
+    let home = Home::new().with_commands();
     let forge = Forge::speaking(row.speaks);
     let path = match row.list {
         true => forge.latest_path().replace("/latest", ""),
@@ -53,51 +42,35 @@ fn run(row: &Row) -> Result<(), String> {
         Speaks::Gitlab => "gitlab",
         Speaks::Git => "git",
     };
-    let settings = home.join(".config/heph/config.toml");
-    fs::create_dir_all(settings.parent().unwrap()).unwrap();
-    let text = format!(
+    home.configure(&format!(
         "service-manager = \"none\"\n[self-update]\nrepository = \"{}\"\nforge = \"{kind}\"\nprereleases = {}\n",
         forge.repository(),
         row.list
-    );
-    fs::write(settings, text).unwrap();
+    ));
 
-    for arguments in [["self-update", "check"], ["self-update", "apply"]] {
+    for words in ["self-update check", "self-update apply"] {
         // What the first answer asked for (a pause, say) must not answer for the second.
-        drop(fs::remove_file(home.join(".local/state/heph/feed.json")));
-        let output = Command::new(bin.join("heph"))
-            .args(arguments)
-            .env_clear()
-            .env("HOME", &home)
-            .env("PATH", "/usr/bin:/bin")
-            .output()
-            .unwrap();
-        let said = format!(
-            "{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
+        drop(fs::remove_file(home.state().join("feed.json")));
+        let ended = home.heph(words).ends();
+        let said = format!("{}{}", ended.out, ended.err);
         let code = match row.ends {
             Ends::Failed => 1,
             Ends::TryLater => 75,
         };
-        if output.status.code() != Some(code) {
-            return Err(format!(
-                "{arguments:?} ended with {}, not {code}: {said}",
-                output.status
-            ));
+        if ended.code != code {
+            return Err(format!("not {code}: {ended}"));
         }
         if let Some(word) = row.words.iter().find(|word| !said.contains(**word)) {
-            return Err(format!("{arguments:?} does not say '{word}': {said}"));
+            return Err(format!("{words} does not say '{word}': {said}"));
         }
         if said.contains("panicked") {
             return Err(said);
         }
     }
-    let data = home.join(".local/share/heph");
+    let data = home.data();
     if data.join("versions").exists()
         || data.join("current").exists()
-        || bin.join("heph").is_symlink()
+        || home.bin().join("heph").is_symlink()
     {
         return Err("the installation was touched".to_owned());
     }

@@ -1,7 +1,6 @@
 //! The forge itself: real git and real cargo work against it.
 
 use std::path::Path;
-use std::process::Command;
 
 use heph::config::{Forge as Kind, SelfUpdate};
 use heph::error::Exit;
@@ -9,6 +8,8 @@ use jiff::Timestamp;
 
 use super::feed;
 use crate::support::forge::{Forge, PROJECT, WorkTree, git};
+use crate::support::home::Home;
+use crate::support::installation::says;
 
 /// Makes a forge with a crate that depends on nothing, released as these versions.
 fn forge_with(versions: &[&str], folder: &Path) -> Forge {
@@ -67,34 +68,15 @@ fn cargo_installs_a_tag() {
     let folder = tempfile::tempdir().unwrap();
     let forge = forge_with(&["1.0.0", "1.1.0"], folder.path());
     let root = folder.path().join("root");
-    let cargo = std::env::var_os("CARGO").expect("cargo runs the tests and says where it is");
-    let rustc = Path::new(&cargo).with_file_name("rustc");
-    let output = Command::new(&cargo)
-        .args([
-            "install",
-            "--locked",
-            "--git",
-            &forge.repository(),
-            "--tag",
-            "v1.0.0",
-            "--root",
-        ])
-        .arg(&root)
-        .current_dir(folder.path())
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap())
-        .env("HOME", folder.path())
-        .env("CARGO_HOME", folder.path().join("cargo home"))
-        .env("RUSTC", rustc)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let said = Command::new(root.join("bin/tiny")).output().unwrap();
-    assert_eq!(said.stdout, b"tiny 1.0.0\n");
+    let home = Home::new().with_toolchain();
+    let repository = forge.repository();
+    let from = ["--git", &repository, "--tag", "v1.0.0", "--root"];
+    let cargo = home.command("cargo").args("install --locked").args(&from);
+    cargo
+        .args(&[&root])
+        .env("CARGO_HOME", home.path.join("cargo home"))
+        .exits(0);
+    assert_eq!(says(&root.join("bin/tiny")), "tiny 1.0.0");
 }
 
 #[test]

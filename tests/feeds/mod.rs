@@ -5,7 +5,7 @@ mod git;
 mod remembering;
 mod rows;
 mod table;
-pub mod tls;
+mod tls;
 
 use std::path::Path;
 

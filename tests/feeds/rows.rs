@@ -2,10 +2,9 @@
 //!
 //! It is data only, so that the library and the commands are held to the same rows.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::support::call::Call;
 use crate::support::forge::Speaks;
 use crate::support::http::Reply;
 
@@ -93,18 +92,7 @@ fn encoded(encoding: &str, body: impl AsRef<[u8]>) -> Reply {
 }
 
 fn gzip(body: &[u8]) -> Vec<u8> {
-    let mut child = Command::new("gzip")
-        .args(["-9", "-c"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let body = body.to_owned();
-    let writer = std::thread::spawn(move || stdin.write_all(&body).unwrap());
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    output.stdout
+    Call::of("gzip").args("-9 -c").input(body).bytes()
 }
 
 fn with(mut bytes: Vec<u8>, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {

@@ -3,169 +3,26 @@
 //! Trust and proxies come from the environment, which a test must not change for its neighbours: each test runs itself
 //! once more, as a process with the environment that it is about, and judges what that process says.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use heph::os::http::{Get, Limits, get};
 
+use crate::support::call::Call;
+use crate::support::tls::TlsServer;
+
 /// Names the address that the process is to ask.
 const ASK: &str = "HEPH_TEST_ASK";
 
-/// A TLS server on loopback that answers from a folder of files; it ends when dropped.
-pub struct Server {
-    child: Child,
-    pub port: u16,
-    folder: tempfile::TempDir,
-}
-
-impl Server {
-    pub fn start() -> Server {
-        let folder = tempfile::tempdir().unwrap();
-        let openssl = |arguments: &[&str]| {
-            let output = Command::new("openssl")
-                .args(arguments)
-                .current_dir(folder.path())
-                .output()
-                .expect("openssl is installed (package openssl)");
-            assert!(
-                output.status.success(),
-                "{}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-        };
-        let curve = [
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-        ];
-        openssl(
-            &[
-                &[
-                    "req",
-                    "-x509",
-                    "-days",
-                    "2",
-                    "-subj",
-                    "/CN=A private authority",
-                ][..],
-                &["-keyout", "ca.key", "-out", "ca.pem"],
-                &curve,
-            ]
-            .concat(),
-        );
-        openssl(
-            &[
-                &[
-                    "req",
-                    "-subj",
-                    "/CN=forge.test",
-                    "-keyout",
-                    "key.pem",
-                    "-out",
-                    "request.pem",
-                ][..],
-                &curve,
-            ]
-            .concat(),
-        );
-        std::fs::write(
-            folder.path().join("extensions"),
-            "subjectAltName=DNS:forge.test,DNS:localhost\nbasicConstraints=CA:FALSE\n",
-        )
-        .unwrap();
-        openssl(&[
-            "x509",
-            "-req",
-            "-in",
-            "request.pem",
-            "-days",
-            "2",
-            "-CA",
-            "ca.pem",
-            "-CAkey",
-            "ca.key",
-            "-CAcreateserial",
-            "-extfile",
-            "extensions",
-            "-out",
-            "cert.pem",
-        ]);
-        let mut child = Command::new("openssl")
-            .args([
-                "s_server",
-                "-accept",
-                "127.0.0.1:0",
-                "-cert",
-                "cert.pem",
-                "-key",
-                "key.pem",
-                "-HTTP",
-            ])
-            .current_dir(folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let port = lines
-            .find_map(|line| {
-                line.unwrap()
-                    .strip_prefix("ACCEPT 127.0.0.1:")?
-                    .parse()
-                    .ok()
-            })
-            .expect("s_server says its port");
-        // It goes on talking, and must not block on a full pipe.
-        thread::spawn(move || lines.for_each(drop));
-        Server {
-            child,
-            port,
-            folder,
-        }
-    }
-
-    /// Answers `/name` with these bytes, headers included.
-    pub fn serves(self, name: &str, bytes: &str) -> Server {
-        let file = self.folder.path().join(name);
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(file, bytes).unwrap();
-        self
-    }
-
-    pub fn authority(&self) -> std::path::PathBuf {
-        self.folder.path().join("ca.pem")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// Asks `url` in a process of its own with `variables` set, and returns what came of it in words.
 fn ask(test: &str, url: &str, variables: &[(&str, &Path)]) -> String {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            &format!("feeds::tls::{test}"),
-            "--nocapture",
-            "--test-threads=1",
-        ])
-        .env_clear()
-        .env(ASK, url)
-        .envs(variables.iter().copied())
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let this = Call::clean(std::env::current_exe().unwrap(), [(ASK, url)]);
+    let this = this.args(&["--exact", &format!("feeds::tls::{test}")]);
+    let this = this.args("--nocapture --test-threads=1");
+    let text = this.envs(variables.iter().copied()).ends().out;
     let line = text.lines().find_map(|line| line.split_once("ANSWER "));
     line.unwrap_or_else(|| panic!("{text}")).1.to_owned()
 }
@@ -203,7 +60,7 @@ fn a_private_authority_is_trusted_through_ssl_cert_file_and_not_without() {
     if is_asking() {
         return;
     }
-    let server = Server::start().serves("hello", HELLO);
+    let server = TlsServer::start().serves("hello", HELLO);
     let url = format!("https://localhost:{}/hello", server.port);
     let ask = |variables: &[(&str, &Path)]| {
         ask(
@@ -246,7 +103,7 @@ fn a_redirect_from_https_to_http_is_not_followed_even_on_loopback() {
     let plain = TcpListener::bind("127.0.0.1:0").unwrap();
     plain.set_nonblocking(true).unwrap();
     let to = format!("http://127.0.0.1:{}/x", plain.local_addr().unwrap().port());
-    let server = Server::start().serves(
+    let server = TlsServer::start().serves(
         "moved",
         &format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n"),
     );
@@ -267,7 +124,7 @@ fn a_proxy_carries_https_and_resolves_the_name() {
     if is_asking() {
         return;
     }
-    let server = Server::start().serves("hello", HELLO);
+    let server = TlsServer::start().serves("hello", HELLO);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = format!("http://{}", listener.local_addr().unwrap());
     let port = server.port;

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::issuer::{Issuer, now};
 use super::signer::{Signer, base64url, message};
 use super::{Hub, add, request, titles};
-use crate::feeds::tls::Server;
 use crate::support::node::free_address;
+use crate::support::tls::TlsServer;
 use crate::support::wait::eventually;
 
 #[test]
@@ -235,7 +235,7 @@ fn an_https_issuer_whose_keys_are_at_plain_http_is_rejected() {
     hub.sync(Some(&token), &request("01A", &[]));
     let before = plain.asked();
 
-    let server = Server::start();
+    let server = TlsServer::start();
     let url = format!("https://localhost:{}", server.port);
     let document = json!({"issuer": url, "jwks_uri": format!("{}/keys", plain.url)}).to_string();
     let answer = format!(

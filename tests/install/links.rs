@@ -7,11 +7,14 @@ use std::path::Path;
 use heph::install::links::BinDir;
 use semver::Version;
 
-use crate::support::old::installation::{Home, Mount, executable, picture};
+use crate::support::disk::Disk;
+use crate::support::files::{picture, script};
+use crate::support::home::Home;
+use crate::support::installation::Installation;
 
 #[test]
 fn a_release_with_other_commands_changes_the_links() {
-    let home = Home::new();
+    let home = Installation::new();
     let old = home.slot("1.0.0", &["heph", "hephd", "heph-old"]);
     let new = home.slot("1.1.0", &["heph", "hephd", "heph-new"]);
     let (slots, bin_dir) = (home.slots(), home.bin_dir());
@@ -42,8 +45,8 @@ fn a_release_with_other_commands_changes_the_links() {
 
 #[test]
 fn the_first_installation_makes_bin_dir() {
-    let home = Home::new();
-    fs::remove_dir(&home.bin).unwrap();
+    let home = Installation::new();
+    fs::remove_dir(&home.bin()).unwrap();
     let slot = home.slot("1.0.0", &["tool"]);
     home.slots().switch(&slot).unwrap();
     let bin_dir = home.bin_dir();
@@ -55,17 +58,17 @@ fn the_first_installation_makes_bin_dir() {
 
 #[test]
 fn links_of_others_stay_and_are_not_overwritten() {
-    let home = Home::new();
+    let home = Installation::new();
     let slot = home.slot("1.0.0", &["heph", "hephd"]);
     home.slots().switch(&slot).unwrap();
     let bin_dir = home.bin_dir();
     // A pinned copy under a name of the user's own, a dangling link and a tool of somebody else.
-    symlink(slot.binary("heph"), home.bin.join("heph-1.0.0")).unwrap();
-    symlink("/nowhere", home.bin.join("dangling")).unwrap();
-    symlink("/bin/true", home.bin.join("other")).unwrap();
+    symlink(slot.binary("heph"), home.bin().join("heph-1.0.0")).unwrap();
+    symlink("/nowhere", home.bin().join("dangling")).unwrap();
+    symlink("/bin/true", home.bin().join("other")).unwrap();
     bin_dir.relink(&slot).unwrap();
     for name in ["heph-1.0.0", "dangling", "other"] {
-        assert!(home.bin.join(name).symlink_metadata().is_ok(), "{name}");
+        assert!(home.bin().join(name).symlink_metadata().is_ok(), "{name}");
     }
 
     type Put = fn(&Path);
@@ -73,18 +76,18 @@ fn links_of_others_stay_and_are_not_overwritten() {
         ("a link", |path| symlink("/bin/true", path).unwrap()),
         ("a folder", |path| fs::create_dir(path).unwrap()),
         ("a file", |path| {
-            executable(path.parent().unwrap(), "hephctl", "echo other 7.0.0");
+            script(path, "echo other 7.0.0");
         }),
     ];
     for (what, put) in obstacles {
-        let home = Home::new();
+        let home = Installation::new();
         let old = home.slot("1.0.0", &["heph"]);
         let new = home.slot("1.1.0", &["heph", "hephctl"]);
         home.slots().switch(&old).unwrap();
         let bin_dir = home.bin_dir();
         bin_dir.relink(&old).unwrap();
-        put(&home.bin.join("hephctl"));
-        let before = picture(&home.bin);
+        put(&home.bin().join("hephctl"));
+        let before = picture(&home.bin());
         for result in [bin_dir.check(&new), bin_dir.relink(&new)] {
             let error = result.unwrap_err();
             assert!(
@@ -93,13 +96,13 @@ fn links_of_others_stay_and_are_not_overwritten() {
             );
             assert!(error.hint().is_some());
         }
-        assert_eq!(picture(&home.bin), before, "{what}");
+        assert_eq!(picture(&home.bin()), before, "{what}");
     }
 }
 
 #[test]
 fn a_read_only_bin_dir_matters_only_where_links_change() {
-    let home = Home::new();
+    let home = Installation::new();
     let old = home.slot("1.0.0", &["heph"]);
     let same = home.slot("1.1.0", &["heph"]);
     let more = home.slot("1.2.0", &["heph", "hephd"]);
@@ -108,7 +111,7 @@ fn a_read_only_bin_dir_matters_only_where_links_change() {
     slots.switch(&old).unwrap();
     bin_dir.relink(&old).unwrap();
 
-    let _read_only = Mount::read_only(&home.bin);
+    let _read_only = Disk::read_only(&home.bin());
     bin_dir.check(&same).unwrap();
     slots.switch(&same).unwrap();
     bin_dir.relink(&same).unwrap();
@@ -116,7 +119,7 @@ fn a_read_only_bin_dir_matters_only_where_links_change() {
 
     let error = bin_dir.check(&more).unwrap_err();
     assert!(
-        error.to_string().contains(home.bin.to_str().unwrap()),
+        error.to_string().contains(home.bin().to_str().unwrap()),
         "{error}"
     );
     assert!(error.hint().unwrap().contains("bin-dir"));
@@ -126,18 +129,22 @@ fn a_read_only_bin_dir_matters_only_where_links_change() {
 
 #[test]
 fn every_kind_of_damage_is_a_sentence() {
-    let home = Home::new();
+    let home = Installation::new();
     let slot = home.slot("1.0.0", &["absent", "astray", "foreign", "plain", "sound"]);
     home.slots().switch(&slot).unwrap();
     let bin_dir = home.bin_dir();
     bin_dir.relink(&slot).unwrap();
     for name in ["absent", "astray", "foreign", "plain"] {
-        fs::remove_file(home.bin.join(name)).unwrap();
+        fs::remove_file(home.bin().join(name)).unwrap();
     }
-    symlink(slot.binary("astray"), home.bin.join("astray")).unwrap();
-    symlink("/bin/true", home.bin.join("foreign")).unwrap();
+    symlink(slot.binary("astray"), home.bin().join("astray")).unwrap();
+    symlink("/bin/true", home.bin().join("foreign")).unwrap();
     home.plain("plain", "1.0.0");
-    symlink(home.paths.current().join("bin/gone"), home.bin.join("gone")).unwrap();
+    symlink(
+        home.paths.current().join("bin/gone"),
+        home.bin().join("gone"),
+    )
+    .unwrap();
     let problems = bin_dir.problems(&slot).join("\n");
     for sentence in [
         "absent' is missing",
@@ -156,18 +163,18 @@ fn every_kind_of_damage_is_a_sentence() {
 
 #[test]
 fn a_home_spelled_in_two_ways_is_one_home() {
-    let home = Home::new();
+    let home = Installation::new();
     let slot = home.slot("1.0.0", &["heph"]);
     home.slots().switch(&slot).unwrap();
     home.bin_dir().relink(&slot).unwrap();
     let other = home.paths.home.with_file_name("other");
     symlink(&home.paths.home, &other).unwrap();
-    let same = Home::in_folder(&other);
-    let before = picture(&home.bin);
-    let bin_dir = BinDir::at(same.bin.clone(), &same.settings.packages, &same.paths);
+    let same = Installation::of(Home::at(other));
+    let before = picture(&home.bin());
+    let bin_dir = BinDir::at(same.bin(), &same.settings.packages, &same.paths);
     bin_dir.relink(&slot).unwrap();
     assert_eq!(bin_dir.problems(&slot), [""; 0]);
-    assert_eq!(picture(&home.bin), before);
+    assert_eq!(picture(&home.bin()), before);
     let installed = bin_dir.installed(&same.slots()).unwrap();
     assert_eq!(installed, Some(Version::new(1, 0, 0)));
 }

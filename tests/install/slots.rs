@@ -8,7 +8,8 @@ use heph::install::slots::{Binary, Slot, excess};
 use proptest::prelude::*;
 use semver::Version;
 
-use crate::support::old::installation::{Home, command, entries, manifest, picture, run};
+use crate::support::files::{entries, picture};
+use crate::support::installation::{Installation, command, manifest, says};
 
 fn names(slots: &[Slot]) -> Vec<&str> {
     slots.iter().map(|slot| slot.name.as_str()).collect()
@@ -16,7 +17,7 @@ fn names(slots: &[Slot]) -> Vec<&str> {
 
 #[test]
 fn slots_are_listed_by_version_and_then_newest_first() {
-    let home = Home::new();
+    let home = Installation::new();
     for version in [
         "1.9.0",
         "1.10.0",
@@ -47,7 +48,7 @@ fn slots_are_listed_by_version_and_then_newest_first() {
 
 #[test]
 fn a_number_is_not_used_again_while_a_later_one_is_there() {
-    let home = Home::new();
+    let home = Installation::new();
     let first = home.slot("1.0.0", &["heph"]);
     home.slot("1.0.0", &["heph"]);
     let slots = home.slots();
@@ -58,7 +59,7 @@ fn a_number_is_not_used_again_while_a_later_one_is_there() {
 
 #[test]
 fn what_is_no_slot_is_neither_listed_nor_touched() {
-    let home = Home::new();
+    let home = Installation::new();
     let slot = home.slot("1.0.0", &["heph"]);
     let versions = home.paths.versions();
     for foreign in [
@@ -124,7 +125,7 @@ fn a_damaged_slot_is_none() {
         }),
     ];
     for (what, damage) in damages {
-        let home = Home::new();
+        let home = Installation::new();
         let slot = home.slot("1.0.0", &["heph", "hephd"]);
         let slots = home.slots();
         slots.switch(&slot).unwrap();
@@ -146,7 +147,7 @@ fn a_damaged_slot_is_none() {
 
 #[test]
 fn changed_content_of_the_same_size_is_found_by_its_digest() {
-    let home = Home::new();
+    let home = Installation::new();
     let slot = home.slot("1.0.0", &["heph", "hephd"]);
     slot.verify().unwrap();
     command(&slot.path.join("bin"), "hephd", "1.0.1");
@@ -160,7 +161,7 @@ fn changed_content_of_the_same_size_is_found_by_its_digest() {
 
 #[test]
 fn a_folder_is_sealed_only_where_it_is_what_it_says() {
-    let home = Home::new();
+    let home = Installation::new();
     let slots = home.slots();
     let folder = slots.unused(&Version::new(1, 0, 0)).unwrap();
     let heph = Binary::of("heph", &command(&folder.join("bin"), "heph", "1.0.0")).unwrap();
@@ -201,18 +202,18 @@ fn a_folder_is_sealed_only_where_it_is_what_it_says() {
 
 #[test]
 fn a_switch_is_one_relative_link() {
-    let home = Home::new();
+    let home = Installation::new();
     let (old, new) = (home.slot("1.0.0", &["heph"]), home.slot("1.1.0", &["heph"]));
     let slots = home.slots();
     assert_eq!(slots.current().unwrap(), None);
-    for (slot, says) in [
+    for (slot, said) in [
         (&old, "heph 1.0.0"),
         (&new, "heph 1.1.0"),
         (&old, "heph 1.0.0"),
     ] {
         slots.switch(slot).unwrap();
         assert_eq!(slots.current().unwrap().as_ref(), Some(slot));
-        assert_eq!(run(&home.paths.current().join("bin/heph")), says);
+        assert_eq!(says(&home.paths.current().join("bin/heph")), said);
         assert_eq!(
             fs::read_link(home.paths.current()).unwrap(),
             Path::new("versions").join(&slot.name)
@@ -222,7 +223,7 @@ fn a_switch_is_one_relative_link() {
 
 #[test]
 fn a_current_that_is_not_heph_s_is_an_error_and_stays() {
-    let home = Home::new();
+    let home = Installation::new();
     let slot = home.slot("1.0.0", &["heph"]);
     let slots = home.slots();
     let current = home.paths.current();
@@ -256,7 +257,7 @@ fn a_current_that_is_not_heph_s_is_an_error_and_stays() {
 
 #[test]
 fn the_slot_in_use_is_not_removed() {
-    let home = Home::new();
+    let home = Installation::new();
     let (old, new) = (home.slot("1.0.0", &["heph"]), home.slot("1.1.0", &["heph"]));
     let slots = home.slots();
     slots.switch(&new).unwrap();

@@ -10,25 +10,25 @@ use heph::install::{Progress, trim_build_cache};
 use heph::release::{Release, Tag};
 use semver::Version;
 
-use crate::support::old::installation::{
-    Home, Mount, Repository, SAYS_VERSION, entries, executable, listener, log, picture, run,
-    variables,
-};
+use crate::support::disk::Disk;
+use crate::support::files::{entries, picture, script};
+use crate::support::installation::{Installation, Repository, SAYS_VERSION, listener, says};
 
 /// A home whose settings name the repository and packages.
-fn home(repository: &Repository, packages: &[&str]) -> Home {
-    let mut home = Home::new();
+fn home(repository: &Repository, packages: &[&str]) -> Installation {
+    let mut home = Installation::new();
     home.settings.repository = heph::config::Repository::on_disk(&repository.url());
     home.settings.packages = packages.iter().map(|name| (*name).to_owned()).collect();
     home
 }
 
-fn stage(home: &Home, release: &Release, afresh: bool) -> heph::error::Result<Slot> {
-    home.stage(release, variables(home), &listener(&log(home)), afresh)
+fn stage(home: &Installation, release: &Release, afresh: bool) -> heph::error::Result<Slot> {
+    let progress = home.build_log();
+    home.stage(release, home.variables(), &listener(&progress), afresh)
 }
 
 /// Asserts that staging fails, leaves an installation as it was, and says `words`; returns the error.
-fn assert_refused(home: &Home, release: &Release, words: &[&str]) -> Error {
+fn assert_refused(home: &Installation, release: &Release, words: &[&str]) -> Error {
     let old = home.slot("0.9.0", &["tool"]);
     home.slots().switch(&old).unwrap();
     let before = picture(&home.paths.hephd.data);
@@ -57,7 +57,7 @@ fn a_release_of_two_packages_becomes_a_slot() {
     assert_eq!(slot.manifest.delivery, Delivery::Cargo);
     assert_eq!(entries(&slot.path), ["bin", "release.json"]);
     assert_eq!(entries(&slot.path.join("bin")), ["tool", "toold"]);
-    assert_eq!(run(&slot.binary("toold")), "toold 1.0.0");
+    assert_eq!(says(&slot.binary("toold")), "toold 1.0.0");
     slot.verify().unwrap();
     assert_eq!(home.slots().open("1.0.0").unwrap().as_ref(), Some(&slot));
     assert_eq!(
@@ -83,12 +83,12 @@ fn a_complete_slot_is_reused_and_a_fresh_one_stands_beside_it() {
     let first = stage(&home, &release, false).unwrap();
     home.slots().switch(&first).unwrap();
     // The reused one needs neither cargo nor the repository.
-    let again = home.stage(&release, Vec::new(), &listener(&log(&home)), false);
+    let again = home.stage(&release, Vec::new(), &listener(&home.build_log()), false);
     assert_eq!(again.unwrap(), first);
 
     let fresh = stage(&home, &release, true).unwrap();
     assert_eq!(fresh.name, "1.0.0~2");
-    assert_eq!(run(&fresh.binary("tool")), "tool 1.0.0");
+    assert_eq!(says(&fresh.binary("tool")), "tool 1.0.0");
     assert_eq!(
         stage(&home, &release, false).unwrap(),
         fresh,
@@ -97,7 +97,7 @@ fn a_complete_slot_is_reused_and_a_fresh_one_stands_beside_it() {
 
     // A damaged one is not: in use, it stays for now, else it goes.
     home.slots().switch(&fresh).unwrap();
-    executable(&fresh.path.join("bin"), "tool", "exit 1");
+    script(&fresh.path.join("bin").join("tool"), "exit 1");
     let size = fresh.manifest.binaries[0].size;
     fs::File::options()
         .write(true)
@@ -117,7 +117,7 @@ fn a_slot_of_another_tag_is_not_reused() {
     let (release, _) = repository.publish("1.0.0", &["tool"], SAYS_VERSION);
     let home = home(&repository, &["tool"]);
     stage(&home, &release, false).unwrap();
-    repository.git(&["tag", "fork-1.0.0"]);
+    repository.git("tag fork-1.0.0");
     let forked = Release {
         tag: Tag::of("fork-", &release.version),
         ..release
@@ -154,7 +154,7 @@ fn on_a_terminal_the_error_points_at_the_output_above() {
     let home = home(&repository, &["tool"]);
     let error = home.stage(
         &release,
-        variables(&home),
+        home.variables(),
         &listener(&Progress::Terminal),
         false,
     );
@@ -235,7 +235,7 @@ fn a_tag_or_a_package_that_is_not_there_is_named() {
 fn a_package_without_binaries_is_refused() {
     let repository = Repository::new();
     repository.publish("0.1.0", &["tool"], SAYS_VERSION);
-    repository.git(&["mv", "tool/src/main.rs", "tool/src/lib.rs"]);
+    repository.git("mv tool/src/main.rs tool/src/lib.rs");
     let (release, _) = repository.release("1.0.0");
     let home = home(&repository, &["tool"]);
     assert_refused(
@@ -263,10 +263,11 @@ fn a_missing_cargo_and_a_missing_linker_have_their_hints() {
     let home = home(&repository, &["tool"]);
     let folder = tempfile::tempdir().unwrap();
     let stage_with_path = || {
-        let mut variables = variables(&home);
+        let mut variables = home.variables();
         variables.retain(|(name, _)| name != "PATH");
         variables.push(("PATH".into(), folder.path().into()));
-        let error = home.stage(&release, variables, &listener(&log(&home)), false);
+        let progress = home.build_log();
+        let error = home.stage(&release, variables, &listener(&progress), false);
         assert_eq!(home.versions(), [""; 0]);
         error.unwrap_err()
     };
@@ -293,7 +294,7 @@ fn too_little_room_is_said_before_anything_is_built() {
     let (release, _) = repository.publish("1.0.0", &["tool"], SAYS_VERSION);
     let home = home(&repository, &["tool"]);
     for folder in [home.paths.cache.clone(), home.paths.hephd.data.clone()] {
-        let _small = Mount::memory(&folder, "size=8m");
+        let _small = Disk::small(&folder, "size=8m");
         let error = stage(&home, &release, false).unwrap_err();
         let text = error.to_string();
         assert!(
@@ -311,7 +312,7 @@ fn a_data_folder_that_forbids_execution_is_found_out_before_the_switch() {
     let repository = Repository::new();
     let (release, _) = repository.publish("1.0.0", &["tool"], SAYS_VERSION);
     let home = home(&repository, &["tool"]);
-    let _noexec = Mount::memory(&home.paths.hephd.data, "size=200m,noexec");
+    let _noexec = Disk::small(&home.paths.hephd.data, "size=200m,noexec");
     let error = stage(&home, &release, false).unwrap_err();
     assert!(error.one_line().contains("cannot run"), "{error:?}");
     assert!(error.hint().unwrap().contains("noexec"));
@@ -328,7 +329,7 @@ fn a_stage_that_was_killed_is_swept_and_does_not_stop_the_next() {
     let (release, _) = repository.publish("1.0.0", &["tool"], SAYS_VERSION);
     let home = home(&repository, &["tool"]);
     let left = home.slots().unused(&release.version).unwrap();
-    executable(&left.join("bin"), "tool", "echo tool 1.0.0");
+    script(&left.join("bin").join("tool"), "echo tool 1.0.0");
     fs::write(left.join(".release.json.heph-new"), "{").unwrap();
     assert_eq!(stage(&home, &release, false).unwrap().name, "1.0.0~2");
     assert_eq!(home.slots().sweep().unwrap(), ["1.0.0"]);
@@ -337,7 +338,7 @@ fn a_stage_that_was_killed_is_swept_and_does_not_stop_the_next() {
 
 #[test]
 fn the_build_folder_is_emptied_only_above_its_bound() {
-    let home = Home::new();
+    let home = Installation::new();
     assert_eq!(
         trim_build_cache(&home.paths.build(), 0).unwrap(),
         0,
@@ -393,10 +394,10 @@ fn a_part_that_changed_without_a_new_version_is_compiled_anew() {
     let home = home(&repository, &["tool"]);
     let old = publish_with_a_part(&repository, "1.0.0", "old");
     let slot = stage(&home, &old, false).unwrap();
-    assert_eq!(run(&slot.binary("tool")), "tool 1.0.0 old");
+    assert_eq!(says(&slot.binary("tool")), "tool 1.0.0 old");
     let new = publish_with_a_part(&repository, "1.0.1", "new");
     let slot = stage(&home, &new, false).unwrap();
-    assert_eq!(run(&slot.binary("tool")), "tool 1.0.1 new");
+    assert_eq!(says(&slot.binary("tool")), "tool 1.0.1 new");
 }
 
 #[test]
@@ -409,5 +410,5 @@ fn a_fork_with_the_same_version_is_not_the_code_of_the_original() {
     publish_with_a_part(&fork, "1.0.0", "fork");
     home.settings.repository = heph::config::Repository::on_disk(&fork.url());
     let slot = stage(&home, &release, true).unwrap();
-    assert_eq!(run(&slot.binary("tool")), "tool 1.0.0 fork");
+    assert_eq!(says(&slot.binary("tool")), "tool 1.0.0 fork");
 }

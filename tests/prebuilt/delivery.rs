@@ -3,17 +3,17 @@
 use std::fs;
 
 use super::kit::{Key, Kit, TAG, archive, lay_out, pack, stem, sum_line, tool};
+use crate::support::files::entries;
 use crate::support::forge::{Attached, Forge, Published, Speaks};
-use crate::support::old::home::run;
-use crate::support::old::installation::entries;
+use crate::support::programs::heph;
 
 #[test]
 fn every_kind_of_archive_is_installed() {
     for ending in ["tar.gz", "tgz", "tar.xz", "tar.zst", "zip"] {
         let kit = Kit::new();
         kit.publish(ending, &archive("1.0.0", ending));
-        kit.assert_updated(kit.apply());
-        let slot = kit.home.data().join("versions/1.0.0");
+        kit.assert_updates();
+        let slot = kit.data().join("versions/1.0.0");
         assert_eq!(entries(&slot), ["bin", "release.json"], "{ending}");
         assert_eq!(entries(&slot.join("bin")), ["heph", "hephd"]);
         assert_eq!(kit.manifest()["signed_by"], serde_json::Value::Null);
@@ -27,21 +27,16 @@ fn archives_are_found_without_a_folder_and_in_bin() {
     lay_out(&folder.path().join("bin"), "1.0.0");
     let kit = Kit::new();
     kit.publish("tar.xz", &pack(folder.path(), "bin", "tar.xz"));
-    kit.assert_updated(kit.apply());
+    kit.assert_updates();
 
     let folder = tempfile::tempdir().unwrap();
-    lay_out(folder.path(), "1.0.0");
-    tool(
-        "tar",
-        folder.path(),
-        &["--zstd", "-cf", "../flat.tar.zst", "."],
-    );
-    let flat = folder.path().parent().unwrap().join("flat.tar.zst");
-    let bytes = fs::read(&flat).unwrap();
-    fs::remove_file(flat).unwrap();
+    let flat = folder.path().join("flat");
+    lay_out(&flat, "1.0.0");
+    tool("tar", &flat, "--zstd -cf ../flat.tar.zst .");
+    let bytes = fs::read(folder.path().join("flat.tar.zst")).unwrap();
     let kit = Kit::new();
     kit.publish("tar.zst", &bytes);
-    kit.assert_updated(kit.apply());
+    kit.assert_updates();
 }
 
 #[test]
@@ -62,7 +57,7 @@ fn long_names_of_gnu_and_of_posix_are_understood() {
         tool("tar", folder.path(), &[&option, "-czf", "a.tgz", &stem()]);
         let kit = Kit::new();
         kit.publish("tar.gz", &fs::read(folder.path().join("a.tgz")).unwrap());
-        kit.assert_updated(kit.apply());
+        kit.assert_updates();
     }
 }
 
@@ -79,7 +74,7 @@ fn several_streams_in_one_file_are_one_archive() {
         tool("sh", folder.path(), &["-c", &script]);
         let kit = Kit::new();
         kit.publish(ending, &fs::read(folder.path().join("whole")).unwrap());
-        kit.assert_updated(kit.apply());
+        kit.assert_updates();
     }
 }
 
@@ -87,15 +82,14 @@ fn several_streams_in_one_file_are_one_archive() {
 fn a_signed_list_of_checksums_names_its_signer_in_the_history() {
     let kit = Kit::new().trusting(&[Key::next(), Key::owner()]);
     kit.publish_signed("tar.gz", &archive("1.0.0", "tar.gz"), Key::owner());
-    let (code, report) = kit.apply();
+    let report = kit.assert_updates();
     let signer = format!("minisign {}", Key::owner().public);
     assert_eq!(report["signed_by"], signer);
-    kit.assert_updated((code, report));
     assert_eq!(kit.manifest()["signed_by"], signer);
-    kit.heph(&["self-update", "history"])
+    kit.heph("self-update history")
         .exits(0)
         .says(&Key::owner().public);
-    let runs = kit.heph(&["self-update", "history", "--json"]).json();
+    let runs = kit.heph("self-update history --json").json();
     assert_eq!(runs["runs"][0]["delivery"], "prebuilt");
     assert_eq!(runs["runs"][0]["signed_by"], signer);
 }
@@ -108,7 +102,7 @@ fn a_signature_of_the_archive_itself_is_as_good() {
     kit.attach(&name, &bytes);
     let signature = Key::owner().sign(&name, &bytes, &["-t", "a comment of one's own"]);
     kit.attach(&format!("{name}.minisig"), &signature);
-    kit.assert_updated(kit.apply());
+    kit.assert_updates();
 }
 
 #[test]
@@ -120,14 +114,14 @@ fn a_checksum_beside_the_archive_is_enough_without_keys() {
     let digest = sum_line(&name, &bytes);
     let digest = digest.split(' ').next().unwrap();
     kit.attach(&format!("{name}.sha256"), digest.as_bytes());
-    kit.assert_updated(kit.apply());
+    kit.assert_updates();
 }
 
 #[test]
 fn nothing_need_vouch_for_an_archive_where_the_settings_say_so() {
     let kit = Kit::new().asking("delivery = \"prebuilt\"\n[self-update.trust]\nrequire = \"none\"");
     kit.attach(&format!("{}.zip", stem()), &archive("1.0.0", "zip"));
-    kit.assert_updated(kit.apply());
+    kit.assert_updates();
 }
 
 #[test]
@@ -138,11 +132,11 @@ fn the_files_of_github_and_gitlab_are_found_too() {
         kit.forge.publish(Published::new(TAG));
         kit.tag();
         let kit = kit.asking("delivery = \"prebuilt\"");
-        let file = kit.home.path.join(".config/heph/config.toml");
+        let file = kit.path.join(".config/heph/config.toml");
         let text = fs::read_to_string(&file).unwrap();
         fs::write(file, text.replace("\"forgejo\"", &format!("{forge:?}"))).unwrap();
         kit.publish("tar.gz", &archive("1.0.0", "tar.gz"));
-        kit.assert_updated(kit.apply());
+        kit.assert_updates();
     }
 }
 
@@ -150,9 +144,9 @@ fn the_files_of_github_and_gitlab_are_found_too() {
 fn an_answer_that_has_not_changed_still_has_its_files() {
     let kit = Kit::new().asking("delivery = \"prebuilt\"\nmode = \"notify\"");
     kit.publish("tar.gz", &archive("1.0.0", "tar.gz"));
-    kit.heph(&["self-update", "check"]).exits(100);
+    kit.heph("self-update check").exits(100);
     kit.forge.forget();
-    kit.assert_updated(kit.apply());
+    kit.assert_updates();
     let first = kit.forge.seen().remove(0);
     assert!(first.headers.contains_key("if-none-match"));
 }
@@ -161,8 +155,7 @@ fn an_answer_that_has_not_changed_still_has_its_files() {
 fn a_release_that_is_named_has_its_files_too() {
     let kit = Kit::new();
     kit.publish("tar.gz", &archive("1.0.0", "tar.gz"));
-    let ended = kit.heph(&["self-update", "apply", "--json", "--to", "1.0.0"]);
-    kit.assert_updated((ended.code, ended.json()));
+    kit.assert_updates_with("apply --to 1.0.0");
 }
 
 #[test]
@@ -179,17 +172,16 @@ fn other_files_of_the_release_are_left_alone() {
         .to_vec();
     kit.forge.publish(release);
     kit.publish("tar.gz", &archive("1.0.0", "tar.gz"));
-    kit.assert_updated(kit.apply());
+    kit.assert_updates();
 }
 
 #[test]
 fn on_a_terminal_a_bar_shows_how_much_has_arrived() {
     let kit = Kit::new();
     kit.publish("tar.gz", &super::downloads::large());
-    let heph = env!("CARGO_BIN_EXE_heph");
-    let line = format!("'{heph}' self-update apply");
+    let line = format!("'{}' self-update apply", heph().display());
     // script(1) runs it on a terminal of its own.
-    let mut command = kit.home.command("script");
-    command.args(["-qec", &line, "/dev/null"]);
-    run(command).exits(0).says("downloading  #");
+    let script = kit.command("script");
+    let script = script.args(&["-qec", &line, "/dev/null"]);
+    script.exits(0).says("downloading  #");
 }

@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use super::kit::{Key, Kit, VERSION, lay_out, stem, tool};
-use crate::support::old::home::run;
-use crate::support::old::installation::entries;
+use crate::support::call::Call;
+use crate::support::files::entries;
 
 /// Copies what `dist.sh` needs of this repository to `folder`, as release 1.0.0, and runs it there.
 fn dist(folder: &Path, umask: &str, key: Option<&Key>) {
@@ -32,17 +31,12 @@ fn dist(folder: &Path, umask: &str, key: Option<&Key>) {
     fs::write(folder.join("Cargo.toml"), manifest.replacen(&old, &new, 1)).unwrap();
     lay_out(&folder.join("built"), VERSION);
 
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", &format!("umask {umask}; exec ./dist.sh")])
-        .current_dir(folder)
-        .env("BINARIES", "built")
-        .env("SOURCE_DATE_EPOCH", "1800000000")
-        .env_remove("MINISIGN_KEY");
-    if let Some(key) = key {
-        command.env("MINISIGN_KEY", key.secret());
-    }
-    run(command).exits(0);
+    let line = format!("umask {umask}; exec ./dist.sh");
+    let mut dist = Call::of("sh").args(&["-c", &line]).current_dir(folder);
+    dist = dist.env("BINARIES", "built");
+    dist = dist.env("SOURCE_DATE_EPOCH", "1800000000");
+    let secret = key.map_or("".as_ref(), Key::secret);
+    dist.env("MINISIGN_KEY", secret).exits(0);
 }
 
 #[test]
@@ -82,10 +76,6 @@ fn what_it_makes_is_installed_and_its_signature_counts() {
         let bytes = fs::read(folder.path().join("dist").join(&name)).unwrap();
         kit.attach(&name, &bytes);
     }
-    let (code, report) = kit.apply();
-    assert_eq!(
-        report["signed_by"],
-        format!("minisign {}", Key::owner().public)
-    );
-    kit.assert_updated((code, report));
+    let signer = format!("minisign {}", Key::owner().public);
+    assert_eq!(kit.assert_updates()["signed_by"], signer);
 }

@@ -3,9 +3,10 @@
 use std::fs;
 
 use super::kit::{Kit, TAG, archive, stem};
+use crate::support::disk::Disk;
+use crate::support::files::entries;
 use crate::support::forge::Served;
 use crate::support::http::Reply;
-use crate::support::old::installation::{Mount, entries};
 
 /// Returns an archive of some size, for a download to break off in: behind it is an empty stream of gzip, again and again.
 pub fn large() -> Vec<u8> {
@@ -37,26 +38,27 @@ fn cut_off(bytes: &[u8], sent: usize) -> Reply {
     Reply::Bytes(answer)
 }
 
+/// Returns what a run with this exit code reports.
+fn outcome(code: i32) -> &'static str {
+    match code {
+        75 => "unreachable",
+        _ => "failed",
+    }
+}
+
 #[test]
 fn one_that_breaks_off_goes_on_with_the_next_run() {
     let kit = Kit::new();
     let (name, path, bytes) = published(&kit);
     kit.forge
         .scripts(&path, vec![cut_off(&bytes, 70_000), Reply::Normal]);
-    let before = kit.installation();
-    let (code, report) = kit.apply();
-    assert_eq!(
-        (code, &report["outcome"]),
-        (75, &"unreachable".into()),
-        "{report}"
-    );
-    assert_eq!(kit.installation(), before);
+    kit.assert_refused(75, "unreachable", "");
     assert!(kit.quarantined().is_empty());
     let partial = kit.downloads().join(format!("{name}.partial"));
     assert_eq!(fs::read(&partial).unwrap(), bytes[..70_000]);
 
     kit.forge.forget();
-    kit.assert_updated(kit.apply());
+    kit.assert_updates();
     let again = kit.forge.seen().into_iter().find(|seen| seen.path == path);
     assert_eq!(again.unwrap().headers["range"], "bytes=70000-");
     assert!(entries(&kit.downloads()).is_empty());
@@ -76,7 +78,7 @@ fn a_server_that_ignores_ranges_starts_over() {
             ..Served::new(&bytes)
         },
     );
-    kit.assert_updated(kit.apply());
+    kit.assert_updates();
 }
 
 #[test]
@@ -89,7 +91,7 @@ fn a_part_of_another_file_is_thrown_away() {
         .scripts(&path, vec![cut_off(&other, 70_000), Reply::Normal]);
     kit.apply();
     // The validator is another one now, so the server sends all.
-    kit.assert_updated(kit.apply());
+    kit.assert_updates();
 }
 
 #[test]
@@ -103,7 +105,7 @@ fn a_part_that_a_crash_has_spoilt_is_fetched_again() {
     let mut spoilt = fs::read(&partial).unwrap();
     spoilt[1000..].fill(0);
     fs::write(&partial, spoilt).unwrap();
-    kit.assert_updated(kit.apply());
+    kit.assert_updates();
 }
 
 #[test]
@@ -116,9 +118,9 @@ fn without_a_strong_validator_there_is_no_going_on() {
     answer.splice(17..17, b"X-".iter().copied());
     kit.forge
         .scripts(&path, vec![Reply::Bytes(answer), Reply::Normal]);
-    assert_eq!(kit.apply().0, 75);
+    kit.apply().exits(75);
     kit.forge.forget();
-    kit.assert_updated(kit.apply());
+    kit.assert_updates();
     let again = kit.forge.seen().into_iter().find(|seen| seen.path == path);
     assert!(!again.unwrap().headers.contains_key("range"));
 }
@@ -129,11 +131,12 @@ fn what_a_newer_release_overtakes_is_removed() {
     fs::create_dir_all(kit.downloads()).unwrap();
     fs::write(kit.downloads().join("heph-v0.9.0.tar.gz.partial"), "x").unwrap();
     published(&kit);
-    kit.assert_updated(kit.apply());
+    kit.assert_updates();
     assert!(entries(&kit.downloads()).is_empty());
 }
 
 #[test]
+#[allow(clippy::print_stdout, reason = "names the row, where it fails")]
 fn answers_that_are_no_download_leave_everything_as_it_is() {
     let partial = |kit: &Kit| {
         let (name, path, bytes) = published(kit);
@@ -218,12 +221,8 @@ fn answers_that_are_no_download_leave_everything_as_it_is() {
         let kit = Kit::new();
         let (path, _) = partial(&kit);
         kit.forge.script(&path, script);
-        let before = kit.installation();
-        let (code, report) = kit.apply();
-        assert_eq!(code, expected, "{name}: {report}");
-        let reason = report["reason"].as_str().unwrap();
-        assert!(reason.contains(words), "{name}: {reason}");
-        assert_eq!(kit.installation(), before, "{name}");
+        println!("{name}");
+        kit.assert_refused(expected, outcome(expected), words);
         assert!(
             kit.quarantined().is_empty(),
             "{name}: the release is not to blame"
@@ -241,8 +240,7 @@ fn a_list_of_checksums_that_cannot_be_fetched_is_no_reason_to_do_without() {
             crate::support::forge::PROJECT
         );
         kit.forge.script(&path, Reply::with(status, &[], ""));
-        let (code, report) = kit.apply();
-        assert_eq!(code, expected, "{report}");
+        kit.assert_refused(expected, outcome(expected), "");
         assert!(kit.quarantined().is_empty());
     }
 }
@@ -251,10 +249,9 @@ fn a_list_of_checksums_that_cannot_be_fetched_is_no_reason_to_do_without() {
 fn a_disk_that_is_too_small_is_named_before_anything_is_written() {
     let kit = Kit::new();
     let (name, ..) = published(&kit);
-    let _disk = Mount::memory(&kit.downloads(), "size=64k");
+    let _disk = Disk::small(&kit.downloads(), "size=64k");
     let before = kit.installation();
-    let ended = kit.heph(&["self-update", "apply"]);
-    ended
+    kit.apply()
         .exits(1)
         .complains("cannot download a release below")
         .complains("hint: make room");

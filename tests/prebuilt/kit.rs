@@ -1,18 +1,19 @@
 //! A machine with an installation of the commands under test, an owner who publishes archives, and his keys.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 
 use heph::release::asset;
-use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::call::{Call, Words};
+use crate::support::files::picture;
 use crate::support::forge::{Forge, Published, WorkTree};
-use crate::support::old::home::{Ended, Home, run};
-use crate::support::old::installation::picture;
+use crate::support::home::{Home, ODD_NAME};
+use crate::support::installation::command;
+use crate::support::report::Report;
 
 /// The release that everything here is about.
 pub const VERSION: &str = "1.0.0";
@@ -41,11 +42,7 @@ impl Key {
     fn generate() -> Key {
         let folder = tempfile::tempdir().unwrap();
         let (secret, public) = (folder.path().join("key"), folder.path().join("key.pub"));
-        tool(
-            "minisign",
-            folder.path(),
-            &["-G", "-W", "-s", "key", "-p", "key.pub"],
-        );
+        tool("minisign", folder.path(), "-G -W -s key -p key.pub");
         let text = fs::read_to_string(public).unwrap();
         Key {
             secret,
@@ -90,21 +87,16 @@ impl Key {
 
 /// Runs a real program in `folder`, which must succeed; returns what it printed.
 #[track_caller]
-pub fn tool(program: &str, folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new(program)
-        .args(arguments)
-        .current_dir(folder)
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin")
-        .env("HOME", folder)
-        .env("LC_ALL", "C")
-        .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}"));
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?}: {output:?}"
-    );
-    String::from_utf8_lossy(&output.stdout).into_owned()
+pub fn tool(program: &str, folder: &Path, words: &(impl Words + ?Sized)) -> String {
+    let environment = [
+        ("PATH", Path::new("/usr/bin:/bin")),
+        ("HOME", folder),
+        ("LC_ALL", Path::new("C")),
+        // As large a dictionary as by default, in a tenth of the time.
+        ("XZ_OPT", Path::new("--lzma2=preset=0,dict=8MiB")),
+    ];
+    let tool = Call::clean(program, environment).args(words);
+    tool.current_dir(folder).prints()
 }
 
 /// Returns the line of a checksum file.
@@ -117,17 +109,11 @@ pub fn sum_line(name: &str, bytes: &[u8]) -> String {
 /// Writes the files that a release has into `folder`: two commands that say they are `version`, and papers.
 pub fn lay_out(folder: &Path, version: &str) {
     for name in ["heph", "hephd"] {
-        script(&folder.join(name), &format!("echo '{name} {version}'"));
+        command(folder, name, version);
     }
     fs::create_dir_all(folder.join("man")).unwrap();
     fs::write(folder.join("man/heph.1"), ".TH HEPH 1\n").unwrap();
     fs::write(folder.join("README.md"), "heph\n").unwrap();
-}
-
-pub fn script(path: &Path, body: &str) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, format!("#!/bin/sh\n{body}\n")).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// Packs `name` below `folder` with a real tool, by the ending.
@@ -150,26 +136,36 @@ pub fn archive(version: &str, ending: &str) -> Vec<u8> {
     pack(folder.path(), &stem(), ending)
 }
 
-/// A home with an installation, and a forge that publishes.
+/// A home with an installation of 0.1.0, and a forge that publishes.
 pub struct Kit {
     pub forge: Forge,
     pub home: Home,
 }
 
+impl Deref for Kit {
+    type Target = Home;
+
+    fn deref(&self) -> &Home {
+        &self.home
+    }
+}
+
 impl Kit {
     /// Starts with the release published, still without files, and settings that ask for archives.
     pub fn new() -> Kit {
-        let kit = Kit {
-            forge: Forge::start(),
-            home: Home::bare(crate::support::old::home::ODD_NAME),
-        };
-        for name in ["heph", "hephd"] {
-            let says = format!("echo '{name} 0.1.0'");
-            script(&kit.home.bin().join(name), &says);
-        }
+        let kit = Kit::empty(Forge::start(), Home::named(ODD_NAME));
         kit.forge.publish(Published::new(TAG));
         kit.tag();
         kit.asking("delivery = \"prebuilt\"")
+    }
+
+    /// Starts with nothing published, and without settings. The commands in bin-dir are scripts; the user runs the program
+    /// under test by itself.
+    pub fn empty(forge: Forge, home: Home) -> Kit {
+        for name in ["heph", "hephd"] {
+            command(&home.bin(), name, "0.1.0");
+        }
+        Kit { forge, home }
     }
 
     /// Pushes the tag of the release.
@@ -183,7 +179,7 @@ impl Kit {
 
     /// Changes the settings.
     pub fn asking(self, lines: &str) -> Kit {
-        self.home.configure(&format!(
+        self.configure(&format!(
             "service-manager = \"none\"\n[self-update]\nrepository = \"{}\"\nforge = \"forgejo\"\nbin-dir = \"~/.cargo/bin\"\n{lines}\n",
             self.forge.repository()
         ));
@@ -220,68 +216,44 @@ impl Kit {
         self.publish(ending, bytes)
     }
 
-    pub fn command(&self, arguments: &[&str]) -> Command {
-        // The program under test itself: those in bin-dir are scripts after an update.
-        let mut command = self.home.command(env!("CARGO_BIN_EXE_heph"));
-        command.args(arguments);
-        command
-    }
-
-    pub fn heph(&self, arguments: &[&str]) -> Ended {
-        run(self.command(arguments))
-    }
-
-    /// Runs `apply` and returns its exit code and its report.
-    pub fn apply(&self) -> (i32, Value) {
-        let ended = self.heph(&["self-update", "apply", "--json"]);
-        let code = ended.code;
-        (code, ended.json())
+    /// Runs `apply`, which must fail, for a reason with these words, and change nothing.
+    #[track_caller]
+    pub fn assert_refused(&self, code: i32, outcome: &str, words: &str) {
+        let before = self.installation();
+        let report = self.self_update("apply").reports(code, outcome);
+        report.because(&[words]);
+        assert_eq!(self.installation(), before);
     }
 
     /// What must not change when an update fails: the commands and the data.
     pub fn installation(&self) -> Vec<(PathBuf, String)> {
-        let mut all = picture(&self.home.bin());
+        let mut all = picture(&self.bin());
         // The folder of slots may be made; that nothing is in it is what counts.
         all.extend(
-            picture(&self.home.data())
+            picture(&self.data())
                 .into_iter()
                 .filter(|(path, _)| !path.ends_with("versions")),
         );
         all
     }
 
-    pub fn quarantined(&self) -> Vec<String> {
-        let listed = self.heph(&["self-update", "quarantine", "list", "--json"]);
-        let listed = listed.exits(0).json();
-        let releases = listed["releases"].as_array().unwrap();
-        releases
-            .iter()
-            .map(|release| release["version"].as_str().unwrap().to_owned())
-            .collect()
-    }
-
     pub fn downloads(&self) -> PathBuf {
-        self.home.path.join(".cache/heph/downloads")
+        self.path.join(".cache/heph/downloads")
     }
 
-    pub fn manifest(&self) -> Value {
-        let text = fs::read(self.home.data().join("current/release.json")).unwrap();
-        serde_json::from_slice(&text).unwrap()
-    }
-
-    /// Asserts that the release is installed from an archive.
+    /// Asserts that `apply` installs the release from an archive; returns the report.
     #[track_caller]
-    pub fn assert_updated(&self, (code, report): (i32, Value)) {
-        assert_eq!(
-            (code, &report["outcome"]),
-            (0, &"updated".into()),
-            "{report}"
-        );
+    pub fn assert_updates(&self) -> Report {
+        self.assert_updates_with("apply")
+    }
+
+    #[track_caller]
+    pub fn assert_updates_with(&self, words: &str) -> Report {
+        let report = self.self_update(words).reports(0, "updated");
         assert_eq!(report["delivery"], "prebuilt");
         assert_eq!(self.manifest()["delivery"], "prebuilt");
-        for name in ["heph", "hephd"] {
-            let ended = run(self.home.command(self.home.bin().join(name)));
-            ended.exits(0).says(&format!("{name} {VERSION}"));
-        }
+        let versions = ["heph", "hephd"].map(|name| (name.to_owned(), VERSION.to_owned()));
+        assert_eq!(self.commands_say(), versions);
+        report
     }
 }

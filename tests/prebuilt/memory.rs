@@ -1,12 +1,11 @@
 //! Archives larger than the memory that they may take.
 
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::thread;
 use std::time::Duration;
 
 use super::kit::{Kit, lay_out, pack, stem};
-use crate::support::call::Call;
 use crate::support::memory::peak_memory;
 
 /// How much of it does not compress.
@@ -19,7 +18,7 @@ fn a_run_takes_less_memory_than_the_archive() {
     for ending in ["tar.gz", "tar.xz", "tar.zst", "zip"] {
         let kit = Kit::new();
         kit.publish(ending, &large(ending));
-        let mut run = Call::from(kit.command(&["self-update", "apply"])).start();
+        let mut run = kit.heph("self-update apply").start();
         let mut peak = 0;
         while !run.has_ended() {
             peak = peak.max(peak_memory(run.id()));
@@ -41,17 +40,8 @@ fn large(ending: &str) -> Vec<u8> {
         .open(top.join("heph"))
         .unwrap();
     heph.write_all(b"exit 0\n").unwrap();
-    // A generator of the simplest kind is noise enough for any of the packers.
-    let mut state: u64 = 1;
-    let noise: Vec<u8> = std::iter::repeat_with(|| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as u8
-    })
-    .take(CONTENT)
-    .collect();
-    heph.write_all(&noise).unwrap();
+    let noise = File::open("/dev/urandom").unwrap();
+    io::copy(&mut noise.take(CONTENT as u64), &mut heph).unwrap();
     drop(heph);
     let packed = pack(folder.path(), &stem(), ending);
     assert!(packed.len() > CONTENT / 2);

@@ -4,15 +4,13 @@ mod found;
 mod lacking;
 
 use std::path::PathBuf;
-use std::process::Command;
 
-use serde_json::Value;
-
-use super::kit::{Key, pack, script, sum_line, target};
+use super::kit::{Key, Kit, pack, sum_line, target};
+use crate::support::files::{entries, picture, script};
 use crate::support::forge::{Forge, Served, Speaks, WorkTree};
+use crate::support::home::{Home, ODD_NAME};
 use crate::support::http::Reply;
-use crate::support::old::home::{Ended, Home, ODD_NAME, run};
-use crate::support::old::installation::{entries, picture};
+use crate::support::report::Report;
 
 /// Says what a server says that has a page for every name.
 const PAGE: &[u8] = b"<!DOCTYPE html><title>Welcome</title><p>SHA256 is good for you.";
@@ -20,9 +18,8 @@ const ALL: &str = "pkg-url = \"FILES/{ name }-{ version }-{ target }.tar.gz\"";
 
 /// A git remote with the releases of `greet`, a server with their archives, and a machine that has heph and not `greet`.
 struct Shop {
-    forge: Forge,
+    kit: Kit,
     tree: WorkTree,
-    home: Home,
     _folder: tempfile::TempDir,
 }
 
@@ -34,19 +31,16 @@ impl Shop {
 
     fn with_forge(settings: &str) -> Shop {
         let folder = tempfile::tempdir().unwrap();
+        let home = Home::named(ODD_NAME).with_toolchain();
         let shop = Shop {
-            forge: Forge::speaking(Speaks::Git),
+            kit: Kit::empty(Forge::speaking(Speaks::Git), home),
             tree: WorkTree::new(folder.path().join("greet")),
-            home: Home::bare(ODD_NAME),
             _folder: folder,
         };
-        for name in ["heph", "hephd"] {
-            script(&shop.home.bin().join(name), &format!("echo '{name} 0.1.0'"));
-        }
-        shop.home.configure(&format!(
+        shop.kit.configure(&format!(
             "service-manager = \"none\"\n[self-update]\nrepository = \"{}\"\npackages = [\"greet\"]\n\
              bin-dir = \"~/tools\"\n{settings}\n",
-            shop.forge.repository()
+            shop.kit.forge.repository()
         ));
         shop
     }
@@ -71,7 +65,7 @@ impl Shop {
             "" => String::new(),
             table => format!("[package.metadata.binstall]\n{table}\n"),
         };
-        let table = table.replace("FILES", &format!("{}/files", self.forge.url()));
+        let table = table.replace("FILES", &format!("{}/files", self.kit.forge.url()));
         self.tree
             .write(
                 &format!("{folder}Cargo.toml"),
@@ -91,18 +85,19 @@ impl Shop {
     fn release(&self, version: &str) {
         self.tree.commit(version);
         self.tree.tag(&format!("v{version}"));
-        self.forge.push(&self.tree);
+        self.kit.forge.push(&self.tree);
     }
 
     /// Serves a file beside the archives.
     fn serve(&self, name: &str, bytes: &[u8]) {
-        self.forge
+        self.kit
+            .forge
             .serve(&format!("/files/{name}"), Served::new(bytes));
     }
 
     /// Serves a page under a name that stands for nothing.
     fn welcome(&self, name: &str) {
-        self.forge.script(
+        self.kit.forge.script(
             &format!("/files/{name}"),
             Reply::with(200, &[("Content-Type", "text/html")], PAGE),
         );
@@ -126,60 +121,40 @@ impl Shop {
         (name, bytes)
     }
 
-    fn heph(&self, arguments: &[&str]) -> Ended {
-        let mut command = self.home.command(env!("CARGO_BIN_EXE_heph"));
-        command.args(arguments);
-        run(with_cargo(command))
-    }
-
-    fn apply(&self) -> (i32, Value) {
-        let ended = self.heph(&["self-update", "apply", "--json"]);
-        (ended.code, ended.json())
-    }
-
     /// What must not change when an update fails.
     fn installation(&self) -> Vec<(PathBuf, String)> {
-        [self.home.bin(), self.home.path.join("tools")]
+        [self.kit.bin(), self.kit.path.join("tools")]
             .iter()
             .filter(|folder| folder.exists())
             .flat_map(|folder| picture(folder))
             .collect()
     }
 
-    fn quarantined(&self) -> String {
-        let listed = self.heph(&["self-update", "quarantine", "list", "--json"]);
-        let listed = listed.exits(0).json();
-        listed["releases"].to_string()
-    }
-
     /// The paths below the archives' folder that were asked for, in order.
     fn asked(&self) -> Vec<String> {
-        let seen = self.forge.seen().into_iter();
+        let seen = self.kit.forge.seen().into_iter();
         seen.filter_map(|seen| seen.path.strip_prefix("/files/").map(str::to_owned))
             .collect()
     }
 
     /// How often git fetched something.
     fn fetches(&self) -> usize {
-        let seen = self.forge.seen();
+        let seen = self.kit.forge.seen();
         seen.iter()
             .filter(|seen| seen.path.ends_with("/git-upload-pack"))
             .count()
     }
 
     #[track_caller]
-    fn assert_installs(&self, version: &str, delivery: &str) -> Value {
-        let (code, report) = self.apply();
+    fn assert_installs(&self, version: &str, delivery: &str) -> Report {
+        let report = self.kit.self_update("apply").reports(0, "updated");
+        assert_eq!(report["delivery"], delivery, "{report:?}");
+        let greet = self.kit.path.join("tools/greet");
         assert_eq!(
-            (code, &report["outcome"]),
-            (0, &"updated".into()),
-            "{report}"
+            self.kit.command(greet).prints(),
+            format!("greet {version}\n")
         );
-        assert_eq!(report["delivery"], delivery, "{report}");
-        let greet = self.home.path.join("tools/greet");
-        let said = run(self.home.command(greet)).exits(0).out;
-        assert_eq!(said, format!("greet {version}\n"));
-        let cache = self.home.path.join(".cache/heph");
+        let cache = self.kit.path.join(".cache/heph");
         assert!(!cache.join("tags").exists(), "nothing is left of the look");
         if delivery == "prebuilt" {
             assert!(!cache.join("build").exists(), "nothing was built");
@@ -197,28 +172,17 @@ impl Shop {
             notes.contains("built by cargo: ") && notes.contains(why),
             "{notes}"
         );
-        assert_eq!(self.quarantined(), "[]");
+        assert!(self.kit.quarantined().is_empty());
     }
 
     /// Asserts that the run fails, with these words, that nothing changed, and whether the release is in quarantine.
     #[track_caller]
     fn assert_refused(&self, why: &str, quarantined: bool) {
         let before = self.installation();
-        let (code, report) = self.apply();
-        assert_eq!(
-            (code, &report["outcome"]),
-            (1, &"failed".into()),
-            "{report}"
-        );
-        let reason = report["reason"].as_str().unwrap();
-        assert!(reason.contains(why), "{reason}");
+        let report = self.kit.self_update("apply").reports(1, "failed");
+        report.because(&[why]);
         assert_eq!(self.installation(), before);
-        assert_eq!(
-            self.quarantined() != "[]",
-            quarantined,
-            "{}",
-            self.quarantined()
-        );
+        assert_eq!(!self.kit.quarantined().is_empty(), quarantined);
     }
 }
 
@@ -234,17 +198,4 @@ fn packed(version: &str, ending: &str) -> Vec<u8> {
         &format!("echo 'greet {version}'"),
     );
     pack(folder.path(), "greet", ending)
-}
-
-/// Lets `command` find the toolchain of this machine.
-fn with_cargo(mut command: Command) -> Command {
-    let home = std::env::home_dir().unwrap();
-    let rustup = std::env::var_os("RUSTUP_HOME").map_or(home.join(".rustup"), PathBuf::from);
-    command
-        .env("PATH", std::env::var_os("PATH").unwrap())
-        .env("RUSTUP_HOME", rustup);
-    if let Some(toolchain) = std::env::var_os("RUSTUP_TOOLCHAIN") {
-        command.env("RUSTUP_TOOLCHAIN", toolchain);
-    }
-    command
 }

@@ -1,14 +1,13 @@
 //! A tool of somebody else, installed and kept up to date by settings alone: built by the real cargo, or from archives.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use serde_json::Value;
 
-use super::kit::{Key, pack, script, sum_line, target, tool};
+use super::kit::{Key, Kit, pack, sum_line, target, tool};
+use crate::support::files::{entries, picture};
 use crate::support::forge::{Forge, Published, WorkTree};
-use crate::support::old::home::{Home, ODD_NAME, run};
-use crate::support::old::installation::{entries, picture};
+use crate::support::home::{Home, ODD_NAME};
 
 const COMMANDS: [&str; 2] = ["farewell", "greet"];
 const SOURCE: &str =
@@ -16,29 +15,28 @@ const SOURCE: &str =
 
 /// A forge with the releases of `greet`, and a machine that has heph and does not have `greet` yet.
 struct Shop {
-    forge: Forge,
+    kit: Kit,
     tree: WorkTree,
-    home: Home,
     _folder: tempfile::TempDir,
 }
 
 impl Shop {
-    /// Starts with nothing published, and with more settings of the table `self-update`.
+    /// Starts with nothing published, and with more settings of the table `self-update`. heph keeps its data elsewhere.
     fn new(settings: &str) -> Shop {
         let folder = tempfile::tempdir().unwrap();
+        let mut home = Home::named(ODD_NAME).with_toolchain();
+        for (variable, folder) in [("XDG_DATA_HOME", "data"), ("XDG_STATE_HOME", "state")] {
+            home.set(variable, home.path.join("greet's own").join(folder));
+        }
         let shop = Shop {
-            forge: Forge::start(),
+            kit: Kit::empty(Forge::start(), home),
             tree: WorkTree::new(folder.path().join("greet")),
-            home: Home::bare(ODD_NAME),
             _folder: folder,
         };
-        for name in ["heph", "hephd"] {
-            script(&shop.home.bin().join(name), &format!("echo '{name} 0.1.0'"));
-        }
-        shop.home.configure(&format!(
+        shop.kit.configure(&format!(
             "service-manager = \"none\"\n[self-update]\nrepository = \"{}\"\nforge = \"forgejo\"\npackages = [\"greet\"]\n\
              bin-dir = \"~/tools\"\n{settings}\n",
-            shop.forge.repository()
+            shop.kit.forge.repository()
         ));
         shop
     }
@@ -62,18 +60,15 @@ impl Shop {
         self.tree.commit(version);
         let tag = format!("v{version}");
         self.tree.tag(&tag);
-        self.forge.push(&self.tree);
-        self.forge.publish(Published::new(&tag));
+        self.kit.forge.push(&self.tree);
+        self.kit.forge.publish(Published::new(&tag));
         tag
     }
 
     /// Builds the release `tag` and adds its archive, with checksums that the owner signed.
     fn attach_archive(&self, tag: &str) {
-        let mut build = self.with_cargo("cargo");
-        build
-            .args(["build", "--quiet", "--locked", "--offline"])
-            .current_dir(&self.tree.folder);
-        run(build).exits(0);
+        let build = self.kit.command("cargo").current_dir(&self.tree.folder);
+        build.args("build --quiet --locked --offline").exits(0);
         let folder = tempfile::tempdir().unwrap();
         let stem = format!("greet-{tag}-{}", target());
         std::fs::create_dir(folder.path().join(&stem)).unwrap();
@@ -85,65 +80,42 @@ impl Shop {
         let name = format!("{stem}.tar.gz");
         let sums = sum_line(&name, &bytes);
         let signature = Key::owner().sign("SHA256SUMS", sums.as_bytes(), &[]);
-        self.forge.attach(tag, "SHA256SUMS.minisig", &signature);
-        self.forge.attach(tag, "SHA256SUMS", sums.as_bytes());
-        self.forge.attach(tag, &name, &bytes);
+        self.kit.forge.attach(tag, "SHA256SUMS.minisig", &signature);
+        self.kit.forge.attach(tag, "SHA256SUMS", sums.as_bytes());
+        self.kit.forge.attach(tag, &name, &bytes);
     }
 
     fn data(&self) -> PathBuf {
-        self.home.path.join("greet's own/data")
-    }
-
-    /// Returns a command that finds the toolchain of this machine, and folders that heph does not keep for itself.
-    fn with_cargo(&self, program: &str) -> Command {
-        let mut command = self.home.command(program);
-        let home = std::env::home_dir().unwrap();
-        let rustup = std::env::var_os("RUSTUP_HOME").map_or(home.join(".rustup"), PathBuf::from);
-        command
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("RUSTUP_HOME", rustup)
-            .env("XDG_DATA_HOME", self.data())
-            .env("XDG_STATE_HOME", self.home.path.join("greet's own/state"));
-        if let Some(toolchain) = std::env::var_os("RUSTUP_TOOLCHAIN") {
-            command.env("RUSTUP_TOOLCHAIN", toolchain);
-        }
-        command
-    }
-
-    fn heph(&self, arguments: &[&str]) -> Value {
-        let mut command = self.with_cargo(env!("CARGO_BIN_EXE_heph"));
-        command.args(arguments);
-        run(command).exits(0).json()
+        self.kit.path.join("greet's own/data")
     }
 
     /// Asserts that `apply` brings `version` by `delivery`.
     #[track_caller]
     fn assert_brings(&self, version: &str, delivery: &str, signed_by: &Value) {
-        let heph = picture(&self.home.bin());
-        let report = self.heph(&["self-update", "apply", "--json"]);
-        assert_eq!(report["outcome"], "updated", "{report}");
-        assert_eq!(report["to"], version, "{report}");
+        let heph = picture(&self.kit.bin());
+        let report = self.kit.self_update("apply").reports(0, "updated");
+        assert_eq!(report["to"], version, "{report:?}");
 
-        let tools = self.home.path.join("tools");
+        let tools = self.kit.path.join("tools");
         assert_eq!(entries(&tools), COMMANDS);
         for name in COMMANDS {
-            let ended = run(self.home.command(tools.join(name)));
-            assert_eq!(ended.exits(0).out, format!("{name} {version}\n"));
+            let said = self.kit.command(tools.join(name)).prints();
+            assert_eq!(said, format!("{name} {version}\n"));
         }
 
         let manifest = self.data().join("heph/current/release.json");
         let manifest = std::fs::read_to_string(manifest).unwrap();
         let manifest: Value = serde_json::from_str(&manifest).unwrap();
-        let history = self.heph(&["self-update", "history", "--json"]);
+        let history = self.kit.self_update("history").json();
         let last = history["runs"].as_array().unwrap().last().unwrap();
-        for told in [&report, &manifest, last] {
+        for told in [&*report, &manifest, last] {
             assert_eq!(told["delivery"], delivery, "{told}");
             assert_eq!(told["signed_by"], *signed_by, "{told}");
         }
         assert_eq!(last["to"], version);
 
-        assert_eq!(picture(&self.home.bin()), heph, "heph itself is untouched");
-        assert!(!self.home.data().exists(), "nor is there anything of it");
+        assert_eq!(picture(&self.kit.bin()), heph, "heph itself is untouched");
+        assert!(!self.kit.data().exists(), "nor is there anything of it");
     }
 }
 
@@ -154,8 +126,7 @@ fn it_is_installed_and_updated_by_cargo() {
         shop.publish(version);
         shop.assert_brings(version, "cargo", &Value::Null);
     }
-    let again = shop.heph(&["self-update", "apply", "--json"]);
-    assert_eq!(again["outcome"], "up-to-date", "{again}");
+    shop.kit.self_update("apply").reports(0, "up-to-date");
 }
 
 #[test]
@@ -170,8 +141,7 @@ fn it_is_installed_and_updated_from_signed_archives() {
         shop.attach_archive(&tag);
         shop.assert_brings(version, "prebuilt", &signer);
     }
-    let build = shop.home.path.join(".cache/heph/build");
+    let build = shop.kit.path.join(".cache/heph/build");
     assert!(!build.exists(), "nothing was built");
-    let again = shop.heph(&["self-update", "apply", "--json"]);
-    assert_eq!(again["outcome"], "up-to-date", "{again}");
+    shop.kit.self_update("apply").reports(0, "up-to-date");
 }

@@ -7,13 +7,14 @@ use heph::install::slots::{self, Slot};
 use heph::release::{Asset, Release};
 use std::cell::RefCell;
 
-use super::kit::{TAG, pack, script, sum_line, target};
+use super::kit::{TAG, pack, sum_line, target};
+use crate::support::files::script;
 use crate::support::forge::{Forge, Published};
-use crate::support::old::installation::{Home, Repository, SAYS_VERSION, log, variables};
+use crate::support::installation::{Installation, Repository, SAYS_VERSION};
 
 /// A machine, a repository with a release of `tool`, and a forge with its files.
 struct Shop {
-    home: Home,
+    home: Installation,
     release: Release,
     forge: Forge,
     _repository: Repository,
@@ -23,10 +24,10 @@ impl Shop {
     fn new(delivery: Delivery) -> Shop {
         let repository = Repository::new();
         let (release, _) = repository.publish("1.0.0", &["tool"], SAYS_VERSION);
-        let mut home = Home::new();
+        let mut home = Installation::new();
         home.settings.repository = heph::config::Repository::on_disk(&repository.url());
         home.settings.packages = vec!["tool".to_owned()];
-        home.settings.bin_dir = Some(home.bin.clone());
+        home.settings.bin_dir = Some(home.bin());
         home.settings.delivery = delivery;
         let forge = Forge::start();
         forge.publish(Published::new(TAG));
@@ -65,7 +66,7 @@ impl Shop {
     /// Stages the release; returns what was noted as well.
     fn stage(&self) -> (heph::error::Result<Slot>, Vec<String>) {
         let notes = RefCell::new(Vec::new());
-        let progress = log(&self.home);
+        let progress = self.home.build_log();
         let listener = Listener {
             progress: &progress,
             note: &|sentence| notes.borrow_mut().push(sentence.to_owned()),
@@ -73,7 +74,7 @@ impl Shop {
         };
         let staged = self
             .home
-            .stage(&self.release, variables(&self.home), &listener, false);
+            .stage(&self.release, self.home.variables(), &listener, false);
         (staged, notes.into_inner())
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::call::{Call, Running};
 use crate::support::node::free_port;
+use crate::support::tls::certify;
 use crate::support::wait::{PATIENCE, until};
 
 const HOW_TO: &str = include_str!("../../docs/how-to/tls-proxy.md");
@@ -86,27 +87,4 @@ fn settings_for(folder: &Path, port: u16, hub: &str) -> String {
     format!(
         "daemon off;\nmaster_process off;\npid {folder}/nginx.pid;\nevents {{}}\nhttp {{\n    access_log off;\n{temporary}\n{block}}}\n"
     )
-}
-
-/// Makes an authority and a certificate of localhost.
-fn certify(folder: &Path) {
-    let openssl = |words: &str| {
-        let openssl = Call::of("openssl").args(words);
-        openssl.current_dir(folder).exits(0);
-    };
-    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
-    openssl(&format!(
-        "req -x509 -days 2 -subj /CN=authority -keyout ca.key -out ca.pem {key}"
-    ));
-    openssl(&format!(
-        "req -subj /CN=localhost -keyout key.pem -out request.pem {key}"
-    ));
-    fs::write(
-        folder.join("extensions"),
-        "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n",
-    )
-    .unwrap();
-    openssl(
-        "x509 -req -in request.pem -days 2 -CA ca.pem -CAkey ca.key -CAcreateserial -extfile extensions -out cert.pem",
-    );
 }

@@ -3,7 +3,8 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+
+use super::call::{Call, Words};
 
 /// Something mounted at a folder.
 #[derive(Debug)]
@@ -15,15 +16,15 @@ impl Disk {
     /// Mounts an empty tmpfs with these options, such as `size=8m`, at the folder `at`, which is made.
     pub fn small(at: &Path, options: &str) -> Disk {
         fs::create_dir_all(at).unwrap();
-        mount(&["-t", "tmpfs", "-o", options, "tmpfs"], at);
+        mount(&format!("-t tmpfs -o {options} tmpfs"), at);
         Disk { at: at.to_owned() }
     }
 
     /// Makes the folder `at` read-only, also for root.
     pub fn read_only(at: &Path) -> Disk {
-        mount(&["--bind", at.to_str().unwrap()], at);
+        mount(&["--bind".as_ref(), at.as_os_str()], at);
         let disk = Disk { at: at.to_owned() };
-        mount(&["-o", "remount,bind,ro"], at);
+        mount("-o remount,bind,ro", at);
         disk
     }
 
@@ -55,19 +56,13 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         // Lazily: a daemon may still have its working folder there.
-        drop(Command::new("umount").arg("--lazy").arg(&self.at).status());
+        let umount = Call::of("umount").args("--lazy").args(&[&self.at]);
+        drop(umount.ends());
     }
 }
 
-fn mount(arguments: &[&str], at: &Path) {
-    let output = Command::new("mount")
-        .args(arguments)
-        .arg(at)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "this test mounts a small file system, which needs root: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+/// Mounting needs root.
+#[track_caller]
+fn mount(words: &(impl Words + ?Sized), at: &Path) {
+    Call::of("mount").args(words).args(&[at]).exits(0);
 }

@@ -5,12 +5,12 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use heph::paths::Paths;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::call::{Call, Ended, Words};
 use super::daemon::Daemon;
+use super::workshop::toolchain_variables;
 use super::{files, programs};
 
 /// A name that takes apart whatever does not quote, split or decode well.
@@ -22,6 +22,8 @@ pub struct Home {
     pub path: PathBuf,
     /// What a shell of this user has in its environment.
     environment: BTreeMap<OsString, OsString>,
+    /// Where cargo puts commands.
+    bin: PathBuf,
     /// Where the `heph` and `hephd` of this user are.
     programs: PathBuf,
     _folder: Option<tempfile::TempDir>,
@@ -55,6 +57,7 @@ impl Home {
                 .map(|(name, value)| (name.into(), value.into()))
                 .into(),
             programs: programs::folder().to_owned(),
+            bin: path.join(".cargo/bin"),
             path,
             _folder: None,
         }
@@ -82,7 +85,11 @@ impl Home {
     }
 
     pub fn bin(&self) -> PathBuf {
-        self.path.join(".cargo/bin")
+        self.bin.clone()
+    }
+
+    pub fn set_bin(&mut self, name: &str) {
+        self.bin = self.path.join(name);
     }
 
     pub fn data(&self) -> PathBuf {
@@ -118,11 +125,6 @@ impl Home {
         fs::read_to_string(self.unit(name)).unwrap()
     }
 
-    /// Returns the paths that heph finds in this home without a runtime folder.
-    pub fn paths(&self) -> Paths {
-        Paths::in_home(&self.path)
-    }
-
     /// Writes a file in the home; its folder is made.
     pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path.join(name);
@@ -149,6 +151,20 @@ impl Home {
     /// Returns this user's `hephd`.
     pub fn hephd(&self, words: &(impl Words + ?Sized)) -> Call {
         self.command(self.programs.join("hephd")).args(words)
+    }
+
+    /// Returns `heph self-update … --json`.
+    pub fn self_update(&self, words: &(impl Words + ?Sized)) -> Call {
+        self.heph("self-update").args(words).args("--json")
+    }
+
+    /// Lets this user find the toolchain of the machine that runs the tests.
+    pub fn with_toolchain(mut self) -> Home {
+        for (name, value) in toolchain_variables() {
+            self.set(&name, value);
+        }
+        self.set("PATH", std::env::var_os("PATH").unwrap());
+        self
     }
 
     /// Starts hephd by hand and waits until it answers.
@@ -218,7 +234,7 @@ impl Home {
     /// Returns the versions in quarantine.
     #[track_caller]
     pub fn quarantined(&self) -> Vec<String> {
-        let listed = self.heph("self-update quarantine list --json").json();
+        let listed = self.self_update("quarantine list").json();
         texts(&listed["releases"], "version")
     }
 
@@ -237,8 +253,9 @@ impl Home {
             .map(|name| {
                 let said = self.command(self.bin().join(&name)).args("--version");
                 let said = said.prints();
-                let version = said.split_whitespace().nth(1).unwrap_or_default();
-                (name, version.to_owned())
+                let version = said.strip_prefix(&format!("{name} "));
+                let version = version.unwrap_or_else(|| panic!("{name} says {said}"));
+                (name, version.trim().to_owned())
             })
             .collect()
     }

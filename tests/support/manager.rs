@@ -79,23 +79,6 @@ impl UserManager {
         self.runtime.path()
     }
 
-    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new(program);
-        command
-            .env_clear()
-            .envs(self.environment())
-            .current_dir(&self.home);
-        command
-    }
-
-    pub fn systemctl_output(&self, arguments: &[&str]) -> std::process::Output {
-        self.command("systemctl")
-            .arg("--user")
-            .args(arguments)
-            .output()
-            .unwrap()
-    }
-
     /// Runs `systemctl --user` to its end.
     #[track_caller]
     pub fn systemctl(&self, words: &(impl Words + ?Sized)) -> Ended {

@@ -2,32 +2,26 @@
 
 use super::place::Place;
 use crate::support::forge::git;
+use crate::support::home::texts;
 
 #[test]
 fn a_release_with_a_good_signature_is_installed_and_names_its_signer() {
     let place = Place::new();
     place.trust_alice();
     let commit = place.signed("1.1.0");
-    let ended = place.update(&["apply"]);
-    ended.ends(0, "updated");
+    let report = place.self_update("apply").reports(0, "updated");
     let by = format!("alice@example.org ({})", place.alice.fingerprint());
-    assert_eq!(ended.json["signed_by"], by);
+    assert_eq!(report["signed_by"], by);
     assert_eq!(place.installed(), "tiny 1.1.0");
     let manifest = place.manifest();
     assert_eq!(
         (&manifest["commit"], &manifest["signed_by"]),
         (&commit.into(), &by.clone().into())
     );
-    let history = place.update(&["history"]).json;
+    let history = place.self_update("history").json();
     assert_eq!(history["runs"][0]["signed_by"], by);
-    let told = place.heph(&["self-update", "history"]);
-    assert!(told.out.contains(&by), "{}", told.out);
-    let steps: Vec<_> = ended.json["steps"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|step| step["name"].as_str().unwrap())
-        .collect();
+    place.heph("self-update history").exits(0).says(&by);
+    let steps = texts(&report["steps"], "name");
     let at = |name: &str| steps.iter().position(|step| *step == name).unwrap();
     assert!(at("decide") < at("trust") && at("trust") < at("stage"));
 }
@@ -46,9 +40,8 @@ fn keys_of_the_settings_file_and_beside_it_count_alike() {
             place.write(".config/heph/trust/allowed_signers", &place.alice.line(""));
         }
         place.signed("1.1.0");
-        let ended = place.update(&["apply"]);
-        ended.ends(0, "updated");
-        let by = ended.json["signed_by"].as_str().unwrap();
+        let report = place.self_update("apply").reports(0, "updated");
+        let by = report["signed_by"].as_str().unwrap();
         assert!(by.contains("alice") && by.contains(&place.alice.fingerprint()));
     }
 }
@@ -59,9 +52,8 @@ fn without_keys_and_with_a_checksum_only_nobody_has_signed() {
         let place = Place::new();
         place.settings(settings);
         let commit = place.unsigned("1.1.0");
-        let ended = place.update(&["apply"]);
-        ended.ends(0, "updated");
-        assert!(ended.json["signed_by"].is_null());
+        let report = place.self_update("apply").reports(0, "updated");
+        assert!(report["signed_by"].is_null());
         assert_eq!(place.manifest()["commit"], commit);
     }
 }
@@ -77,19 +69,13 @@ fn where_signatures_are_not_required_an_unsigned_tag_will_do_and_a_bad_one_will_
     let commit = place.commit("1.1.0");
     place.mallory.tags(&place.tree, "v1.1.0", &commit);
     place.publish("v1.1.0");
-    place.update(&["apply"]).ends(1, "failed");
+    place.self_update("apply").reports(1, "failed");
     place.commit("1.2.0");
-    git(&place.tree.folder, &["tag", "v1.2.0"]);
+    git(&place.tree.folder, "tag v1.2.0");
     place.publish("v1.2.0");
-    let ended = place.update(&["apply"]);
-    ended.ends(0, "updated");
-    assert!(ended.json["signed_by"].is_null());
-    assert!(
-        ended.json["notes"][0]
-            .as_str()
-            .unwrap()
-            .contains("lightweight")
-    );
+    let report = place.self_update("apply").reports(0, "updated");
+    assert!(report["signed_by"].is_null());
+    assert!(report["notes"][0].as_str().unwrap().contains("lightweight"));
 }
 
 #[test]
@@ -97,31 +83,28 @@ fn a_signed_tag_off_every_branch_is_installed_and_its_files_are_left_out_where_t
     let place = Place::new();
     place.trust_alice();
     let bare = place.forge.bare(crate::support::forge::PROJECT);
-    git(&bare, &["config", "uploadpack.allowFilter", "true"]);
+    git(&bare, "config uploadpack.allowFilter true");
     let commit = place.commit("1.1.0");
     place.alice.tags(&place.tree, "v1.1.0", &commit);
-    git(
-        &place.tree.folder,
-        &["reset", "--quiet", "--hard", "HEAD~1"],
-    );
+    git(&place.tree.folder, "reset --quiet --hard HEAD~1");
     place.publish("v1.1.0");
-    place.update(&["apply"]).ends(0, "updated");
+    place.self_update("apply").reports(0, "updated");
     assert_eq!(place.manifest()["commit"], commit);
     assert!(
-        !place.home.join(".cache/heph/tags").exists(),
+        !place.path.join(".cache/heph/tags").exists(),
         "nothing is left of it"
     );
 
     // Of a release that is refused, the tag stays to be looked at.
     place.unsigned("1.2.0");
-    place.update(&["apply"]).ends(1, "failed");
+    place.self_update("apply").reports(1, "failed");
     let kept = git(
-        &place.home.join(".cache/heph/tags"),
+        &place.path.join(".cache/heph/tags"),
         &["cat-file", "-t", "v1.2.0"],
     );
     assert_eq!(kept.trim(), "tag");
     let all = git(
-        &place.home.join(".cache/heph/tags"),
+        &place.path.join(".cache/heph/tags"),
         &[
             "cat-file",
             "--batch-all-objects",
@@ -135,27 +118,27 @@ fn a_signed_tag_off_every_branch_is_installed_and_its_files_are_left_out_where_t
 fn a_slot_from_another_commit_is_not_reused() {
     let place = Place::new();
     place.unsigned("1.1.0");
-    place.update(&["apply"]).ends(0, "updated");
-    place.update(&["rollback"]).ends(0, "rolled-back");
+    place.self_update("apply").reports(0, "updated");
+    place.self_update("rollback").reports(0, "rolled-back");
     // Its owner makes the release again, signed this time, and says so.
     place.tree.write("README", "again");
     let again = place.signed("1.1.0");
     place.trust_alice();
-    let ended = place.update(&["apply", "--to", "1.1.0", "--accept-moved-tag"]);
-    ended.ends(0, "updated");
+    let report = place
+        .self_update("apply --to 1.1.0 --accept-moved-tag")
+        .reports(0, "updated");
     assert_eq!(place.manifest()["commit"], again);
-    assert!(ended.json["signed_by"].is_string());
+    assert!(report["signed_by"].is_string());
 }
 
 #[test]
 fn a_slot_that_was_built_before_there_were_keys_is_reused_when_its_commit_is_proven() {
     let place = Place::new();
     let commit = place.signed("1.1.0");
-    place.update(&["apply"]).ends(0, "updated");
-    place.update(&["rollback"]).ends(0, "rolled-back");
+    place.self_update("apply").reports(0, "updated");
+    place.self_update("rollback").reports(0, "rolled-back");
     place.trust_alice();
-    let ended = place.update(&["apply", "--to", "1.1.0"]);
-    ended.ends(0, "updated");
-    assert!(ended.json["signed_by"].is_string(), "{}", ended.out);
+    let report = place.self_update("apply --to 1.1.0").reports(0, "updated");
+    assert!(report["signed_by"].is_string(), "{report:?}");
     assert_eq!(place.manifest()["commit"], commit);
 }

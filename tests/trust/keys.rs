@@ -2,31 +2,27 @@
 
 use std::fs;
 
-use super::place::{Ended, Place};
+use super::place::Place;
+use crate::support::call::Call;
+use crate::support::files::mode;
 
 const MINISIGN: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
 const NUMBER: &str = "E7620F1842B4E81F";
 
-fn trust(place: &Place, arguments: &[&str]) -> Ended {
-    place.heph(&[&["self-update", "trust"], arguments].concat())
+fn trust(place: &Place, words: &[&str]) -> Call {
+    place.heph("self-update trust").args(words)
 }
 
 #[track_caller]
-fn done(place: &Place, arguments: &[&str]) -> String {
-    let ended = trust(place, arguments);
-    assert_eq!(ended.code, 0, "{}{}", ended.out, ended.err);
-    ended.out
+fn done(place: &Place, words: &[&str]) -> String {
+    trust(place, words).prints()
 }
 
 #[track_caller]
-fn refused(place: &Place, arguments: &[&str], words: &str) {
-    let ended = trust(place, arguments);
+fn refused(place: &Place, words: &[&str], complaint: &str) {
+    let ended = trust(place, words).ends().complains(complaint);
     assert_ne!(ended.code, 0);
-    assert!(
-        ended.err.contains(words) && ended.err.contains("hint: "),
-        "{}",
-        ended.err
-    );
+    ended.complains("hint: ");
 }
 
 #[test]
@@ -46,22 +42,22 @@ fn a_key_that_is_added_counts_at_once_and_one_that_is_removed_does_not() {
     );
 
     place.unsigned("1.1.0");
-    place.update(&["apply"]).ends(1, "failed");
+    place.self_update("apply").reports(1, "failed");
     place.signed("1.2.0");
-    place.update(&["apply"]).ends(0, "updated");
+    place.self_update("apply").reports(0, "updated");
 
     done(&place, &["add", &place.mallory.public()]);
     done(&place, &["remove", &place.alice.fingerprint()]);
     place.signed("1.3.0");
     place
-        .update(&["apply"])
-        .ends(1, "failed")
+        .self_update("apply")
+        .reports(1, "failed")
         .because(&["no listed key made it"]);
     let said = done(&place, &["remove", &place.mallory.public()]);
     assert!(said.contains("no key is left"), "{said}");
     assert!(
         !place
-            .home
+            .path
             .join(".config/heph/trust/allowed_signers")
             .exists()
     );
@@ -83,9 +79,7 @@ fn files_of_keys_keep_every_other_line_and_are_private() {
     );
     done(&place, &["remove", "alice@example.org"]);
     assert_eq!(fs::read_to_string(&file).unwrap(), old);
-    use std::os::unix::fs::PermissionsExt;
-    let mode = fs::metadata(&file).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(mode(&file), 0o600);
 }
 
 #[test]
@@ -93,7 +87,7 @@ fn a_list_that_the_settings_name_is_the_one_that_is_changed() {
     let place = Place::new();
     place.trust(&place.mallory.line(""));
     done(&place, &["add", &place.alice.public()]);
-    let file = place.home.join("signers of \"ü\"");
+    let file = place.path.join("signers of \"ü\"");
     assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), 2);
     done(&place, &["remove", &place.alice.fingerprint()]);
     done(&place, &["remove", &place.mallory.fingerprint()]);
@@ -129,7 +123,7 @@ fn minisign_keys_are_added_by_themselves_and_by_file_and_known_by_number() {
     );
     assert!(done(&place, &["add", file.to_str().unwrap()]).contains(NUMBER));
     assert!(done(&place, &["add", MINISIGN]).contains("listed already"));
-    let shown = trust(&place, &["show", "--json"]).json;
+    let shown = trust(&place, &["show", "--json"]).json();
     assert_eq!(shown["schema"], 1);
     assert_eq!(shown["require"], "signature");
     assert_eq!(shown["minisign_keys"][0]["number"], NUMBER);
@@ -137,12 +131,12 @@ fn minisign_keys_are_added_by_themselves_and_by_file_and_known_by_number() {
     // Nothing of that proves a tag, so nothing may be built from one.
     place.signed("1.1.0");
     place
-        .update(&["apply"])
-        .ends(1, "failed")
+        .self_update("apply")
+        .reports(1, "failed")
         .because(&["from source: no key for tags"]);
     done(&place, &["remove", NUMBER]);
     assert!(done(&place, &["show"]).contains("require        checksum"));
-    place.update(&["apply"]).ends(0, "updated");
+    place.self_update("apply").reports(0, "updated");
 }
 
 #[test]
@@ -173,7 +167,7 @@ fn what_is_no_public_key_is_refused() {
         "is a private key",
     );
     refused(&place, &["remove", "bob"], "no listed key is 'bob'");
-    assert!(!place.home.join(".config/heph/trust").exists());
+    assert!(!place.path.join(".config/heph/trust").exists());
 }
 
 #[test]
@@ -188,7 +182,7 @@ fn show_tells_of_each_key_what_it_may_sign_and_until_when() {
             .mallory
             .line("cert-authority,valid-before=\"20200101\"")
     ));
-    let shown = trust(&place, &["show", "--json"]).json;
+    let shown = trust(&place, &["show", "--json"]).json();
     let [alice, mallory] = [&shown["tag_signers"][0], &shown["tag_signers"][1]];
     assert_eq!(alice["principals"], "alice@example.org");
     assert_eq!(alice["fingerprint"], place.alice.fingerprint());
@@ -208,7 +202,7 @@ fn show_tells_of_each_key_what_it_may_sign_and_until_when() {
 fn doctor_names_expired_keys_and_lists_that_cannot_be_read() {
     let place = Place::new();
     let row = |name: &str| {
-        let found = place.update(&["doctor"]).json;
+        let found = place.self_update("doctor").ends().json();
         let rows = found["rows"].as_array().unwrap().clone();
         let row = rows.iter().find(|row| row["name"] == name).unwrap();
         let text = |key: &str| row[key].as_str().unwrap().to_owned();

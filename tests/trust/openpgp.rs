@@ -1,10 +1,9 @@
 //! Tags with OpenPGP signatures: those that count, and those that do not.
 
-use std::process::Command;
-
-use super::owner::{feed, head, object_of, run, tag_with};
+use super::owner::{head, object_of, tag_with};
 use super::place::Place;
 use super::table::{hold, refused, trouble};
+use crate::support::call::Call;
 
 /// Somebody with an OpenPGP key, and its keyring.
 fn openpgp(place: &Place, name: &str, expires: &str) -> (String, String) {
@@ -13,45 +12,30 @@ fn openpgp(place: &Place, name: &str, expires: &str) -> (String, String) {
         .prefix("gpg")
         .tempdir_in("/tmp")
         .unwrap();
-    let gpg = |arguments: &[&str]| {
-        let mut command = Command::new("gpg");
-        command
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap())
+    let gpg = |words: &str| {
+        let path = std::env::var_os("PATH").unwrap();
+        Call::clean("gpg", [("PATH", path)])
             .env("GNUPGHOME", home.path())
-            .args([
-                "--batch",
-                "--quiet",
-                "--no-tty",
-                "--faked-system-time",
-                "20260102T000000!",
-            ])
-            .args(arguments);
-        command
+            .args("--batch --quiet --no-tty --faked-system-time 20260102T000000!")
+            .args(words)
     };
-    run(&mut gpg(&[
-        "--passphrase",
-        "",
-        "--quick-gen-key",
-        name,
-        "ed25519",
-        "sign",
-        expires,
-    ]));
+    gpg(&format!(
+        "--passphrase '' --quick-gen-key {name} ed25519 sign {expires}"
+    ))
+    .exits(0);
     let commit = place.commit("1.1.0");
     let head = head("v1.1.0", &commit);
-    let signature = feed(&mut gpg(&["--armor", "--detach-sign"]), head.as_bytes());
+    let signature = gpg("--armor --detach-sign").input(&head).bytes();
     tag_with(
         &place.tree,
         "v1.1.0",
         &[head.as_bytes(), &signature].concat(),
     );
     place.publish("v1.1.0");
-    let ring = place.home.join(format!("{name}.gpg"));
-    run(gpg(&["--export", "--output"]).arg(&ring));
-    run(Command::new("gpgconf")
-        .env("GNUPGHOME", home.path())
-        .args(["--kill", "all"]));
+    let ring = place.path.join(format!("{name}.gpg"));
+    gpg("--export --output").args(&[&ring]).exits(0);
+    let gpgconf = Call::of("gpgconf").env("GNUPGHOME", home.path());
+    gpgconf.args("--kill all").exits(0);
     (ring.display().to_string(), commit)
 }
 
@@ -124,9 +108,8 @@ fn an_openpgp_signature_of_a_listed_key_counts() {
     let place = Place::new();
     let (ring, commit) = openpgp(&place, "Alice", "never");
     trust_ring(&place, &ring);
-    let ended = place.update(&["apply"]);
-    ended.ends(0, "updated");
-    let by = ended.json["signed_by"].as_str().unwrap();
+    let report = place.self_update("apply").reports(0, "updated");
+    let by = report["signed_by"].as_str().unwrap();
     assert!(by.starts_with("Alice ("), "{by}");
     assert_eq!(place.manifest()["commit"], commit);
 }

@@ -1,10 +1,9 @@
 //! The owner of a project, and everybody who would like to be taken for him: keys, signatures, tags.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
+use crate::support::call::Call;
 use crate::support::forge::{WorkTree, git};
 
 /// Somebody with an SSH key.
@@ -19,9 +18,8 @@ impl Person {
     pub fn new(folder: &Path, name: &str) -> Person {
         fs::create_dir_all(folder).unwrap();
         let key = folder.join(name);
-        run(Command::new("ssh-keygen")
-            .args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"])
-            .arg(&key));
+        let keygen = Call::of("ssh-keygen").args("-q -t ed25519 -N ''");
+        keygen.args(&["-C", name, "-f"]).args(&[&key]).exits(0);
         Person {
             name: name.to_owned(),
             key,
@@ -41,41 +39,31 @@ impl Person {
 
     /// Returns the fingerprint, as ssh-keygen shows it.
     pub fn fingerprint(&self) -> String {
-        let said = run(Command::new("ssh-keygen")
-            .arg("-lf")
-            .arg(self.key.with_extension("pub")));
+        let keygen = Call::of("ssh-keygen").args("-lf");
+        let said = keygen.args(&[self.key.with_extension("pub")]).prints();
         said.split(' ').nth(1).unwrap().to_owned()
     }
 
     /// Signs `payload` in `namespace`.
     pub fn signs(&self, payload: &[u8], namespace: &str) -> Vec<u8> {
-        feed(
-            Command::new("ssh-keygen")
-                .args(["-q", "-Y", "sign", "-n", namespace, "-f"])
-                .arg(&self.key),
-            payload,
-        )
+        let keygen = Call::of("ssh-keygen").args(&["-q", "-Y", "sign", "-n", namespace, "-f"]);
+        keygen.args(&[&self.key]).input(payload).bytes()
     }
 
     /// Tags `commit` of `tree` as git does it for `git tag --sign`.
     pub fn tags(&self, tree: &WorkTree, name: &str, commit: &str) {
         let key = format!("user.signingKey={}", self.key.display());
-        git(
-            &tree.folder,
-            &[
-                "-c",
-                "gpg.format=ssh",
-                "-c",
-                &key,
-                "tag",
-                "--force",
-                "--sign",
-                "--message",
-                name,
-                name,
-                commit,
-            ],
-        );
+        let sign = [
+            "-c",
+            "gpg.format=ssh",
+            "-c",
+            &key,
+            "tag",
+            "--force",
+            "--sign",
+        ];
+        let tag = ["--message", name, name, commit];
+        git(&tree.folder, &[&sign[..], &tag].concat());
     }
 }
 
@@ -86,17 +74,10 @@ pub fn object_of(tree: &WorkTree, name: &str) -> String {
 
 /// Makes a tag object of `content`, good or not, and points the tag `name` at it.
 pub fn tag_with(tree: &WorkTree, name: &str, content: &[u8]) {
-    let object = feed(
-        Command::new("git")
-            .args(["hash-object", "--literally", "-w", "-t", "tag", "--stdin"])
-            .current_dir(&tree.folder),
-        content,
-    );
-    let object = String::from_utf8(object).unwrap();
-    git(
-        &tree.folder,
-        &["update-ref", &format!("refs/tags/{name}"), object.trim()],
-    );
+    let hash = Call::of("git").args("hash-object --literally -w -t tag --stdin");
+    let object = hash.current_dir(&tree.folder).input(content).prints();
+    let update = format!("update-ref refs/tags/{name} {object}");
+    git(&tree.folder, &update);
 }
 
 /// Returns the head of a tag object.
@@ -104,23 +85,4 @@ pub fn head(name: &str, commit: &str) -> String {
     format!(
         "object {commit}\ntype commit\ntag {name}\ntagger A Tester <tester@example.org> 1767225600 +0000\n\nRelease\n"
     )
-}
-
-/// Runs `command` with `input` and returns what it printed.
-pub fn feed(command: &mut Command, input: &[u8]) -> Vec<u8> {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{command:?}: {output:?}");
-    output.stdout
-}
-
-/// Runs `command` and returns what it printed.
-pub fn run(command: &mut Command) -> String {
-    String::from_utf8(feed(command, b"")).unwrap()
 }

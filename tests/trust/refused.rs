@@ -16,7 +16,7 @@ fn tags_that_nobody_listed_has_signed() {
             "a lightweight tag in place of an annotated one",
             |place| {
                 place.commit("1.1.0");
-                git(&place.tree.folder, &["tag", "v1.1.0"]);
+                git(&place.tree.folder, "tag v1.1.0");
                 place.publish("v1.1.0");
             },
             &["lightweight"],
@@ -136,7 +136,7 @@ fn signatures_over_something_else() {
             "the signed tag of an older release under a newer name",
             |place| {
                 place.signed("1.0.1");
-                let object = git(&place.tree.folder, &["rev-parse", "v1.0.1"]);
+                let object = git(&place.tree.folder, "rev-parse v1.0.1");
                 git(
                     &place.tree.folder,
                     &["update-ref", "refs/tags/v1.1.0", object.trim()],
@@ -211,7 +211,7 @@ fn a_forge_that_lies() {
             "a signed tag, advertised with another commit",
             |place| {
                 let good = place.signed("1.1.0");
-                let other = git(&place.tree.folder, &["rev-parse", "v1.0.0^{}"]);
+                let other = git(&place.tree.folder, "rev-parse v1.0.0^{}");
                 place.advertise_once(&good, other.trim());
             },
             &["is of the commit", "but the repository advertises"],
@@ -228,7 +228,7 @@ fn a_forge_that_lies() {
             "a tag object that the server does not have",
             |place| {
                 place.signed("1.1.0");
-                let object = git(&place.tree.folder, &["rev-parse", "v1.1.0"]);
+                let object = git(&place.tree.folder, "rev-parse v1.1.0");
                 place.advertise_once(object.trim(), &"1".repeat(40));
             },
             75,

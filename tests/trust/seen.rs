@@ -7,38 +7,36 @@ use crate::support::forge::git;
 fn a_tag_that_moved_since_it_was_seen_is_refused_until_it_is_accepted_by_name() {
     let place = Place::new();
     let first = place.unsigned("1.1.0");
-    place.update(&["check"]).ends(100, "available");
+    place.self_update("check").reports(100, "available");
     place.tree.write("README", "moved");
     let second = place.unsigned("1.1.0");
     assert_ne!(first, second);
 
     let before = place.picture();
-    let ended = place.update(&["apply"]);
-    ended.ends(1, "failed").because(&["moved", &first, &second]);
-    let told = place.heph(&["self-update", "apply", "--to", "1.1.0"]);
-    assert_eq!(told.code, 1);
-    assert!(
-        told.err.contains("hint: ") && told.err.contains("apply --to 1.1.0 --accept-moved-tag"),
-        "{}",
-        told.err
-    );
+    let report = place.self_update("apply").reports(1, "failed");
+    report.because(&["moved", &first, &second]);
+    place
+        .heph("self-update apply --to 1.1.0")
+        .exits(1)
+        .complains("hint: ")
+        .complains("apply --to 1.1.0 --accept-moved-tag");
     let quarantine = place.quarantine();
     assert_eq!(quarantine.len(), 1);
     assert!(quarantine[0].1.contains(&first) && quarantine[0].1.contains(&second));
-    place.update(&["apply"]).ends(0, "skipped");
+    place.self_update("apply").reports(0, "skipped");
     assert_eq!(place.picture(), before);
 
     place
-        .update(&["apply", "--to", "1.1.0", "--accept-moved-tag"])
-        .ends(0, "updated");
+        .self_update("apply --to 1.1.0 --accept-moved-tag")
+        .reports(0, "updated");
     assert_eq!(place.manifest()["commit"], second);
     assert!(place.quarantine().is_empty());
     // From now on, that is where it is.
     git(&place.tree.folder, &["tag", "--force", "v1.1.0", &first]);
     place.publish("v1.1.0");
     place
-        .update(&["apply", "--to", "1.1.0", "--force"])
-        .ends(1, "failed")
+        .self_update("apply --to 1.1.0 --force")
+        .reports(1, "failed")
         .because(&["moved"]);
 }
 
@@ -46,17 +44,17 @@ fn a_tag_that_moved_since_it_was_seen_is_refused_until_it_is_accepted_by_name() 
 fn check_tells_of_a_moved_tag_too() {
     let place = Place::new();
     place.unsigned("1.1.0");
-    place.update(&["check"]).ends(100, "available");
+    place.self_update("check").reports(100, "available");
     place.tree.write("README", "moved");
     place.unsigned("1.1.0");
     let before = place.picture();
     place
-        .update(&["check"])
-        .ends(1, "failed")
+        .self_update("check")
+        .reports(1, "failed")
         .because(&["moved"]);
     place
-        .update(&["check"])
-        .ends(0, "skipped")
+        .self_update("check")
+        .reports(0, "skipped")
         .because(&["quarantine"]);
     assert_eq!(place.picture(), before);
 }
@@ -66,12 +64,12 @@ fn every_tag_that_was_advertised_is_remembered_not_only_the_newest() {
     let place = Place::new();
     place.unsigned("1.1.0");
     place.unsigned("1.2.0");
-    place.update(&["check"]).ends(100, "available");
+    place.self_update("check").reports(100, "available");
     place.tree.write("README", "moved");
     place.unsigned("1.1.0");
     place
-        .update(&["apply", "--to", "1.1.0"])
-        .ends(1, "failed")
+        .self_update("apply --to 1.1.0")
+        .reports(1, "failed")
         .because(&["moved"]);
 }
 
@@ -80,33 +78,30 @@ fn a_signed_tag_that_moved_is_refused_as_well() {
     let place = Place::new();
     place.trust_alice();
     place.signed("1.1.0");
-    place.update(&["check"]).ends(100, "available");
+    place.self_update("check").reports(100, "available");
     place.tree.write("README", "moved");
     place.signed("1.1.0");
     place
-        .update(&["apply"])
-        .ends(1, "failed")
+        .self_update("apply")
+        .reports(1, "failed")
         .because(&["moved"]);
 }
 
 #[test]
 fn accepting_needs_a_name() {
     let place = Place::new();
-    let ended = place.heph(&["self-update", "apply", "--accept-moved-tag"]);
-    assert_eq!(ended.code, 2, "{}", ended.err);
+    place.heph("self-update apply --accept-moved-tag").exits(2);
 }
 
 #[test]
 fn a_commit_other_than_the_advertised_one_never_becomes_a_slot() {
     let place = Place::new();
     let good = place.unsigned("1.1.0");
-    let other = git(&place.tree.folder, &["rev-parse", "v1.0.0^{}"]);
+    let other = git(&place.tree.folder, "rev-parse v1.0.0^{}");
     place.advertise_once(&good, other.trim());
     let before = place.picture();
-    let ended = place.update(&["apply"]);
-    ended
-        .ends(1, "failed")
-        .because(&["cargo built v1.1.0 from the commit", &good, other.trim()]);
+    let report = place.self_update("apply").reports(1, "failed");
+    report.because(&["cargo built v1.1.0 from the commit", &good, other.trim()]);
     assert_eq!(place.installed(), "tiny 1.0.0");
     assert_eq!(place.picture(), before);
     assert_eq!(place.quarantine()[0].0, "1.1.0");
@@ -117,24 +112,24 @@ fn a_feed_that_offers_less_than_was_healthy_is_not_followed() {
     let place = Place::new();
     place.unsigned("1.1.0");
     place.unsigned("1.2.0");
-    place.update(&["apply"]).ends(0, "updated");
+    place.self_update("apply").reports(0, "updated");
     place.offer("v1.1.0");
     place
-        .update(&["apply"])
-        .ends(0, "skipped")
+        .self_update("apply")
+        .reports(0, "skipped")
         .because(&["1.1.0", "1.2.0 was healthy here"]);
-    place.update(&["check"]).ends(0, "skipped");
+    place.self_update("check").reports(0, "skipped");
 
     // Even where a lower one is installed again.
-    place.update(&["rollback"]).ends(0, "rolled-back");
+    place.self_update("rollback").reports(0, "rolled-back");
     assert_eq!(place.installed(), "tiny 1.0.0");
     let before = place.picture();
     place
-        .update(&["apply"])
-        .ends(0, "skipped")
+        .self_update("apply")
+        .reports(0, "skipped")
         .because(&["--to 1.1.0"]);
     assert_eq!(place.picture(), before);
-    let status = place.update(&["status"]).json;
+    let status = place.self_update("status").json();
     assert!(
         status["reason"]
             .as_str()
@@ -143,7 +138,7 @@ fn a_feed_that_offers_less_than_was_healthy_is_not_followed() {
         "{status}"
     );
 
-    place.update(&["apply", "--to", "1.1.0"]).ends(0, "updated");
+    place.self_update("apply --to 1.1.0").reports(0, "updated");
     assert_eq!(place.installed(), "tiny 1.1.0");
 }
 
@@ -151,37 +146,28 @@ fn a_feed_that_offers_less_than_was_healthy_is_not_followed() {
 fn a_release_that_the_feed_no_longer_names_is_shown() {
     let place = Place::new();
     place.unsigned("1.1.0");
-    place.update(&["check"]).ends(100, "available");
+    place.self_update("check").reports(100, "available");
     place.offer("v1.0.0");
-    place.update(&["check"]).ends(0, "up-to-date");
-    let status = place.update(&["status"]).json;
+    place.self_update("check").reports(0, "up-to-date");
+    let status = place.self_update("status").json();
     assert_eq!(status["withdrawn"], "1.1.0", "{status}");
-    let told = place.heph(&["self-update", "status"]);
-    assert!(
-        told.out.contains("1.1.0") && told.out.contains("no longer"),
-        "{}",
-        told.out
-    );
+    let told = place.heph("self-update status").exits(0);
+    told.says("1.1.0").says("no longer");
     place.offer("v1.1.0");
-    place.update(&["check"]).ends(100, "available");
-    assert!(place.update(&["status"]).json["withdrawn"].is_null());
+    place.self_update("check").reports(100, "available");
+    assert!(place.self_update("status").json()["withdrawn"].is_null());
 }
 
 #[test]
 fn what_is_remembered_belongs_to_its_repository() {
     let place = Place::new();
     place.unsigned("1.1.0");
-    place.update(&["apply"]).ends(0, "updated");
-    let file = place.home.join(".local/state/heph/trust.json");
+    place.self_update("apply").reports(0, "updated");
+    let file = place.path.join(".local/state/heph/trust.json");
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(text.contains("\"schema\": 1") && text.contains("\"tag\": \"v1.1.0\""));
     std::fs::write(&file, "garbage").unwrap();
-    let ended = place.heph(&["self-update", "apply"]);
-    assert_eq!(ended.code, 1);
-    assert!(
-        ended.err.contains("hint: ") && ended.err.contains("rm '"),
-        "{}",
-        ended.err
-    );
+    let ended = place.apply().exits(1);
+    ended.complains("hint: ").complains("rm '");
     assert_eq!(place.installed(), "tiny 1.1.0");
 }

@@ -57,16 +57,16 @@ pub fn hold(rows: &[Row]) {
         place.trust_alice();
         (row.attack)(&mut place);
         let before = place.picture();
-        let ended = place.update(&["apply"]);
-        ended.ends(row.code, row.outcome).because(row.words);
+        let report = place.self_update("apply").reports(row.code, row.outcome);
+        report.because(row.words);
         assert_eq!(place.picture(), before, "{}: nothing was touched", row.name);
         assert_eq!(place.installed(), "tiny 1.0.0", "{}", row.name);
         assert!(
-            !place.home.join(".cargo/git").exists(),
+            !place.path.join(".cargo/git").exists(),
             "{}: cargo was not even asked",
             row.name
         );
-        assert!(!place.home.join(".local/share/heph/current").exists());
+        assert!(!place.path.join(".local/share/heph/current").exists());
         let listed = place.quarantine();
         assert_eq!(
             listed.iter().any(|(version, _)| version == "1.1.0"),
@@ -75,7 +75,7 @@ pub fn hold(rows: &[Row]) {
             row.name
         );
         if row.quarantined {
-            place.update(&["apply"]).ends(0, "skipped");
+            place.self_update("apply").reports(0, "skipped");
             assert_eq!(place.picture(), before, "{}", row.name);
         }
     }

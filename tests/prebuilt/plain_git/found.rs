@@ -24,8 +24,8 @@ fn a_remote_that_was_found_to_be_plain_git_is_one_of_these_also_for_a_named_rele
         shop.publish("1.0.0", ALL);
         shop.summed("1.0.0");
         if named {
-            let ended = shop.heph(&["self-update", "apply", "--json", "--to", "1.0.0"]);
-            assert_eq!(ended.exits(0).json()["delivery"], "prebuilt");
+            let apply = shop.kit.self_update("apply --to 1.0.0");
+            assert_eq!(apply.json()["delivery"], "prebuilt");
         } else {
             shop.assert_installs("1.0.0", "prebuilt");
         }
@@ -41,11 +41,9 @@ fn a_slot_that_is_there_already_is_used_without_another_look() {
         shop.assert_installs(version, "prebuilt");
     }
     assert!(shop.fetches() > 0, "this is how a look shows");
-    shop.forge.forget();
-    let ended = shop.heph(&["self-update", "apply", "--json", "--to", "1.0.0"]);
-    let report = ended.exits(0).json();
-    assert_eq!(report["outcome"], "updated", "{report}");
-    assert_eq!(report["delivery"], "prebuilt", "{report}");
+    shop.kit.forge.forget();
+    let apply = shop.kit.self_update("apply --to 1.0.0");
+    assert_eq!(apply.reports(0, "updated")["delivery"], "prebuilt");
     assert_eq!(shop.fetches(), 0);
     assert!(shop.asked().is_empty());
 }
@@ -63,7 +61,7 @@ fn the_package_may_be_a_member_of_a_workspace() {
                 "Cargo.toml",
                 &format!(
                     "[workspace]\nmembers = {members}\n[workspace.package]\nrepository = \"{}/files/\"\n",
-                    shop.forge.url()
+                    shop.kit.forge.url()
                 ),
             )
             .write("other/Cargo.toml", "[package]\nname = \"other\"\n")
@@ -163,7 +161,7 @@ fn a_server_that_sends_the_whole_file_where_its_beginning_was_asked_for_will_do(
         ranges: false,
         ..Served::new(&bytes)
     };
-    shop.forge.serve(&format!("/files/{name}"), whole);
+    shop.kit.forge.serve(&format!("/files/{name}"), whole);
     shop.assert_installs("1.0.0", "prebuilt");
 }
 

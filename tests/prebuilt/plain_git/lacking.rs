@@ -7,7 +7,6 @@ use heph::release::cargo_toml::CargoTomls;
 use super::{ALL, Shop};
 use crate::prebuilt::kit::{Key, sum_line};
 use crate::support::http::Reply;
-use crate::support::old::home::run;
 
 #[test]
 fn without_the_signature_that_is_required_nothing_is_installed() {
@@ -44,12 +43,7 @@ fn a_wrong_checksum_is_an_alarm_and_no_reason_to_build() {
     let wrong = sum_line(&name, b"another archive");
     shop.serve(&format!("{name}.sha256"), wrong.as_bytes());
     shop.assert_refused("is not what its owner published", true);
-    let (code, report) = shop.apply();
-    assert_eq!(
-        (code, &report["outcome"]),
-        (0, &"skipped".into()),
-        "{report}"
-    );
+    shop.kit.self_update("apply").reports(0, "skipped");
 }
 
 #[test]
@@ -138,8 +132,8 @@ fn a_tag_that_leads_elsewhere_by_now_is_for_another_time() {
     let shop = Shop::new("");
     shop.publish("1.0.0", ALL);
     let tag = Tag::try_from("v1.0.0".to_owned()).unwrap();
-    let folder = shop.home.path.join("look");
-    let url = shop.forge.repository();
+    let folder = shop.kit.path.join("look");
+    let url = shop.kit.forge.repository();
     let error = CargoTomls::fetch(&url, &tag, &"1".repeat(40), &folder).unwrap_err();
     assert_eq!(error.exit(), Exit::TryLater);
     assert!(error.one_line().contains("v1.0.0 changed"), "{error:?}");
@@ -150,11 +144,9 @@ fn without_git_the_error_says_so() {
     let shop = Shop::new("delivery = \"prebuilt\"");
     shop.publish("1.0.0", ALL);
     shop.summed("1.0.0");
-    let mut command = shop.home.command(env!("CARGO_BIN_EXE_heph"));
-    command
-        .args(["self-update", "apply"])
-        .env("PATH", "/nonexistent");
-    run(command).exits(1).complains("cannot find git");
+    let apply = shop.kit.heph("self-update apply");
+    let without_git = apply.env("PATH", "/nonexistent").exits(1);
+    without_git.complains("cannot find git");
 }
 
 #[test]
@@ -164,19 +156,16 @@ fn a_server_that_is_away_is_a_reason_to_build_or_to_come_back() {
     let (name, _) = shop.summed("1.0.0");
     let away = Reply::with(503, &[], "");
     let path = format!("/files/{name}");
-    shop.forge.scripts(&path, vec![away.clone(), Reply::Normal]);
-    let (code, report) = shop.apply();
-    assert_eq!(
-        (code, &report["outcome"]),
-        (75, &"unreachable".into()),
-        "{report}"
-    );
+    shop.kit
+        .forge
+        .scripts(&path, vec![away.clone(), Reply::Normal]);
+    shop.kit.self_update("apply").reports(75, "unreachable");
     shop.assert_installs("1.0.0", "prebuilt");
 
     let shop = Shop::new("");
     shop.publish("1.0.0", ALL);
     let (name, _) = shop.summed("1.0.0");
-    shop.forge.script(&format!("/files/{name}"), away);
+    shop.kit.forge.script(&format!("/files/{name}"), away);
     shop.assert_builds("1.0.0", "status 503");
 }
 
