@@ -4,9 +4,10 @@
 use std::fs;
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use crate::support::call::Call;
-use crate::support::files::{copy, executable};
+use crate::support::files::{copy_tree, executable, link_tree};
 use crate::support::home::ODD_NAME;
 use crate::support::machine::Machine;
 use crate::support::programs;
@@ -69,9 +70,7 @@ impl Scene {
     /// Publishes `version`. Its hephd is good, or else runs `script` where it should serve.
     pub fn publish(&self, version: &str, script: Option<&str>) {
         let folder = self.release(version);
-        for name in ["heph", "hephd"] {
-            renamed(name, version, &folder.join(name));
-        }
+        link_tree(&renamed(version), &folder);
         if let Some(script) = script {
             let text = format!(
                 "#!/bin/sh\ncase $1 in\n--version) echo hephd {version}; exit ;;\nstore) exit 0 ;;\nesac\n{script}\n"
@@ -98,14 +97,20 @@ impl Scene {
     }
 }
 
-/// Writes the program under test to `to`, with `version` in all places where it has [`OLD`].
-fn renamed(name: &str, version: &str, to: &std::path::Path) {
+/// Returns a folder with the programs under test, with `version` in all places where they have [`OLD`].
+fn renamed(version: &str) -> PathBuf {
+    static MADE: Mutex<Vec<String>> = Mutex::new(Vec::new());
     assert_eq!(version.len(), OLD.len(), "one is written over the other");
-    drop(fs::remove_file(to));
-    fs::create_dir_all(to.parent().unwrap()).unwrap();
-    copy(&programs::folder().join(name), to);
-    let pattern = format!("s/{}/{version}/g", OLD.replace('.', "[.]"));
-    let sed = Call::of("sed").env("LC_ALL", "C").args("--in-place");
-    sed.args(&["-e".as_ref(), pattern.as_ref(), to.as_os_str()])
-        .exits(0);
+    let folder = programs::cache().join("renamed").join(version);
+    let mut made = MADE.lock().unwrap_or_else(|lock| lock.into_inner());
+    if !made.iter().any(|known| known == version) {
+        drop(fs::remove_dir_all(&folder));
+        copy_tree(programs::folder(), &folder);
+        let pattern = format!("s/{}/{version}/g", OLD.replace('.', "[.]"));
+        let sed = Call::of("sed").env("LC_ALL", "C").args(&["-i", &pattern]);
+        let programs = ["heph", "hephd"].map(|name| folder.join(name));
+        sed.args(&programs).exits(0);
+        made.push(version.to_owned());
+    }
+    folder
 }

@@ -92,8 +92,6 @@ pub fn tool(program: &str, folder: &Path, words: &(impl Words + ?Sized)) -> Stri
         ("PATH", Path::new("/usr/bin:/bin")),
         ("HOME", folder),
         ("LC_ALL", Path::new("C")),
-        // As large a dictionary as by default, in a tenth of the time.
-        ("XZ_OPT", Path::new("--lzma2=preset=0,dict=8MiB")),
     ];
     let tool = Call::clean(program, environment).args(words);
     tool.current_dir(folder).prints()
@@ -121,7 +119,11 @@ pub fn pack(folder: &Path, name: &str, ending: &str) -> Vec<u8> {
     let file = format!("packed.{ending}");
     match ending {
         "tar.gz" | "tgz" => tool("tar", folder, &["-czf", &file, name]),
-        "tar.xz" => tool("tar", folder, &["-cJf", &file, name]),
+        // As large a dictionary as by default, in a tenth of the time.
+        "tar.xz" => {
+            let xz = "xz --lzma2=preset=0,dict=8MiB";
+            tool("tar", folder, &["-I", xz, "-cf", &file, name])
+        }
         "tar.zst" => tool("tar", folder, &["--zstd", "-cf", &file, name]),
         "zip" => tool("zip", folder, &["-qry", &file, name]),
         _ => panic!("{ending}"),

@@ -27,11 +27,13 @@ pub fn copy_tree(from: &Path, to: &Path) {
     copy.args(&[from, to]).exits(0);
 }
 
-/// Copies a folder with hard links: for what nobody writes into.
+/// Copies a folder with hard links, where they can be: for what nobody writes into.
 pub fn link_tree(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
-    let copy = Call::of("cp").args(&["--recursive", "--link", "--no-target-directory"]);
-    copy.args(&[from, to]).exits(0);
+    let link = Call::of("cp").args(&["--recursive", "--link", "--no-target-directory"]);
+    if link.args(&[from, to]).ends().code != 0 {
+        copy_tree(from, to);
+    }
 }
 
 /// Makes a folder with links to these programs of the machine and nothing else.

@@ -24,8 +24,8 @@ pub struct Home {
     environment: BTreeMap<OsString, OsString>,
     /// Where cargo puts commands.
     bin: PathBuf,
-    /// Where the `heph` and `hephd` of this user are.
-    programs: PathBuf,
+    /// Where the `heph` and `hephd` of this user are; `None`: in the build folder.
+    programs: Option<PathBuf>,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -56,23 +56,23 @@ impl Home {
             environment: environment
                 .map(|(name, value)| (name.into(), value.into()))
                 .into(),
-            programs: programs::folder().to_owned(),
+            programs: None,
             bin: path.join(".cargo/bin"),
             path,
             _folder: None,
         }
     }
 
-    /// Puts copies of the programs under test into `.cargo/bin`.
+    /// Puts the programs under test into `.cargo/bin`, as hard links: they may be replaced, and not written into.
     pub fn with_commands(mut self) -> Home {
-        files::copy_tree(&self.programs, &self.bin());
+        files::link_tree(programs::folder(), &self.bin());
         self.use_own_commands();
         self
     }
 
     /// From now on, `heph` and `hephd` are those in `.cargo/bin`.
     pub fn use_own_commands(&mut self) {
-        self.programs = self.bin();
+        self.programs = Some(self.bin());
     }
 
     /// Sets a variable of the user's shell.
@@ -145,12 +145,19 @@ impl Home {
 
     /// Returns this user's `heph`.
     pub fn heph(&self, words: &(impl Words + ?Sized)) -> Call {
-        self.command(self.programs.join("heph")).args(words)
+        self.command(self.programs().join("heph")).args(words)
     }
 
     /// Returns this user's `hephd`.
     pub fn hephd(&self, words: &(impl Words + ?Sized)) -> Call {
-        self.command(self.programs.join("hephd")).args(words)
+        self.command(self.programs().join("hephd")).args(words)
+    }
+
+    fn programs(&self) -> &Path {
+        match &self.programs {
+            Some(programs) => programs,
+            None => programs::folder(),
+        }
     }
 
     /// Returns `heph self-update … --json`.

@@ -51,6 +51,8 @@ impl Workshop {
                 folder,
             };
             workshop.prepare_cargo();
+            workshop.tag(OLD, Flaw::None);
+            workshop.forget_other_sources();
             workshop
         })
     }
@@ -118,11 +120,13 @@ impl Workshop {
 
         let (plain, url) = self.plain(version);
         let root = home.path.join(".cargo");
-        files::copy_tree(&plain, &root);
+        files::link_tree(&plain, &root);
         home.use_own_commands();
         for record in [".crates.toml", ".crates2.json"] {
-            let text = fs::read_to_string(root.join(record)).unwrap();
-            fs::write(root.join(record), text.replace(&url, &forge.repository())).unwrap();
+            let record = root.join(record);
+            let text = fs::read_to_string(&record).unwrap();
+            fs::remove_file(&record).unwrap();
+            fs::write(record, text.replace(&url, &forge.repository())).unwrap();
         }
         let build = cache.join("heph/build");
         files::link_tree(&self.seed(), &build);
@@ -136,10 +140,6 @@ impl Workshop {
         let mut plain = self.plain.lock().unwrap_or_else(|lock| lock.into_inner());
         if let Some(plain) = plain.get(version) {
             return plain.clone();
-        }
-        if version == OLD {
-            self.tag(OLD, Flaw::None);
-            self.forget_other_sources();
         }
         let forge = self.forge();
         let root = self.folder.join("scratch/plain").join(version);
