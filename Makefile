@@ -3,7 +3,12 @@
 CARGO ?= cargo
 PREFIX ?= $(HOME)/.cargo
 
-.PHONY: help build test demo bench faults fuzz dist lint fmt docs install packages clean
+# Most tests wait most of the time: for a daemon, a timer, a disk. So more of them run at once than there are cores.
+TEST_THREADS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) * 4)))
+# By how much a soak test is longer.
+SOAK ?= 20
+
+.PHONY: help build test suites soak demo bench faults fuzz dist lint fmt docs install packages clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -13,7 +18,14 @@ build: ## Compile heph and hephd
 
 test: ## Run every test, against real components
 	@tests/support/packages.sh test
-	$(CARGO) test --locked --no-fail-fast
+	$(CARGO) test --locked --no-fail-fast -- --test-threads=$(TEST_THREADS)
+
+suites: packages ## Run the tests suite by suite, and print how long each takes
+	@CARGO="$(CARGO)" tests/support/suites.sh $(TEST_THREADS)
+
+soak: packages ## Run what takes long by nature at twenty times its length: some hours, twelve at most
+	HEPH_SOAK=$(SOAK) timeout 12h $(CARGO) test --locked --test all -- --test-threads=$(TEST_THREADS) \
+		dropout:: hephd::crashes install::crash killed:: restart::
 
 demo: packages ## Show an update, a broken update and its roll-back, in about five minutes
 	$(CARGO) run --locked --example demo

@@ -10,6 +10,7 @@ use crate::support::call::Ended;
 use crate::support::home::Home;
 use crate::support::node::free_address;
 use crate::support::provider::Browser;
+use crate::support::wait::eventually;
 
 const METADATA: &str = "/.well-known/openid-configuration";
 
@@ -212,9 +213,9 @@ fn an_issuer_that_goes_away_while_a_person_confirms_is_waited_for() {
     // Until it was missed once.
     scene.provider.set(json!({ "down": true }));
     scene.provider.counts();
-    while scene.provider.counts()["/token"].is_null() {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    eventually("it was missed", || {
+        !scene.provider.counts()["/token"].is_null()
+    });
     scene.provider.set(json!({ "down": false }));
     Browser::of("alice").confirm(&address);
     login.ends().exits(0).says("as alice");

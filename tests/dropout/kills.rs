@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::scene::Scene;
 use super::writer::{Random, Writer};
+use crate::support::soak::times;
 
 const KILLS: u64 = 200;
 
@@ -13,7 +14,8 @@ fn two_hundred_kills_lose_nothing_and_double_nothing() {
     let mut scene = Scene::start();
     let writers = scene.writers();
     let mut random = Random(20_260_203);
-    for _ in 0..KILLS {
+    let kills = times(KILLS);
+    for _ in 0..kills {
         // Anywhere between the first writes and the middle of an exchange.
         thread::sleep(Duration::from_millis(random.below(150)));
         let number = usize::try_from(random.below(4)).unwrap();
@@ -23,7 +25,7 @@ fn two_hundred_kills_lose_nothing_and_double_nothing() {
     }
     let acknowledged = Writer::end(writers);
     assert!(
-        acknowledged.operations.len() as u64 > KILLS,
+        acknowledged.operations.len() as u64 > kills,
         "the writers did write"
     );
     scene.sync();

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::scene::Scene;
 use super::writer::{Random, Writer};
 use crate::support::node::free_address;
+use crate::support::soak::times;
 use crate::support::wait::PATIENCE;
 
 /// How many connections break before the wire is sound.
@@ -71,7 +72,7 @@ impl Drop for BadWire {
 
 /// Passes on what comes from either side. A connection that is to break does so after as many bytes of one direction.
 fn pass(near: TcpStream, far: TcpStream, shared: &Arc<Shared>) {
-    let (to_hub, to_spoke) = if shared.broken.load(Ordering::SeqCst) < BREAKS {
+    let (to_hub, to_spoke) = if shared.broken.load(Ordering::SeqCst) < times(BREAKS) {
         let mut random = shared.random.lock().unwrap();
         let after = random.below(900);
         match random.below(2) {
@@ -121,8 +122,8 @@ fn a_wire_that_breaks_in_the_middle_of_everything_loses_nothing_and_doubles_noth
     }
     scene.each(|machine| machine.start());
     let writers = scene.writers();
-    let until = Instant::now() + 8 * PATIENCE;
-    while wire.broken() < BREAKS {
+    let until = Instant::now() + 8 * u32::try_from(times(1)).unwrap() * PATIENCE;
+    while wire.broken() < times(BREAKS) {
         assert!(
             Instant::now() < until,
             "{} connections broke",

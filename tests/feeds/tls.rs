@@ -13,6 +13,7 @@ use heph::os::http::{Get, Limits, get};
 
 use crate::support::call::Call;
 use crate::support::tls::TlsServer;
+use crate::support::wait::accept;
 
 /// Names the address that the process is to ask.
 const ASK: &str = "HEPH_TEST_ASK";
@@ -129,7 +130,7 @@ fn a_proxy_carries_https_and_resolves_the_name() {
     let proxy = format!("http://{}", listener.local_addr().unwrap());
     let port = server.port;
     let thread = thread::spawn(move || {
-        let (mut client, _) = listener.accept().unwrap();
+        let mut client = accept(&listener);
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -179,7 +180,7 @@ fn no_name_no_port_and_no_tls_are_told_apart() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let thread = thread::spawn(move || {
-        let (mut client, _) = listener.accept().unwrap();
+        let mut client = accept(&listener);
         client
             .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
             .unwrap();

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::support::daemon::Wire;
 use crate::support::home::Home;
+use crate::support::soak::times;
 
 const ROUNDS: u64 = 20;
 const WRITERS: u64 = 3;
@@ -17,7 +18,8 @@ fn no_acknowledged_task_is_lost_to_twenty_kills() {
     let home = Home::new();
     let mut acknowledged = BTreeSet::new();
     let mut done = BTreeSet::new();
-    for round in 0..ROUNDS {
+    let rounds = times(ROUNDS);
+    for round in 0..rounds {
         let daemon = home.start("");
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {
@@ -34,7 +36,7 @@ fn no_acknowledged_task_is_lost_to_twenty_kills() {
             done.extend(finished);
         }
     }
-    assert!(acknowledged.len() as u64 > ROUNDS, "the writers did write");
+    assert!(acknowledged.len() as u64 > rounds, "the writers did write");
 
     let daemon = home.start("");
     let mut wire = Wire::open(&home.socket());
@@ -54,7 +56,7 @@ fn no_acknowledged_task_is_lost_to_twenty_kills() {
     let finished = listed(&mut wire, "done");
     assert!(done.is_subset(&finished), "a task done is open again");
     // Written, but the answer did not arrive: at most one operation in flight for each writer and round.
-    assert!((all.len() - acknowledged.len()) as u64 <= ROUNDS * WRITERS);
+    assert!((all.len() - acknowledged.len()) as u64 <= rounds * WRITERS);
     daemon.stop();
 
     let store = rusqlite::Connection::open(home.store()).unwrap();

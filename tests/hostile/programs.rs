@@ -7,6 +7,7 @@ use std::thread;
 
 use super::scene::{NEW, OLD, Scene};
 use crate::support::files::executable;
+use crate::support::wait::{PATIENCE, until};
 
 #[test]
 fn a_release_that_logs_without_end_is_rolled_back_and_the_next_one_installed() {
@@ -94,8 +95,13 @@ fn whatever_answers_on_the_socket_cannot_steer_the_terminal() {
     let folder = scene.manager.runtime_dir().join("heph");
     fs::create_dir_all(&folder).unwrap();
     let listener = UnixListener::bind(folder.join("hephd.sock")).unwrap();
+    listener.set_nonblocking(true).unwrap();
     let impostor = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
+        let mut stream = until(PATIENCE, || match listener.accept() {
+            Ok((stream, _)) => Ok(stream),
+            Err(error) => Err(error.to_string()),
+        });
+        stream.set_nonblocking(false).unwrap();
         BufReader::new(&stream)
             .read_line(&mut String::new())
             .unwrap();

@@ -10,10 +10,12 @@ use std::path::PathBuf;
 use crate::support::files::link_tree;
 use crate::support::machine::Machine;
 use crate::support::releases::Flaw;
+use crate::support::soak::is_long;
 use crate::support::workshop::{NEW, OLD};
 
-/// What changes the file system. `openat` with O_CREAT is met through the first write to the file it made.
-const CHANGES: [&str; 20] = [
+/// What changes the file system: the names of things, and their content. `openat` with O_CREAT is met through the first
+/// write to the file it made.
+const NAMES: &[&str] = &[
     "rename",
     "renameat",
     "renameat2",
@@ -26,14 +28,26 @@ const CHANGES: [&str; 20] = [
     "mkdir",
     "mkdirat",
     "rmdir",
-    "write",
-    "pwrite64",
+];
+const CONTENT: &[&str] = &["write", "pwrite64", "ftruncate", "copy_file_range"];
+const DISK: &[&str] = &["fsync", "fdatasync", "chmod", "fchmod"];
+/// What changes nothing, but takes time, so that something else may have happened: in a soak test only.
+const OTHERS: &[&str] = &[
+    "openat",
+    "close",
+    "connect",
+    "sendto",
+    "recvfrom",
+    "clone3",
+    "execve",
+    "wait4",
+    "flock",
+    "getdents64",
+    "readlink",
+    "statx",
     "ftruncate",
-    "fsync",
-    "fdatasync",
-    "chmod",
-    "fchmod",
-    "copy_file_range",
+    "poll",
+    "ppoll",
 ];
 
 /// Crashes at start.
@@ -56,7 +70,13 @@ impl Victim {
         link_tree(&machine.bin(), &plain);
         machine.publish(version, flaw);
         // Staged by an update whose slot is put aside before it is needed again.
-        machine.configure_quick("settle = \"0s\"");
+        let patience = match flaw {
+            Flaw::None => 60,
+            _ => 8,
+        };
+        machine.configure_quick(&format!(
+            "settle = \"0s\"\nhealth-timeout = \"{patience}s\""
+        ));
         machine.heph("daemon stop").exits(0);
         machine.heph("self-update apply --no-restart").exits(0);
         link_tree(&machine.slot(version), &slot);
@@ -102,11 +122,11 @@ impl Victim {
     }
 }
 
-/// Kills an update to `version` at every call and hands each aftermath, in which I1 holds, to `next_run`.
-fn at_every_call(version: &'static str, flaw: Flaw, next_run: impl Fn(&Victim)) {
+/// Kills an update to `version` at every one of `calls` and hands each aftermath, in which I1 holds, to `next_run`.
+fn at_every_call(calls: &[&str], version: &'static str, flaw: Flaw, next_run: impl Fn(&Victim)) {
     let mut victim = Victim::new(version, flaw);
     let mut deaths = 0;
-    for call in CHANGES {
+    for call in calls {
         for nth in 1.. {
             if !victim.killed_at(call, nth) {
                 // It ran to its end: no such call is left.
@@ -114,7 +134,7 @@ fn at_every_call(version: &'static str, flaw: Flaw, next_run: impl Fn(&Victim)) 
                 break;
             }
             deaths += 1;
-            assert!(deaths < 2000, "the calls never end");
+            assert!(deaths < 4000, "the calls never end");
             let there = victim.machine.one_release();
             assert!(
                 [OLD, version].contains(&there.as_str()),
@@ -125,16 +145,15 @@ fn at_every_call(version: &'static str, flaw: Flaw, next_run: impl Fn(&Victim)) 
         }
     }
     assert!(
-        deaths > 30,
+        deaths > 8,
         "strace killed only {deaths} runs: was it told the right calls?"
     );
 }
 
-#[test]
-fn an_update_killed_at_any_call_is_finished_or_undone_by_the_next_run() {
-    at_every_call(NEW, Flaw::None, |victim| {
+fn update_at(calls: &[&str]) {
+    at_every_call(calls, NEW, Flaw::None, |victim| {
         let machine = &victim.machine;
-        machine.heph("self-update apply").exits(0);
+        machine.apply().exits(0);
         machine.assert_serves_tasks(NEW, &victim.titles);
         assert!(
             machine.quarantined().is_empty(),
@@ -143,15 +162,52 @@ fn an_update_killed_at_any_call_is_finished_or_undone_by_the_next_run() {
     });
 }
 
-#[test]
-fn a_roll_back_killed_at_any_call_ends_with_the_old_release_and_the_new_one_in_quarantine() {
-    at_every_call(BAD, Flaw::CrashesAtStart, |victim| {
+fn roll_back_at(calls: &[&str]) {
+    at_every_call(calls, BAD, Flaw::CrashesAtStart, |victim| {
         let machine = &victim.machine;
         let ended = machine.apply();
         // Undone while recovering (then skipped), or tried for the first time and rolled back.
         assert!([0, 3].contains(&ended.code), "{ended}");
         machine.assert_serves_tasks(OLD, &victim.titles);
         assert_eq!(machine.quarantined(), [BAD]);
-        machine.heph("self-update apply").exits(0).says("skipped");
+        machine.apply().exits(0).says("skipped");
     });
+}
+
+/// One test for each kind of call, so that they run side by side.
+macro_rules! tests {
+    ($run:ident: $($name:ident $calls:ident)*) => {
+        $(#[test]
+        fn $name() {
+            $run($calls);
+        })*
+    };
+}
+
+mod an_update_is_finished_or_undone_by_the_next_run_when_it_is_killed {
+    use super::*;
+
+    tests!(update_at:
+        as_it_names_something NAMES
+        as_it_writes CONTENT
+        as_it_syncs DISK
+    );
+}
+
+mod a_roll_back_ends_with_the_old_release_and_the_new_one_in_quarantine_when_it_is_killed {
+    use super::*;
+
+    tests!(roll_back_at:
+        as_it_names_something NAMES
+        as_it_writes CONTENT
+        as_it_syncs DISK
+    );
+}
+
+#[test]
+fn a_soak_test_kills_at_all_other_calls_too() {
+    if is_long() {
+        update_at(OTHERS);
+        roll_back_at(OTHERS);
+    }
 }

@@ -3,10 +3,11 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::kit::{Kit, lay_out, pack, stem};
 use crate::support::memory::peak_memory;
+use crate::support::wait::PATIENCE;
 
 /// How much of it does not compress.
 const CONTENT: usize = 36 << 20;
@@ -20,7 +21,8 @@ fn a_run_takes_less_memory_than_the_archive() {
         kit.publish(ending, &large(ending));
         let mut run = kit.heph("self-update apply").start();
         let mut peak = 0;
-        while !run.has_ended() {
+        let limit = Instant::now() + 5 * PATIENCE;
+        while !run.has_ended() && Instant::now() < limit {
             peak = peak.max(peak_memory(run.id()));
             thread::sleep(Duration::from_millis(2));
         }

@@ -12,6 +12,7 @@ use crate::support::home::Home;
 use crate::support::load::{Client, Load};
 use crate::support::mac::Mac;
 use crate::support::machine::Machine;
+use crate::support::soak::times;
 use crate::support::wait::eventually;
 
 /// How many requests go through between two restarts.
@@ -79,16 +80,16 @@ fn load(home: &Home, clients: [fn(PathBuf) -> Client; 4]) -> Load {
     Load::of("client", clients.into(), Duration::ZERO, 2)
 }
 
-fn restart(home: &Home, load: &Load, times: usize) {
-    for _ in 0..times {
+fn restart(home: &Home, load: &Load, usually: u64) {
+    for _ in 0..times(usually) {
         load.wait_for_more(BETWEEN);
         home.heph("daemon restart").exits(0);
     }
     load.wait_for_more(BETWEEN);
 }
 
-fn kill(home: &Home, load: &Load, times: usize) {
-    for _ in 0..times {
+fn kill(home: &Home, load: &Load, usually: u64) {
+    for _ in 0..times(usually) {
         load.wait_for_more(BETWEEN);
         let pid = home.pid();
         home.signal(Signal::KILL);

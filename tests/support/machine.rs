@@ -74,11 +74,12 @@ impl Machine {
 
     /// Writes the settings: quick ones, with `more` lines in `[self-update]`.
     pub fn configure_quick(&self, more: &str) {
-        let settle = match more.contains("settle") {
-            true => "",
-            false => "settle = \"5s\"\n",
-        };
-        self.configure(&format!("{settle}health-timeout = \"8s\"\n{more}"));
+        let quick = [("settle", "5s"), ("health-timeout", "30s")].into_iter();
+        let quick = quick.filter(|(key, _)| !more.contains(key));
+        let quick: String = quick
+            .map(|(key, value)| format!("{key} = \"{value}\"\n"))
+            .collect();
+        self.configure(&format!("{quick}{more}"));
     }
 
     /// Writes the settings, with `more` lines in `[self-update]`.

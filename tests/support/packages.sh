@@ -16,6 +16,7 @@ need() { # program package
 PATH="$PATH:/usr/sbin:/sbin"
 need git git
 need cc gcc
+need strip binutils
 need curl curl
 need strace strace
 need faketime faketime
@@ -36,6 +37,8 @@ need gpg gpg
 need gpgv gpgv
 need gpgconf gnupg
 need mount mount
+need flock util-linux
+need script bsdutils
 need systemctl systemd
 need systemd-analyze systemd
 # By its path: the shell may have a word of that name.

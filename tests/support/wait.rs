@@ -1,5 +1,6 @@
 //! Waiting, within a limit.
 
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,18 @@ pub fn within(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {
         true => Ok(()),
         false => Err(what.to_owned()),
     });
+}
+
+/// Returns the next connection.
+#[track_caller]
+pub fn accept(listener: &TcpListener) -> TcpStream {
+    listener.set_nonblocking(true).unwrap();
+    let stream = until(PATIENCE, || match listener.accept() {
+        Ok((stream, _)) => Ok(stream),
+        Err(error) => Err(error.to_string()),
+    });
+    stream.set_nonblocking(false).unwrap();
+    stream
 }
 
 /// Returns what `find` does once it does; what it lacks until then is what the test fails with.

@@ -13,6 +13,7 @@ const FAILED: (i32, &str) = (1, "failed");
 #[track_caller]
 fn tried(version: &str, flaw: Flaw, outcome: (i32, &str), words: &str) -> Machine {
     let machine = machine();
+    machine.configure_quick("health-timeout = \"8s\"");
     machine.publish(version, flaw);
     let report = machine.heph("self-update apply --json").exits(outcome.0);
     let report = report.json();
@@ -77,6 +78,7 @@ fn one_whose_migration_fails_is_rolled_back() {
 #[test]
 fn one_that_migrates_the_store_beyond_return_is_rolled_back_and_no_task_is_lost() {
     let machine = machine();
+    machine.configure_quick("health-timeout = \"8s\"");
     machine.publish("1.1.8", Flaw::MigratesBeyondReturn);
     // A client adds tasks all the while, also to the new release before it dies.
     let mut acknowledged = vec!["kept".to_owned()];

@@ -121,6 +121,7 @@ fn a_state_folder_that_is_full_at_the_record_does_not_undo_the_update() {
 fn a_state_folder_that_is_full_while_rolling_back_keeps_nothing_from_coming_back() {
     let machine = machine();
     let disk = Disk::small(&machine.state(), "size=1m");
+    machine.configure_quick("health-timeout = \"8s\"");
     machine.publish("1.1.4", Flaw::HangsBeforeReady);
     let run = machine.heph("self-update apply --json").start();
     let journal = machine.state().join("journal.json");

@@ -24,8 +24,12 @@ const settings = {
   down: false, // cut off every connection
 };
 
-// How often each endpoint was asked, by its path.
+// How often each endpoint was asked, by its path, and how often each kind of grant was given.
 let counts = {};
+
+function count(what) {
+  counts[what] = (counts[what] ?? 0) + 1;
+}
 
 function key(algorithm) {
   const [type, options] = {
@@ -83,6 +87,7 @@ function provider(issuer, keys) {
     rotateRefreshToken: true,
   });
   made.use(extend);
+  made.on('grant.success', (ctx) => count(`grant ${ctx.oidc.params.grant_type}`));
   return made;
 }
 
@@ -157,8 +162,7 @@ server.listen(Number(process.argv[2] ?? 0), '127.0.0.1', () => {
       administer(request, response, { rotate }).catch((error) => response.destroy(error));
       return;
     }
-    const path = request.url.split('?')[0];
-    counts[path] = (counts[path] ?? 0) + 1;
+    count(request.url.split('?')[0]);
     if (settings.down) request.socket.destroy();
     else handle(request, response);
   });
