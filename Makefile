@@ -20,10 +20,12 @@ test: ## Run every test, against real components
 	@tests/support/packages.sh test
 	$(CARGO) test --locked --no-fail-fast -- --test-threads=$(TEST_THREADS)
 
-suites: packages ## Run the tests suite by suite, and print how long each takes
+suites: ## Run the tests suite by suite, and print how long each takes
+	@tests/support/packages.sh test
 	@CARGO="$(CARGO)" tests/support/suites.sh $(TEST_THREADS)
 
-soak: packages ## Run what takes long by nature at twenty times its length: some hours, twelve at most
+soak: ## Run what takes long by nature at twenty times its length: some hours, twelve at most
+	@tests/support/packages.sh test
 	HEPH_SOAK=$(SOAK) timeout 12h $(CARGO) test --locked --test all -- --test-threads=$(TEST_THREADS) \
 		dropout:: hephd::crashes install::crash killed:: restart::
 
