@@ -22,7 +22,7 @@ use crate::os::http::{self, Answer, Get, Limits};
 use crate::os::{files, interrupt};
 use crate::paths::Paths;
 use crate::release::asset::{self, Asset, Format};
-use crate::release::trust::archive::{self, ArchiveProof, Expected, ProofFiles, ProofText};
+use crate::release::trust::archive::{self, Expected, ProofFiles, ProofText};
 use crate::release::{Release, Tag};
 
 const LARGEST: u64 = 1 << 30;
@@ -137,12 +137,8 @@ pub(super) fn install(
             archive::expect(name, &plan.proofs, keys).map_err(|error| not_genuine(tag, error))?;
         let partial = paths.downloads().join(format!("{name}.partial"));
         remove_others(&partial)?;
-        let (file, proof) = genuine(&plan.archive, &expected, &partial, paths, tag, listener)?;
-        if let ArchiveProof::Signature { key } = proof
-            && !signers.contains(&key)
-        {
-            signers.push(key);
-        }
+        let (file, signer) = genuine(&plan.archive, &expected, &partial, paths, tag, listener)?;
+        signers.extend(signer.filter(|key| !signers.contains(key)));
         let names = unpack::unpack(&file, plan.format, &plan.package, bin)
             .map_err(|error| cannot_unpack(tag, name, error))?;
         installed.binaries.extend(names);
@@ -195,7 +191,7 @@ fn fetch(asset: Asset) -> Result<ProofText> {
     Ok(proof_text(asset, &answer))
 }
 
-/// Downloads an archive and judges it. A bad one that was resumed is downloaded once more from scratch: a crash may have
+/// Downloads an archive and judges it; returns it with the key that signed it. A bad one that was resumed is downloaded once more from scratch: a crash may have
 /// damaged the earlier part.
 fn genuine(
     asset: &Asset,
@@ -204,7 +200,7 @@ fn genuine(
     paths: &Paths,
     tag: &Tag,
     listener: &Listener,
-) -> Result<(File, ArchiveProof)> {
+) -> Result<(File, Option<String>)> {
     let request = download::Request {
         url: &asset.url,
         partial,
@@ -224,7 +220,7 @@ fn genuine(
         let download = download(&request, &download::limits(), &mut arrival)?;
         let digest = files::hex(&std::mem::take(&mut arrival.sha256).finalize());
         match expected.judge(&asset.name, &digest, arrival.verifier.take()) {
-            Ok(proof) => return Ok((download.file, proof)),
+            Ok(signer) => return Ok((download.file, signer)),
             Err(error) => {
                 download::discard(partial)?;
                 if !download.resumed {

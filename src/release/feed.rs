@@ -17,7 +17,7 @@ use jiff::Timestamp;
 
 use super::Release;
 use super::decide::Policy;
-use super::source::{FeedAnswer, Question, ReleaseFilter};
+use super::source::{Question, ReleaseFilter};
 use crate::config::{Forge, Repository, TagPrefix};
 use crate::error::{Error, Kind, Result, ResultExt};
 use crate::os::http::{self, Answer, Get, Limits};
@@ -199,17 +199,14 @@ impl Feed<'_> {
                 return Ok(());
             }
             class.usable(&url, now)?;
-            let found = kind
-                .parse(question, &answer.body, &filter)
+            let selection = (kind.source().parse)(question, &answer.body, &filter)
                 .with_context(|| unusable(&url))?;
-            match found {
-                FeedAnswer::Releases(selection) => {
-                    let confirmable = first && selection.lasting;
-                    cache.remember(kind, *selection, confirmable.then_some(&answer));
-                    return Ok(());
-                }
-                FeedAnswer::NeedsList => question = Question::List,
+            if let Some(selection) = selection {
+                let confirmable = first && selection.lasting;
+                cache.remember(kind, selection, confirmable.then_some(&answer));
+                return Ok(());
             }
+            question = Question::List;
         }
     }
 }
@@ -223,7 +220,7 @@ fn get(
 ) -> Result<(Answer, ResponseClass)> {
     let request = Get {
         url,
-        accept: kind.accept(),
+        accept: kind.source().accept,
         etag: cached.and_then(|cache| cache.etag.as_deref()),
         last_modified: cached.and_then(|cache| cache.last_modified.as_deref()),
         ..Get::default()
@@ -243,11 +240,8 @@ fn unusable(url: &str) -> Error {
 
 /// Returns the error of a forge that asks for a pause.
 fn later(reason: String, until: Option<Timestamp>, now: Timestamp) -> Error {
-    let error = Error::unreachable(reason);
-    match until.and_then(|until| Duration::try_from(until.duration_since(now)).ok()) {
-        Some(wait) => error.with_retry_after(wait),
-        None => error,
-    }
+    let wait = until.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
+    Error::unreachable(reason).with_retry_after(wait)
 }
 
 impl ResponseClass {

@@ -40,7 +40,7 @@ impl From<Error> for RequestError {
 /// Sends requests to a hub, over one HTTP connection as long as that works.
 #[derive(Debug)]
 pub(super) struct HubConnection {
-    url: HubUrl,
+    pub url: HubUrl,
     agent: Option<Agent>,
 }
 
@@ -49,13 +49,9 @@ impl HubConnection {
         HubConnection { url, agent: None }
     }
 
-    pub fn url(&self) -> &HubUrl {
-        &self.url
-    }
-
     /// Sends `body`, which [`gzip`] returned, and reads the whole answer.
     pub fn post(&mut self, body: &[u8], token: Option<&str>) -> Result<Answer, RequestError> {
-        let host = http::authority(self.url.endpoint()).to_owned();
+        let host = http::authority(&self.url.endpoint).to_owned();
         let answer = self
             .send(body, token)
             .and_then(|response| http::read_whole(response, host.clone(), &LIMITS));
@@ -74,7 +70,7 @@ impl HubConnection {
     }
 
     fn send(&mut self, body: &[u8], token: Option<&str>) -> Result<Response<Body>, ureq::Error> {
-        let endpoint = self.url.endpoint();
+        let endpoint = &self.url.endpoint;
         let agent = match self.agent.take() {
             Some(agent) => agent,
             None => http::agent(endpoint, &LIMITS)?,

@@ -39,7 +39,7 @@ impl Exchange {
     }
 
     pub fn url(&self) -> &HubUrl {
-        self.connection.url()
+        &self.connection.url
     }
 
     /// Sends `request` and returns the hub's response. Renews a token that the hub rejects, once.
@@ -90,7 +90,7 @@ impl Exchange {
     fn send_once(&mut self, body: &[u8], token: Option<&str>) -> Result<Response, RequestError> {
         let answer = self.connection.post(body, token)?;
         let context = RequestContext {
-            hub: self.connection.url().as_str(),
+            hub: &self.connection.url.text,
             with_token: token.is_some(),
             now: clock::now(),
         };

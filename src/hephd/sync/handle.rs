@@ -73,7 +73,7 @@ impl Handle {
         let login = shared.hub.login.as_ref();
         let state = shared.lock();
         Ok(SyncStatus {
-            hub: Some(shared.hub.url.as_str().to_owned()),
+            hub: Some(shared.hub.url.text.clone()),
             last_success: state.last_success,
             pending,
             refused,

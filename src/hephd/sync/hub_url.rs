@@ -9,9 +9,12 @@ use crate::os::text::printable;
 /// A valid `--hub-url`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HubUrl {
-    text: String,
-    endpoint: Uri,
-    is_unencrypted: bool,
+    /// As it was given, without slashes at its end.
+    pub text: String,
+    /// The URL that requests go to.
+    pub endpoint: Uri,
+    /// Whether tasks travel unencrypted over a network.
+    pub is_unencrypted: bool,
 }
 
 impl HubUrl {
@@ -64,21 +67,6 @@ impl HubUrl {
             is_unencrypted,
         })
     }
-
-    /// Returns it as it was given, without slashes at its end.
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// Returns the URL that requests go to.
-    pub fn endpoint(&self) -> &Uri {
-        &self.endpoint
-    }
-
-    /// Returns whether tasks travel unencrypted over a network.
-    pub fn is_unencrypted(&self) -> bool {
-        self.is_unencrypted
-    }
 }
 
 #[cfg(test)]
@@ -108,8 +96,8 @@ mod tests {
             ("HTTPS://H.example", "https://h.example/v1/sync"),
         ] {
             let url = HubUrl::parse(text, true).expect(text);
-            assert_eq!(url.endpoint().to_string().to_lowercase(), sync, "{text}");
-            assert!(!url.is_unencrypted());
+            assert_eq!(url.endpoint.to_string().to_lowercase(), sync, "{text}");
+            assert!(!url.is_unencrypted);
         }
     }
 
@@ -143,10 +131,10 @@ mod tests {
         assert!(
             HubUrl::parse("http://h.example", false)
                 .unwrap()
-                .is_unencrypted()
+                .is_unencrypted
         );
         for loopback in ["http://localhost:1", "http://127.9.9.9:1", "http://[::1]:1"] {
-            assert!(!HubUrl::parse(loopback, true).unwrap().is_unencrypted());
+            assert!(!HubUrl::parse(loopback, true).unwrap().is_unencrypted);
         }
     }
 
@@ -154,8 +142,8 @@ mod tests {
         #[test]
         fn no_text_panics_and_what_is_taken_keeps_its_host(text in "(https?://)?[a-z0-9.:@/?#\\[\\]\\\\ %-]{0,30}") {
             if let Ok(url) = HubUrl::parse(&text, false) {
-                prop_assert!(url.endpoint().to_string().ends_with("/v1/sync"));
-                prop_assert!(url.endpoint().host().is_some_and(|host| !host.is_empty()));
+                prop_assert!(url.endpoint.to_string().ends_with("/v1/sync"));
+                prop_assert!(url.endpoint.host().is_some_and(|host| !host.is_empty()));
             }
         }
     }

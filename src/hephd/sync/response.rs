@@ -73,88 +73,53 @@ fn parse(answer: &Answer, hub: &str) -> Result<Response, RequestError> {
 
 /// Returns the error for a status other than 200. The hub's own words and a clock difference become its causes.
 fn failure(answer: &Answer, context: &RequestContext) -> Error {
-    let hub = context.hub;
-    let (kind, message, hint) = match answer.status {
+    let hub = format!("the hub '{}'", context.hub);
+    let failed = |kind, how: &str| Error::new(format!("{hub}{how}")).with_kind(kind);
+    let error = match answer.status {
         300..=399 => {
             let target = excerpt(answer.header("location").unwrap_or_default(), LONGEST_QUOTE);
-            let message = format!(
-                "the hub '{hub}' redirects to '{target}', and heph follows no redirect with tasks or a token"
-            );
-            return Error::new(message).with_hint(SET_URL);
+            return Error::new(format!(
+                "{hub} redirects to '{target}', and heph follows no redirect with tasks or a token"
+            ))
+            .with_hint(SET_URL);
         }
-        404 | 405 => return not_a_hub(answer, hub),
-        401 if context.with_token => (
-            Kind::Unauthorized,
-            format!("the hub '{hub}' rejects the login"),
-            Some("log in: `heph auth login`"),
+        404 | 405 => return not_a_hub(answer, context.hub),
+        401 if context.with_token => {
+            failed(Kind::Unauthorized, " rejects the login").with_hint("log in: `heph auth login`")
+        }
+        401 => failed(Kind::Unauthorized, " requires a login").with_hint(
+            "`heph daemon restart --oidc-issuer URL --oidc-client-id ID`, then `heph auth login`",
         ),
-        401 => (
-            Kind::Unauthorized,
-            format!("the hub '{hub}' requires a login"),
-            Some(
-                "`heph daemon restart --oidc-issuer URL --oidc-client-id ID`, then `heph auth login`",
-            ),
-        ),
-        403 => (Kind::Failed, format!("the hub '{hub}' denies access"), None),
-        408 => (
-            Kind::Unreachable,
-            format!("the request did not reach the hub '{hub}' in time"),
-            None,
-        ),
-        413 => (
+        403 => failed(Kind::Failed, " denies access"),
+        408 => Error::unreachable(format!("the request did not reach {hub} in time")),
+        413 => failed(
             Kind::TooLarge,
-            format!("the hub '{hub}', or a proxy before it, rejects requests of this size"),
-            Some("let the proxy pass 4 MiB (nginx: client_max_body_size 4m)"),
-        ),
-        415 => (
+            ", or a proxy before it, rejects requests of this size",
+        )
+        .with_hint("let the proxy pass 4 MiB (nginx: client_max_body_size 4m)"),
+        415 => failed(
             Kind::Failed,
-            format!("the hub '{hub}', or a proxy before it, does not accept gzip or JSON"),
-            None,
+            ", or a proxy before it, does not accept gzip or JSON",
         ),
-        429 => (
-            Kind::Unreachable,
-            format!("the hub '{hub}' receives too many requests"),
-            None,
-        ),
-        502 | 504 => (
-            Kind::Unreachable,
-            format!("a proxy cannot reach the hub '{hub}'"),
-            None,
-        ),
-        503 => (
-            Kind::Unreachable,
-            format!("the hub '{hub}' is not ready"),
-            None,
-        ),
-        status @ 500..=599 => (
-            Kind::Unreachable,
-            format!("the hub '{hub}' failed (status {status})"),
-            None,
-        ),
-        status => (
-            Kind::Failed,
-            format!("the hub '{hub}' answers with status {status}"),
-            None,
-        ),
+        429 => failed(Kind::Unreachable, " receives too many requests"),
+        502 | 504 => Error::unreachable(format!("a proxy cannot reach {hub}")),
+        503 => failed(Kind::Unreachable, " is not ready"),
+        status @ 500..=599 => Error::unreachable(format!("{hub} failed (status {status})")),
+        status => Error::new(format!("{hub} answers with status {status}")),
     };
-    let mut error = Error::new(message).with_kind(kind);
-    if let Some(hint) = hint {
-        error = error.with_hint(hint);
+    let mut causes = Vec::new();
+    if error.kind() != Kind::Unreachable {
+        causes.extend(clock_difference(answer, context.now).map(Error::new));
     }
-    let clock = (kind != Kind::Unreachable)
-        .then(|| clock_difference(answer, context.now))
-        .flatten();
-    let causes = [clock.map(Error::new), own_words(answer), Some(error)];
-    let error = causes
+    causes.extend(own_words(answer));
+    let cause = causes
         .into_iter()
-        .flatten()
-        .reduce(|cause, error| cause.context(error));
-    // The last of the three is always there.
-    let error = error.unwrap_or_else(|| Error::new("the hub failed"));
-    match answer.retry_after(context.now) {
-        Some(wait) => error.with_retry_after(wait),
+        .reduce(|cause, words| cause.context(words));
+    let error = match cause {
+        Some(cause) => cause.context(error),
         None => error,
-    }
+    };
+    error.with_retry_after(answer.retry_after(context.now))
 }
 
 const SET_URL: &str = "`heph daemon restart --hub-url URL`, with the URL of the hub itself";

@@ -57,8 +57,8 @@ impl Spoke {
     pub fn run(mut self) {
         let _stop = StopOnExit(Arc::clone(&self.shared));
         let url = self.exchange.url();
-        log::line(format!("syncing with '{}'", url.as_str()));
-        if url.is_unencrypted() {
+        log::line(format!("syncing with '{}'", url.text));
+        if url.is_unencrypted {
             log::line("the URL of the hub is plain http: tasks travel unencrypted");
         }
         while self.shared.begin_when_due() {
@@ -85,7 +85,7 @@ impl Spoke {
                 }
                 Err(error) => return Err(error),
             };
-            let hub = self.exchange.url().as_str();
+            let hub = &self.exchange.url().text;
             let next = round.advance(&request, &response).with_context(|| {
                 Error::new(format!("the hub '{hub}' violates the protocol"))
                     .with_hint("see the log of the hub")

@@ -84,6 +84,6 @@ impl Feed<'_> {
             return Ok(Vec::new());
         }
         class.usable(&url, now)?;
-        kind.assets(&answer.body).with_context(|| unusable(&url))
+        (kind.source().assets)(&answer.body).with_context(|| unusable(&url))
     }
 }

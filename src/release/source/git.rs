@@ -7,7 +7,7 @@ use semver::Version;
 
 use super::selection::{Source, select};
 use crate::config::Repository;
-use crate::error::{Error, Result, bail};
+use crate::error::{Result, ResultExt, bail, ensure};
 use crate::os::text::quoted;
 use crate::release::{Release, Tag};
 
@@ -22,7 +22,7 @@ pub(crate) const SOURCE: Source = Source {
     parse: |_, body, filter| {
         let all = advertised(body, filter.prefix)?;
         let releases = all.into_iter().map(Release::from).collect();
-        Ok(select(releases, filter).into())
+        Ok(Some(select(releases, filter)))
     },
     assets: |_| Ok(Vec::new()),
 };
@@ -108,24 +108,18 @@ fn refs(body: &[u8]) -> Result<Vec<(&str, &str)>> {
     if matches!(body.get(40), Some(b'\t')) && body[..40].iter().all(u8::is_ascii_hexdigit) {
         bail!("it is an advertisement of git's dumb http, which heph does not support");
     }
-    let mut packets = Packets { rest: body };
+    let mut rest = body;
     let mut names = Vec::new();
-    let mut first = packets.next()?;
+    let mut packet = next_line(&mut rest)?;
     // The smart server announces its service in a section of its own.
-    if let Packet::Line(line) = first
-        && line.starts_with(b"# service=git-upload-pack")
-    {
-        if packets.next()? != Packet::Flush {
+    if packet.is_some_and(|line| line.starts_with(b"# service=git-upload-pack")) {
+        if next_line(&mut rest)?.is_some() {
             bail!("its announcement of the service does not end");
         }
-        first = packets.next()?;
+        packet = next_line(&mut rest)?;
     }
-    let mut packet = first;
-    loop {
-        let line = match packet {
-            Packet::Flush => return Ok(names),
-            Packet::Line(line) => line.strip_suffix(b"\n").unwrap_or(line),
-        };
+    while let Some(line) = packet {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
         if let Some(message) = line.strip_prefix(b"ERR ") {
             let message = String::from_utf8_lossy(message);
             bail!("the remote says {}", quoted(&message));
@@ -136,8 +130,9 @@ fn refs(body: &[u8]) -> Result<Vec<(&str, &str)>> {
         if line != b"version 1" && !line.starts_with(b"shallow ") {
             names.extend(object_and_name(line)?);
         }
-        packet = packets.next()?;
+        packet = next_line(&mut rest)?;
     }
+    Ok(names)
 }
 
 /// Returns object and name in `<object> <name>`, without the capabilities that follow the first; `None` if the name is
@@ -155,46 +150,23 @@ fn object_and_name(line: &[u8]) -> Result<Option<(&str, &str)>> {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Packet<'a> {
-    Line(&'a [u8]),
-    Flush,
-}
-
-/// The pkt-lines of an answer (gitprotocol-common(5)).
-struct Packets<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Packets<'a> {
-    fn next(&mut self) -> Result<Packet<'a>> {
-        let not_git = || Error::new("it is not an advertisement of git's smart http");
-        let Some((digits, rest)) = self.rest.split_first_chunk::<4>() else {
-            return Err(match self.rest {
-                [] => Error::new("it ends too early"),
-                _ => not_git(),
-            });
-        };
-        let length = digits
-            .iter()
-            .all(u8::is_ascii_hexdigit)
-            .then(|| std::str::from_utf8(digits).ok())
-            .flatten()
-            .and_then(|digits| usize::from_str_radix(digits, 16).ok())
-            .ok_or_else(not_git)?;
-        match length.checked_sub(4) {
-            None if length == 0 => {
-                self.rest = rest;
-                Ok(Packet::Flush)
-            }
-            None => bail!("one of its lines has an impossible length"),
-            Some(length) => {
-                let (line, rest) = rest
-                    .split_at_checked(length)
-                    .ok_or_else(|| Error::new("it ends in the middle of a line"))?;
-                self.rest = rest;
-                Ok(Packet::Line(line))
-            }
-        }
+/// Takes the next pkt-line off `rest` (gitprotocol-common(5)); `None` is the flush packet, which ends a section.
+fn next_line<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>> {
+    const NOT_GIT: &str = "it is not an advertisement of git's smart http";
+    ensure!(!rest.is_empty(), "it ends too early");
+    let (digits, after) = rest.split_first_chunk::<4>().context(NOT_GIT)?;
+    ensure!(digits.iter().all(u8::is_ascii_hexdigit), "{NOT_GIT}");
+    let length = usize::from_str_radix(std::str::from_utf8(digits)?, 16)?;
+    if length == 0 {
+        *rest = after;
+        return Ok(None);
     }
+    let length = length
+        .checked_sub(4)
+        .context("one of its lines has an impossible length")?;
+    let (line, after) = after
+        .split_at_checked(length)
+        .context("it ends in the middle of a line")?;
+    *rest = after;
+    Ok(Some(line))
 }

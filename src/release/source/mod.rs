@@ -12,11 +12,10 @@ mod selection;
 use ureq::http::HeaderMap;
 
 use super::Tag;
-use super::asset::Asset;
 use crate::config::{Forge, Repository};
 use crate::error::Result;
 use selection::Source;
-pub(super) use selection::{FeedAnswer, Question, ReleaseFilter, Selection};
+pub(super) use selection::{Question, ReleaseFilter, Selection};
 
 /// All kinds, in the order in which the answer to the probe is held against them.
 const FORGES: [(Forge, &Source); 4] = [
@@ -28,7 +27,7 @@ const FORGES: [(Forge, &Source); 4] = [
 
 /// What heph knows of a forge. [`Forge::Auto`] is read as a plain git remote.
 impl Forge {
-    fn source(self) -> &'static Source {
+    pub(super) fn source(self) -> &'static Source {
         let row = FORGES.iter().find(|(forge, _)| *forge == self);
         row.map_or(&git::SOURCE, |(_, source)| source)
     }
@@ -78,33 +77,6 @@ impl Forge {
         let releases = (source.releases)(repository).ok()?;
         let tag = tag.as_str().replace('/', "%2F");
         Some(format!("{releases}{}{tag}", source.by_tag?))
-    }
-
-    pub(super) fn accept(self) -> &'static str {
-        self.source().accept
-    }
-
-    /// Selects from the answer to `question`.
-    ///
-    /// # Errors
-    ///
-    /// It is not an answer of such a forge.
-    pub(super) fn parse(
-        self,
-        question: Question,
-        body: &[u8],
-        filter: &ReleaseFilter,
-    ) -> Result<FeedAnswer> {
-        (self.source().parse)(question, body, filter)
-    }
-
-    /// Returns the files of the one release that `body` describes.
-    ///
-    /// # Errors
-    ///
-    /// It is not a release of such a forge.
-    pub(super) fn assets(self, body: &[u8]) -> Result<Vec<Asset>> {
-        (self.source().assets)(body)
     }
 }
 

@@ -25,7 +25,9 @@ pub(crate) struct Source {
     pub list: &'static str,
     /// What stands between that URL and a tag for the release of that tag; `None` if it lists no files.
     pub by_tag: Option<&'static str>,
-    pub parse: fn(Question, &[u8], &ReleaseFilter) -> Result<FeedAnswer>,
+    /// Selects from the answer; `None` if the forge's latest does not count and only its list can tell which one does.
+    pub parse: fn(Question, &[u8], &ReleaseFilter) -> Result<Option<Selection>>,
+    /// Returns the files of the one release that an answer describes.
     pub assets: fn(&[u8]) -> Result<Vec<Asset>>,
 }
 
@@ -56,20 +58,6 @@ impl ReleaseFilter<'_> {
         } else {
             Question::Latest
         }
-    }
-}
-
-/// What the answer of a forge says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum FeedAnswer {
-    Releases(Box<Selection>),
-    /// The forge's latest does not count; only its list can tell which one does.
-    NeedsList,
-}
-
-impl From<Selection> for FeedAnswer {
-    fn from(selection: Selection) -> FeedAnswer {
-        FeedAnswer::Releases(Box::new(selection))
     }
 }
 
@@ -133,12 +121,12 @@ pub(crate) fn parse_json<P: DeserializeOwned + Into<Entry>>(
     question: Question,
     body: &[u8],
     filter: &ReleaseFilter,
-) -> Result<FeedAnswer> {
+) -> Result<Option<Selection>> {
     match question {
         Question::Latest => latest(json::<P>(body, b'{')?.into(), filter),
         Question::List => {
             let list = json::<Vec<P>>(body, b'[')?;
-            newest(list.into_iter().map(P::into), filter).map(FeedAnswer::from)
+            newest(list.into_iter().map(P::into), filter).map(Some)
         }
     }
 }
@@ -169,16 +157,13 @@ fn json<T: DeserializeOwned>(body: &[u8], opening: u8) -> Result<T> {
     })
 }
 
-fn latest(entry: Entry, filter: &ReleaseFilter) -> Result<FeedAnswer> {
+fn latest(entry: Entry, filter: &ReleaseFilter) -> Result<Option<Selection>> {
     if !entry.published || entry.prerelease {
-        return Ok(FeedAnswer::NeedsList);
+        return Ok(None);
     }
     let release = entry.into_release(filter)?;
-    Ok(if release.version.pre.is_empty() {
-        select(vec![release], filter).into()
-    } else {
-        FeedAnswer::NeedsList
-    })
+    let counts = release.version.pre.is_empty();
+    Ok(counts.then(|| select(vec![release], filter)))
 }
 
 /// Selects from a list. Tags of another form are ignored, unless all are.

@@ -1,6 +1,7 @@
 //! Tests of the sources: addresses, and answers good and bad.
 
 use super::*;
+use crate::release::asset::Asset;
 use proptest::prelude::*;
 use semver::{Version, VersionReq};
 
@@ -23,11 +24,11 @@ const ALL: ReleaseFilter = ReleaseFilter {
 
 /// Returns the version that an answer leads to, in words.
 fn read(kind: Forge, question: Question, body: &str, wanted: &ReleaseFilter) -> String {
-    match kind.parse(question, body.as_bytes(), wanted) {
-        Ok(FeedAnswer::Releases(choice)) => choice
+    match (kind.source().parse)(question, body.as_bytes(), wanted) {
+        Ok(Some(choice)) => choice
             .latest
             .map_or("none".to_owned(), |release| release.version.to_string()),
-        Ok(FeedAnswer::NeedsList) => "list".to_owned(),
+        Ok(None) => "list".to_owned(),
         Err(error) => format!("error: {error}"),
     }
 }
@@ -118,7 +119,7 @@ fn the_files_of_a_release_are_read_as_the_forge_writes_them() {
         asset("b.tar.gz", "https://elsewhere.example/b", None),
     ];
     for kind in [Forge::Forgejo, Forge::Github] {
-        assert_eq!(kind.assets(forgejo.as_bytes()).unwrap(), expected);
+        assert_eq!((kind.source().assets)(forgejo.as_bytes()).unwrap(), expected);
     }
     let gitlab = r#"{"tag_name":"v1.2.3","assets":{"count":2,"sources":[{"format":"zip","url":"https://f.example/s.zip"}],
         "links":[{"id":1,"name":"a.tar.gz","url":"https://elsewhere.example/a","direct_asset_url":"https://f.example/-/a"},
@@ -127,20 +128,25 @@ fn the_files_of_a_release_are_read_as_the_forge_writes_them() {
         asset("a.tar.gz", "https://f.example/-/a", None),
         asset("b.tar.gz", "https://elsewhere.example/b", None),
     ];
-    assert_eq!(Forge::Gitlab.assets(gitlab.as_bytes()).unwrap(), expected);
+    assert_eq!(
+        (Forge::Gitlab.source().assets)(gitlab.as_bytes()).unwrap(),
+        expected
+    );
     for none in [
         r#"{"tag_name":"v1.2.3"}"#,
         r#"{"tag_name":"v1.2.3","assets":null}"#,
     ] {
         for kind in [Forge::Forgejo, Forge::Github, Forge::Gitlab] {
-            assert_eq!(kind.assets(none.as_bytes()), Ok(Vec::new()));
+            assert_eq!((kind.source().assets)(none.as_bytes()), Ok(Vec::new()));
         }
     }
     let many: Vec<_> = (0..1000)
         .map(|n| format!(r#"{{"name":"a{n}","browser_download_url":"https://f.example/{n}"}}"#))
         .collect();
     let many = format!(r#"{{"tag_name":"v1.2.3","assets":[{}]}}"#, many.join(","));
-    let kept = Forge::Forgejo.assets(many.as_bytes()).unwrap().len();
+    let kept = (Forge::Forgejo.source().assets)(many.as_bytes())
+        .unwrap()
+        .len();
     assert_eq!(kept, asset::MOST);
 }
 
@@ -166,24 +172,21 @@ fn the_latest_release_is_read_as_the_forge_writes_it() {
         published_at: Some("2026-01-02T01:04:05Z".parse().unwrap()),
         assets: Vec::new(),
     };
-    let found = FeedAnswer::Releases(Box::new(Selection {
+    let found = Some(Selection {
         latest: Some(expected.clone()),
         highest: Some(expected),
         lasting: true,
-    }));
+    });
     for kind in [Forge::Forgejo, Forge::Github] {
         assert_eq!(
-            kind.parse(Question::Latest, forgejo.as_bytes(), &V)
-                .unwrap(),
+            (kind.source().parse)(Question::Latest, forgejo.as_bytes(), &V).unwrap(),
             found
         );
     }
     let gitlab = r#"{"tag_name":"v1.2.3","released_at":"2026-01-02T01:04:05.000Z","upcoming_release":false,
         "_links":{"self":"https://forge.example/a/b/releases/tag/v1.2.3"}}"#;
     assert_eq!(
-        Forge::Gitlab
-            .parse(Question::Latest, gitlab.as_bytes(), &V)
-            .unwrap(),
+        (Forge::Gitlab.source().parse)(Question::Latest, gitlab.as_bytes(), &V).unwrap(),
         found
     );
 }
@@ -251,8 +254,8 @@ fn a_release_that_has_to_ripen_lets_an_older_one_go_first() {
             pin: Some(&pin),
             ..V
         };
-        let found = Forge::Forgejo.parse(Question::List, list.as_bytes(), &wanted);
-        let Ok(FeedAnswer::Releases(choice)) = found else {
+        let found = (Forge::Forgejo.source().parse)(Question::List, list.as_bytes(), &wanted);
+        let Ok(Some(choice)) = found else {
             panic!("{found:?}");
         };
         let version = |release: Option<Release>| release.unwrap().version.to_string();
@@ -285,8 +288,8 @@ fn a_page_that_could_play_tricks_is_left_out() {
         "",
     ] {
         let body = format!(r#"{{"tag_name":"v1.0.0","html_url":"{page}"}}"#);
-        let found = Forge::Github.parse(Question::Latest, body.as_bytes(), &V);
-        let Ok(FeedAnswer::Releases(choice)) = found else {
+        let found = (Forge::Github.source().parse)(Question::Latest, body.as_bytes(), &V);
+        let Ok(Some(choice)) = found else {
             panic!("{page}: {found:?}");
         };
         assert_eq!(choice.latest.unwrap().url, None, "{page}");
@@ -388,8 +391,8 @@ proptest! {
     #[test]
     fn no_answer_panics(body in proptest::collection::vec(any::<u8>(), 0..200)) {
         for kind in [Forge::Forgejo, Forge::Github, Forge::Gitlab, Forge::Git] {
-            let _ = kind.parse(Question::Latest, &body, &V);
-            let _ = kind.parse(Question::List, &body, &ALL);
+            let _ = (kind.source().parse)(Question::Latest, &body, &V);
+            let _ = (kind.source().parse)(Question::List, &body, &ALL);
         }
     }
 
@@ -403,7 +406,7 @@ proptest! {
         let at = at % body.len();
         body[at] = byte;
         body.truncate(cut);
-        let _ = Forge::Git.parse(Question::Latest, &body, &V);
+        let _ = (Forge::Git.source().parse)(Question::Latest, &body, &V);
         let all = git::advertised(&body, "v").unwrap_or_default();
         let _ = git::find(all, &Version::new(1, 1, 0));
     }
@@ -411,7 +414,7 @@ proptest! {
     #[test]
     fn whatever_a_tag_is_called_the_error_is_one_short_line(name in ".*") {
         let body = serde_json::json!({ "tag_name": name }).to_string();
-        if let Err(error) = Forge::Forgejo.parse(Question::Latest, body.as_bytes(), &V) {
+        if let Err(error) = (Forge::Forgejo.source().parse)(Question::Latest, body.as_bytes(), &V) {
             let text = format!("{error:#}");
             prop_assert!(text.len() < 1000 && !text.contains(char::is_control), "{}", text);
         }

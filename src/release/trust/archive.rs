@@ -19,20 +19,6 @@ use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::text::quoted;
 use crate::release::asset::{self, Asset, Offer};
 
-/// How strongly an archive is proven.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ArchiveProof {
-    /// Not at all.
-    Nothing,
-    /// It is what the release lists.
-    Checksum,
-    /// It is what the owner of this minisign key signed.
-    Signature {
-        /// The key as the settings have it.
-        key: String,
-    },
-}
-
 /// The files that vouch for an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProofFiles<T> {
@@ -85,32 +71,27 @@ pub(crate) fn check_keys(trust: &Trust) -> Result<()> {
 /// Too little is published.
 pub(crate) fn select(offer: &Offer, trust: &Trust) -> Result<ProofFiles<Asset>> {
     let checksums = offer.sums.as_ref().or(offer.sum.as_ref()).cloned();
-    let has_keys = !trust.minisign_keys.is_empty();
-    if has_keys && offer.sums.is_some() && offer.sums_signature.is_some() {
-        return Ok(ProofFiles {
-            checksums,
-            checksums_signature: offer.sums_signature.clone(),
-            signature: None,
-        });
+    let (mut checksums_signature, mut signature) = (None, None);
+    if !trust.minisign_keys.is_empty() {
+        checksums_signature = offer.sums.as_ref().and(offer.sums_signature.clone());
+        if checksums_signature.is_none() {
+            signature = offer.signature.clone();
+        }
     }
-    if has_keys && offer.signature.is_some() {
-        return Ok(ProofFiles {
-            checksums,
-            checksums_signature: None,
-            signature: offer.signature.clone(),
-        });
+    if checksums_signature.is_none() && signature.is_none() {
+        check_keys(trust)?;
+        let name = &offer.archive.name;
+        match trust.require() {
+            Require::Signature => bail!("'{name}' is not signed"),
+            Require::Checksum if checksums.is_none() => bail!("there is no checksum of '{name}'"),
+            Require::Checksum | Require::None => {}
+        }
     }
-    check_keys(trust)?;
-    let name = &offer.archive.name;
-    match trust.require() {
-        Require::Signature => bail!("'{name}' is not signed"),
-        Require::Checksum if checksums.is_none() => bail!("there is no checksum of '{name}'"),
-        Require::Checksum | Require::None => Ok(ProofFiles {
-            checksums,
-            checksums_signature: None,
-            signature: None,
-        }),
-    }
+    Ok(ProofFiles {
+        checksums,
+        checksums_signature,
+        signature,
+    })
 }
 
 /// Returns whether `text` is a signature of minisign at all, of whatever and by any key: for a file that may be anything.
@@ -180,7 +161,8 @@ impl Expected {
         signed.key.verify_stream(&signed.signature).ok()
     }
 
-    /// Judges an archive by its SHA-256, and by the [`Expected::verifier`] that has hashed all of it.
+    /// Judges an archive by its SHA-256, and by the [`Expected::verifier`] that has hashed all of it. Returns the minisign
+    /// key that signed it, as the settings have it; `None` if it is not signed.
     ///
     /// # Errors
     ///
@@ -190,7 +172,7 @@ impl Expected {
         archive: &str,
         sha256: &str,
         verifier: Option<StreamVerifier<'_>>,
-    ) -> Result<ArchiveProof> {
+    ) -> Result<Option<String>> {
         if let Some(expected) = &self.sha256
             && expected != sha256
         {
@@ -200,15 +182,9 @@ impl Expected {
             if verifier.is_none_or(|mut verifier| verifier.finalize().is_err()) {
                 return Err(bad_signature(archive));
             }
-            return Ok(ArchiveProof::Signature {
-                key: signed.line.clone(),
-            });
+            return Ok(Some(signed.line.clone()));
         }
-        Ok(match (&self.listed_by, &self.sha256) {
-            (Some(key), _) => ArchiveProof::Signature { key: key.clone() },
-            (None, Some(_)) => ArchiveProof::Checksum,
-            (None, None) => ArchiveProof::Nothing,
-        })
+        Ok(self.listed_by.clone())
     }
 }
 
@@ -346,9 +322,6 @@ mod tests {
             signature: None,
         };
         assert!(expected.judge("a", "ab", None).is_err());
-        let signed = ArchiveProof::Signature {
-            key: "K".to_owned(),
-        };
-        assert_eq!(expected.judge("a", "aa", None), Ok(signed));
+        assert_eq!(expected.judge("a", "aa", None), Ok(Some("K".to_owned())));
     }
 }

@@ -136,8 +136,8 @@ fn judge(evidence: Evidence) -> Proof {
     }
     match (&object.signature, evidence.signature) {
         (Signature::None, _) => unsigned(format!("the tag {tag} is not signed")),
-        (_, Some(SignatureCheck::Valid { by })) => Proof::Proven { by },
-        (_, Some(SignatureCheck::Invalid { why })) => refused(format!(
+        (_, Some(SignatureCheck::Valid(by))) => Proof::Proven { by },
+        (_, Some(SignatureCheck::Invalid(why))) => refused(format!(
             "the signature of the tag {tag} is not valid: {why}"
         )),
         (_, None) => refused(format!("the signature of the tag {tag} was not verified")),

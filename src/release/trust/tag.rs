@@ -2,7 +2,7 @@
 //!
 //! Everything before the signature is signed, so what is parsed here is what was signed.
 
-use crate::error::{Error, Result, ResultExt, bail};
+use crate::error::{Error, Result, bail};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TagObject<'a> {
@@ -25,16 +25,6 @@ pub(crate) enum Signature<'a> {
     OpenPgp(&'a [u8]),
 }
 
-/// The lines around the signatures that git makes.
-const SSH: (&[u8], &[u8]) = (
-    b"-----BEGIN SSH SIGNATURE-----",
-    b"-----END SSH SIGNATURE-----",
-);
-const OPENPGP: (&[u8], &[u8]) = (
-    b"-----BEGIN PGP SIGNATURE-----",
-    b"-----END PGP SIGNATURE-----",
-);
-
 pub(crate) fn parse(content: &[u8]) -> Result<TagObject<'_>> {
     let mut rest = content;
     let target = header(&mut rest, "object")?;
@@ -50,19 +40,16 @@ pub(crate) fn parse(content: &[u8]) -> Result<TagObject<'_>> {
     if !matches!(target.len(), 40 | 64) || !target.bytes().all(digits) {
         bail!("it does not name an object");
     }
-    let found = signature_of(rest)?;
-    let length = found.map_or(0, |(_, length)| length);
-    let (payload, end) = content.split_at(content.len() - length);
-    let signature = match found {
-        None => Signature::None,
-        Some((SSH, _)) => Signature::Ssh(end),
-        Some(_) => Signature::OpenPgp(end),
+    let signature = signature_of(rest)?;
+    let length = match signature {
+        Signature::None => 0,
+        Signature::Ssh(text) | Signature::OpenPgp(text) => text.len(),
     };
     Ok(TagObject {
         target,
         kind,
         name,
-        payload,
+        payload: &content[..content.len() - length],
         signature,
     })
 }
@@ -91,12 +78,10 @@ fn header<'a>(rest: &mut &'a [u8], name: &str) -> Result<&'a str> {
     }
 }
 
-type Lines = (&'static [u8], &'static [u8]);
-
-/// Returns the kind and the length of the signature at the end of `message`.
+/// Returns the signature at the end of `message`.
 ///
 /// There must be only one, and nothing behind it: programs differ in which of several they verify.
-fn signature_of(message: &[u8]) -> Result<Option<(Lines, usize)>> {
+fn signature_of(message: &[u8]) -> Result<Signature<'_>> {
     let mut begins = Vec::new();
     let mut at = 0;
     for line in message.split_inclusive(|byte| *byte == b'\n') {
@@ -106,21 +91,27 @@ fn signature_of(message: &[u8]) -> Result<Option<(Lines, usize)>> {
         at += line.len();
     }
     let (start, first) = match begins.as_slice() {
-        [] => return Ok(None),
+        [] => return Ok(Signature::None),
         [one] => *one,
         _ => bail!("it has more than one signature"),
     };
-    let lines = [SSH, OPENPGP]
-        .into_iter()
-        .find(|(begin, _)| first.strip_suffix(b"\n").unwrap_or(first) == *begin)
-        .context("its signature is of an unknown kind")?;
-    let body = &message[start..];
-    let body = body.strip_suffix(b"\n").unwrap_or(body);
-    let last = body.rsplit(|byte| *byte == b'\n').next();
-    if last != Some(lines.1) {
+    let text = &message[start..];
+    let (signature, end) = match first.strip_suffix(b"\n").unwrap_or(first) {
+        b"-----BEGIN SSH SIGNATURE-----" => (Signature::Ssh(text), "-----END SSH SIGNATURE-----"),
+        b"-----BEGIN PGP SIGNATURE-----" => {
+            (Signature::OpenPgp(text), "-----END PGP SIGNATURE-----")
+        }
+        _ => bail!("its signature is of an unknown kind"),
+    };
+    let last = text
+        .strip_suffix(b"\n")
+        .unwrap_or(text)
+        .rsplit(|byte| *byte == b'\n')
+        .next();
+    if last != Some(end.as_bytes()) {
         bail!("its signature does not end with the tag");
     }
-    Ok(Some((lines, message.len() - start)))
+    Ok(signature)
 }
 
 #[cfg(test)]

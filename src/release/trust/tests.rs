@@ -38,15 +38,11 @@ fn object() -> TagObject<'static> {
 }
 
 fn good() -> Option<SignatureCheck> {
-    Some(SignatureCheck::Valid {
-        by: "alice".to_owned(),
-    })
+    Some(SignatureCheck::Valid("alice".to_owned()))
 }
 
 fn bad() -> Option<SignatureCheck> {
-    Some(SignatureCheck::Invalid {
-        why: "no".to_owned(),
-    })
+    Some(SignatureCheck::Invalid("no".to_owned()))
 }
 
 /// Returns "proven", "unproven" or "refused".

@@ -15,14 +15,10 @@ use crate::os::text::excerpt;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SignatureCheck {
-    /// A listed key made it over exactly this content.
-    Valid {
-        /// The name of the signer in the list, and the fingerprint of the key.
-        by: String,
-    },
-    Invalid {
-        why: String,
-    },
+    /// A listed key made it over exactly this content: the name of the signer in the list, and the fingerprint.
+    Valid(String),
+    /// The reason.
+    Invalid(String),
 }
 
 /// Verifies the signature of `object`; `None` if it has none. The verifiers get their files in `folder`.
@@ -58,7 +54,7 @@ pub(crate) fn verify(
 }
 
 fn invalid(why: impl Into<String>) -> SignatureCheck {
-    SignatureCheck::Invalid { why: why.into() }
+    SignatureCheck::Invalid(why.into())
 }
 
 /// Verifies as git does (gpg-interface.c): ssh-keygen finds the principals of the key, then verifies for each.
@@ -97,8 +93,7 @@ fn ssh(
             .input(payload)
             .output()?;
         if verified.status.success() {
-            let by = signer(principal, &verified.text());
-            return Ok(SignatureCheck::Valid { by });
+            return Ok(SignatureCheck::Valid(signer(principal, &verified.text())));
         }
         said = last_line(&verified);
     }
@@ -139,7 +134,7 @@ fn openpgp(
         .arg(&payload)
         .output()?;
     Ok(match openpgp_status(&output.text()) {
-        SignatureCheck::Valid { .. } if !output.status.success() => invalid(last_line(&output)),
+        SignatureCheck::Valid(_) if !output.status.success() => invalid(last_line(&output)),
         check => check,
     })
 }
@@ -165,9 +160,7 @@ fn openpgp_status(said: &str) -> SignatureCheck {
         }
     }
     match (good.as_slice(), valid.as_slice()) {
-        ([name], [fingerprint]) => SignatureCheck::Valid {
-            by: format!("{name} ({fingerprint})"),
-        },
+        ([name], [fingerprint]) => SignatureCheck::Valid(format!("{name} ({fingerprint})")),
         ([], _) | (_, []) => invalid("gpgv does not call it good"),
         _ => invalid("there is more than one"),
     }
@@ -232,7 +225,7 @@ mod tests {
     fn gpgv_is_believed_only_when_it_says_one_good_thing_and_no_other() {
         let good = "[GNUPG:] NEWSIG\n[GNUPG:] GOODSIG 2F88 Old <old@x>\n[GNUPG:] VALIDSIG 98C0 2020-01-01 1577840400 0\n";
         let by = "Old <old@x> (98C0)".to_owned();
-        assert_eq!(openpgp_status(good), SignatureCheck::Valid { by });
+        assert_eq!(openpgp_status(good), SignatureCheck::Valid(by));
         for bad in [
             String::new(),
             good.replace("GOODSIG", "EXPKEYSIG"),
@@ -244,7 +237,7 @@ mod tests {
             format!("{good}{good}"),
         ] {
             let check = openpgp_status(&bad);
-            assert!(matches!(check, SignatureCheck::Invalid { .. }), "{bad}");
+            assert!(matches!(check, SignatureCheck::Invalid(_)), "{bad}");
         }
     }
 }
