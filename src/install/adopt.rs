@@ -41,6 +41,16 @@ struct FileIdentity {
     modified: (i64, i64),
 }
 
+impl Command {
+    /// Fails if the file was replaced since it was inspected, for example by a concurrent `cargo install`.
+    fn check_unchanged(&self) -> Result<()> {
+        match &self.file {
+            Some(file) if identity(&self.path)? != *file => Err(changed(&self.path)),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl BinDir {
     /// Makes bin-dir a set of links: copies plain files into a slot, points `current` at it, then replaces each file by
     /// a link with one rename. Returns the slot in use afterwards, `None` if nothing is installed yet.
@@ -77,12 +87,12 @@ impl BinDir {
             Some(slot) => slot,
             None => self.snapshot(&commands, version, slots)?,
         };
-        unchanged(&commands)?;
+        commands.iter().try_for_each(Command::check_unchanged)?;
         if current.as_ref() != Some(&slot) {
             slots.switch(&slot)?;
         }
         for command in commands.iter().filter(|command| command.file.is_some()) {
-            unchanged(std::slice::from_ref(command))?;
+            command.check_unchanged()?;
             self.link(&command.binary.name)?;
         }
         self.relink(&slot)?;
@@ -181,18 +191,6 @@ fn common_version(commands: &[Command]) -> Result<&Version> {
         each.join(", ")
     ))
     .with_hint("finish the interrupted `cargo install`: run it again with --force"))
-}
-
-/// Fails if a file was replaced since it was inspected, for example by a concurrent `cargo install`.
-fn unchanged(commands: &[Command]) -> Result<()> {
-    for command in commands {
-        if let Some(file) = &command.file
-            && identity(&command.path)? != *file
-        {
-            return Err(changed(&command.path));
-        }
-    }
-    Ok(())
 }
 
 fn changed(path: &Path) -> Error {

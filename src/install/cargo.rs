@@ -5,7 +5,7 @@
 //! a hard link to a file in the build folder, which a later build may rewrite; so each is copied before it is verified.
 
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::PermissionsExt;
@@ -144,11 +144,6 @@ impl Cargo {
 
 /// Returns the arguments of cargo. Untrusted text is never where an option could be.
 fn arguments(order: &BuildOrder) -> Result<Vec<OsString>> {
-    let valued = |option: &str, value: &OsStr| {
-        let mut argument = OsString::from(option);
-        argument.push(value);
-        argument
-    };
     ensure!(
         !order.packages.is_empty(),
         "there are no packages to install"
@@ -161,19 +156,21 @@ fn arguments(order: &BuildOrder) -> Result<Vec<OsString>> {
             );
         }
     }
-    let mut arguments = vec![
-        OsString::from("install"),
-        OsString::from("--locked"),
+    let at = match order.at() {
+        GitRef::Commit(commit) => format!("--rev={commit}"),
+        GitRef::Tag(tag) => format!("--tag={tag}"),
+    };
+    let mut root = OsString::from("--root=");
+    root.push(order.root);
+    let mut arguments: Vec<OsString> = vec![
+        "install".into(),
+        "--locked".into(),
         // Tells what was compiled and what was cached; the output for people stays the same.
-        OsString::from("--message-format=json-render-diagnostics"),
-        valued("--git=", order.url.as_ref()),
-        if order.by_commit {
-            valued("--rev=", order.commit.as_ref())
-        } else {
-            valued("--tag=", order.tag.as_str().as_ref())
-        },
-        valued("--root=", order.root.as_ref()),
-        OsString::from("--"),
+        "--message-format=json-render-diagnostics".into(),
+        format!("--git={}", order.url).into(),
+        at.into(),
+        root,
+        "--".into(),
     ];
     arguments.extend(order.packages.iter().map(OsString::from));
     Ok(arguments)

@@ -99,10 +99,10 @@ fn by_archive(
     let installed = prebuilt::install(&plans, tag, keys, request.paths, &staged.bin(), listener)?;
     interrupt::check()?;
     if let Some(name) = missing_command(request, &installed.binaries) {
-        return Err(NotFromArchive::unavailable(format!(
+        return Err(NotFromArchive::Unavailable(Error::new(format!(
             "'{name}' is installed, and the archive of {} lacks it",
             tag.as_str()
-        )));
+        ))));
     }
     verify(request, staged, &installed.binaries).map_err(|error| {
         if verify::lacks_library(&error) {

@@ -116,20 +116,19 @@ fn find_from(
 fn choose(clues: &Clues) -> Result<PathBuf> {
     const HINT: &str =
         "set `bin-dir` in [self-update] to the folder of a heph that `cargo install` put there";
-    let managed = |path: &Path| {
-        MANAGED
-            .iter()
-            .any(|folder| path.starts_with(folder))
-            .then(|| {
-                Error::new(format!(
-                    "'{}' belongs to the system's package manager, which updates it",
-                    path.display()
-                ))
-                .with_hint(HINT)
-            })
+    let check = |path: &Path| -> Result<()> {
+        if !MANAGED.iter().any(|folder| path.starts_with(folder)) {
+            return Ok(());
+        }
+        Err(Error::new(format!(
+            "'{}' belongs to the system's package manager, which updates it",
+            path.display()
+        ))
+        .with_hint(HINT))
     };
     if let Some(folder) = &clues.setting {
-        return managed(folder).map_or_else(|| Ok(folder.clone()), Err);
+        check(folder)?;
+        return Ok(folder.clone());
     }
     if let Some(running) = &clues.running {
         if clues.in_target_folder {
@@ -139,9 +138,7 @@ fn choose(clues: &Clues) -> Result<PathBuf> {
             ))
             .with_hint(HINT));
         }
-        if let Some(fault) = managed(running) {
-            return Err(fault);
-        }
+        check(running)?;
     }
     let beside = clues
         .running
@@ -154,7 +151,8 @@ fn choose(clues: &Clues) -> Result<PathBuf> {
         .or(clues.found.as_deref())
         .or(beside)
         .unwrap_or(&clues.cargo);
-    managed(folder).map_or_else(|| Ok(folder.to_owned()), Err)
+    check(folder)?;
+    Ok(folder.to_owned())
 }
 
 fn gather(

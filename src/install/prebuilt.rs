@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use minisign_verify::StreamVerifier;
@@ -47,12 +47,6 @@ pub(super) enum NotFromArchive {
     /// There is no archive for this machine, or too little vouches for it: cargo may build instead.
     Unavailable(Error),
     Failed(Error),
-}
-
-impl NotFromArchive {
-    pub(crate) fn unavailable(why: impl Into<String>) -> NotFromArchive {
-        NotFromArchive::Unavailable(Error::new(why))
-    }
 }
 
 impl From<Error> for NotFromArchive {
@@ -319,11 +313,8 @@ fn enough_space(downloads: &Path, missing: u64, versions: &Path, total: u64) -> 
 
 /// Returns the file system of `folder`, which need not exist.
 fn device(folder: &Path) -> Option<u64> {
-    let there: Option<PathBuf> = folder
-        .ancestors()
-        .find(|path| path.exists())
-        .map(Into::into);
-    fs::metadata(there?).ok().map(|metadata| metadata.dev())
+    let there = folder.ancestors().find(|path| path.exists())?;
+    fs::metadata(there).ok().map(|metadata| metadata.dev())
 }
 
 #[cfg(test)]

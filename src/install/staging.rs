@@ -1,8 +1,8 @@
 //! The folder in which a release is staged.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::slots::Binary;
@@ -19,8 +19,9 @@ pub(super) struct StagedFolder {
 impl StagedFolder {
     /// Creates the folder `path`, which must not exist.
     pub(crate) fn new(path: PathBuf) -> Result<StagedFolder> {
-        fs::create_dir(&path)
-            .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o700)))
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
             .with_context(|| format!("cannot create the folder '{}'", path.display()))?;
         Ok(StagedFolder { path, kept: false })
     }
@@ -61,7 +62,7 @@ pub(super) fn copy_executable(from: &Path, to: &Path) -> Result<()> {
             .mode(0o755)
             .open(to)?;
         io::copy(&mut original, &mut copy)?;
-        copy.set_permissions(fs::Permissions::from_mode(0o755))
+        copy.set_permissions(Permissions::from_mode(0o755))
     };
     copy().with_context(|| format!("cannot copy '{}' to '{}'", from.display(), to.display()))
 }

@@ -36,9 +36,11 @@ fn says_within(binary: &Path, limit: Duration) -> Result<Version> {
     let cannot = || format!("cannot get the version of '{}'", binary.display());
     let output = match Run::new(binary).arg("--version").limit(limit).output() {
         Err(error) if is_forbidden(&error) => {
+            let folder = binary.parent().unwrap_or(binary).display();
             return Err(error.context(
-                Error::new(format!("cannot run '{}'", binary.display()))
-                    .with_hint(noexec_hint(binary)),
+                Error::new(format!("cannot run '{}'", binary.display())).with_hint(format!(
+                    "if '{folder}' is on a file system mounted with noexec, set XDG_DATA_HOME to a folder on another one"
+                )),
             ));
         }
         output => output.with_context(cannot)?,
@@ -77,13 +79,6 @@ pub(crate) fn lacks_library(error: &Error) -> bool {
     ];
     let text = error.one_line();
     error.kind() == Kind::NotFound || SAID.iter().any(|words| text.contains(words))
-}
-
-fn noexec_hint(binary: &Path) -> String {
-    let folder = binary.parent().unwrap_or(binary).display();
-    format!(
-        "if '{folder}' is on a file system mounted with noexec, set XDG_DATA_HOME to a folder on another one"
-    )
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use super::asset::{Asset, Format};
 use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::http;
 use crate::os::text::quoted;
-use template::{Template, Values};
+use template::Template;
 
 const MOST_MEMBERS: usize = 100;
 /// The values of `pkg-fmt`, and the endings that belong to them, the usual one first.
@@ -135,20 +135,15 @@ impl CargoToml {
         if table.disabled_strategies.iter().any(barred) {
             bail!("its `disabled-strategies` exclude it");
         }
-        let repository = self.repository(workspace).unwrap_or(facts.repository);
+        let facts = Facts {
+            repository: self.repository(workspace).unwrap_or(facts.repository),
+            ..*facts
+        };
         let mut found = Vec::new();
         let mut failure = None;
         for target in facts.targets {
-            let archives = table.template(target).and_then(|template| {
-                let values = Values {
-                    package: facts.package,
-                    version: facts.version,
-                    target,
-                    repository,
-                };
-                template.archives(&values)
-            });
-            match archives {
+            let template = table.template(target);
+            match template.and_then(|template| template.archives(&facts, target)) {
                 Ok(archives) => found.extend(archives),
                 Err(error) => failure = failure.or(Some(error)),
             }
@@ -222,16 +217,16 @@ impl Binstall {
 }
 
 impl ArchiveTemplate {
-    /// Returns the archives that it leads to; none without a URL.
-    fn archives(&self, values: &Values) -> Result<Vec<Candidate>> {
+    /// Returns the archives that it leads to; empty without a URL.
+    fn archives(&self, facts: &Facts, target: &str) -> Result<Vec<Candidate>> {
         let Some(text) = &self.pkg_url else {
             return Ok(Vec::new());
         };
         let template = Template::parse(text)?;
         let format = self.pkg_fmt.as_deref().map(format_named).transpose()?;
         if !template.names_format() {
-            let candidate = candidate(template.fill(values, "")?, format)?;
-            return Ok(vec![candidate]);
+            let url = template.fill(facts, target, "")?;
+            return Ok(vec![candidate(url, format)?]);
         }
         // The default of cargo-binstall.
         let format = format.unwrap_or(Format::TarGz);
@@ -239,7 +234,7 @@ impl ArchiveTemplate {
             .iter()
             .filter(|(_, other, _)| *other == format)
             .flat_map(|(_, _, endings)| *endings)
-            .map(|ending| candidate(template.fill(values, ending)?, Some(format)))
+            .map(|ending| candidate(template.fill(facts, target, ending)?, Some(format)))
             .collect()
     }
 }

@@ -66,16 +66,10 @@ pub(crate) enum Decision {
 /// not followed. A release whose forge does not say when it was published
 /// counts as old enough for any cooldown.
 pub(crate) fn decide(situation: &Situation) -> Decision {
-    let Situation {
-        installed,
-        latest,
-        asked,
-        ..
-    } = *situation;
-    let Some(latest) = latest else {
+    let Some(latest) = situation.latest else {
         return stay(situation, Some("no release is published".to_owned()));
     };
-    if let Some(to) = &asked.to {
+    if let Some(to) = &situation.asked.to {
         return named(situation, latest, to);
     }
     if let Some(reason) = way_back(situation, latest) {
@@ -85,18 +79,17 @@ pub(crate) fn decide(situation: &Situation) -> Decision {
             Decision::Skipped(reason)
         };
     }
-    let order = installed.map(|installed| latest.version.cmp_precedence(installed));
-    match (order, installed) {
-        (Some(Ordering::Less), Some(installed)) => stay(
-            situation,
-            Some(format!(
-                "the installed {installed} is newer than the newest release, {}",
-                latest.version
-            )),
-        ),
-        (Some(Ordering::Equal), _) if asked.force => Decision::Update(latest.clone()),
-        (Some(Ordering::Equal), _) => stay(situation, None),
-        _ => match objection(situation, latest) {
+    let order = |installed| (latest.version.cmp_precedence(installed), installed);
+    match situation.installed.map(order) {
+        Some((Ordering::Less, installed)) => {
+            let newest = &latest.version;
+            let reason =
+                format!("the installed {installed} is newer than the newest release, {newest}");
+            stay(situation, Some(reason))
+        }
+        Some((Ordering::Equal, _)) if situation.asked.force => Decision::Update(latest.clone()),
+        Some((Ordering::Equal, _)) => stay(situation, None),
+        Some((Ordering::Greater, _)) | None => match objection(situation, latest) {
             None => Decision::Update(latest.clone()),
             // An installed release that hephd does not run yet is not held up by a newer one that has to wait.
             Some(_) if restart_helps(situation) => Decision::RestartOnly,

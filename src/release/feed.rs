@@ -194,7 +194,7 @@ impl Feed<'_> {
             let first = question == filter.question();
             let conditional = first && cache.has_validators();
             let (answer, class) = get(&url, kind, conditional.then_some(&*cache), now, limits)?;
-            cache.not_before = response::used_up(|name| answer.header(name), now);
+            cache.not_before = response::used_up(&answer, now);
             if conditional && class == ResponseClass::NotModified {
                 return Ok(());
             }

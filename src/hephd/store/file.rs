@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::files::{self, PRIVATE};
@@ -50,7 +50,10 @@ pub(super) fn lock(path: &Path) -> Result<Lock> {
 pub(super) fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
     // Without SQLITE_OPEN_URI and SQLITE_OPEN_CREATE: the path is a path, and a missing file is an error.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    configure(Connection::open_with_flags(path, flags)?)
+    let mut connection = configure(Connection::open_with_flags(path, flags)?)?;
+    // A transaction that begins by reading cannot begin to write once another process has written.
+    connection.set_transaction_behavior(TransactionBehavior::Immediate);
+    Ok(connection)
 }
 
 /// Opens `path` for reading without creating or changing a file.

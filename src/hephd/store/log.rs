@@ -152,11 +152,11 @@ fn apply(
         // An operation that adds a task is nearly always its first, so the task need not be read before.
         let mut first = MergedTask::default();
         let was_first = record.kind == OperationKind::Add
-            && (!merge(&mut first) || write(connection, UNLESS_THERE, user, id, &first)? == 1);
+            && (!merge(&mut first) || write(connection, user, id, &first, false)? == 1);
         if !was_first {
             let mut task = read(connection, user, id)?.unwrap_or_default();
             if merge(&mut task) {
-                write(connection, OR_REPLACE, user, id, &task)?;
+                write(connection, user, id, &task, true)?;
             }
         }
     }
@@ -167,31 +167,20 @@ fn apply(
     })
 }
 
-/// The statement that writes a task; `$conflict` says what happens where the task exists.
-macro_rules! insert {
-    ($conflict:literal) => {
-        concat!(
-            "INSERT INTO tasks (user, id, title, created_at, done_at, deleted, added_by, titled_by, done_by)
-             VALUES (:user, :id, :title, :created_at, :done_at, :deleted, :added_by, :titled_by, :done_by)
-             ON CONFLICT (user, id) ",
-            $conflict
-        )
-    };
-}
-const UNLESS_THERE: &str = insert!("DO NOTHING");
-const OR_REPLACE: &str = insert!(
-    "DO UPDATE SET title = excluded.title, created_at = excluded.created_at, done_at = excluded.done_at,
-     deleted = excluded.deleted, added_by = excluded.added_by, titled_by = excluded.titled_by, done_by = excluded.done_by"
-);
-
-/// Writes a task with one of the statements above, and returns how many rows changed.
+/// Writes a task, an existing one only if `replace`. Returns how many rows changed.
 fn write(
     connection: &Connection,
-    sql: &str,
     user: &str,
     id: &str,
     task: &MergedTask,
+    replace: bool,
 ) -> rusqlite::Result<usize> {
+    const SQL: &str = "INSERT INTO tasks (user, id, title, created_at, done_at, deleted, added_by, titled_by, done_by)
+         VALUES (:user, :id, :title, :created_at, :done_at, :deleted, :added_by, :titled_by, :done_by)
+         ON CONFLICT (user, id) DO UPDATE SET
+           title = excluded.title, created_at = excluded.created_at, done_at = excluded.done_at,
+           deleted = excluded.deleted, added_by = excluded.added_by, titled_by = excluded.titled_by,
+           done_by = excluded.done_by WHERE :replace";
     fn stamp<T>(field: &Field<T>) -> Option<Vec<u8>> {
         field.as_ref().map(|(stamp, _)| stamp.to_bytes())
     }
@@ -200,7 +189,7 @@ fn write(
         (Some((added, _)), Some((titled, _))) if added == titled => None,
         _ => stamp(&task.title),
     };
-    connection.prepare_cached(sql)?.execute(named_params! {
+    connection.prepare_cached(SQL)?.execute(named_params! {
         ":user": user,
         ":id": id,
         ":title": task.title.as_ref().map(|(_, title)| title),
@@ -210,6 +199,7 @@ fn write(
         ":added_by": stamp(&task.added),
         ":titled_by": titled_by,
         ":done_by": stamp(&task.done),
+        ":replace": replace,
     })
 }
 

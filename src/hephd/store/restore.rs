@@ -86,10 +86,9 @@ struct Carried {
 
 /// Builds the restored store at `temporary`, synced.
 fn build(temporary: &Path, backup: &Path, replaced: Option<&Path>) -> Result<Carried> {
-    let unread = match replaced {
-        Some(newer) => fold(newer).with_context(|| format!("cannot read '{}'", newer.display()))?,
-        None => None,
-    };
+    let cannot_read = |newer: &Path| format!("cannot read '{}'", newer.display());
+    let folded = replaced.map(|newer| fold(newer).with_context(|| cannot_read(newer)));
+    let unread = folded.transpose()?.flatten();
     let mut connection = copy(backup, temporary)
         .with_context(|| format!("cannot restore from '{}'", backup.display()))?;
     let mut carried = match replaced {
@@ -196,11 +195,8 @@ fn put_in_place(
     let folder = path
         .parent()
         .ok_or_else(|| Error::new("the path has no folder"))?;
-    let kept = if has_replaced {
-        Some(keep(path, folder, &aside)?)
-    } else {
-        None
-    };
+    let kept = has_replaced.then(|| keep(path, folder, &aside));
+    let kept = kept.transpose()?;
     // Left only where SQLite could not fold them. SQLite would take them for those of the restored store.
     for suffix in ["-wal", "-journal"] {
         let log = file::sibling(path, suffix);

@@ -22,7 +22,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode};
 
 use super::{file, log};
 use crate::error::{Result, ResultExt};
@@ -180,8 +180,7 @@ pub(super) fn migrate(connection: &mut Connection, from: u32, steps: &[Step]) ->
         }
         let is_last = index + 1 == steps.len();
         let mut run = || -> rusqlite::Result<()> {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let transaction = connection.transaction()?;
             transaction.execute_batch(step.sql)?;
             if is_last {
                 log::rebuild_tasks(&transaction)?;

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row, TransactionBehavior};
+use rusqlite::{OptionalExtension, Row};
 use ulid::Ulid;
 
 use super::log::{self, Content, Record};
@@ -168,9 +168,7 @@ impl Store {
         let created_at = now.as_millisecond();
         let clock = self.clock.next(created_at);
         let record = Record::new(kind, id, task.to_owned(), title, clock, created_at);
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self.connection.transaction()?;
         let content = Content {
             title: title.map(str::to_owned),
             clock: Some(clock),

@@ -1,7 +1,7 @@
 //! What an archive may hold, whatever its format, and which of its files are commands.
 
 use std::collections::hash_map::{Entry, HashMap};
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -117,7 +117,12 @@ impl<'a> Contents<'a> {
         }
         let path = self.bin.join(name);
         require_space(self.bin, size.saturating_add(SPARE), "unpack the release")?;
-        let mut file = create(&path)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o755)
+            .open(&path)
+            .with_context(|| format!("cannot create '{}'", path.display()))?;
         let read = copy(content, &mut file)?;
         self.commands.push(name.to_owned());
         Ok(read)
@@ -213,15 +218,6 @@ fn command<'p>(parts: &[&'p str], mode: u32, package: &str) -> Option<&'p str> {
     let runs = mode & 0o100 != 0;
     (placed && runs && !document && is_command_name(name) && name.bytes().all(plain))
         .then_some(*name)
-}
-
-fn create(path: &Path) -> Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o755)
-        .open(path)
-        .with_context(|| format!("cannot create '{}'", path.display()))
 }
 
 /// Copies to the end, and blames the archive for errors of reading only.

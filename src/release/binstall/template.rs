@@ -1,7 +1,6 @@
 //! Templates of URLs: `{ name }` stands for a value, `\{`, `\}` and `\\` for themselves.
 
-use semver::Version;
-
+use super::Facts;
 use crate::error::{Error, Result, ResultExt};
 use crate::os::text::quoted;
 
@@ -13,15 +12,6 @@ const FOLDERS: [(&str, &[&str]); 3] = [
     ("gitlab.com", &["-", "blob"]),
     ("codeberg.org", &["src", "branch"]),
 ];
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Values<'a> {
-    pub package: &'a str,
-    pub version: &'a Version,
-    /// As rustc names it: processor, vendor, system and, where there is one, the environment.
-    pub target: &'a str,
-    pub repository: &'a str,
-}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Template<'a> {
@@ -73,12 +63,12 @@ impl<'a> Template<'a> {
             .any(|part| matches!(part, Part::Key(key) if ENDINGS.contains(key)))
     }
 
-    /// Fills it in; `ending` is that of an archive, with its dot.
+    /// Fills it in for `target`; `ending` is that of an archive, with its dot.
     ///
     /// # Errors
     ///
     /// It has an unknown key.
-    pub(crate) fn fill(&self, values: &Values, ending: &str) -> Result<String> {
+    pub(crate) fn fill(&self, facts: &Facts, target: &str, ending: &str) -> Result<String> {
         let mut filled = String::new();
         for part in &self.parts {
             match part {
@@ -92,7 +82,7 @@ impl<'a> Template<'a> {
                     });
                 }
                 Part::Key(key) => {
-                    let value = values.value(key).with_context(|| {
+                    let value = value(key, facts, target).with_context(|| {
                         format!("its `pkg-url` has the unknown key {}", quoted(key))
                     })?;
                     filled.push_str(&value);
@@ -103,38 +93,36 @@ impl<'a> Template<'a> {
     }
 }
 
-impl Values<'_> {
-    /// Returns the value of `key`. The names are cargo-binstall's: its `target-family` is the system, and its
-    /// `target-libc` the environment.
-    fn value(&self, key: &str) -> Option<String> {
-        let mut triple = self.target.splitn(4, '-');
-        let (arch, vendor, system) = (triple.next()?, triple.next()?, triple.next()?);
-        Some(match key {
-            "name" => self.package.to_owned(),
-            "version" => self.version.to_string(),
-            "target" => self.target.to_owned(),
-            "repo" => self.repository().0,
-            "subcrate" => self.repository().1?,
-            // Only Windows has one, and heph does not run there.
-            "binary-ext" => String::new(),
-            "target-arch" => arch.to_owned(),
-            "target-vendor" => vendor.to_owned(),
-            "target-family" => system.to_owned(),
-            "target-libc" => triple.next().unwrap_or("unknown").to_owned(),
-            "os-name" if system == "darwin" => "macos".to_owned(),
-            "os-name" => system.to_owned(),
-            _ => return None,
-        })
-    }
+/// Returns the value of `key`. The names are cargo-binstall's: its `target-family` is the system, and its
+/// `target-libc` the environment. rustc's name of a target is processor, vendor, system and, where there is one, the
+/// environment.
+fn value(key: &str, facts: &Facts, target: &str) -> Option<String> {
+    let mut triple = target.splitn(4, '-');
+    let (arch, vendor, system) = (triple.next()?, triple.next()?, triple.next()?);
+    Some(match key {
+        "name" => facts.package.to_owned(),
+        "version" => facts.version.to_string(),
+        "target" => target.to_owned(),
+        "repo" => repository_and_folder(facts.repository).0,
+        "subcrate" => repository_and_folder(facts.repository).1?,
+        // Only Windows has one, and heph does not run there.
+        "binary-ext" => String::new(),
+        "target-arch" => arch.to_owned(),
+        "target-vendor" => vendor.to_owned(),
+        "target-family" => system.to_owned(),
+        "target-libc" => triple.next().unwrap_or("unknown").to_owned(),
+        "os-name" if system == "darwin" => "macos".to_owned(),
+        "os-name" => system.to_owned(),
+        _ => return None,
+    })
+}
 
-    /// Returns the URL of the repository, and the package's folder if the URL is that of a page which shows one.
-    fn repository(&self) -> (String, Option<String>) {
-        let url = self.repository.trim_end_matches('/');
-        let plain = || url.strip_suffix(".git").unwrap_or(url).to_owned();
-        match folder_of(url) {
-            Some((repository, folder)) => (repository, Some(folder)),
-            None => (plain(), None),
-        }
+/// Returns the URL of the repository, and the package's folder if the URL is that of a page which shows one.
+fn repository_and_folder(url: &str) -> (String, Option<String>) {
+    let url = url.trim_end_matches('/');
+    match folder_of(url) {
+        Some((repository, folder)) => (repository, Some(folder)),
+        None => (url.strip_suffix(".git").unwrap_or(url).to_owned(), None),
     }
 }
 

@@ -320,13 +320,13 @@ fn braces_can_be_escaped() {
     let found = leads_to("pkg-url = 'https://a.example/%5C{name}\\\\'", &[GNU]);
     assert!(found.is_err(), "a backslash is in no address");
     let template = Template::parse(r"\{{name}\}\\").unwrap();
-    let values = Values {
+    let facts = Facts {
         package: "tool",
         version: &Version::new(1, 0, 0),
-        target: GNU,
+        targets: &[],
         repository: "",
     };
-    assert_eq!(template.fill(&values, ""), Ok(r"{tool}\".to_owned()));
+    assert_eq!(template.fill(&facts, GNU, ""), Ok(r"{tool}\".to_owned()));
 }
 
 #[test]

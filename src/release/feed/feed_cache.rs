@@ -121,25 +121,23 @@ impl FeedCache {
             assets: Vec::new(),
             ..release
         });
-        if self.is_withdrawn() != Some(true) {
+        if !self.is_withdrawn() {
             self.named = self.highest.clone().or(self.named.take());
         }
     }
 
     /// Returns whether neither the highest release that was ever named nor a higher one is named any more.
-    fn is_withdrawn(&self) -> Option<bool> {
-        let named = &self.named.as_ref()?.version;
-        let higher = |now: &Release| now.version.cmp_precedence(named).is_ge();
-        Some(!self.highest.as_ref().is_some_and(higher))
+    fn is_withdrawn(&self) -> bool {
+        self.named.as_ref().is_some_and(|named| {
+            let is_lower = |now: &Release| now.version.cmp_precedence(&named.version).is_lt();
+            self.highest.as_ref().is_none_or(is_lower)
+        })
     }
 
     /// Returns the highest release that was ever named, if neither it nor a higher one is named any more.
     pub(crate) fn withdrawn(self) -> Option<Release> {
-        if self.is_withdrawn()? {
-            self.named
-        } else {
-            None
-        }
+        let is_withdrawn = self.is_withdrawn();
+        self.named.filter(|_| is_withdrawn)
     }
 }
 

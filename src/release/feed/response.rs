@@ -19,9 +19,9 @@ pub(crate) enum ResponseClass {
 }
 
 pub(crate) fn classify(answer: &Answer, now: Timestamp) -> ResponseClass {
-    let header = |name: &str| answer.header(name);
     let until = wait(answer, now);
-    let limited = header("retry-after").is_some() || header("x-ratelimit-remaining") == Some("0");
+    let limited = answer.header("retry-after").is_some()
+        || answer.header("x-ratelimit-remaining") == Some("0");
     match answer.status {
         200 => ResponseClass::Body,
         304 => ResponseClass::NotModified,
@@ -50,18 +50,15 @@ pub(crate) fn classify(answer: &Answer, now: Timestamp) -> ResponseClass {
 fn wait(answer: &Answer, now: Timestamp) -> Option<Timestamp> {
     let wait = answer.retry_after(now).filter(|wait| !wait.is_zero());
     wait.and_then(|wait| now.checked_add(wait).ok())
-        .or_else(|| used_up(|name| answer.header(name), now))
+        .or_else(|| used_up(answer, now))
 }
 
 /// Returns when a rate limit resets, if the headers say that it is used up (docs.github.com/rest, rate limits).
-pub(crate) fn used_up<'a>(
-    header: impl Fn(&str) -> Option<&'a str>,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    if header("x-ratelimit-remaining")?.trim() != "0" {
+pub(crate) fn used_up(answer: &Answer, now: Timestamp) -> Option<Timestamp> {
+    if answer.header("x-ratelimit-remaining")?.trim() != "0" {
         return None;
     }
-    let second = header("x-ratelimit-reset")?.trim().parse().ok()?;
+    let second = answer.header("x-ratelimit-reset")?.trim().parse().ok()?;
     let reset = Timestamp::from_second(second).ok()?;
     let longest = now.checked_add(LONGEST_RETRY_AFTER).unwrap_or(now);
     (reset > now).then(|| reset.min(longest))

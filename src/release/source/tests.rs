@@ -119,7 +119,10 @@ fn the_files_of_a_release_are_read_as_the_forge_writes_them() {
         asset("b.tar.gz", "https://elsewhere.example/b", None),
     ];
     for kind in [Forge::Forgejo, Forge::Github] {
-        assert_eq!((kind.source().assets)(forgejo.as_bytes()).unwrap(), expected);
+        assert_eq!(
+            (kind.source().assets)(forgejo.as_bytes()).unwrap(),
+            expected
+        );
     }
     let gitlab = r#"{"tag_name":"v1.2.3","assets":{"count":2,"sources":[{"format":"zip","url":"https://f.example/s.zip"}],
         "links":[{"id":1,"name":"a.tar.gz","url":"https://elsewhere.example/a","direct_asset_url":"https://f.example/-/a"},

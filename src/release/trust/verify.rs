@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::tag::{Signature, TagObject};
-use crate::config::trust::{read, signers};
+use crate::config::trust::{LARGEST_FILE, read, signers};
 use crate::config::{Signers, Trust};
 use crate::error::{Error, Result, ResultExt};
 use crate::os::files;
@@ -67,7 +67,7 @@ fn ssh(
     let program = program("ssh-keygen", "OpenSSH")?;
     let list = match listed {
         Signers::File(file) => {
-            readable(file, "tag-signers")?;
+            read(file)?.with_context(|| missing(file, "tag-signers"))?;
             file.clone()
         }
         Signers::Inline(lines) => {
@@ -118,7 +118,9 @@ fn openpgp(
     folder: &Path,
 ) -> Result<SignatureCheck> {
     let program = program("gpgv", "GnuPG")?;
-    readable(keyring, "tag-openpgp-keyring")?;
+    files::read_if_there(keyring, LARGEST_FILE)
+        .with_context(|| Error::usage("cannot use a file of trusted keys"))?
+        .with_context(|| missing(keyring, "tag-openpgp-keyring"))?;
     let signature = written(folder, "signature", signature)?;
     let payload = written(folder, "payload", payload)?;
     // A home without any keys of its own.
@@ -189,23 +191,10 @@ fn written(folder: &Path, name: &str, content: &[u8]) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Fails unless the file that the setting `key` names can be read.
-fn readable(file: &Path, key: &str) -> Result<()> {
-    let found = if key == "tag-signers" {
-        read(file).map(|found| found.is_some())
-    } else {
-        files::read_if_there(file, crate::config::trust::LARGEST_FILE)
-            .map(|found| found.is_some())
-            .with_context(|| Error::usage("cannot use a file of trusted keys"))
-    };
-    if found? {
-        return Ok(());
-    }
-    Err(Error::usage(format!(
-        "there is no file '{}', which `{key}` names",
-        file.display()
-    ))
-    .with_hint("`heph self-update trust show` lists the keys"))
+fn missing(file: &Path, key: &str) -> Error {
+    let file = file.display();
+    Error::usage(format!("there is no file '{file}', which `{key}` names"))
+        .with_hint("`heph self-update trust show` lists the keys")
 }
 
 fn last_line(output: &Output) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Row, Transaction};
 use ulid::Ulid;
 
 use super::super::log::{self, COLUMNS, Record};
@@ -18,9 +18,7 @@ impl Store {
         if self.is_spoke {
             return Ok(());
         }
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self.connection.transaction()?;
         let id = Ulid::generate().to_string();
         transaction.execute("INSERT INTO spoke (id) VALUES (?1)", [id])?;
         mark_everything_unsent(&transaction)?;
@@ -48,9 +46,7 @@ impl Store {
     /// Applies the hub's `response` to `request`. Ignores the response to a request from before another response, because
     /// what it says of the hub may be outdated.
     pub fn apply(&mut self, request: &Request, response: &Response) -> Result<()> {
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self.connection.transaction()?;
         let known = empty_request(&transaction)?;
         let is_outdated = (&known.epoch, &known.cursor, &known.sent)
             != (&request.epoch, &request.cursor, &request.sent);
