@@ -135,7 +135,7 @@ fn first(
     )))
 }
 
-/// Looks up the files that may vouch for an archive, as far as they are of use, and returns their content as well.
+/// Looks up the files that may vouch for an archive, as far as they are needed, and returns their content as well.
 fn offer(candidate: &Candidate, trust: &Trust) -> Result<(Offer, Vec<ProofText>)> {
     let archive = &candidate.archive;
     let name = &archive.name;

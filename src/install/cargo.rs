@@ -45,23 +45,12 @@ pub(crate) struct BuildOrder<'a> {
     pub tag: &'a Tag,
     /// The commit of the tag, from which all must be built.
     pub commit: &'a str,
-    /// Whether cargo requests the commit itself, not the tag.
-    pub by_commit: bool,
+    /// What cargo is asked for, as its record will have it.
+    pub at: GitRef<'a>,
     pub packages: &'a [String],
     /// The fresh folder that receives `bin/`.
     pub root: &'a Path,
     pub build: &'a Path,
-}
-
-impl BuildOrder<'_> {
-    /// Returns the reference that cargo is asked for, as its record will have it.
-    fn at(&self) -> GitRef<'_> {
-        if self.by_commit {
-            GitRef::Commit(self.commit)
-        } else {
-            GitRef::Tag(self.tag.as_str())
-        }
-    }
 }
 
 impl Cargo {
@@ -156,7 +145,7 @@ fn arguments(order: &BuildOrder) -> Result<Vec<OsString>> {
             );
         }
     }
-    let at = match order.at() {
+    let at = match order.at {
         GitRef::Commit(commit) => format!("--rev={commit}"),
         GitRef::Tag(tag) => format!("--tag={tag}"),
     };
@@ -230,7 +219,7 @@ fn inspect(order: &BuildOrder) -> Result<Vec<String>> {
             .find(|installed| installed.package == *package)
             .with_context(|| format!("cargo did not install the package '{package}' of {tag}"))?;
         ensure!(
-            found.is_from(order.url, order.at()),
+            found.is_from(order.url, order.at),
             "cargo installed '{package}' from '{}', not from {tag} of '{}'",
             found.source,
             order.url
@@ -289,7 +278,7 @@ mod tests {
             url,
             tag,
             commit: "6aadeef590353fb7f1a81cc72bc59fe6c0e7627d",
-            by_commit: false,
+            at: GitRef::Tag(tag.as_str()),
             packages,
             root: Path::new("/home/ü %&'\"/versions/1.0.0"),
             build: Path::new("/cache/build"),
@@ -316,7 +305,7 @@ mod tests {
             ]
         );
         let by_commit = BuildOrder {
-            by_commit: true,
+            at: GitRef::Commit("6aadeef590353fb7f1a81cc72bc59fe6c0e7627d"),
             ..order("https://x", &tag, &packages)
         };
         let words = arguments(&by_commit).unwrap();

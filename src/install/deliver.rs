@@ -2,6 +2,7 @@
 
 use super::binstall_archives;
 use super::cargo::{BuildOrder, Cargo};
+use super::cargo_record::GitRef;
 use super::prebuilt::{self, ArchivePlan, NotFromArchive};
 use super::slots::{self, Binary, Slots};
 use super::staging::{StagedFolder, require_space};
@@ -66,12 +67,17 @@ fn by_cargo(
     let cargo = Cargo::find(request.environment.clone(), &paths.home)?;
     require_space(&paths.build(), BUILD_SPACE, "build a release")?;
     require_space(&paths.versions(), SLOT_SPACE, "keep a release")?;
+    let at = if request.trust.signs_tags() {
+        GitRef::Commit(&origin.commit)
+    } else {
+        GitRef::Tag(release.tag.as_str())
+    };
     let built = cargo.install(
         &BuildOrder {
             url: request.repository.url(),
             tag: &release.tag,
             commit: &origin.commit,
-            by_commit: request.trust.signs_tags(),
+            at,
             packages: request.packages,
             root: &staged.path,
             build: &paths.build(),

@@ -104,8 +104,7 @@ pub(crate) fn environment(
     folders.push(bin.to_owned());
     // A folder whose name has a colon cannot be on PATH; then PATH stays as it is.
     if let Ok(path) = std::env::join_paths(folders) {
-        variables.retain(|(variable, _)| variable != "PATH");
-        variables.push(("PATH".into(), path));
+        set("PATH", &path);
     }
     variables
 }

@@ -40,14 +40,14 @@ pub(super) fn prove(
     }
     let proof = examine(repository, &here, trust, &world.paths.tags())?;
     match &proof {
-        Proof::Proven { by } => {
+        Proof::Proven(by) => {
             (world.say)(&format!("{} is signed by {by}", here.tag.as_str()));
             // A refused tag is kept for inspection.
             files::remove_tree_if_there(&world.paths.tags())?;
         }
-        Proof::Unproven { reason } if trust.signs_tags() => report.note(reason),
-        Proof::Unproven { .. } => {}
-        Proof::Refused { reason } => {
+        Proof::Unproven(reason) if trust.signs_tags() => report.note(reason),
+        Proof::Unproven(_) => {}
+        Proof::Refused(reason) => {
             let hint = "ask its owner; `heph self-update trust show` lists the trusted keys";
             let error = Error::new(reason).with_hint(hint);
             return Err(refuse(world, &release.version, error, report));

@@ -170,7 +170,7 @@ impl Installation {
         let reason = "nothing is asked here".to_owned();
         Origin {
             commit,
-            proof: Proof::Unproven { reason },
+            proof: Proof::Unproven(reason),
         }
     }
 }

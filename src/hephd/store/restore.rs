@@ -55,7 +55,12 @@ pub(crate) fn restore(path: &Path, backup: &Path, now: Timestamp) -> Result<Rest
     let found = schema::inspect(&path)?;
     let suffix = match &found {
         StoreFile::Store(version) if found.obstacle(SCHEMA).is_none() => {
-            return Err(readable(&path, version.schema));
+            return Err(Error::new(format!(
+                "cannot restore '{}': this release can read the store (schema {})",
+                path.display(),
+                version.schema
+            ))
+            .with_hint("move it away first if the backup is to replace it"));
         }
         StoreFile::Store(version) => format!(".newer-schema{}-", version.schema),
         StoreFile::Unreadable(_) | StoreFile::Missing => ".unreadable-".to_owned(),
@@ -86,9 +91,10 @@ struct Carried {
 
 /// Builds the restored store at `temporary`, synced.
 fn build(temporary: &Path, backup: &Path, replaced: Option<&Path>) -> Result<Carried> {
-    let cannot_read = |newer: &Path| format!("cannot read '{}'", newer.display());
-    let folded = replaced.map(|newer| fold(newer).with_context(|| cannot_read(newer)));
-    let unread = folded.transpose()?.flatten();
+    let unread = match replaced {
+        Some(newer) => fold(newer).with_context(|| format!("cannot read '{}'", newer.display()))?,
+        None => None,
+    };
     let mut connection = copy(backup, temporary)
         .with_context(|| format!("cannot restore from '{}'", backup.display()))?;
     let mut carried = match replaced {
@@ -192,9 +198,7 @@ fn put_in_place(
     aside: PathBuf,
     has_replaced: bool,
 ) -> Result<Option<PathBuf>> {
-    let folder = path
-        .parent()
-        .ok_or_else(|| Error::new("the path has no folder"))?;
+    let folder = path.parent().context("the path has no folder")?;
     let kept = has_replaced.then(|| keep(path, folder, &aside));
     let kept = kept.transpose()?;
     // Left only where SQLite could not fold them. SQLite would take them for those of the restored store.
@@ -245,12 +249,4 @@ fn remove_with_companions(path: &Path) -> io::Result<()> {
         files::remove_file_if_there(&file::sibling(path, suffix))?;
     }
     Ok(())
-}
-
-fn readable(path: &Path, schema: u32) -> Error {
-    Error::new(format!(
-        "cannot restore '{}': this release can read the store (schema {schema})",
-        path.display()
-    ))
-    .with_hint("move it away first if the backup is to replace it")
 }

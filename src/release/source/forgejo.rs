@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::selection::{Entry, Source, assets_in_json, parse_json, usable};
-use crate::config::Repository;
 
 pub(crate) const SOURCE: Source = Source {
     hosts: &["codeberg.org"],
@@ -55,12 +54,6 @@ impl From<Published> for Entry {
             })),
         }
     }
-}
-
-/// Returns the URL that only Forgejo and Gitea answer with their version; `None` if the repository cannot be theirs.
-pub(crate) fn version_url(repository: &Repository) -> Option<String> {
-    let (forge, ..) = repository.owner_and_name().ok()?;
-    Some(format!("{forge}/api/v1/version"))
 }
 
 fn is_version(body: &[u8]) -> bool {

@@ -1,6 +1,6 @@
 //! GitLab: `GET /api/v4/projects/{path}/releases/permalink/latest`, which redirects to the release
-//! (docs.gitlab.com/api/releases). The path may have any number of groups, so a GitLab below a path of its own cannot be
-//! told from a group; such an installation is read as a plain git remote.
+//! (docs.gitlab.com/api/releases). The path may have any number of groups, so a GitLab below a path of its own looks
+//! like a group; such an installation is read as a plain git remote.
 
 use jiff::Timestamp;
 use serde::Deserialize;

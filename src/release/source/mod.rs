@@ -46,7 +46,8 @@ impl Forge {
     /// Returns the URL that is requested to find out the kind: only Forgejo and Gitea answer it with their version, and
     /// GitLab gives itself away by a header. `None` if the repository can be neither's.
     pub(super) fn probe_url(repository: &Repository) -> Option<String> {
-        forgejo::version_url(repository)
+        let (forge, ..) = repository.owner_and_name().ok()?;
+        Some(format!("{forge}/api/v1/version"))
     }
 
     /// Returns the kind that the answer to [`Forge::probe_url`] gives away.

@@ -100,7 +100,7 @@ pub(crate) fn is_signature(text: &str) -> bool {
 }
 
 /// What an archive has to be.
-#[derive(Debug)]
+#[derive(Default)]
 pub struct Expected {
     sha256: Option<String>,
     /// The key that signed the list of checksums.
@@ -115,25 +115,13 @@ struct Signed {
     signature: Signature,
 }
 
-impl std::fmt::Debug for Signed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Signed")
-            .field("key", &self.line)
-            .finish_non_exhaustive()
-    }
-}
-
 /// Returns what the file `archive` has to be according to `proofs`, of which signatures count by `keys` only.
 ///
 /// # Errors
 ///
 /// A proof is bad.
 pub fn expect(archive: &str, proofs: &ProofFiles<ProofText>, keys: &[Key]) -> Result<Expected> {
-    let mut expected = Expected {
-        sha256: None,
-        listed_by: None,
-        signature: None,
-    };
+    let mut expected = Expected::default();
     if let Some(list) = &proofs.checksums {
         if let Some(signature) = &proofs.checksums_signature {
             let signed = claim(&signature.text, &list.name, keys)?;

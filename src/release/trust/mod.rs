@@ -38,17 +38,17 @@ pub struct Origin {
 impl Origin {
     pub(crate) fn signed_by(&self) -> Option<&str> {
         match &self.proof {
-            Proof::Proven { by } => Some(by),
-            Proof::Unproven { .. } | Proof::Refused { .. } => None,
+            Proof::Proven(by) => Some(by),
+            Proof::Unproven(_) | Proof::Refused(_) => None,
         }
     }
 
     /// Returns why it must not be built from source; `None` if it may.
     pub fn objection_to_build(&self, require: Require) -> Option<&str> {
         match &self.proof {
-            Proof::Refused { reason } => Some(reason),
-            Proof::Unproven { reason } if require == Require::Signature => Some(reason),
-            Proof::Proven { .. } | Proof::Unproven { .. } => None,
+            Proof::Refused(reason) => Some(reason),
+            Proof::Unproven(reason) if require == Require::Signature => Some(reason),
+            Proof::Proven(_) | Proof::Unproven(_) => None,
         }
     }
 }
@@ -56,21 +56,12 @@ impl Origin {
 /// Whether a tag is its owner's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// A listed key signed it.
-    Proven {
-        /// The name of the signer in the list of keys, and the key.
-        by: String,
-    },
-    /// Nothing proves it, and nothing contradicts it.
-    Unproven {
-        /// Why, in a sentence.
-        reason: String,
-    },
-    /// Something contradicts it, or what the settings require is missing.
-    Refused {
-        /// Why, in a sentence.
-        reason: String,
-    },
+    /// A listed key signed it: the name of the signer in the list, and the key.
+    Proven(String),
+    /// Nothing proves it, and nothing contradicts it. The sentence says why.
+    Unproven(String),
+    /// Something contradicts it, or what the settings require is missing. The sentence says why.
+    Refused(String),
 }
 
 #[derive(Clone, Debug)]
@@ -91,20 +82,15 @@ pub(crate) fn needs_object(advertised: &Advertised, keys: bool, require: Require
 
 /// Decides whether a tag is its owner's.
 fn judge(evidence: Evidence) -> Proof {
-    let Evidence {
-        advertised,
-        require,
-        ..
-    } = evidence;
+    let (advertised, require) = (evidence.advertised, evidence.require);
     let tag = advertised.tag.as_str();
-    let refused = |reason: String| Proof::Refused { reason };
-    let unsigned = |reason: String| match require {
-        Require::Signature => Proof::Refused { reason },
-        Require::Checksum | Require::None => Proof::Unproven { reason },
+    let unsigned = match require {
+        Require::Signature => Proof::Refused,
+        Require::Checksum | Require::None => Proof::Unproven,
     };
     if !evidence.keys || require == Require::None {
-        let reason = "no key for tags is configured, so nothing proves whose tag it is".to_owned();
-        return Proof::Unproven { reason };
+        let reason = "no key for tags is configured, so nothing proves whose tag it is";
+        return Proof::Unproven(reason.to_owned());
     }
     if !advertised.is_annotated() {
         return unsigned(format!(
@@ -113,34 +99,36 @@ fn judge(evidence: Evidence) -> Proof {
     }
     let object = match evidence.object {
         Some(Ok(object)) => object,
-        Some(Err(error)) => return refused(format!("the tag {tag} is not valid: {error:#}")),
-        None => return refused(format!("the tag object of {tag} was not fetched")),
+        Some(Err(error)) => {
+            return Proof::Refused(format!("the tag {tag} is not valid: {error:#}"));
+        }
+        None => return Proof::Refused(format!("the tag object of {tag} was not fetched")),
     };
     if object.name != tag {
-        return refused(format!(
+        return Proof::Refused(format!(
             "the tag {tag} is really the tag {:?} under another name",
             object.name
         ));
     }
     if object.kind != "commit" {
-        return refused(format!(
+        return Proof::Refused(format!(
             "the tag {tag} is one of a {}, not of a commit",
             object.kind
         ));
     }
     if object.target != advertised.commit {
-        return refused(format!(
+        return Proof::Refused(format!(
             "the tag {tag} is of the commit {}, but the repository advertises {}",
             object.target, advertised.commit
         ));
     }
     match (&object.signature, evidence.signature) {
         (Signature::None, _) => unsigned(format!("the tag {tag} is not signed")),
-        (_, Some(SignatureCheck::Valid(by))) => Proof::Proven { by },
-        (_, Some(SignatureCheck::Invalid(why))) => refused(format!(
+        (_, Some(SignatureCheck::Valid(by))) => Proof::Proven(by),
+        (_, Some(SignatureCheck::Invalid(why))) => Proof::Refused(format!(
             "the signature of the tag {tag} is not valid: {why}"
         )),
-        (_, None) => refused(format!("the signature of the tag {tag} was not verified")),
+        (_, None) => Proof::Refused(format!("the signature of the tag {tag} was not verified")),
     }
 }
 

@@ -48,9 +48,9 @@ fn bad() -> Option<SignatureCheck> {
 /// Returns "proven", "unproven" or "refused".
 fn word(proof: &Proof) -> &'static str {
     match proof {
-        Proof::Proven { .. } => "proven",
-        Proof::Unproven { .. } => "unproven",
-        Proof::Refused { .. } => "refused",
+        Proof::Proven(_) => "proven",
+        Proof::Unproven(_) => "unproven",
+        Proof::Refused(_) => "refused",
     }
 }
 
@@ -183,13 +183,9 @@ fn a_build_needs_what_the_settings_require() {
         commit: COMMIT.to_owned(),
         proof,
     };
-    let proven = origin(Proof::Proven { by: "a".to_owned() });
-    let unproven = origin(Proof::Unproven {
-        reason: "b".to_owned(),
-    });
-    let refused = origin(Proof::Refused {
-        reason: "c".to_owned(),
-    });
+    let proven = origin(Proof::Proven("a".to_owned()));
+    let unproven = origin(Proof::Unproven("b".to_owned()));
+    let refused = origin(Proof::Refused("c".to_owned()));
     for (require, admitted) in [
         (Require::Signature, [true, false, false]),
         (Require::Checksum, [true, true, false]),
@@ -239,7 +235,7 @@ proptest! {
         let proof = judge(Evidence {
             advertised: &advertised, require, keys, object: Some(Ok(&object)), signature: verdict,
         });
-        prop_assert_eq!(matches!(proof, Proof::Proven { .. }), all);
+        prop_assert_eq!(matches!(proof, Proof::Proven(_)), all);
         if require == Require::Signature && keys && !all {
             prop_assert_eq!(word(&proof), "refused");
         }

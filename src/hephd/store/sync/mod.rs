@@ -79,7 +79,7 @@ pub(super) fn mark_unsent(connection: &Connection, seq: i64) -> rusqlite::Result
     Ok(())
 }
 
-/// What became of an operation of another machine.
+/// The outcome of inserting an operation of another machine.
 #[derive(PartialEq)]
 enum Insertion {
     /// It has this number in the log now.
