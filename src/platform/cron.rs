@@ -9,64 +9,44 @@ use std::process::{Command, Stdio};
 use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::process::{Run, describe};
 
-const BEGIN: &[u8] = b"# BEGIN heph";
-const END: &[u8] = b"# END heph";
+const BEGIN: &str = "# BEGIN heph";
+const END: &str = "# END heph";
 
 /// The longest command that every cron runs whole: the smallest `MAX_COMMAND` known (Vixie cron) without its final NUL.
 pub const LONGEST_COMMAND: usize = 999;
 
 /// Returns `crontab` with a block of `lines`: in place of the block that it holds, else before all other lines.
-///
-/// # Errors
-///
-/// `crontab` holds a damaged block.
 pub fn with_block(crontab: &[u8], lines: &[String]) -> Result<Vec<u8>> {
-    let (before, after) = match find_block(crontab)? {
-        Some((start, end)) => (&crontab[..start], &crontab[end..]),
-        None => (&[][..], crontab),
-    };
-    let mut text = before.to_vec();
-    text.extend_from_slice(BEGIN);
-    text.push(b'\n');
-    for line in lines {
-        text.extend_from_slice(line.as_bytes());
-        text.push(b'\n');
-    }
-    text.extend_from_slice(END);
-    text.push(b'\n');
-    text.extend_from_slice(after);
-    Ok(text)
+    let (before, after) = around_block(crontab)?;
+    let lines = lines.iter().map(String::as_str);
+    let lines = [BEGIN].into_iter().chain(lines).chain([END]);
+    let block: String = lines.flat_map(|line| [line, "\n"]).collect();
+    Ok([before, block.as_bytes(), after].concat())
 }
 
 /// Returns `crontab` without the block.
-///
-/// # Errors
-///
-/// The block is damaged.
 pub fn without_block(crontab: &[u8]) -> Result<Vec<u8>> {
-    Ok(match find_block(crontab)? {
-        Some((start, end)) => [&crontab[..start], &crontab[end..]].concat(),
-        None => crontab.to_vec(),
-    })
+    let (before, after) = around_block(crontab)?;
+    Ok([before, after].concat())
 }
 
-/// Returns the offsets of the block and of the line after it.
-fn find_block(crontab: &[u8]) -> Result<Option<(usize, usize)>> {
+/// Returns what is before and after the block, or before and after its place.
+fn around_block(crontab: &[u8]) -> Result<(&[u8], &[u8])> {
     let mut found: Vec<(bool, usize, usize)> = Vec::new();
     let mut start = 0;
     for line in crontab.split_inclusive(|byte| *byte == b'\n') {
         let end = start + line.len();
         // Editors may have changed the end of the line.
         match line.trim_ascii_end() {
-            line if line == BEGIN => found.push((true, start, end)),
-            line if line == END => found.push((false, start, end)),
+            line if line == BEGIN.as_bytes() => found.push((true, start, end)),
+            line if line == END.as_bytes() => found.push((false, start, end)),
             _ => {}
         }
         start = end;
     }
     match found[..] {
-        [] => Ok(None),
-        [(true, start, _), (false, _, end)] => Ok(Some((start, end))),
+        [] => Ok((&[], crontab)),
+        [(true, start, _), (false, _, end)] => Ok((&crontab[..start], &crontab[end..])),
         _ => Err(Error::new(
             "the crontab holds a damaged block of heph: '# BEGIN heph' and '# END heph' do not form one pair",
         )
@@ -92,11 +72,8 @@ pub fn quote(word: &str) -> String {
     quoted
 }
 
-/// Checks that the crontab can be changed from `before` to `after` without harm to the user's lines.
-///
-/// # Errors
-///
-/// `before` may not be what the crontab really holds.
+/// Checks that the crontab can be changed from `before` to `after` without harm to the user's lines, and that `before` is
+/// what it really holds.
 pub fn check(before: &[u8], after: &[u8]) -> Result<()> {
     // Debian's `crontab -l` shows a carriage return as these two characters, and would take them for two.
     if before == after || !before.windows(3).any(|window| window == b"\\r\n") {
@@ -109,63 +86,53 @@ pub fn check(before: &[u8], after: &[u8]) -> Result<()> {
 }
 
 /// The `crontab` program.
-#[derive(Clone, Debug)]
-pub struct Crontab {
-    program: PathBuf,
-}
+pub struct Crontab(PathBuf);
 
 impl Crontab {
     /// Finds it on PATH.
     pub fn find() -> Result<Crontab> {
-        let program = which::which("crontab").map_err(|_| {
+        which::which("crontab").map(Crontab).map_err(|_| {
             Error::new("there is no `crontab` on PATH, so cron cannot run the timer")
                 .with_hint("install cron, or start `heph self-update apply` by other means")
-        })?;
-        Ok(Crontab { program })
+        })
     }
 
-    /// Returns the user's crontab, empty where there is none.
-    ///
-    /// # Errors
-    ///
-    /// `crontab` fails, for example because the user may not use it.
+    /// Returns the user's crontab; a user without one has an empty one. Fails for example where the user may not use cron.
     pub fn read(&self) -> Result<Vec<u8>> {
         // Not through `Run`, which keeps only the end of a long output: a crontab must come back whole.
-        let output = Command::new(&self.program)
+        let output = Command::new(&self.0)
             .arg("-l")
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
             .output()
-            .with_context(|| format!("cannot start '{}'", self.program.display()))?;
+            .with_context(|| format!("cannot start '{}'", self.0.display()))?;
         if output.status.success() {
             return Ok(output.stdout);
         }
         let stderr = String::from_utf8_lossy(&output.stderr);
-        let stderr = stderr.trim();
         // Vixie cron and its heirs exit with 1 and print "no crontab for USER"; BusyBox prints that it cannot open the file.
         if stderr.contains("no crontab") || stderr.contains("No such file") {
             return Ok(Vec::new());
         }
-        bail!("`crontab -l` {}: {stderr}", describe(output.status));
+        bail!(
+            "`crontab -l` {}: {}",
+            describe(output.status),
+            stderr.trim()
+        );
     }
 
-    /// Changes the user's crontab from `before` to `after`.
-    ///
-    /// # Errors
-    ///
-    /// As [`check`], or `crontab` fails. The crontab stays as it was.
+    /// Changes the user's crontab from `before` to `after`. After an error it is as it was.
     pub fn replace(&self, before: &[u8], after: &[u8]) -> Result<()> {
         check(before, after)?;
         if before == after {
             return Ok(());
         }
-        let run = Run::new(&self.program);
+        let run = Run::new(&self.0);
         let run = match after.is_empty() {
             true => run.arg("-r"),
             false => run.arg("-").input(after),
         };
-        run.success().context("cannot write the crontab")?;
-        Ok(())
+        run.success().map(drop).context("cannot write the crontab")
     }
 }
 

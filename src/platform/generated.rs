@@ -21,18 +21,18 @@ const SOURCE: &str = "Made from: ";
 /// Generated files are small; a larger one is not ours.
 const LIMIT: u64 = 1 << 20;
 
-/// The values of a template's placeholders, by name.
-pub(super) type Values = Vec<(&'static str, Vec<String>)>;
+/// The values of a template's placeholders, each with the name of its placeholder.
+pub(super) type Values = Vec<(&'static str, String)>;
 
 /// One kind of generated file, whose source is an `S`.
-pub struct Format<S: 'static> {
-    pub(super) template: &'static str,
+pub(super) struct Format<S: 'static> {
+    pub template: &'static str,
     /// Its permissions.
-    pub(super) mode: u32,
+    pub mode: u32,
     /// Fills the template. Fails where the file cannot carry a value.
-    pub(super) values: fn(&S) -> Result<Values>,
+    pub values: fn(&S) -> Result<Values>,
     /// Reads a file of release 0.1.0, which carries no source.
-    pub(super) legacy: Option<fn(&str) -> Result<S>>,
+    pub legacy: Option<fn(&str) -> Result<S>>,
 }
 
 impl<S: Serialize + DeserializeOwned> Format<S> {
@@ -44,12 +44,12 @@ impl<S: Serialize + DeserializeOwned> Format<S> {
             json = json.replace("--", r"\u002d\u002d");
         }
         let mut values = (self.values)(source)?;
-        values.push(("source", vec![json]));
+        values.push(("source", json));
         Ok(fill(self.template, &values))
     }
 
     /// Returns the file of `source`, to be written to `path`.
-    pub(super) fn plan(&self, path: PathBuf, source: &S) -> Result<Planned> {
+    pub fn plan(&self, path: PathBuf, source: &S) -> Result<Planned> {
         let text = self.render(source)?;
         let there = files::read_if_there(&path, LIMIT).ok().flatten();
         // A script that lost its mode would not start; a unit that gained some would show a proxy's password.
@@ -64,41 +64,38 @@ impl<S: Serialize + DeserializeOwned> Format<S> {
         })
     }
 
-    /// Reads the file `path`.
-    ///
-    /// # Errors
-    ///
-    /// It exists and cannot be read.
-    pub(super) fn read(&self, path: &Path) -> Result<OnDisk<S>> {
-        let on_disk = |state, source| OnDisk {
+    /// Reads the file `path`. Fails where it exists and cannot be read.
+    pub fn read(&self, path: &Path) -> Result<OnDisk<S>> {
+        let (state, source) = match files::read_if_there(path, LIMIT)? {
+            None => {
+                let message = format!("'{}' does not exist", path.display());
+                (FileState::Absent, Err(Error::new(message)))
+            }
+            Some(bytes) => self
+                .compare(&bytes)
+                .unwrap_or_else(|| (FileState::HandMade, Err(made_by_hand(path)))),
+        };
+        Ok(OnDisk {
             path: path.to_owned(),
             state,
             source,
-        };
-        let Some(bytes) = files::read_if_there(path, LIMIT)? else {
-            let error = Error::new(format!("'{}' does not exist", path.display()));
-            return Ok(on_disk(FileState::Absent, Err(error)));
-        };
+        })
+    }
+
+    /// Compares a file with what its source renders to; `None` where heph did not make it.
+    fn compare(&self, bytes: &[u8]) -> Option<(FileState, Result<S>)> {
         // heph writes UTF-8 only.
-        let text = String::from_utf8(bytes).ok();
-        let Some((text, version)) = text.and_then(|text| {
-            let version = version(&text)?;
-            Some((text, version))
-        }) else {
-            return Ok(on_disk(FileState::HandMade, Err(made_by_hand(path))));
-        };
-        let source = self.source(&text);
-        let is_same = || {
-            let rendered = source.as_ref().ok().map(|source| self.render(source));
-            rendered.is_some_and(|rendered| rendered.is_ok_and(|rendered| rendered == text))
-        };
+        let text = std::str::from_utf8(bytes).ok()?;
+        let version = version(text)?;
+        let source = self.source(text);
+        let rendered = || self.render(source.as_ref().ok()?).ok();
         let state = match Some(version).cmp(&self::version(self.template)) {
             Ordering::Less => FileState::OlderTemplate,
             Ordering::Greater => FileState::NewerTemplate,
-            Ordering::Equal if is_same() => FileState::Current,
+            Ordering::Equal if rendered().as_deref() == Some(text) => FileState::Current,
             Ordering::Equal => FileState::Edited,
         };
-        Ok(on_disk(state, source))
+        Some((state, source))
     }
 
     fn source(&self, text: &str) -> Result<S> {
@@ -117,12 +114,10 @@ impl<S: Serialize + DeserializeOwned> Format<S> {
 /// How a file on disk compares to what heph would write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum FileState {
-    /// It does not exist.
+pub(crate) enum FileState {
     Absent,
     /// It is what this heph renders from its source.
     Current,
-    /// It is from an older template.
     OlderTemplate,
     /// It is from the template of a newer heph.
     NewerTemplate,
@@ -132,12 +127,22 @@ pub enum FileState {
     HandMade,
 }
 
+impl FileState {
+    /// Checks that heph may overwrite or remove the file `path` in this state; the error has `hint`.
+    pub(super) fn check_replaceable(self, path: &Path, hint: &str) -> Result<()> {
+        let error = match self {
+            FileState::HandMade => made_by_hand(path),
+            FileState::Edited => Error::new(format!("'{}' was edited by hand", path.display())),
+            _ => return Ok(()),
+        };
+        Err(error.with_hint(hint))
+    }
+}
+
 /// A generated file as it is on disk.
 #[derive(Debug)]
-pub struct OnDisk<S> {
-    /// Where.
+pub(crate) struct OnDisk<S> {
     pub path: PathBuf,
-    /// How it compares to what heph would write.
     pub state: FileState,
     /// What it was made from, or why heph cannot tell.
     pub source: Result<S>,
@@ -151,30 +156,9 @@ impl<S> OnDisk<S> {
             source: self.source.and_then(convert),
         }
     }
-
-    /// Checks that heph may overwrite or remove the file.
-    ///
-    /// # Errors
-    ///
-    /// It was made or edited by hand; `hint` says what to do about it.
-    pub(super) fn check_replaceable(&self, hint: &str) -> Result<()> {
-        check_replaceable(&self.path, self.state, hint)
-    }
 }
 
-/// As [`OnDisk::check_replaceable`].
-pub(super) fn check_replaceable(path: &Path, state: FileState, hint: &str) -> Result<()> {
-    match state {
-        FileState::HandMade => Err(made_by_hand(path).with_hint(hint)),
-        FileState::Edited => {
-            let message = format!("'{}' was edited by hand", path.display());
-            Err(Error::new(message).with_hint(hint))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn made_by_hand(path: &Path) -> Error {
+pub(super) fn made_by_hand(path: &Path) -> Error {
     Error::new(format!("'{}' was not made by heph", path.display()))
 }
 
@@ -192,12 +176,10 @@ pub struct Planned {
 
 /// Writes those of `all` that are due. Returns whether any was.
 pub(super) fn write(all: &[Planned]) -> Result<bool> {
-    let mut wrote = false;
     for file in all.iter().filter(|file| file.is_due) {
         files::write_atomic(&file.path, file.text.as_bytes(), file.mode)?;
-        wrote = true;
     }
-    Ok(wrote)
+    Ok(all.iter().any(|file| file.is_due))
 }
 
 /// Removes the file `path`. Returns whether it existed.
@@ -216,22 +198,20 @@ fn version(text: &str) -> Option<u32> {
 }
 
 /// Returns `template` with its placeholders filled: a line with `{{name}}` is repeated for each value of that name, and
-/// vanishes where there is none.
-fn fill(template: &str, values: &[(&str, Vec<String>)]) -> String {
+/// vanishes without one. What is filled in is not looked at again, so a value may hold braces.
+fn fill(template: &str, values: &[(&str, String)]) -> String {
     let mut text = String::new();
     for line in template.lines() {
-        // What is filled in is not looked at again, so a value may hold braces.
-        let hole = values.iter().find_map(|(name, values)| {
-            let (before, after) = line.split_once(&format!("{{{{{name}}}}}"))?;
-            Some((before, values, after))
+        let placeholder = line.split_once("{{").and_then(|(before, rest)| {
+            let (name, after) = rest.split_once("}}")?;
+            Some((before, name, after))
         });
-        match hole {
-            None => text.extend([line, "\n"]),
-            Some((before, values, after)) => {
-                for value in values {
-                    text.extend([before, value, after, "\n"]);
-                }
-            }
+        let Some((before, name, after)) = placeholder else {
+            text.extend([line, "\n"]);
+            continue;
+        };
+        for (_, value) in values.iter().filter(|(of, _)| *of == name) {
+            text.extend([before, value, after, "\n"]);
         }
     }
     text
@@ -239,11 +219,9 @@ fn fill(template: &str, values: &[(&str, Vec<String>)]) -> String {
 
 /// Checks that units, property lists and scripts can all carry `text`; `what` names it in the error.
 ///
-/// # Errors
-///
-/// It holds control characters, such as newlines, or Unicode noncharacters: systemd drops lines with those (`utf8.c`), and
-/// XML 1.0 cannot express them (section 2.2).
-pub fn check_text(what: &str, text: &str) -> Result<(), Error> {
+/// They cannot carry control characters, such as newlines, nor Unicode noncharacters: systemd drops lines with those
+/// (`utf8.c`), and XML 1.0 cannot express them (section 2.2).
+pub(super) fn check_text(what: &str, text: &str) -> Result<()> {
     let unfit = |c: &char| {
         let noncharacter =
             ('\u{fdd0}'..='\u{fdef}').contains(c) || u32::from(*c) & 0xfffe == 0xfffe;
@@ -259,12 +237,8 @@ pub fn check_text(what: &str, text: &str) -> Result<(), Error> {
     }
 }
 
-/// Returns `path` as text that generated files can carry; `what` names it in the error.
-///
-/// # Errors
-///
-/// It is relative, not UTF-8, or holds what [`check_text`] rejects.
-pub fn check_path<'a>(what: &str, path: &'a Path) -> Result<&'a str, Error> {
+/// Returns `path`, an absolute one, as text that generated files can carry; `what` names it in the error.
+pub(super) fn check_path<'a>(what: &str, path: &'a Path) -> Result<&'a str> {
     if !path.is_absolute() {
         let message = format!("{what} is the relative path '{}'", path.display());
         return Err(Error::usage(message));
@@ -303,7 +277,7 @@ pub(crate) mod tests {
         Format {
             template: "# Made by heph, template 2. x\n# Made from: {{source}}\n\n{{text}}\n",
             mode: files::SHARED,
-            values: |text| Ok(vec![("text", vec![text.clone()])]),
+            values: |text| Ok(vec![("text", text.clone())]),
             legacy: Some(|text| {
                 let last = text.lines().last();
                 last.map(str::to_owned).context("it is empty")
@@ -312,7 +286,7 @@ pub(crate) mod tests {
         Format {
             template: "<?xml?>\n<!-- Made by heph, template 2. -->\n<!-- Made from: {{source}} -->\n<a>{{text}}</a>\n",
             mode: files::SHARED,
-            values: |text| Ok(vec![("text", vec![text.clone()])]),
+            values: |text| Ok(vec![("text", text.clone())]),
             legacy: None,
         },
     ];
@@ -333,10 +307,7 @@ pub(crate) mod tests {
     #[test]
     fn a_line_is_repeated_for_each_value_and_values_are_not_filled_again() {
         let template = "a\n x={{x}};\n{{y}}\nb\n";
-        let values = [
-            ("x", vec!["{{y}}".to_owned(), "2".to_owned()]),
-            ("y", vec![]),
-        ];
+        let values = [("x", "{{y}}".to_owned()), ("x", "2".to_owned())];
         assert_eq!(fill(template, &values), "a\n x={{y}};\n x=2;\nb\n");
     }
 
@@ -400,7 +371,7 @@ pub(crate) mod tests {
             (FileState::HandMade, "not made by heph"),
             (FileState::Edited, "edited by hand"),
         ] {
-            let error = check_replaceable(path, state, "use --force").unwrap_err();
+            let error = state.check_replaceable(path, "use --force").unwrap_err();
             assert!(error.to_string().contains(words), "{error}");
             assert_eq!(error.hint(), Some("use --force"));
         }
@@ -410,7 +381,7 @@ pub(crate) mod tests {
             FileState::OlderTemplate,
             FileState::NewerTemplate,
         ] {
-            assert!(check_replaceable(path, state, "").is_ok());
+            assert!(state.check_replaceable(path, "").is_ok());
         }
     }
 

@@ -25,11 +25,9 @@ pub struct Written {
     pub cadence: Option<String>,
 }
 
-impl Written {
-    fn checked(self) -> Result<Written> {
-        ensure!(!self.command.is_empty(), "it names no program");
-        Ok(self)
-    }
+fn checked(written: Written) -> Result<Written> {
+    ensure!(!written.command.is_empty(), "it names no program");
+    Ok(written)
 }
 
 /// Reads `heph.service` or `heph-self-update.service`.
@@ -61,7 +59,7 @@ pub fn service(text: &str) -> Result<Written> {
             _ => {}
         }
     }
-    written.checked()
+    checked(written)
 }
 
 /// Reads the cadence of `heph-self-update.timer`, or of a script.
@@ -86,18 +84,18 @@ pub fn agent(text: &str) -> Result<Written> {
     let command = strings("ProgramArguments", "/array")?;
     let variables = strings("EnvironmentVariables", "/dict")?;
     let one = |key| Some(behind(&elements, key).first()?.1.clone());
-    let times: Vec<_> = below(&elements, "StartCalendarInterval", "/array")
+    let numbers: Vec<_> = below(&elements, "StartCalendarInterval", "/array")
         .iter()
         .filter(|(tag, _)| tag == "integer")
         .collect();
+    let times = numbers.chunks_exact(2);
     let times: Vec<_> = times
-        .chunks_exact(2)
         .map(|time| format!("{}:{:0>2}", time[0].1, time[1].1))
         .collect();
-    Written {
+    let variables = variables.chunks_exact(2);
+    checked(Written {
         command,
         variables: variables
-            .chunks_exact(2)
             .map(|pair| (pair[0].clone(), pair[1].clone()))
             .collect(),
         log: one("StandardOutPath"),
@@ -106,8 +104,7 @@ pub fn agent(text: &str) -> Result<Written> {
             None if times.is_empty() => None,
             None => Some(format!("at {}", times.join(","))),
         },
-    }
-    .checked()
+    })
 }
 
 /// Reads `self-update-job.sh`.
@@ -123,15 +120,14 @@ pub fn script(text: &str) -> Result<Written> {
         .rsplit_once("\nexec >>")
         .and_then(|(_, log)| log.lines().next());
     let log = log.and_then(|log| shlex::split(log)?.into_iter().next());
-    Written {
+    checked(Written {
         command: words[nice + NICE.len()..].to_vec(),
         variables: variables
             .map(|variable| variable.map(owned).context("a variable has no value"))
             .collect::<Result<_>>()?,
         log,
         cadence: Some(cadence(text)?),
-    }
-    .checked()
+    })
 }
 
 fn owned((name, value): (&str, &str)) -> (String, String) {
@@ -200,9 +196,8 @@ type Element = (String, String);
 /// Returns the elements of a property list, without its comments.
 fn elements(plist: &str) -> Result<Vec<Element>> {
     let parts = plist.split("<!--");
-    let plist: String = parts
-        .map(|part| part.split_once("-->").map_or(part, |(_, behind)| behind))
-        .collect();
+    let parts = parts.map(|part| part.split_once("-->").map_or(part, |(_, behind)| behind));
+    let plist: String = parts.collect();
     let tags = plist.split('<').skip(1);
     tags.map(|element| {
         let (tag, text) = element.split_once('>').context("it is no property list")?;

@@ -47,11 +47,10 @@ fn assert_service(choice: ServiceManager, folder: &Path, expected: &Value) {
     assert_eq!(definition.foreign, [] as [&str; 0]);
     let flags = definition.flags.iter();
     let flags: BTreeMap<_, _> = flags.map(|(flag, value)| (flag.name(), value)).collect();
-    let environment: BTreeMap<_, _> = definition.environment.iter().collect();
     let said = json!({
         "program": definition.program,
         "flags": flags,
-        "environment": environment,
+        "environment": definition.environment.0,
         "log": definition.log,
     });
     assert_eq!(&said, expected, "{folder:?}");
@@ -93,7 +92,7 @@ fn every_cadence_and_variable_of_the_timer_is_taken_over_from_release_0_1_0() {
                 "program": invocation.program,
                 "environment": invocation.environment,
             });
-            let expected = &expected["timer"][scheduler.name()];
+            let expected = &expected["timer"][scheduler.to_string()];
             assert_eq!(&said, expected, "{folder:?} {scheduler}");
             assert!(
                 invocation.log.ends_with("heph/self-update.log"),

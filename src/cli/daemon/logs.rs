@@ -22,7 +22,7 @@ pub struct Args {
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     let log = find(context)?;
     let cannot = || format!("cannot read the log '{}'", log.display());
-    let (text, mut mark) = log::tail(&log, args.lines).with_context(cannot)?;
+    let (text, mut mark) = log::added(&log, 0, args.lines).with_context(cannot)?;
     if text.is_empty() && !log.exists() {
         context
             .ui
@@ -33,7 +33,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
         // The reader can only be missed by a write, so one that leaves early is noticed with the next line.
         while !context.ui.is_unread() {
             thread::sleep(Duration::from_millis(200));
-            let (text, now) = log::more(&log, mark).with_context(cannot)?;
+            let (text, now) = log::added(&log, mark, usize::MAX).with_context(cannot)?;
             context.ui.raw(&text);
             mark = now;
         }

@@ -1,5 +1,7 @@
 //! `heph self-update apply`: install the newest release now.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use semver::Version;
 
@@ -7,7 +9,7 @@ use super::outcome;
 use crate::cli::Context;
 use crate::error::{Exit, Result};
 use crate::os::{clock, interrupt};
-use crate::platform::schedule;
+use crate::platform::schedule::{self, Scheduler};
 use crate::release::decide::Asked;
 use crate::update::{self, Request, history};
 
@@ -66,19 +68,20 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
 /// Returns whether the timer's last run is recent: launchd starts its job at each load and login, besides the cadence.
 fn ran_recently(context: &Context) -> Result<bool> {
     // Where the timer's files cannot be read, the run goes on; `status` and `doctor` report them.
-    let Ok(Some(timer)) = schedule::state(context.config.service_manager, &context.paths) else {
+    let timer = schedule::job(context.config.service_manager, &context.paths);
+    let Ok(Some((Scheduler::Launchd, job))) = timer else {
         return Ok(false);
     };
     let runs = history::read(&context.paths)?;
     let last = runs.iter().rev().find(|entry| entry.run.scheduled);
     let last = last.map(|entry| entry.run.started_at);
-    Ok(timer.scheduler == "launchd" && is_recent(last, timer.interval_secs, clock::now()))
+    Ok(is_recent(last, job.cadence.longest_gap(), clock::now()))
 }
 
-/// Returns whether a run at `now` comes less than half an interval after the last one.
-fn is_recent(last: Option<Timestamp>, interval_secs: u64, now: Timestamp) -> bool {
-    let half = i64::try_from(interval_secs / 2).unwrap_or(i64::MAX);
-    last.is_some_and(|last| (0..half).contains(&now.duration_since(last).as_secs()))
+/// Returns whether a run at `now` comes less than half an `interval` after the last one.
+fn is_recent(last: Option<Timestamp>, interval: Duration, now: Timestamp) -> bool {
+    let since = last.and_then(|last| Duration::try_from(now.duration_since(last)).ok());
+    since.is_some_and(|since| since < interval / 2)
 }
 
 #[cfg(test)]
@@ -89,11 +92,12 @@ mod tests {
     fn half_an_interval_must_pass_between_two_scheduled_runs() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let last = Some(at("2026-01-01T00:00:00Z"));
-        assert!(is_recent(last, 21_600, at("2026-01-01T02:59:59Z")));
-        assert!(!is_recent(last, 21_600, at("2026-01-01T03:00:00Z")));
-        assert!(!is_recent(None, 21_600, at("2026-01-01T00:00:00Z")));
+        let interval = Duration::from_secs(21_600);
+        assert!(is_recent(last, interval, at("2026-01-01T02:59:59Z")));
+        assert!(!is_recent(last, interval, at("2026-01-01T03:00:00Z")));
+        assert!(!is_recent(None, interval, at("2026-01-01T00:00:00Z")));
         assert!(
-            !is_recent(last, 21_600, at("2025-12-31T00:00:00Z")),
+            !is_recent(last, interval, at("2025-12-31T00:00:00Z")),
             "a clock set back stops nothing"
         );
     }

@@ -2,7 +2,7 @@
 
 use crate::cli::Context;
 use crate::error::{Exit, Result};
-use crate::platform::schedule::{self, Scheduler};
+use crate::platform::schedule;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -13,14 +13,10 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     let removed = schedule::disable(&context.paths, args.force)?;
-    if removed.is_empty() {
-        context.ui.say("self-update is off already");
-    } else {
-        let names: Vec<_> = removed.into_iter().map(Scheduler::name).collect();
-        let names = names.join(" and ");
-        context
-            .ui
-            .say(format!("self-update is off: removed from {names}"));
-    }
+    let names: Vec<_> = removed.iter().map(ToString::to_string).collect();
+    context.ui.say(match names.join(" and ") {
+        none if none.is_empty() => "self-update is off already".to_owned(),
+        names => format!("self-update is off: removed from {names}"),
+    });
     Ok(Exit::Done)
 }

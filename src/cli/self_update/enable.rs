@@ -39,20 +39,14 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     let cadence = args.every.or(args.at);
-    let enabled = enable(context, args.notify_only, cadence, args.force)?;
-    say(context, &enabled)?;
+    enable(context, args.notify_only, cadence, args.force)?;
     Ok(Exit::Done)
 }
 
 /// Turns the timer on as `heph daemon start --self-update` does, with `every` as its interval where it is passed.
-///
-/// # Errors
-///
-/// As `heph self-update enable`.
 pub(crate) fn enable_timer(context: &Context, every: Option<Duration>) -> Result<()> {
     let cadence = every.map(Cadence::every).transpose()?;
-    let enabled = enable(context, None, cadence, false)?;
-    say(context, &enabled)
+    enable(context, None, cadence, false)
 }
 
 fn enable(
@@ -60,33 +54,51 @@ fn enable(
     notify_only: Option<bool>,
     cadence: Option<Cadence>,
     force: bool,
-) -> Result<Enabled> {
-    let Context { config, paths, .. } = context;
+) -> Result<()> {
+    let Context { config, paths, ui } = context;
     let bin_dir = update::bin_dir(&config.self_update, paths)?;
     let program = bin_dir.path.join("heph");
     if !program.is_file() {
-        return Err(Error::new(format!(
-            "cannot enable the timer: there is no '{}'",
-            program.display()
-        ))
-        .with_hint(
+        let program = program.display();
+        let message = format!("cannot enable the timer: there is no '{program}'");
+        return Err(Error::new(message).with_hint(
             "install heph there, or set `bin-dir` in [self-update] to the folder it is in",
         ));
     }
-    schedule::enable(
-        config.service_manager,
-        paths,
-        Request {
-            program,
-            config: named_settings(paths)?,
-            environment: environment(paths)?,
-            notify_only,
-            cadence,
-            default_notify_only: config.self_update.mode == Mode::Notify,
-            default_cadence: Cadence::every(*config.self_update.every)?,
-            force,
-        },
-    )
+    let request = Request {
+        program,
+        config: named_settings(paths)?,
+        environment: environment(paths)?,
+        notify_only,
+        cadence,
+        default_notify_only: config.self_update.mode == Mode::Notify,
+        default_cadence: Cadence::every(*config.self_update.every)?,
+        force,
+    };
+    let Enabled {
+        scheduler,
+        job,
+        changed,
+    } = schedule::enable(config.service_manager, paths, request)?;
+    let does = match job.invocation.notify_only {
+        false => "installs new releases",
+        true => "reports new releases",
+    };
+    let already = if changed { "" } else { " already" };
+    let cadence = &job.cadence;
+    ui.say(format!(
+        "self-update is on{already}: {does} {cadence}, through {scheduler}"
+    ));
+    if let Some(next) = schedule::next_run(scheduler, &job, paths) {
+        let next = next.to_zoned(TimeZone::system());
+        let next = next.strftime("%Y-%m-%d %H:%M:%S %Z");
+        ui.say(format!("next run: {next}"));
+    }
+    if scheduler == Scheduler::Systemd && systemctl::lingers() == Some(false) {
+        ui.warn("without lingering, the timer does not run while you are logged out");
+        ui.note("hint: `loginctl enable-linger` lets it run always");
+    }
+    Ok(())
 }
 
 /// Returns the settings file where `--config` named it: it is in another place than HEPH_CONFIG and the default say.
@@ -107,31 +119,4 @@ pub(super) fn environment(paths: &Paths) -> Result<Environment> {
     };
     let cargo = found.unwrap_or_else(installed);
     bake_env(|name| std::env::var_os(name), &paths.home, &cargo)
-}
-
-fn say(context: &Context, enabled: &Enabled) -> Result<()> {
-    let Context { config, paths, ui } = context;
-    let Enabled { scheduler, job, .. } = enabled;
-    let does = match job.invocation.notify_only {
-        false => "installs new releases",
-        true => "reports new releases",
-    };
-    let already = if enabled.changed { "" } else { " already" };
-    ui.say(format!(
-        "self-update is on{already}: {does} {}, through {scheduler}",
-        job.cadence
-    ));
-    if let Some(next) = schedule::state(config.service_manager, paths)?.and_then(|state| state.next)
-    {
-        let next = next.to_zoned(TimeZone::system());
-        ui.say(format!(
-            "next run: {}",
-            next.strftime("%Y-%m-%d %H:%M:%S %Z")
-        ));
-    }
-    if *scheduler == Scheduler::Systemd && systemctl::lingers() == Some(false) {
-        ui.warn("without lingering, the timer does not run while you are logged out");
-        ui.note("hint: `loginctl enable-linger` lets it run always");
-    }
-    Ok(())
 }

@@ -18,7 +18,7 @@ use semver::Version;
 
 pub(crate) use enable::enable_timer;
 
-use super::Context;
+use super::{Context, ui::Ui};
 use crate::error::{Exit, Result, ResultExt};
 
 #[derive(Debug, clap::Args)]
@@ -89,18 +89,22 @@ fn shown(version: Option<&Version>, otherwise: &str) -> String {
     version.map_or_else(|| otherwise.to_owned(), Version::to_string)
 }
 
+/// Prints `lines`: the first one after `title`, the others below it.
+fn rows(ui: &Ui, title: &str, lines: impl IntoIterator<Item = String>) {
+    let below = " ".repeat(title.len());
+    for (index, line) in lines.into_iter().enumerate() {
+        let before = if index == 0 { title } else { &below };
+        ui.say(format!("{before}{line}"));
+    }
+}
+
 /// Returns a size in bytes in the unit that people read: "12.3 MiB".
 fn size(bytes: u64) -> String {
-    let mut size = bytes as f64;
-    for unit in ["B", "KiB", "MiB", "GiB"] {
-        if size < 1024.0 || unit == "GiB" {
-            return if unit == "B" {
-                format!("{bytes} B")
-            } else {
-                format!("{size:.1} {unit}")
-            };
-        }
-        size /= 1024.0;
+    let binary = |power| bytes as f64 / 1024_f64.powi(power);
+    match bytes {
+        0..0x400 => format!("{bytes} B"),
+        0x400..0x10_0000 => format!("{:.1} KiB", binary(1)),
+        0x10_0000..0x4000_0000 => format!("{:.1} MiB", binary(2)),
+        _ => format!("{:.1} GiB", binary(3)),
     }
-    format!("{bytes} B")
 }

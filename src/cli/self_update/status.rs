@@ -1,16 +1,19 @@
 //! `heph self-update status`: show whether updates are on, what runs, and why it is not the latest.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use semver::Version;
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{outcome, shown, size};
-use crate::cli::Context;
+use super::{outcome, rows, shown, size};
+use crate::cli::{Context, ui::Ui};
 use crate::error::{Exit, Result};
 use crate::install::slots::Slots;
 use crate::os::{files, lock};
 use crate::paths::Paths;
-use crate::platform::schedule;
+use crate::platform::schedule::job::Job;
+use crate::platform::schedule::{self, Scheduler};
 use crate::release::decide::{Asked, Decision};
 use crate::update::history::{self, Entry};
 use crate::update::journal::Journal;
@@ -26,16 +29,24 @@ pub struct Args {
 
 /// What the status shows, gathered without the network.
 struct Facts {
-    timer: Option<schedule::TimerState>,
+    timer: Option<(Scheduler, Job)>,
+    next_run: Option<Timestamp>,
     last: Option<Entry>,
     survey: Result<Survey>,
     last_success: Option<Timestamp>,
     last_error: Option<String>,
     withdrawn: Option<Version>,
-    slots: Vec<(String, u64, bool)>,
+    slots: Vec<SlotSize>,
     quarantine: Quarantine,
     /// The version that an interrupted run was installing.
     unfinished: Option<String>,
+}
+
+#[derive(Serialize)]
+struct SlotSize {
+    name: String,
+    size: u64,
+    current: bool,
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
@@ -43,7 +54,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     if args.json {
         context.ui.json(&object(&facts));
     } else {
-        tell(context, &facts);
+        print(&context.ui, &facts);
     }
     Ok(Exit::Done)
 }
@@ -53,36 +64,35 @@ fn gather(context: &Context) -> Result<Facts> {
     let remembered = update::feed(&context.config.self_update, &paths.feed()).cached();
     let slots = Slots::new(paths);
     let current = slots.current().ok().flatten().map(|slot| slot.name);
+    let slots = slots.list()?.into_iter().map(|slot| SlotSize {
+        size: files::tree_size(&slot.path),
+        current: Some(&slot.name) == current.as_ref(),
+        name: slot.name,
+    });
     let survey = outcome::with_world(context, true, |world| {
         update::survey(world, remembered.latest.clone(), &Asked::default())
     });
+    let timer = schedule::job(context.config.service_manager, paths)?;
     Ok(Facts {
-        timer: schedule::state(context.config.service_manager, paths)?,
+        next_run: timer
+            .as_ref()
+            .and_then(|(scheduler, job)| schedule::next_run(*scheduler, job, paths)),
+        timer,
         last: history::read(paths)?.pop(),
         survey,
         last_success: remembered.last_success,
         last_error: remembered.last_error,
         withdrawn: remembered.withdrawn.map(|release| release.version),
-        slots: slots
-            .list()?
-            .into_iter()
-            .map(|slot| {
-                (
-                    slot.name.clone(),
-                    files::tree_size(&slot.path),
-                    Some(&slot.name) == current.as_ref(),
-                )
-            })
-            .collect(),
+        slots: slots.collect(),
         quarantine: Quarantine::load(paths)?,
         unfinished: Journal::load(paths)?
-            .filter(|_| !under_way(paths))
+            .filter(|_| !is_under_way(paths))
             .map(|journal| journal.to.version.to_string()),
     })
 }
 
 /// Returns whether a run holds the lock just now: its journal does not mean an interruption then.
-fn under_way(paths: &Paths) -> bool {
+fn is_under_way(paths: &Paths) -> bool {
     matches!(lock::try_exclusive(&paths.lock()), Ok(None))
 }
 
@@ -92,134 +102,114 @@ fn reason(facts: &Facts) -> Option<String> {
         Ok(survey) => survey,
         Err(error) => return Some(error.one_line()),
     };
-    match &survey.decision {
-        Decision::Skipped(reason) => Some(reason.clone()),
-        Decision::RestartOnly => Some(
-            "hephd still runs an older release; `heph self-update apply` restarts it".to_owned(),
-        ),
-        Decision::UpToDate(_) if facts.last_success.is_none() => Some(match &facts.last_error {
-            Some(error) => format!("no check has succeeded yet: {error}"),
-            None => "no check was made yet; `heph self-update check` makes one".to_owned(),
-        }),
-        Decision::UpToDate(_) => None,
-        Decision::Update(release) => Some(match (&facts.last, &facts.timer) {
-            (Some(Entry { summary, .. }), _)
-                if summary.to.as_ref() == Some(&release.version) && summary.reason.is_some() =>
-            {
-                format!(
-                    "the last run failed: {}",
-                    summary.reason.as_deref().unwrap_or_default()
-                )
-            }
-            (_, Some(timer)) if timer.notify_only => format!(
-                "the timer only reports releases; `heph self-update apply` installs {}",
-                release.version
-            ),
-            (_, Some(_)) => format!("the next run installs {}", release.version),
-            (_, None) => format!(
-                "updates are off; `heph self-update apply` installs {}",
-                release.version
-            ),
-        }),
-    }
+    let release = match &survey.decision {
+        Decision::Update(release) => release,
+        Decision::Skipped(reason) => return Some(reason.clone()),
+        Decision::RestartOnly => {
+            let reason = "hephd still runs an older release; `heph self-update apply` restarts it";
+            return Some(reason.to_owned());
+        }
+        Decision::UpToDate(_) if facts.last_success.is_none() => {
+            return Some(match &facts.last_error {
+                Some(error) => format!("no check has succeeded yet: {error}"),
+                None => "no check was made yet; `heph self-update check` makes one".to_owned(),
+            });
+        }
+        Decision::UpToDate(_) => return None,
+    };
+    let version = &release.version;
+    let last = facts.last.as_ref().map(|entry| &entry.summary);
+    let last = last.filter(|summary| summary.to.as_ref() == Some(version));
+    let failed = last.and_then(|summary| summary.reason.as_ref());
+    Some(match (failed, &facts.timer) {
+        (Some(reason), _) => format!("the last run failed: {reason}"),
+        (None, Some((_, job))) if job.invocation.notify_only => {
+            format!("the timer only reports releases; `heph self-update apply` installs {version}")
+        }
+        (None, Some(_)) => format!("the next run installs {version}"),
+        (None, None) => format!("updates are off; `heph self-update apply` installs {version}"),
+    })
 }
 
 fn object(facts: &Facts) -> Value {
+    let scheduler = facts.timer.as_ref().map(|(scheduler, _)| scheduler);
+    let job = facts.timer.as_ref().map(|(_, job)| job);
+    let last = facts.last.as_ref();
     let survey = facts.survey.as_ref().ok();
+    let latest = survey.and_then(|survey| survey.latest.as_ref());
     json!({
-        "schema": 1,
-        "enabled": facts.timer.is_some(),
-        "scheduler": facts.timer.as_ref().map(|timer| timer.scheduler),
-        "cadence": facts.timer.as_ref().map(|timer| &timer.cadence),
-        "notify_only": facts.timer.as_ref().map(|timer| timer.notify_only),
-        "next_run": facts.timer.as_ref().and_then(|timer| timer.next),
-        "last_run": facts.last.as_ref().map(|last| last.run.started_at),
-        "last_outcome": facts.last.as_ref().map(|last| last.summary.outcome),
-        "last_reason": facts.last.as_ref().and_then(|last| last.summary.reason.as_ref()),
+        "enabled": job.is_some(),
+        "scheduler": scheduler,
+        "cadence": job.map(|job| &job.cadence),
+        "notify_only": job.map(|job| job.invocation.notify_only),
+        "next_run": facts.next_run,
+        "last_run": last.map(|last| last.run.started_at),
+        "last_outcome": last.map(|last| last.summary.outcome),
+        "last_reason": last.and_then(|last| last.summary.reason.as_ref()),
         "last_check": facts.last_success,
         "installed": survey.and_then(|survey| survey.installed.as_ref()),
         "running": survey.and_then(|survey| survey.running.as_ref()),
-        "latest": survey.and_then(|survey| survey.latest.as_ref()).map(|release| &release.version),
+        "latest": latest.map(|release| &release.version),
         "withdrawn": facts.withdrawn,
         "reason": reason(facts),
-        "slots": facts.slots.iter().map(|(name, size, current)| {
-            json!({ "name": name, "size": size, "current": current })
-        }).collect::<Vec<_>>(),
+        "slots": facts.slots,
         "quarantine": facts.quarantine.releases,
         "unfinished": facts.unfinished,
     })
 }
 
-fn tell(context: &Context, facts: &Facts) {
-    let ui = &context.ui;
+fn print(ui: &Ui, facts: &Facts) {
     let time = |at: Timestamp| {
-        at.to_zoned(jiff::tz::TimeZone::system())
-            .strftime("%Y-%m-%d %H:%M %Z")
-            .to_string()
+        let at = at.to_zoned(TimeZone::system());
+        at.strftime("%Y-%m-%d %H:%M %Z").to_string()
     };
     match &facts.timer {
-        Some(timer) => {
-            let does = if timer.notify_only {
-                "reports releases"
+        Some((scheduler, job)) => {
+            let does = if job.invocation.notify_only {
+                "reports"
             } else {
-                "installs releases"
+                "installs"
             };
+            let cadence = &job.cadence;
             ui.say(format!(
-                "updates    on: {} {does} {}",
-                timer.scheduler, timer.cadence
+                "updates    on: {scheduler} {does} releases {cadence}"
             ));
-            if let Some(next) = timer.next {
-                ui.say(format!("next run   {}", time(next)));
-            }
         }
         None => ui.say("updates    off; `heph self-update enable` turns them on"),
     }
-    if let Some(last) = &facts.last {
-        let reason = last
-            .summary
-            .reason
-            .as_ref()
-            .map(|reason| format!(": {reason}"))
-            .unwrap_or_default();
-        ui.say(format!(
-            "last run   {}, {}{reason}",
-            time(last.run.started_at),
-            last.summary.outcome
-        ));
-    }
+    rows(ui, "next run   ", facts.next_run.map(time));
+    let last = facts.last.iter().map(|Entry { run, summary, .. }| {
+        let reason = summary.reason.iter().map(|reason| format!(": {reason}"));
+        let reason: String = reason.collect();
+        format!("{}, {}{reason}", time(run.started_at), summary.outcome)
+    });
+    rows(ui, "last run   ", last);
     if let Ok(survey) = &facts.survey {
         let or_none = |version| shown(version, "none");
+        let latest = survey.latest.as_ref().map(|release| &release.version);
+        let checked = facts.last_success.iter();
+        let checked: String = checked
+            .map(|at| format!(", checked {}", time(*at)))
+            .collect();
         ui.say(format!("installed  {}", or_none(survey.installed.as_ref())));
         ui.say(format!("running    {}", or_none(survey.running.as_ref())));
-        let checked = facts
-            .last_success
-            .map(|at| format!(", checked {}", time(at)))
-            .unwrap_or_default();
-        ui.say(format!(
-            "latest     {}{checked}",
-            or_none(survey.latest.as_ref().map(|release| &release.version))
-        ));
+        ui.say(format!("latest     {}{checked}", or_none(latest)));
     }
-    if let Some(version) = &facts.withdrawn {
-        ui.say(format!(
-            "withdrawn  {version}: the feed named it before, and no longer does"
-        ));
-    }
-    for (index, (name, bytes, current)) in facts.slots.iter().enumerate() {
-        let title = if index == 0 { "slots" } else { "" };
-        let mark = if *current { "  in use" } else { "" };
-        ui.say(format!("{title:<11}{name}  {}{mark}", size(*bytes)));
-    }
-    for (index, entry) in facts.quarantine.releases.iter().enumerate() {
-        let title = if index == 0 { "quarantine" } else { "" };
-        ui.say(format!("{title:<11}{}  {}", entry.version, entry.reason));
-    }
-    if let Some(version) = &facts.unfinished {
-        ui.say(format!(
-            "unfinished an update to {version} was interrupted; the next run, or `heph self-update apply`, ends it"
-        ));
-    }
-    if let Some(reason) = reason(facts) {
-        ui.say(format!("not latest {reason}"));
-    }
+    let withdrawn = facts.withdrawn.iter();
+    let withdrawn =
+        withdrawn.map(|version| format!("{version}: the feed named it before, and no longer does"));
+    rows(ui, "withdrawn  ", withdrawn);
+    let slots = facts.slots.iter().map(|slot| {
+        let mark = if slot.current { "  in use" } else { "" };
+        format!("{}  {}{mark}", slot.name, size(slot.size))
+    });
+    rows(ui, "slots      ", slots);
+    let quarantine = facts.quarantine.releases.iter();
+    let quarantine = quarantine.map(|entry| format!("{}  {}", entry.version, entry.reason));
+    rows(ui, "quarantine ", quarantine);
+    let unfinished = facts.unfinished.iter().map(|version| {
+        format!("an update to {version} was interrupted; the next run, or `heph self-update apply`, ends it")
+    });
+    rows(ui, "unfinished ", unfinished);
+    rows(ui, "not latest ", reason(facts));
 }

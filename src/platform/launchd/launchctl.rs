@@ -38,7 +38,6 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Returns the agent `label`, whose property list is in `folder`.
     pub fn new(label: &'static str, folder: &Path) -> Agent {
         Agent {
             label,
@@ -47,7 +46,6 @@ impl Agent {
         }
     }
 
-    /// Returns the path of its property list.
     pub fn file(&self) -> &Path {
         &self.file
     }
@@ -80,10 +78,6 @@ impl Agent {
     }
 
     /// Unloads the job from `domain`, which ends its process, and waits until it is gone.
-    ///
-    /// # Errors
-    ///
-    /// launchctl fails, or launchd still has the job after 30 s.
     pub fn bootout(&self, domain: &str) -> Result<()> {
         let target = self.target(domain);
         let output = launchctl(["bootout", &target]).output()?;
@@ -104,18 +98,13 @@ impl Agent {
     }
 
     /// Loads the job: into the domain `former`, else into the first one that exists.
-    ///
-    /// # Errors
-    ///
-    /// launchctl fails, or launchd is busy for 30 s.
     pub fn bootstrap(&self, former: Option<String>) -> Result<()> {
         let [gui, user] = self.domains();
         let fixed = former.is_some();
         let mut domain = former.unwrap_or_else(|| gui.clone());
         let mut deadline = Instant::now() + LIMIT;
         loop {
-            let bootstrap = launchctl(["bootstrap", &domain]).arg(&self.file);
-            let output = bootstrap.output()?;
+            let output = launchctl(["bootstrap", &domain]).arg(&self.file).output()?;
             let late = Instant::now() >= deadline;
             match output.status.code() {
                 Some(0) => return Ok(()),
@@ -133,12 +122,8 @@ impl Agent {
     /// Starts the job that is loaded in `domain`; with `kill`, restarts it. Returns whether it is loaded there at all.
     pub fn kickstart(&self, domain: &str, kill: bool) -> Result<bool> {
         let target = self.target(domain);
-        let kickstart = if kill {
-            launchctl(["kickstart", "-k", &target])
-        } else {
-            launchctl(["kickstart", &target])
-        };
-        let output = kickstart.output()?;
+        let kill = kill.then_some("-k");
+        let output = launchctl(["kickstart"]).args(kill).arg(&target).output()?;
         match output.status.code() {
             Some(0) => Ok(true),
             Some(NOT_FOUND) => Ok(false),

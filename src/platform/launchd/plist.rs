@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 
 /// Returns `text` as character data (XML 1.0, section 2.4).
-pub(in crate::platform) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
 }
 
-/// Returns the entries of a dictionary of strings.
-pub(in crate::platform) fn entries(strings: &BTreeMap<String, String>) -> Vec<String> {
-    let entry = |(key, value): (&String, &String)| {
-        format!(
-            "<key>{}</key><string>{}</string>",
-            escape(key),
-            escape(value)
+/// Returns the value of each line `{{variable}}` of a template, whose dictionary holds `environment`.
+pub fn entries(
+    environment: &BTreeMap<String, String>,
+) -> impl Iterator<Item = (&'static str, String)> {
+    environment.iter().map(|(name, value)| {
+        let (name, value) = (escape(name), escape(value));
+        (
+            "variable",
+            format!("<key>{name}</key><string>{value}</string>"),
         )
-    };
-    strings.iter().map(entry).collect()
+    })
 }

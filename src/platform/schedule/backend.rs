@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::job::Job;
 use crate::error::{Error, Result, ResultExt};
-use crate::platform::generated::{FileState, OnDisk, Planned};
+use crate::platform::generated::{FileState, OnDisk, Planned, made_by_hand};
 
 /// What to do about a file that was made or edited by hand.
 pub(super) const BY_HAND: &str = "keep a copy if you need it; `heph self-update enable --force` rewrites it, `disable --force` removes it";
@@ -36,28 +36,17 @@ pub(in crate::platform) trait Backend {
     /// Removes every trace of the timer. Returns whether there was any.
     fn remove(&self) -> Result<bool>;
 
-    /// Returns when the job runs next and ran last, as far as the scheduler knows.
-    fn runs(&self, _job: &Job) -> Runs {
-        Runs::default()
+    /// Returns when the job runs next, where the scheduler knows it.
+    fn next_run(&self, _job: &Job) -> Option<Timestamp> {
+        None
     }
 }
 
-/// When the timer runs next and ran last.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::platform) struct Runs {
-    pub next: Option<Timestamp>,
-    pub last: Option<Timestamp>,
-}
-
 /// Returns what `file` was made from; `None` where it does not exist.
-///
-/// # Errors
-///
-/// It was made by hand, or its source cannot be read.
 pub(super) fn source<S>(file: OnDisk<S>) -> Result<Option<S>> {
     match file.state {
         FileState::Absent => Ok(None),
-        FileState::HandMade => file.check_replaceable(BY_HAND).map(|()| None),
+        FileState::HandMade => Err(made_by_hand(&file.path).with_hint(BY_HAND)),
         _ => file.source.map(Some).with_context(|| {
             Error::new(format!("cannot read '{}' back", file.path.display())).with_hint(
                 "`heph self-update disable --force` removes it; `heph self-update enable --force` rewrites it",

@@ -8,11 +8,11 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::Zoned;
-use jiff::civil::Time;
+use jiff::civil::{Time, time};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Interval, SHORTEST_EVERY};
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -34,16 +34,7 @@ pub enum Cadence {
     /// Once in every interval: whole seconds, 60 at least.
     Every(Duration),
     /// At these local times of day: sorted, without duplicates, one at least.
-    At(Vec<TimeOfDay>),
-}
-
-/// A local time of day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TimeOfDay {
-    /// 0 to 23.
-    pub hour: u8,
-    /// 0 to 59.
-    pub minute: u8,
+    At(Vec<Time>),
 }
 
 /// What starts a systemd timer.
@@ -66,7 +57,7 @@ impl Cadence {
     /// # Errors
     ///
     /// `interval` is shorter than 60 s.
-    pub fn every(interval: Duration) -> Result<Cadence, Error> {
+    pub fn every(interval: Duration) -> Result<Cadence> {
         if interval.as_secs() < SHORTEST_EVERY {
             let shortest = Interval::from_secs(SHORTEST_EVERY);
             let interval = Interval::from(interval);
@@ -76,36 +67,25 @@ impl Cadence {
         Ok(Cadence::Every(Duration::from_secs(interval.as_secs())))
     }
 
-    /// Reads an interval such as `6h`.
-    ///
-    /// # Errors
-    ///
-    /// `text` is not an interval, or is shorter than 60 s.
-    pub fn parse_every(text: &str) -> Result<Cadence, Error> {
+    /// Parses an interval such as `6h`.
+    pub(crate) fn parse_every(text: &str) -> Result<Cadence> {
         Cadence::every(*text.parse::<Interval>()?)
     }
 
-    /// Reads times of day such as `03:30,15:30`.
-    ///
-    /// # Errors
-    ///
-    /// One of them is not a time of day.
-    pub fn parse_at(text: &str) -> Result<Cadence, Error> {
-        let mut times: Vec<TimeOfDay> = text
-            .split(',')
-            .map(TimeOfDay::parse)
-            .collect::<Result<_, _>>()?;
+    /// Parses times of day such as `03:30,15:30`.
+    pub(crate) fn parse_at(text: &str) -> Result<Cadence> {
+        let mut times: Vec<Time> = text.split(',').map(parse_time).collect::<Result<_>>()?;
         times.sort_unstable();
         times.dedup();
         Ok(Cadence::At(times))
     }
 
-    /// Reads what [`Cadence`] displays: `every 6h` or `at 03:30,15:30`.
+    /// Parses `every 6h` or `at 03:30,15:30`, as [`Cadence`] displays it.
     ///
     /// # Errors
     ///
     /// `words` is neither.
-    pub fn parse(words: &str) -> Result<Cadence, Error> {
+    pub fn parse(words: &str) -> Result<Cadence> {
         match words.split_once(' ') {
             Some(("every", interval)) => Cadence::parse_every(interval),
             Some(("at", times)) => Cadence::parse_at(times),
@@ -114,34 +94,37 @@ impl Cadence {
     }
 
     /// Returns the longest time from one run to the next, without spread and the length of a run.
-    pub fn longest_gap(&self) -> Duration {
+    pub(crate) fn longest_gap(&self) -> Duration {
         match self {
             Cadence::Every(interval) => *interval,
             Cadence::At(times) => {
-                let seconds: Vec<u64> = times.iter().map(TimeOfDay::seconds).collect();
-                let over_midnight = match (seconds.first(), seconds.last()) {
-                    (Some(first), Some(last)) => first + DAY - last,
-                    _ => DAY,
+                let seconds = |time: &Time| {
+                    let since_midnight = time.duration_since(Time::midnight());
+                    since_midnight.as_secs().unsigned_abs()
                 };
-                let within = seconds.windows(2).map(|pair| pair[1] - pair[0]).max();
-                Duration::from_secs(within.unwrap_or(0).max(over_midnight))
+                let tomorrow = times.first().map(|first| DAY + seconds(first));
+                let next = times.iter().skip(1).map(seconds).chain(tomorrow);
+                let gaps = times
+                    .iter()
+                    .zip(next)
+                    .map(|(time, next)| next - seconds(time));
+                Duration::from_secs(gaps.max().unwrap_or(DAY))
             }
         }
     }
 
     /// Returns how far systemd may move each run, by the same amount on one machine: a tenth of the interval, 30 min at most.
-    pub fn spread(&self) -> Duration {
+    pub(super) fn spread(&self) -> Duration {
         match self {
             Cadence::Every(interval) => {
-                let tenth = Duration::from_secs(interval.as_secs() / 10);
-                tenth.min(LONGEST_SPREAD)
+                Duration::from_secs(interval.as_secs() / 10).min(LONGEST_SPREAD)
             }
             Cadence::At(_) => SPREAD_AT,
         }
     }
 
     /// Returns how far systemd may round a run, to wake the machine less often: a sixtieth of the interval, 1 min at most.
-    pub fn accuracy(&self) -> Duration {
+    pub(super) fn accuracy(&self) -> Duration {
         let sixtieth = self.longest_gap().as_secs() / 60;
         Duration::from_secs(sixtieth.clamp(1, MINUTE))
     }
@@ -149,12 +132,9 @@ impl Cadence {
     /// Returns what starts a systemd timer of this cadence (systemd.timer(5), systemd.time(7)).
     pub fn systemd(&self) -> Trigger {
         match self {
-            Cadence::At(times) => Trigger::Calendar(
-                times
-                    .iter()
-                    .map(|time| format!("*-*-* {time}:00"))
-                    .collect(),
-            ),
+            Cadence::At(times) => {
+                Trigger::Calendar(times.iter().map(|time| format!("*-*-* {time}")).collect())
+            }
             Cadence::Every(interval) => match calendar(interval.as_secs()) {
                 Some(events) => Trigger::Calendar(events),
                 None => Trigger::Pauses {
@@ -165,22 +145,21 @@ impl Cadence {
         }
     }
 
-    /// Returns the time fields of the crontab lines of this cadence (crontab(5)).
+    /// Returns the time fields of the crontab lines of this cadence (crontab(5)), or an error where cron cannot express it.
     ///
     /// cron has no spread of its own: `number`, which differs from machine to machine, selects the minute of the interval at
     /// which the job runs. Times of day are kept to the minute.
-    ///
-    /// # Errors
-    ///
-    /// cron cannot express the interval; the hint lists what it can.
-    pub fn cron(&self, number: u64) -> Result<Vec<String>, Error> {
+    pub(super) fn cron(&self, number: u64) -> Result<Vec<String>> {
         if let Cadence::At(times) = self {
-            let fields = |time: &TimeOfDay| format!("{} {} * * *", time.minute, time.hour);
+            let fields = |time: &Time| format!("{} {} * * *", time.minute(), time.hour());
             return Ok(times.iter().map(fields).collect());
         }
-        let (first, step) = self
-            .cron_minutes(number)
-            .ok_or_else(|| inexpressible_in_cron(self))?;
+        let (first, step) = self.cron_minutes(number).ok_or_else(|| {
+            Error::usage(format!("cron cannot run a job {self}")).with_hint(
+                "cron can run it every 1m, 2m, 3m, 4m, 5m, 6m, 10m, 12m, 15m, 20m, 30m, 1h, 2h, 3h, 4h, 6h, 8h, 12h or 1d \
+                 (--every), or at times of day (--at)",
+            )
+        })?;
         let field = |first: u64, last: u64, step: u64| match step {
             1 => "*".to_owned(),
             _ if first + step > last => first.to_string(),
@@ -206,31 +185,31 @@ impl Cadence {
     }
 
     /// Returns the next run after `now` of a cron with the fields of [`Cadence::cron`] for `number`.
-    pub fn next_by_cron(&self, number: u64, now: &Zoned) -> Option<Zoned> {
-        let Cadence::At(times) = self else {
-            let (first, step) = self.cron_minutes(number)?;
-            let minutes = (first..DAY / MINUTE).step_by(usize::try_from(step).ok()?);
-            let times = minutes.map(|minute| TimeOfDay {
-                hour: (minute / 60) as u8,
-                minute: (minute % 60) as u8,
-            });
-            return Cadence::At(times.collect()).next_by_cron(number, now);
+    pub(super) fn next_by_cron(&self, number: u64, now: &Zoned) -> Option<Zoned> {
+        let times = match self {
+            Cadence::At(times) => times.clone(),
+            Cadence::Every(_) => {
+                let (first, step) = self.cron_minutes(number)?;
+                let minutes = (first..DAY / MINUTE).step_by(step as usize);
+                let times =
+                    minutes.map(|minute| time((minute / 60) as i8, (minute % 60) as i8, 0, 0));
+                times.collect()
+            }
         };
         let days = [now.date(), now.date().tomorrow().ok()?];
-        let all = days.iter().flat_map(|day| {
-            times.iter().filter_map(|time| {
-                let time = Time::new(time.hour as i8, time.minute as i8, 0, 0).ok()?;
-                day.to_datetime(time).to_zoned(now.time_zone().clone()).ok()
-            })
-        });
-        all.filter(|time| time > now).min()
+        let all = days
+            .iter()
+            .flat_map(|day| times.iter().map(|time| day.to_datetime(*time)));
+        all.filter_map(|time| time.to_zoned(now.time_zone().clone()).ok())
+            .filter(|time| time > now)
+            .min()
     }
 }
 
 impl TryFrom<String> for Cadence {
     type Error = Error;
 
-    fn try_from(words: String) -> Result<Cadence, Error> {
+    fn try_from(words: String) -> Result<Cadence> {
         Cadence::parse(&words)
     }
 }
@@ -246,44 +225,23 @@ impl fmt::Display for Cadence {
         match self {
             Cadence::Every(interval) => write!(f, "every {}", Interval::from(*interval)),
             Cadence::At(times) => {
-                let times: Vec<String> = times.iter().map(TimeOfDay::to_string).collect();
-                write!(f, "at {}", times.join(","))
+                let times = times.iter().map(|time| time.strftime("%H:%M").to_string());
+                write!(f, "at {}", times.collect::<Vec<_>>().join(","))
             }
         }
     }
 }
 
-impl TimeOfDay {
-    fn parse(text: &str) -> Result<TimeOfDay, Error> {
-        let number = |text: &str, below: u8| {
-            let digits = (1..=2).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-            let number: u8 = text.parse().ok().filter(|_| digits)?;
-            (number < below).then_some(number)
-        };
-        text.trim()
-            .split_once(':')
-            .filter(|(_, minute)| minute.len() == 2)
-            .and_then(|(hour, minute)| {
-                Some(TimeOfDay {
-                    hour: number(hour, 24)?,
-                    minute: number(minute, 60)?,
-                })
-            })
-            .ok_or_else(|| {
-                let message = format!("'{text}' is not a time of day such as 03:30");
-                Error::usage(message)
-            })
-    }
-
-    fn seconds(&self) -> u64 {
-        u64::from(self.hour) * HOUR + u64::from(self.minute) * MINUTE
-    }
-}
-
-impl fmt::Display for TimeOfDay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:02}:{:02}", self.hour, self.minute)
-    }
+fn parse_time(text: &str) -> Result<Time> {
+    // strptime also takes a minute of one digit.
+    let has_two_digits = text
+        .trim()
+        .rsplit(':')
+        .next()
+        .is_some_and(|minute| minute.len() == 2);
+    let time = Time::strptime("%H:%M", text.trim()).ok();
+    time.filter(|_| has_two_digits)
+        .ok_or_else(|| Error::usage(format!("'{text}' is not a time of day such as 03:30")))
 }
 
 /// Returns the calendar events of every `seconds` from midnight on; `None` where `seconds` does not divide a day, or too many
@@ -320,36 +278,21 @@ fn calendar(seconds: u64) -> Option<Vec<String>> {
 
 /// Returns the minute field of a calendar event: `*`, a step, or a list.
 fn show_minutes(minutes: &[u64]) -> String {
-    let step = minutes.windows(2).map(|pair| pair[1] - pair[0]).next();
-    match (minutes, step) {
-        ([_, _, ..], Some(1)) if minutes.len() == 60 => "*".to_owned(),
-        ([first, _, ..], Some(step))
-            if minutes
-                .iter()
-                .copied()
-                .eq((*first..60).step_by(step as usize)) =>
-        {
-            format!("{first:02}/{step}")
+    let steps = |first: u64, step: u64| (first..60).step_by(step as usize);
+    match minutes {
+        _ if minutes.len() == 60 => "*".to_owned(),
+        [first, second, ..] if steps(*first, second - first).eq(minutes.iter().copied()) => {
+            format!("{first:02}/{}", second - first)
         }
         _ => {
-            let minutes: Vec<String> = minutes
-                .iter()
-                .map(|minute| format!("{minute:02}"))
-                .collect();
-            minutes.join(",")
+            let minutes = minutes.iter().map(|minute| format!("{minute:02}"));
+            minutes.collect::<Vec<_>>().join(",")
         }
     }
 }
 
 fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
-}
-
-fn inexpressible_in_cron(cadence: &Cadence) -> Error {
-    Error::usage(format!("cron cannot run a job {cadence}")).with_hint(
-        "cron can run it every 1m, 2m, 3m, 4m, 5m, 6m, 10m, 12m, 15m, 20m, 30m, 1h, 2h, 3h, 4h, 6h, 8h, 12h or 1d \
-         (--every), or at times of day (--at)",
-    )
 }
 
 #[cfg(test)]

@@ -6,14 +6,16 @@
 //! The block stands first in the crontab: variables that the user sets there, such as SHELL or CRON_TZ, hold for the
 //! lines below them only, and so do not reach it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::backend::{Backend, Runs, source};
+use super::backend::{Backend, source};
 use super::job::Job;
 use crate::error::{Result, ensure};
 use crate::os::clock;
+use crate::paths::Paths;
 use crate::platform::cron::{self, Crontab};
 use crate::platform::generated::{self, FileState, Format, Planned, Values, check_path};
 use crate::platform::legacy;
@@ -28,18 +30,18 @@ const FORMAT: Format<Job> = Format {
 
 fn values(job: &Job) -> Result<Values> {
     let command = job.invocation.command()?;
-    let variables = job.invocation.environment()?.iter();
-    let variables = variables
-        .map(|(name, value)| Ok(format!("{name}={}", shlex::try_quote(value)?)))
-        .collect::<Result<Vec<_>>>()?;
-    let log = shlex::try_quote(job.invocation.log()?)?.into_owned();
-    let command = shlex::try_join(command.iter().map(String::as_str))?;
-    Ok(vec![
-        ("cadence", vec![job.cadence.to_string()]),
-        ("log", vec![log]),
-        ("variable", variables),
-        ("command", vec![command]),
-    ])
+    let mut values = vec![
+        ("cadence", job.cadence.to_string()),
+        ("log", shlex::try_quote(job.invocation.log()?)?.into_owned()),
+        (
+            "command",
+            shlex::try_join(command.iter().map(String::as_str))?,
+        ),
+    ];
+    for (name, value) in job.invocation.environment()? {
+        values.push(("variable", format!("{name}={}", shlex::try_quote(value)?)));
+    }
+    Ok(values)
 }
 
 /// The user's cron.
@@ -50,10 +52,9 @@ pub(super) struct Cron {
 }
 
 impl Cron {
-    /// Returns the user's cron, whose script is in the folder `data`.
-    pub fn new(data: &Path, number: u64) -> Cron {
+    pub fn new(paths: &Paths, number: u64) -> Cron {
         Cron {
-            script: data.join("self-update-job.sh"),
+            script: paths.hephd.data.join("self-update-job.sh"),
             number,
         }
     }
@@ -65,9 +66,10 @@ impl Cron {
         let fits = command.len() <= cron::LONGEST_COMMAND;
         ensure!(fits, "the path '{script}' is too long for a crontab");
         let comment = "# Made by heph. To change it: `heph self-update enable`. To remove it: `heph self-update disable`.";
-        let fields = job.cadence.cron(self.number)?.into_iter();
-        let lines = fields.map(|fields| format!("{fields} {command}"));
-        Ok(std::iter::once(comment.to_owned()).chain(lines).collect())
+        let mut lines = vec![comment.to_owned()];
+        let times = job.cadence.cron(self.number)?.into_iter();
+        lines.extend(times.map(|fields| format!("{fields} {command}")));
+        Ok(lines)
     }
 }
 
@@ -112,13 +114,10 @@ impl Backend for Cron {
         Ok(generated::remove(&self.script)? || removed)
     }
 
-    fn runs(&self, job: &Job) -> Runs {
+    fn next_run(&self, job: &Job) -> Option<Timestamp> {
         let now = clock::now().to_zoned(TimeZone::system());
-        let next = job.cadence.next_by_cron(self.number, &now);
-        Runs {
-            next: next.map(|next| next.timestamp()),
-            last: None,
-        }
+        let next = job.cadence.next_by_cron(self.number, &now)?;
+        Some(next.timestamp())
     }
 }
 

@@ -42,8 +42,7 @@ const BAKED: [&str; 23] = [
 /// The PATH of a job that was enabled in a shell without one.
 const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// The variables of a job.
-pub type Environment = BTreeMap<String, String>;
+pub(crate) type Environment = BTreeMap<String, String>;
 
 /// What the timer runs, and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,37 +72,22 @@ pub struct Invocation {
 
 impl Invocation {
     /// Returns the program and its arguments.
-    ///
-    /// # Errors
-    ///
-    /// Generated files cannot carry a path.
-    pub fn command(&self) -> Result<Vec<String>> {
+    pub(in crate::platform) fn command(&self) -> Result<Vec<String>> {
         let mut command = vec![check_path("the path of heph", &self.program)?];
         if let Some(config) = &self.config {
-            command.extend([
-                "--config",
-                check_path("the path of the settings file", config)?,
-            ]);
+            let config = check_path("the path of the settings file", config)?;
+            command.extend(["--config", config]);
         }
         let verb = if self.notify_only { "check" } else { "apply" };
         command.extend(["self-update", verb, "--scheduled"]);
         Ok(command.into_iter().map(str::to_owned).collect())
     }
 
-    /// Returns the log.
-    ///
-    /// # Errors
-    ///
-    /// Generated files cannot carry its path.
     pub(super) fn log(&self) -> Result<&str> {
         check_path("the path of the log", &self.log)
     }
 
-    /// Returns the environment.
-    ///
-    /// # Errors
-    ///
-    /// Generated files cannot carry a variable; the error names it.
+    /// Returns the environment, after a check that generated files can carry it.
     pub(super) fn environment(&self) -> Result<&Environment> {
         for (name, value) in &self.environment {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
@@ -120,21 +104,14 @@ impl TryFrom<Written> for Invocation {
 
     fn try_from(written: Written) -> Result<Invocation> {
         let words: Vec<&str> = written.command.iter().map(String::as_str).collect();
-        let (program, config, verb) = match words[..] {
-            [program, "self-update", verb, "--scheduled"] => (program, None, verb),
-            [
-                program,
-                "--config",
-                config,
-                "self-update",
-                verb,
-                "--scheduled",
-            ] => (program, Some(PathBuf::from(config)), verb),
-            _ => ("", None, ""),
+        let (program, config, run) = match words[..] {
+            [program, "--config", config, ref run @ ..] => (program, Some(config.into()), run),
+            [program, ref run @ ..] => (program, None, run),
+            [] => ("", None, &[][..]),
         };
-        let notify_only = match verb {
-            "apply" => false,
-            "check" => true,
+        let notify_only = match run {
+            ["self-update", "apply", "--scheduled"] => false,
+            ["self-update", "check", "--scheduled"] => true,
             _ => bail!("it runs `{}`, which heph does not write", words.join(" ")),
         };
         Ok(Invocation {
@@ -160,23 +137,20 @@ impl TryFrom<Written> for Job {
     }
 }
 
-/// Returns the environment of a job, from the variables of the enabling shell.
+/// Returns the environment of a job, from the variables of the enabling shell. An error names the variable.
 ///
 /// `cargo` is the folder of cargo: it is put first on a PATH that lacks it. Relative folders on PATH are dropped, since the
 /// working folder of a job is not the shell's.
-///
-/// # Errors
-///
-/// Generated files cannot carry a value; the error names the variable.
-pub fn bake_env(
+pub(crate) fn bake_env(
     lookup: impl Fn(&str) -> Option<OsString>,
     home: &Path,
     cargo: &Path,
 ) -> Result<Environment> {
     let mut env = Environment::new();
+    let lookup = |name: &str| lookup(name).filter(|value| !value.is_empty());
     let text = |name: &str, value: OsString| -> Result<String> {
         let value = value.into_string().map_err(|value| {
-            let shown = value.to_string_lossy().into_owned();
+            let shown = value.display();
             Error::usage(format!("the variable {name} is not UTF-8: '{shown}'"))
                 .with_hint(format!("unset {name}, or set it to another value"))
         })?;
@@ -185,13 +159,13 @@ pub fn bake_env(
         Ok(value)
     };
     for name in BAKED {
-        if let Some(value) = lookup(name).filter(|value| !value.is_empty()) {
+        if let Some(value) = lookup(name) {
             env.insert(name.to_owned(), text(name, value)?);
         }
     }
     env.insert("HOME".to_owned(), check_path("HOME", home)?.to_owned());
-    let path = lookup("PATH").filter(|value| !value.is_empty());
-    let path = text("PATH", path.unwrap_or_else(|| SYSTEM_PATH.into()))?;
+    let path = lookup("PATH").unwrap_or_else(|| SYSTEM_PATH.into());
+    let path = text("PATH", path)?;
     let cargo = check_path("cargo's folder", cargo)?;
     env.insert("PATH".to_owned(), job_path(&path, cargo));
     Ok(env)

@@ -1,18 +1,20 @@
 //! launchd: an agent with an interval or times of day.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use jiff::civil::Time;
 
 use super::backend::{Backend, source};
-use super::cadence::{Cadence, TimeOfDay};
+use super::cadence::Cadence;
 use super::job::Job;
 use crate::error::{Error, Result};
 use crate::os::files;
+use crate::paths::Paths;
 use crate::platform::generated::{self, FileState, Format, Planned, Values};
 use crate::platform::launchd::launchctl::Agent;
 use crate::platform::launchd::plist::{entries, escape};
 use crate::platform::legacy;
 
-/// The name of the agent.
 pub const LABEL: &str = "org.hephaestus.self-update";
 
 const FORMAT: Format<Job> = Format {
@@ -24,42 +26,32 @@ const FORMAT: Format<Job> = Format {
 };
 
 fn values(job: &Job) -> Result<Values> {
+    let mut values = vec![("log", escape(job.invocation.log()?))];
     let command = job.invocation.command()?;
-    let (interval, times) = match &job.cadence {
-        Cadence::Every(interval) => (Some(interval.as_secs()), &[][..]),
-        Cadence::At(times) => (None, &times[..]),
+    values.extend(command.iter().map(|word| ("argument", escape(word))));
+    values.extend(entries(job.invocation.environment()?));
+    let at_load = match &job.cadence {
+        Cadence::Every(interval) => {
+            let interval = format!("<integer>{}</integer>", interval.as_secs());
+            values.push(("interval", interval));
+            "<true/>"
+        }
+        Cadence::At(times) => {
+            values.push(("calendar", "<array>".to_owned()));
+            values.extend(times.iter().map(|time| ("time", show(*time))));
+            values.push(("calendar-end", "</array>".to_owned()));
+            "<false/>"
+        }
     };
-    let at_load = if interval.is_some() {
-        "<true/>"
-    } else {
-        "<false/>"
-    };
-    let array = |tag: &str| {
-        (!times.is_empty())
-            .then(|| tag.to_owned())
-            .into_iter()
-            .collect()
-    };
-    let interval = interval.map(|seconds| format!("<integer>{seconds}</integer>"));
-    Ok(vec![
-        (
-            "argument",
-            command.iter().map(|word| escape(word)).collect(),
-        ),
-        ("variable", entries(job.invocation.environment()?)),
-        ("interval", interval.into_iter().collect()),
-        ("calendar", array("<array>")),
-        ("time", times.iter().map(show).collect()),
-        ("calendar-end", array("</array>")),
-        ("at-load", vec![at_load.to_owned()]),
-        ("log", vec![escape(job.invocation.log()?)]),
-    ])
+    values.push(("at-load", at_load.to_owned()));
+    Ok(values)
 }
 
-fn show(time: &TimeOfDay) -> String {
-    let TimeOfDay { hour, minute } = time;
+fn show(time: Time) -> String {
     format!(
-        "<dict><key>Hour</key><integer>{hour}</integer><key>Minute</key><integer>{minute}</integer></dict>"
+        "<dict><key>Hour</key><integer>{}</integer><key>Minute</key><integer>{}</integer></dict>",
+        time.hour(),
+        time.minute()
     )
 }
 
@@ -67,9 +59,8 @@ fn show(time: &TimeOfDay) -> String {
 pub(super) struct Launchd(Agent);
 
 impl Launchd {
-    /// Returns launchd, whose agents are in `folder`.
-    pub fn new(folder: &Path) -> Launchd {
-        Launchd(Agent::new(LABEL, folder))
+    pub fn new(paths: &Paths) -> Launchd {
+        Launchd(Agent::new(LABEL, &paths.launch_agents))
     }
 }
 

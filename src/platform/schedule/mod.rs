@@ -16,6 +16,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::config::ServiceManager;
 use crate::error::Result;
@@ -30,25 +31,9 @@ use job::{Environment, Invocation, Job};
 /// The log of the job is emptied beyond so many bytes.
 const LOG_LIMIT: u64 = 1 << 20;
 
-/// The state of the timer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TimerState {
-    /// "systemd", "launchd" or "cron".
-    pub scheduler: &'static str,
-    /// The cadence in words: "every 6h", "at 03:30,15:30".
-    pub cadence: String,
-    /// Whether it only reports releases.
-    pub notify_only: bool,
-    /// The longest time from one run to the next, in seconds; the age of the last check is measured against it.
-    pub interval_secs: u64,
-    /// The next run, where the scheduler knows it.
-    pub next: Option<Timestamp>,
-    /// The last run, where the scheduler knows it.
-    pub last: Option<Timestamp>,
-}
-
 /// What can start the job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Scheduler {
     /// A user timer.
     Systemd,
@@ -65,11 +50,9 @@ pub(crate) struct Request {
     pub program: PathBuf,
     /// The settings file that `--config` named.
     pub config: Option<PathBuf>,
-    /// The environment, from [`job::bake_env`]; it always replaces the former one.
+    /// From [`job::bake_env`]; it always replaces the former one.
     pub environment: Environment,
-    /// Whether the job only reports releases.
     pub notify_only: Option<bool>,
-    /// When it runs.
     pub cadence: Option<Cadence>,
     /// Whether a new timer only reports releases.
     pub default_notify_only: bool,
@@ -82,9 +65,7 @@ pub(crate) struct Request {
 /// A timer that is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Enabled {
-    /// What starts it.
     pub scheduler: Scheduler,
-    /// What it starts.
     pub job: Job,
     /// Whether anything had to be written.
     pub changed: bool,
@@ -109,25 +90,11 @@ impl Scheduler {
         }
     }
 
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Scheduler::Systemd => "systemd",
-            Scheduler::Launchd => "launchd",
-            Scheduler::Cron => "cron",
-        }
-    }
-
     pub(super) fn backend(self, paths: &Paths) -> Box<dyn Backend> {
         match self {
-            Scheduler::Systemd => Box::new(systemd::Systemd::new(
-                &paths.systemd_units,
-                &paths.hephd.data,
-            )),
-            Scheduler::Launchd => Box::new(launchd::Launchd::new(&paths.launch_agents)),
-            Scheduler::Cron => {
-                let number = host::stable_number(&paths.home);
-                Box::new(cron::Cron::new(&paths.hephd.data, number))
-            }
+            Scheduler::Systemd => Box::new(systemd::Systemd::new(paths)),
+            Scheduler::Launchd => Box::new(launchd::Launchd::new(paths)),
+            Scheduler::Cron => Box::new(cron::Cron::new(paths, host::stable_number(&paths.home))),
         }
     }
 
@@ -143,7 +110,7 @@ impl Scheduler {
 
 impl fmt::Display for Scheduler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        self.serialize(f)
     }
 }
 
@@ -155,24 +122,19 @@ pub(crate) fn log(paths: &Paths) -> PathBuf {
 /// Empties the job's log where it has grown beyond its limit. Schedulers append to it, so it may be open meanwhile.
 pub(crate) fn trim_log(paths: &Paths) {
     let log = log(paths);
-    let grown = log
+    if log
         .metadata()
-        .is_ok_and(|metadata| metadata.len() > LOG_LIMIT);
-    if grown {
+        .is_ok_and(|metadata| metadata.len() > LOG_LIMIT)
+    {
         // A log that stays long is no reason to skip a run.
         drop(std::fs::write(log, ""));
     }
 }
 
 /// Returns the job and what starts it, as the generated files say; `None` where the timer is off. Starts no other program.
-///
-/// # Errors
-///
-/// A file cannot be read, or was made by hand.
 pub(crate) fn job(choice: ServiceManager, paths: &Paths) -> Result<Option<(Scheduler, Job)>> {
     let first = Scheduler::pick(choice, cfg!(target_os = "macos"), || true);
-    let others = Scheduler::ALL.into_iter().filter(|other| *other != first);
-    for scheduler in std::iter::once(first).chain(others) {
+    for scheduler in [first].into_iter().chain(Scheduler::ALL) {
         if let Some(job) = scheduler.backend(paths).read()? {
             return Ok(Some((scheduler, job)));
         }
@@ -186,37 +148,16 @@ pub(crate) fn since(scheduler: Scheduler, paths: &Paths) -> Option<Timestamp> {
     let written = files
         .iter()
         .filter_map(|(path, _)| path.metadata().ok()?.modified().ok());
-    written
-        .max()
-        .and_then(|time| Timestamp::try_from(time).ok())
+    written.max()?.try_into().ok()
 }
 
-/// Returns the state of the timer; `None` where it is off.
-///
-/// # Errors
-///
-/// As [`job()`].
-pub(crate) fn state(choice: ServiceManager, paths: &Paths) -> Result<Option<TimerState>> {
-    let Some((scheduler, job)) = job(choice, paths)? else {
-        return Ok(None);
-    };
-    let runs = scheduler.backend(paths).runs(&job);
-    Ok(Some(TimerState {
-        scheduler: scheduler.name(),
-        cadence: job.cadence.to_string(),
-        notify_only: job.invocation.notify_only,
-        interval_secs: job.cadence.longest_gap().as_secs(),
-        next: runs.next,
-        last: runs.last,
-    }))
+/// Returns the next run of `job`, where the scheduler knows it.
+pub(crate) fn next_run(scheduler: Scheduler, job: &Job, paths: &Paths) -> Option<Timestamp> {
+    scheduler.backend(paths).next_run(job)
 }
 
 /// Returns what is wrong with the files of the timer, one sentence each: missing, edited, from another template, or not
 /// loaded. `heph self-update enable` repairs it.
-///
-/// # Errors
-///
-/// A file cannot be read, or cron cannot be asked.
 pub(crate) fn stale(scheduler: Scheduler, job: &Job, paths: &Paths) -> Result<Vec<String>> {
     let backend = scheduler.backend(paths);
     let mut stale = Vec::new();
@@ -236,16 +177,13 @@ pub(crate) fn stale(scheduler: Scheduler, job: &Job, paths: &Paths) -> Result<Ve
 }
 
 /// Turns the timer on, or changes it: writes its files, loads it and starts it. What is up to date stays untouched.
-///
-/// # Errors
-///
-/// A file was made or edited by hand, or cannot be written, or the scheduler fails.
 pub(crate) fn enable(choice: ServiceManager, paths: &Paths, request: Request) -> Result<Enabled> {
     let scheduler = Scheduler::choose(choice);
-    let existing = match job(choice, paths) {
-        Ok(existing) => existing.map(|(_, job)| job),
+    let (before, cadence) = match job(choice, paths) {
+        Ok(Some((_, job))) => (Some(job.invocation), Some(job.cadence)),
+        Ok(None) => (None, None),
         // What cannot be read has nothing to keep.
-        Err(_) if request.force => None,
+        Err(_) if request.force => (None, None),
         Err(error) => return Err(error),
     };
     let mut environment = request.environment;
@@ -253,31 +191,30 @@ pub(crate) fn enable(choice: ServiceManager, paths: &Paths, request: Request) ->
         // The others set it themselves, and it may change from login to login.
         environment.remove("XDG_RUNTIME_DIR");
     }
-    let before = existing.as_ref().map(|job| &job.invocation);
+    let notify_only = before.as_ref().map(|before| before.notify_only);
     let job = Job {
         invocation: Invocation {
             program: request.program,
-            config: request.config.or_else(|| before?.config.clone()),
+            config: request.config.or_else(|| before?.config),
             notify_only: request
                 .notify_only
-                .or_else(|| Some(before?.notify_only))
+                .or(notify_only)
                 .unwrap_or(request.default_notify_only),
             environment,
             log: log(paths),
         },
         cadence: request
             .cadence
-            .or_else(|| Some(existing.as_ref()?.cadence.clone()))
+            .or(cadence)
             .unwrap_or(request.default_cadence),
     };
     let backend = scheduler.backend(paths);
     let planned = backend.plan(&job)?;
     backend.check(&job)?;
-    let others = Scheduler::ALL
+    // What a person made for another scheduler is theirs.
+    let others: Vec<_> = Scheduler::ALL
         .into_iter()
-        .filter(|other| *other != scheduler);
-    // What a person made there is theirs.
-    let others: Vec<_> = others
+        .filter(|other| *other != scheduler)
         .map(|other| other.backend(paths))
         .filter(|other| matches!(other.read(), Ok(Some(_))))
         .collect();
@@ -301,10 +238,6 @@ pub(crate) fn enable(choice: ServiceManager, paths: &Paths, request: Request) ->
 }
 
 /// Turns the timer off and removes every trace of it, whichever schedulers have one. Returns those that had.
-///
-/// # Errors
-///
-/// A file was made or edited by hand and `force` is not set, or a scheduler fails.
 pub(crate) fn disable(paths: &Paths, force: bool) -> Result<Vec<Scheduler>> {
     let mut removed = Vec::new();
     for scheduler in Scheduler::ALL {
@@ -323,7 +256,7 @@ pub(crate) fn disable(paths: &Paths, force: bool) -> Result<Vec<Scheduler>> {
 /// Checks that heph may overwrite and remove the files of `backend`.
 fn check_replaceable(backend: &dyn Backend) -> Result<()> {
     for (path, state) in backend.files()? {
-        generated::check_replaceable(&path, state, BY_HAND)?;
+        state.check_replaceable(&path, BY_HAND)?;
     }
     Ok(())
 }

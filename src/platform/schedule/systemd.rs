@@ -1,19 +1,20 @@
 //! systemd: a user timer and the oneshot service that it starts.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::backend::{Backend, Runs, source};
+use super::backend::{Backend, source};
 use super::cadence::{Cadence, Trigger};
 use super::job::{Invocation, Job};
 use crate::config::Interval;
 use crate::error::{Error, Result, ResultExt};
 use crate::os::files;
+use crate::paths::Paths;
 use crate::platform::generated::{self, FileState, Format, Planned, Values};
 use crate::platform::legacy;
-use crate::platform::systemd::syntax::{command, escape_specifiers, word};
+use crate::platform::systemd::syntax::{command, escape_specifiers, variables};
 use crate::platform::systemd::systemctl::{self, call};
 
 const SERVICE: &str = "heph-self-update.service";
@@ -50,35 +51,34 @@ fn service_values(invocation: &Invocation) -> Result<Values> {
         true => ("Look for a new release of heph", "75 100"),
     };
     let words = invocation.command()?;
-    let variables = invocation.environment()?.iter();
-    let variables = variables.map(|(name, value)| word(&format!("{name}={value}")));
-    Ok(vec![
-        ("description", vec![description.to_owned()]),
-        ("command", vec![command(&words[0], &words[1..])]),
-        ("variable", variables.collect()),
-        ("success", vec![success.to_owned()]),
+    let mut values = vec![
+        ("description", description.to_owned()),
+        ("command", command(&words[0], &words[1..])),
+        ("success", success.to_owned()),
         // No list of words: it is not quoted, and only specifiers are expanded in it.
-        ("log", vec![escape_specifiers(invocation.log()?)]),
-    ])
+        ("log", escape_specifiers(invocation.log()?)),
+    ];
+    values.extend(variables(invocation.environment()?));
+    Ok(values)
 }
 
 fn timer_values(Timer { cadence }: &Timer) -> Result<Values> {
-    let (events, pauses) = match cadence.systemd() {
-        Trigger::Calendar(events) => (events, None),
-        Trigger::Pauses { boot, between } => (Vec::new(), Some((boot, between))),
-    };
-    let persistent = pauses.is_none().then(|| "true".to_owned());
-    let (boot, between) = pauses.unzip();
     let show = |length| Interval::from(length).to_string();
-    Ok(vec![
-        ("cadence", vec![cadence.to_string()]),
-        ("event", events),
-        ("persistent", persistent.into_iter().collect()),
-        ("boot", boot.into_iter().map(show).collect()),
-        ("between", between.into_iter().map(show).collect()),
-        ("spread", vec![show(cadence.spread())]),
-        ("accuracy", vec![show(cadence.accuracy())]),
-    ])
+    let mut values = vec![
+        ("cadence", cadence.to_string()),
+        ("spread", show(cadence.spread())),
+        ("accuracy", show(cadence.accuracy())),
+    ];
+    match cadence.systemd() {
+        Trigger::Calendar(events) => {
+            values.push(("persistent", "true".to_owned()));
+            values.extend(events.into_iter().map(|event| ("event", event)));
+        }
+        Trigger::Pauses { boot, between } => {
+            values.extend([("boot", show(boot)), ("between", show(between))]);
+        }
+    }
+    Ok(values)
 }
 
 /// The systemd user manager.
@@ -91,16 +91,14 @@ pub(super) struct Systemd {
 }
 
 impl Systemd {
-    /// Returns the user manager of this user, whose units are in `folder` and whose data beside heph's folder `data`.
-    pub fn new(folder: &Path, data: &Path) -> Systemd {
-        let all_data = data.parent().unwrap_or(data);
+    pub fn new(paths: &Paths) -> Systemd {
+        let folder = &paths.systemd_units;
+        let data = paths.hephd.data.with_file_name("systemd");
         Systemd {
-            folder: folder.to_owned(),
+            folder: folder.clone(),
             service: folder.join(SERVICE),
             timer: folder.join(TIMER),
-            stamp: all_data
-                .join("systemd/timers")
-                .join(format!("stamp-{TIMER}")),
+            stamp: data.join("timers").join(format!("stamp-{TIMER}")),
         }
     }
 }
@@ -168,27 +166,16 @@ impl Backend for Systemd {
         Ok(true)
     }
 
-    fn runs(&self, _job: &Job) -> Runs {
-        call(&["list-timers", "--all", "--output=json", TIMER])
-            .map(|output| parse_runs(&output.text()))
-            .unwrap_or_default()
+    fn next_run(&self, _job: &Job) -> Option<Timestamp> {
+        /// Microseconds since 1970; 0 or the largest number where no run is planned.
+        #[derive(Deserialize)]
+        struct Row {
+            next: Option<i128>,
+        }
+        let output = call(&["list-timers", "--all", "--output=json", TIMER]).ok()?;
+        let rows: Vec<Row> = serde_json::from_str(&output.text()).ok()?;
+        let micros = i64::try_from(rows.first()?.next?).ok()?;
+        let next = Timestamp::from_millisecond(micros / 1000).ok()?;
+        (micros > 0).then_some(next)
     }
-}
-
-fn parse_runs(json: &str) -> Runs {
-    /// Microseconds since 1970; 0 or the largest number where there is none.
-    #[derive(Deserialize)]
-    struct Row {
-        next: Option<i128>,
-        last: Option<i128>,
-    }
-    let time = |micros: Option<i128>| {
-        let micros = i64::try_from(micros?).ok().filter(|micros| *micros > 0)?;
-        Timestamp::from_millisecond(micros / 1000).ok()
-    };
-    let rows: Vec<Row> = serde_json::from_str(json).unwrap_or_default();
-    rows.first().map_or(Runs::default(), |row| Runs {
-        next: time(row.next),
-        last: time(row.last),
-    })
 }

@@ -22,7 +22,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// A hephd that is up.
 #[derive(Debug)]
 pub struct Up {
-    /// What it answers.
     pub status: Status,
     /// The files that were written.
     pub wrote: Vec<PathBuf>,
@@ -33,10 +32,7 @@ pub struct Up {
 /// Writes the files of `definition` where they differ, starts hephd, or with `restart` replaces its process, and returns once
 /// it answers.
 ///
-/// # Errors
-///
-/// hephd runs already, but not as the service; or it does not answer within `wait`: then the error carries the last lines
-/// of its log, and the service is left as the service manager has it.
+/// An error after the start quotes the last lines of hephd's log; the service is left as the service manager has it.
 pub fn bring_up(
     manager: &dyn Manager,
     definition: &Definition,
@@ -48,11 +44,8 @@ pub fn bring_up(
     let files = manager.plan(definition)?;
     let due = files.iter().filter(|file| file.is_due);
     let wrote: Vec<_> = due.map(|file| file.path.clone()).collect();
-    let runtime = manager.runtime_dir();
-    let socket = definition
-        .environment
-        .paths(paths, runtime.as_deref())
-        .socket;
+    let (environment, runtime) = (&definition.environment, manager.runtime_dir());
+    let socket = environment.paths(paths, runtime.as_deref()).socket;
     let before = manager.process()?;
     check_unmanaged(&before, &socket)?;
 
@@ -84,14 +77,12 @@ fn check_unmanaged(before: &Process, socket: &Path) -> Result<()> {
     if before.activity != Activity::Stopped {
         return Ok(());
     }
-    match client::status(socket, Duration::from_secs(5)) {
-        Ok(Some(other)) => Err(Error::new(format!(
-            "hephd runs already, as process {}, but not as a service",
-            other.pid
-        ))
-        .with_hint(format!("stop it with `kill {}`, then try again", other.pid))),
-        _ => Ok(()),
-    }
+    let Ok(Some(Status { pid, .. })) = client::status(socket, Duration::from_secs(5)) else {
+        return Ok(());
+    };
+    let message = format!("hephd runs already, as process {pid}, but not as a service");
+    let hint = format!("stop it with `kill {pid}`, then try again");
+    Err(Error::new(message).with_hint(hint))
 }
 
 fn wait_for_answer(
@@ -135,19 +126,16 @@ fn judge(
 
 /// Adds the last lines that hephd logged since `mark` to an error.
 fn with_log(error: Error, log: &Path, mark: u64) -> Error {
-    let lines = log::since(log, mark, QUOTED).unwrap_or_default();
+    let (lines, _) = log::added(log, mark, QUOTED).unwrap_or_default();
     let lines = String::from_utf8_lossy(&lines);
     let mut message = "hephd did not come up".to_owned();
     if !lines.trim().is_empty() {
-        let quoted: Vec<_> = lines.lines().map(|line| format!("\n  | {line}")).collect();
         message.push_str("; it logged:");
-        message.push_str(&quoted.concat());
+        message.extend(lines.lines().map(|line| format!("\n  | {line}")));
     }
     // A more specific hint wins.
-    let hint = error
-        .hint()
-        .unwrap_or("see `heph daemon logs` and `heph daemon status`; then `heph daemon restart`")
-        .to_owned();
+    let usual = "see `heph daemon logs` and `heph daemon status`; then `heph daemon restart`";
+    let hint = error.hint().unwrap_or(usual).to_owned();
     error.context(Error::new(message).with_hint(hint))
 }
 

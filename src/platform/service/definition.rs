@@ -28,7 +28,7 @@ const VARIABLES: [&str; 9] = [
 
 /// The variables that a service file sets for hephd.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Environment(BTreeMap<&'static str, String>);
+pub struct Environment(pub(in crate::platform) BTreeMap<String, String>);
 
 impl Environment {
     /// Returns those of `variables` that hephd uses. Empty and relative values count as unset, as they do for the XDG base
@@ -42,39 +42,30 @@ impl Environment {
     ) -> Result<Environment> {
         let mut environment = Environment::default();
         for (name, value) in variables {
+            let value = Path::new(&value);
             let known = VARIABLES.into_iter().find(|known| name == *known);
-            if let Some(name) = known.filter(|_| Path::new(&value).is_absolute()) {
-                let path = check_path(name, Path::new(&value))?;
+            if let Some(name) = known.filter(|_| value.is_absolute()) {
+                let path = check_path(name, value)?;
                 if name == "HEPH_SOCKET" {
                     check_end(path)?;
                 }
-                environment.0.insert(name, path.to_owned());
+                environment.0.insert(name.to_owned(), path.to_owned());
             }
         }
         Ok(environment)
     }
 
     /// Returns the environment with the variables of `newer` added and replaced.
-    pub fn merge(&self, newer: &Environment) -> Environment {
+    pub(crate) fn merge(&self, newer: &Environment) -> Environment {
         let mut merged = self.0.clone();
         merged.extend(newer.0.clone());
         Environment(merged)
     }
 
-    /// Returns the names and values, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.0.iter().map(|(name, value)| (*name, value.as_str()))
-    }
-
-    /// Returns the value of `name`.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-
     /// Returns the paths of a hephd with this environment, whose service manager sets `XDG_RUNTIME_DIR` to `runtime`; where
     /// the environment does not say, they are `ours`.
-    pub fn paths(&self, ours: &HephdPaths, runtime: Option<&Path>) -> HephdPaths {
-        let data = self.get("XDG_DATA_HOME");
+    pub(crate) fn paths(&self, ours: &HephdPaths, runtime: Option<&Path>) -> HephdPaths {
+        let data = self.0.get("XDG_DATA_HOME");
         let folder = match data {
             // The `directories` crate ignores XDG variables on macOS.
             Some(data) if !cfg!(target_os = "macos") => Path::new(data).join("heph"),
@@ -85,10 +76,10 @@ impl Environment {
         if data.is_none() {
             paths.store.clone_from(&ours.store);
         }
-        if let Some(store) = self.get("HEPH_DB") {
+        if let Some(store) = self.0.get("HEPH_DB") {
             paths.store = store.into();
         }
-        if let Some(socket) = self.get("HEPH_SOCKET") {
+        if let Some(socket) = self.0.get("HEPH_SOCKET") {
             paths.socket = socket.into();
         }
         paths
@@ -97,7 +88,7 @@ impl Environment {
 
 /// Checks that a unit can carry `socket` at the end of a line, where it cannot be quoted: systemd drops trailing white space,
 /// and a backslash joins the next line (systemd.syntax(7)).
-fn check_end(socket: &str) -> Result<(), Error> {
+fn check_end(socket: &str) -> Result<()> {
     if !socket.ends_with(['\\', ' ']) {
         return Ok(());
     }
@@ -111,15 +102,14 @@ fn check_end(socket: &str) -> Result<(), Error> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Definition {
     /// The absolute path of hephd, never one into a slot.
-    pub program: String,
+    pub(crate) program: String,
     /// Its flags.
     pub flags: ServiceFlags,
-    /// Its environment.
-    pub environment: Environment,
+    pub(crate) environment: Environment,
     /// The file that its output is appended to.
-    pub log: String,
+    pub(crate) log: String,
     /// Arguments that this heph does not know, such as those that a newer heph wrote. They are not written again.
-    pub foreign: Vec<String>,
+    pub(crate) foreign: Vec<String>,
 }
 
 /// A [`Definition`] as the comment in the file carries it, with what only another release of heph understands.
@@ -154,13 +144,10 @@ impl Definition {
     }
 
     pub(in crate::platform) fn source(&self) -> Source {
-        let variables = self.environment.iter();
         Source {
             program: self.program.clone(),
             arguments: self.flags.to_arguments(),
-            environment: variables
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
+            environment: self.environment.0.clone(),
             log: self.log.clone(),
         }
     }
@@ -174,7 +161,7 @@ impl TryFrom<Source> for Definition {
         let variables = source.environment.into_iter();
         let variables = variables.map(|(name, value)| (name.into(), value.into()));
         let environment = Environment::from_variables(variables)?;
-        let (program, log) = (Path::new(&source.program), Path::new(&source.log));
+        let (program, log) = (source.program.as_ref(), source.log.as_ref());
         Ok(Definition {
             foreign,
             ..Definition::new(program, flags, environment, log)?
@@ -189,7 +176,7 @@ impl From<Written> for Source {
             program: command.next().unwrap_or_default(),
             arguments: command.collect(),
             environment: written.variables.into_iter().collect(),
-            // A person removed it: nothing is logged to a file then.
+            // A person removed it, so nothing is logged to a file.
             log: written.log.unwrap_or_else(|| "/dev/null".to_owned()),
         }
     }
@@ -204,8 +191,8 @@ pub(crate) mod tests {
 
     pub(crate) fn any_definition() -> impl Strategy<Value = Definition> {
         let path = || any_text().prop_map(|text| format!("/{text}/x"));
-        let variables =
-            proptest::collection::btree_map(proptest::sample::select(&VARIABLES[..]), path(), 0..4);
+        let name = proptest::sample::select(&VARIABLES[..]).prop_map(str::to_owned);
+        let variables = proptest::collection::btree_map(name, path(), 0..4);
         (path(), any_flags(), variables, path()).prop_map(|(program, flags, variables, log)| {
             Definition {
                 program,
@@ -237,13 +224,12 @@ pub(crate) mod tests {
             ("SSL_CERT_FILE", "/etc/ours.pem"),
             ("HTTPS_PROXY", "http://proxy:3128"),
         ]);
-        assert_eq!(
-            baked.iter().collect::<Vec<_>>(),
-            [
-                ("HEPH_DB", "/data/heph.db"),
-                ("SSL_CERT_FILE", "/etc/ours.pem")
-            ]
-        );
+        let expected = [
+            ("HEPH_DB", "/data/heph.db"),
+            ("SSL_CERT_FILE", "/etc/ours.pem"),
+        ];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(baked.0, BTreeMap::from(expected));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::definition::{Definition, Source};
 use super::manager::{Activity, Manager, Process};
 use crate::error::Result;
 use crate::os::files;
+use crate::paths::Paths;
 use crate::platform::generated::{self, Format, OnDisk, Planned, Values};
 use crate::platform::launchd::launchctl::Agent;
 use crate::platform::launchd::plist;
@@ -27,15 +28,11 @@ const FORMAT: Format<Source> = Format {
 };
 
 fn values(source: &Source) -> Result<Values> {
-    let command = std::iter::once(&source.program).chain(&source.arguments);
-    Ok(vec![
-        (
-            "argument",
-            command.map(|word| plist::escape(word)).collect(),
-        ),
-        ("variable", plist::entries(&source.environment)),
-        ("log", vec![plist::escape(&source.log)]),
-    ])
+    let command = [&source.program].into_iter().chain(&source.arguments);
+    let mut values = vec![("log", plist::escape(&source.log))];
+    values.extend(command.map(|word| ("argument", plist::escape(word))));
+    values.extend(plist::entries(&source.environment));
+    Ok(values)
 }
 
 /// launchd, for the agents of this user.
@@ -43,43 +40,32 @@ fn values(source: &Source) -> Result<Values> {
 pub(super) struct Launchd(Agent);
 
 impl Launchd {
-    /// Returns launchd, whose agents are in `folder`.
-    pub fn new(folder: &Path) -> Launchd {
-        Launchd(Agent::new(LABEL, folder))
+    pub fn new(paths: &Paths) -> Launchd {
+        Launchd(Agent::new(LABEL, &paths.launch_agents))
     }
 
     fn run(&self, files: &[Planned], kill: bool) -> Result<()> {
-        let loaded = self.0.loaded()?;
+        let domain = self.0.loaded()?.map(|(domain, _)| domain);
         let is_due = files.iter().any(|file| file.is_due);
-        if let Some((domain, _)) = &loaded {
-            if !is_due && self.0.kickstart(domain, kill)? {
-                return Ok(());
-            }
-            if is_due {
-                // Before the file is written: if this run is interrupted in between, the next start loads the new file and
-                // does not take the job for an up-to-date one.
-                self.0.bootout(domain)?;
-            }
+        match &domain {
+            // Before the file is written: if this run is interrupted in between, the next start loads the new file and does
+            // not take the job for an up-to-date one.
+            Some(domain) if is_due => self.0.bootout(domain)?,
+            Some(domain) if self.0.kickstart(domain, kill)? => return Ok(()),
+            _ => {}
         }
         generated::write(files)?;
-        self.0.bootstrap(loaded.map(|(domain, _)| domain))
+        self.0.bootstrap(domain)
     }
 }
 
 /// Returns the process of a loaded job, from the state that `print` shows. Pure.
 fn process(state: &str) -> Process {
-    let pid = state
-        .lines()
-        .find_map(|line| line.strip_prefix("\tpid = "))
-        .and_then(|pid| pid.trim().parse().ok());
-    Process {
-        activity: match pid {
-            Some(_) => Activity::Running,
-            // Under KeepAlive a job without a process is between two starts.
-            None => Activity::Starting,
-        },
-        pid,
-    }
+    let pid = state.lines().find_map(|line| line.strip_prefix("\tpid = "));
+    let pid = pid.and_then(|pid| pid.trim().parse().ok());
+    // Under KeepAlive a job without a process is between two starts.
+    let activity = pid.map_or(Activity::Starting, |_: u32| Activity::Running);
+    Process { activity, pid }
 }
 
 impl Manager for Launchd {
@@ -96,8 +82,9 @@ impl Manager for Launchd {
     }
 
     fn plan(&self, definition: &Definition) -> Result<Vec<Planned>> {
-        let file = FORMAT.plan(self.file().to_owned(), &definition.source())?;
-        Ok(vec![file])
+        Ok(vec![
+            FORMAT.plan(self.file().to_owned(), &definition.source())?,
+        ])
     }
 
     fn runtime_dir(&self) -> Option<PathBuf> {
@@ -110,10 +97,8 @@ impl Manager for Launchd {
     }
 
     fn process(&self) -> Result<Process> {
-        Ok(match self.0.loaded()? {
-            Some((_, state)) => process(&state),
-            None => Process::STOPPED,
-        })
+        let loaded = self.0.loaded()?;
+        Ok(loaded.map_or(Process::STOPPED, |(_, state)| process(&state)))
     }
 
     fn start(&self, files: &[Planned], _limit: Duration) -> Result<()> {
@@ -262,8 +247,7 @@ mod tests {
             prop_assert_eq!(arguments, expected);
             let variables: Vec<_> = job["EnvironmentVariables"].as_dictionary().unwrap().iter()
                 .map(|(name, value)| (name.clone(), text(value))).collect();
-            let expected: Vec<_> = definition.environment.iter()
-                .map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            let expected: Vec<_> = definition.environment.0.into_iter().collect();
             prop_assert_eq!(variables, expected);
             for key in ["StandardOutPath", "StandardErrorPath"] {
                 prop_assert_eq!(text(&job[key]), definition.log.clone());

@@ -13,10 +13,6 @@ const LIMIT: u64 = 8 << 20;
 
 /// Creates the log, for its owner alone, before a service manager would create it for everyone. Moves a large one to `<log>.1`
 /// first; a hephd that still runs continues to write to that file.
-///
-/// # Errors
-///
-/// The log or its folder cannot be created.
 pub fn prepare(log: &Path) -> Result<()> {
     if let Some(folder) = log.parent() {
         files::create_private_dir(folder)?;
@@ -39,26 +35,11 @@ pub fn size(log: &Path) -> u64 {
     fs::metadata(log).map_or(0, |metadata| metadata.len())
 }
 
-/// Returns the last `lines` lines that were added to `log` since its size was `mark`.
-pub fn since(log: &Path, mark: u64, lines: usize) -> io::Result<Vec<u8>> {
-    // A log that shrank was truncated: all of it is new.
-    let mark = if size(log) < mark { 0 } else { mark };
-    last_lines(log, mark, lines).map(|(text, _)| text)
-}
-
-/// Returns the last `lines` lines of `log`, and its size. A log that does not exist is empty.
-pub fn tail(log: &Path, lines: usize) -> io::Result<(Vec<u8>, u64)> {
-    last_lines(log, 0, lines)
-}
-
-/// Returns what was added to `log` since its size was `mark`, and its size now; all of it where it was rotated.
-pub fn more(log: &Path, mark: u64) -> io::Result<(Vec<u8>, u64)> {
-    let mark = if size(log) < mark { 0 } else { mark };
-    last_lines(log, mark, usize::MAX)
-}
-
+/// Returns the last `lines` lines that were added to `log` since its size was `mark`, and its size now. A log that does not
+/// exist is empty; one that shrank was truncated or rotated, so all of it is new.
+///
 /// Reads backwards from the end, so that a large log costs no more than the requested lines.
-fn last_lines(log: &Path, from: u64, lines: usize) -> io::Result<(Vec<u8>, u64)> {
+pub fn added(log: &Path, mark: u64, lines: usize) -> io::Result<(Vec<u8>, u64)> {
     const BLOCK: u64 = 64 * 1024;
     let mut file = match File::open(log) {
         Ok(file) => file,
@@ -66,10 +47,11 @@ fn last_lines(log: &Path, from: u64, lines: usize) -> io::Result<(Vec<u8>, u64)>
         Err(error) => return Err(error),
     };
     let end = file.metadata()?.len();
+    let mark = if end < mark { 0 } else { mark };
     let mut start = end;
     let mut text = Vec::new();
-    while start > from && newlines(&text) <= lines {
-        let next = start.saturating_sub(BLOCK).max(from);
+    while start > mark && text.iter().filter(|byte| **byte == b'\n').count() <= lines {
+        let next = start.saturating_sub(BLOCK).max(mark);
         let mut block = Vec::new();
         file.seek(SeekFrom::Start(next))?;
         (&mut file).take(start - next).read_to_end(&mut block)?;
@@ -77,21 +59,12 @@ fn last_lines(log: &Path, from: u64, lines: usize) -> io::Result<(Vec<u8>, u64)>
         text = block;
         start = next;
     }
-    // A last line without a newline counts as a line.
-    let unterminated = usize::from(text.last().is_some_and(|byte| *byte != b'\n'));
-    let surplus = (newlines(&text) + unterminated).saturating_sub(lines);
-    if surplus > 0 {
-        let mut ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
-        let skip = ends
-            .nth(surplus - 1)
-            .map_or(text.len(), |(index, _)| index + 1);
-        text.drain(..skip);
-    }
-    Ok((text, end))
-}
-
-fn newlines(text: &[u8]) -> usize {
-    text.iter().filter(|byte| **byte == b'\n').count()
+    let last = text
+        .split_inclusive(|byte| *byte == b'\n')
+        .rev()
+        .take(lines);
+    let length: usize = last.map(<[u8]>::len).sum();
+    Ok((text.split_off(text.len() - length), end))
 }
 
 fn rotated(log: &Path) -> PathBuf {
@@ -109,7 +82,7 @@ mod tests {
     fn the_last_lines_are_found_in_logs_of_any_size() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
-        assert_eq!(tail(&log, 5).unwrap(), (Vec::new(), 0), "no log yet");
+        assert_eq!(added(&log, 0, 5).unwrap(), (Vec::new(), 0), "no log yet");
         for length in [1, 100, 40_000] {
             let lines: Vec<String> = (0..10)
                 .map(|n| format!("{n}{}", "x".repeat(length)))
@@ -120,7 +93,7 @@ mod tests {
                 for wanted in [0, 1, 3, 10, 11] {
                     let expected =
                         lines[10 - wanted.min(10)..].join("\n") + if wanted > 0 { end } else { "" };
-                    let (read, size) = tail(&log, wanted).unwrap();
+                    let (read, size) = added(&log, 0, wanted).unwrap();
                     assert_eq!(
                         String::from_utf8(read).unwrap(),
                         expected,
@@ -139,11 +112,12 @@ mod tests {
         fs::write(&log, "old\n").unwrap();
         let mark = size(&log);
         fs::write(&log, "old\none\ntwo\n").unwrap();
-        assert_eq!(since(&log, mark, 5).unwrap(), b"one\ntwo\n");
-        assert_eq!(since(&log, mark, 1).unwrap(), b"two\n");
-        assert_eq!(more(&log, mark).unwrap(), (b"one\ntwo\n".to_vec(), 12));
+        let since = |lines| added(&log, mark, lines).unwrap();
+        assert_eq!(since(5).0, b"one\ntwo\n");
+        assert_eq!(since(1).0, b"two\n");
+        assert_eq!(since(usize::MAX), (b"one\ntwo\n".to_vec(), 12));
         fs::write(&log, "n\n").unwrap();
-        assert_eq!(since(&log, mark, 5).unwrap(), b"n\n", "emptied in between");
+        assert_eq!(since(5).0, b"n\n", "emptied in between");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use crate::config::ServiceManager;
 use crate::error::{Error, Result};
 use crate::paths::Paths;
-use crate::platform::generated::{self, FileState};
+use crate::platform::generated::FileState;
 use crate::platform::systemd::systemctl;
 use definition::Definition;
 pub(crate) use manager::{Activity, Manager, Process};
@@ -32,17 +32,11 @@ pub(crate) struct State {
     pub installed: bool,
     /// Whether the service manager runs it, or is about to start it again.
     pub running: bool,
-    /// The main process.
-    pub pid: Option<u32>,
     /// The hephd that the service file starts; `None` where a person made or edited the file, so that heph may not write it.
     pub program: Option<PathBuf>,
 }
 
-/// Returns the state of hephd under the service manager of `choice`; `None` where there is no service manager.
-///
-/// # Errors
-///
-/// `choice` names a service manager that does not answer, or the service manager answers with an error.
+/// Returns the state of hephd under the service manager of `choice`; `None` without a service manager.
 pub(crate) fn state(choice: ServiceManager, paths: &Paths) -> Result<Option<State>> {
     let Some(manager) = choose(choice, paths) else {
         return Ok(None);
@@ -52,40 +46,33 @@ pub(crate) fn state(choice: ServiceManager, paths: &Paths) -> Result<Option<Stat
         return Ok(None);
     };
     let file = manager.read()?;
-    let installed = file.state != FileState::Absent;
     let definition = file.source.ok();
     let definition = definition.filter(|_| check_replaceable(&*manager, "").is_ok());
     Ok(Some(State {
         manager: manager.name(),
-        installed,
+        installed: file.state != FileState::Absent,
         running: process.activity != Activity::Stopped,
-        pid: process.pid,
         program: definition.map(|definition| definition.program.into()),
     }))
 }
 
 /// Returns the socket of the hephd that is installed as a service, which a shell with other variables may have installed;
-/// where none is installed, our own. Only the service file is read: the service manager is not asked.
-///
-/// # Errors
-///
-/// The service file exists and cannot be read.
+/// without one, our own. Only the service file is read: the service manager is not asked.
 pub(crate) fn socket(choice: ServiceManager, paths: &Paths) -> Result<PathBuf> {
-    let manager = choose(choice, paths);
-    Ok(match definition(choice, paths)? {
-        Some(Definition { environment, .. }) => {
-            let runtime = manager.and_then(|manager| manager.runtime_dir());
-            environment.paths(&paths.hephd, runtime.as_deref()).socket
+    let ours = &paths.hephd;
+    let Some(manager) = choose(choice, paths) else {
+        return Ok(ours.socket.clone());
+    };
+    Ok(match manager.read()?.source {
+        Ok(Definition { environment, .. }) => {
+            let runtime = manager.runtime_dir();
+            environment.paths(ours, runtime.as_deref()).socket
         }
-        None => paths.hephd.socket.clone(),
+        Err(_) => ours.socket.clone(),
     })
 }
 
 /// Returns what the service file was made from; `None` where heph did not make it. The service manager is not asked.
-///
-/// # Errors
-///
-/// The service file exists and cannot be read.
 pub(crate) fn definition(choice: ServiceManager, paths: &Paths) -> Result<Option<Definition>> {
     let Some(manager) = choose(choice, paths) else {
         return Ok(None);
@@ -93,11 +80,7 @@ pub(crate) fn definition(choice: ServiceManager, paths: &Paths) -> Result<Option
     Ok(manager.read()?.source.ok())
 }
 
-/// Returns the service manager of `choice`; `None` where there is none.
-///
-/// # Errors
-///
-/// `choice` names one that does not answer.
+/// Returns the service manager of `choice`; fails where `choice` names one that does not answer.
 pub(crate) fn find(choice: ServiceManager, paths: &Paths) -> Result<Option<Box<dyn Manager>>> {
     let Some(manager) = choose(choice, paths) else {
         return Ok(None);
@@ -110,9 +93,9 @@ pub(super) fn choose(choice: ServiceManager, paths: &Paths) -> Option<Box<dyn Ma
     match choice {
         ServiceManager::None => None,
         ServiceManager::Auto if cfg!(target_os = "macos") => choose(ServiceManager::Launchd, paths),
-        ServiceManager::Launchd => Some(Box::new(launchd::Launchd::new(&paths.launch_agents))),
+        ServiceManager::Launchd => Some(Box::new(launchd::Launchd::new(paths))),
         ServiceManager::Systemd | ServiceManager::Auto => {
-            Some(Box::new(systemd::Systemd::new(&paths.systemd_units)))
+            Some(Box::new(systemd::Systemd::new(paths)))
         }
     }
 }
@@ -125,11 +108,7 @@ fn optional<T>(choice: ServiceManager, answer: Result<T>) -> Result<Option<T>> {
     }
 }
 
-/// Returns the service manager of `choice`.
-///
-/// # Errors
-///
-/// There is none; the hint says what to run instead.
+/// Returns the service manager of `choice`. The hint of an error says what to run without one.
 pub(crate) fn require(choice: ServiceManager, paths: &Paths) -> Result<Box<dyn Manager>> {
     if let Some(manager) = find(choice, paths)? {
         return Ok(manager);
@@ -141,25 +120,24 @@ pub(crate) fn require(choice: ServiceManager, paths: &Paths) -> Result<Box<dyn M
         let hint = format!("{by_hand}, or set service-manager to \"auto\"");
         return Err(Error::new(message).with_hint(hint));
     }
-    let message = "there is no service manager here: no systemd user manager answers";
+    let error = Error::new("there is no service manager here: no systemd user manager answers");
     Err(match systemctl::check() {
         Err(cause) => {
             let hint = format!("{by_hand}; {}", cause.hint().unwrap_or_default());
-            cause.context(Error::new(message).with_hint(hint))
+            cause.context(error.with_hint(hint))
         }
-        Ok(()) => Error::new(message).with_hint(by_hand),
+        Ok(()) => error.with_hint(by_hand),
     })
 }
 
-/// Checks that heph may overwrite or remove the files of `manager`.
-///
-/// # Errors
-///
-/// One was made or edited by hand; `hint` says what to do about it.
+/// Checks that heph may overwrite or remove the files of `manager`; the error has `hint`.
 pub(crate) fn check_replaceable(manager: &dyn Manager, hint: &str) -> Result<()> {
-    manager.read()?.check_replaceable(hint)?;
+    manager
+        .read()?
+        .state
+        .check_replaceable(manager.file(), hint)?;
     if let (Some(path), Some(state)) = (manager.socket_file(), manager.socket_state()?) {
-        generated::check_replaceable(path, state, hint)?;
+        state.check_replaceable(path, hint)?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::definition::Definition;
 use super::manager::{Activity, Manager, Process};
 use crate::error::Result;
+use crate::paths::Paths;
 use crate::platform::generated::{self, FileState, OnDisk, Planned};
 use crate::platform::systemd::systemctl::{self, Properties, run};
 use socket::Listening;
@@ -33,10 +34,10 @@ pub(super) struct Systemd {
 }
 
 impl Systemd {
-    /// Returns the user manager of this user, whose units are in `folder`.
-    pub fn new(folder: &Path) -> Systemd {
+    pub fn new(paths: &Paths) -> Systemd {
+        let folder = &paths.systemd_units;
         Systemd {
-            folder: folder.to_owned(),
+            folder: folder.clone(),
             service: folder.join(SERVICE),
             socket: folder.join(SOCKET),
         }
@@ -44,9 +45,8 @@ impl Systemd {
 
     /// Writes those of `files` that are due, and has them loaded and heph.service enabled.
     fn install(&self, files: &[Planned]) -> Result<()> {
-        let moves = files
-            .iter()
-            .any(|file| file.is_due && file.path == self.socket);
+        let mut due = files.iter().filter(|file| file.is_due);
+        let moves = due.any(|file| file.path == self.socket);
         // A socket listens elsewhere only once it is started again. It is stopped before its file is written: if this run
         // is interrupted in between, the next start reads the new file and does not take the socket for an up-to-date one.
         if moves && Properties::of(SOCKET)?.is_active() {
@@ -91,9 +91,8 @@ impl Manager for Systemd {
     }
 
     fn read(&self) -> Result<OnDisk<Definition>> {
-        Ok(unit::FORMAT
-            .read(&self.service)?
-            .and_then(Definition::try_from))
+        let file = unit::FORMAT.read(&self.service)?;
+        Ok(file.and_then(Definition::try_from))
     }
 
     fn socket_file(&self) -> Option<&Path> {

@@ -1,29 +1,36 @@
 //! The syntax of unit files, as far as heph's own need it: systemd.syntax(7), and "COMMAND LINES" in systemd.service(5).
 
+use std::collections::BTreeMap;
+
 /// Starts a program whose path holds characters that systemd allows in no program (`string_is_safe` in its
 /// `string-util.c`): a shell that becomes the program, so that the process stays the one that systemd knows.
-pub(in crate::platform) const BY_SHELL: [&str; 3] = ["/bin/sh", "-c", r#"exec "$$0" "$$@""#];
+pub const BY_SHELL: [&str; 3] = ["/bin/sh", "-c", r#"exec "$$0" "$$@""#];
 
-/// Returns the value of `ExecStart=` that runs `program`, an absolute path, with `arguments`. None of them may hold control
-/// characters.
+/// Returns the value of `ExecStart=` that runs `program`, an absolute path, with `arguments`, all without control characters.
 pub fn command(program: &str, arguments: &[String]) -> String {
-    let mut command = if program.contains(['\'', '"', '\\', '$']) {
+    let program = if program.contains(['\'', '"', '\\', '$']) {
         let [shell, option, script] = BY_SHELL;
         format!("{shell} {option} '{script}' {}", argument(program))
     } else {
         word(program)
     };
-    for text in arguments {
-        command.push(' ');
-        command.push_str(&argument(text));
-    }
-    command
+    let arguments = arguments.iter().map(|text| argument(text));
+    let words: Vec<String> = [program].into_iter().chain(arguments).collect();
+    words.join(" ")
 }
 
 /// Returns `text` as one word of a list in which specifiers are expanded, but no variables, such as `Environment=`.
 pub fn word(text: &str) -> String {
     let text = escape_specifiers(text);
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// Returns the value of each line `Environment={{variable}}` of a template.
+pub fn variables(
+    environment: &BTreeMap<String, String>,
+) -> impl Iterator<Item = (&'static str, String)> {
+    let variables = environment.iter();
+    variables.map(|(name, value)| ("variable", word(&format!("{name}={value}"))))
 }
 
 fn argument(text: &str) -> String {

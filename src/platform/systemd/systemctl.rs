@@ -26,22 +26,15 @@ pub fn run(arguments: &[&str]) -> Run {
     }
 }
 
-/// Runs `systemctl --user` with `arguments` to its end.
-///
-/// # Errors
-///
-/// It cannot be started or fails; the error quotes its output.
+/// Runs `systemctl --user` with `arguments` to its end, and fails as it does.
 pub fn call(arguments: &[&str]) -> Result<Output> {
     run(arguments).success()
 }
 
-/// Checks that a user manager answers.
-///
-/// # Errors
-///
-/// It does not; the hint says what may help.
+/// Checks that a user manager answers; the hint of the error says what may help.
 pub fn check() -> Result<()> {
-    show(run(&["show", "--property=Version"]).limit(Duration::from_secs(10))).map(drop)
+    show(run(&["show", "--property=Version"]).limit(Duration::from_secs(10)))?;
+    Ok(())
 }
 
 /// Runs `systemctl show`, which fails only if the user manager does not answer or there is no `systemctl`.
@@ -63,14 +56,9 @@ fn show(run: Run) -> Result<Output> {
 
 /// The properties of a unit that heph looks at (org.freedesktop.systemd1(5)).
 #[derive(Debug)]
-pub(in crate::platform) struct Properties(HashMap<String, String>);
+pub struct Properties(HashMap<String, String>);
 
 impl Properties {
-    /// Asks systemd for them.
-    ///
-    /// # Errors
-    ///
-    /// The user manager does not answer.
     pub fn of(unit: &str) -> Result<Properties> {
         let wanted = "--property=LoadState,ActiveState,MainPID,UnitFileState,NeedDaemonReload";
         let shown = show(run(&["show", unit, wanted]))?.text();
@@ -91,18 +79,14 @@ impl Properties {
 impl<'a> FromIterator<(&'a str, &'a str)> for Properties {
     fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(pairs: I) -> Properties {
         let pairs = pairs.into_iter();
-        Properties(
-            pairs
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
-        )
+        let owned = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Properties(owned.collect())
     }
 }
 
 /// Has systemd read `units` again where their files `changed`, and start `enabled`, one of them, at every login. Returns
 /// whether systemd had to read them.
-pub(in crate::platform) fn install(units: &[&str], enabled: &str, changed: bool) -> Result<bool> {
-    let mut changed = changed;
+pub fn install(units: &[&str], enabled: &str, mut changed: bool) -> Result<bool> {
     for unit in units {
         // An interrupted run may have written the files and got no further.
         let before = Properties::of(unit)?;
@@ -127,12 +111,7 @@ pub(in crate::platform) fn install(units: &[&str], enabled: &str, changed: bool)
 
 /// Removes `units` from `folder`, the link by which `target` wants `enabled`, and what systemd remembers of them. Returns
 /// whether any of the files existed. Works without a user manager.
-pub(in crate::platform) fn uninstall(
-    folder: &Path,
-    units: &[&str],
-    enabled: &str,
-    target: &str,
-) -> Result<bool> {
+pub fn uninstall(folder: &Path, units: &[&str], enabled: &str, target: &str) -> Result<bool> {
     let answers = check().is_ok();
     if answers && Properties::of(enabled)?.get("UnitFileState") == "enabled" {
         call(&["disable", enabled])?;
@@ -169,23 +148,18 @@ pub fn lingers() -> Option<bool> {
         return Some(true);
     }
     // logind may not know a user without a session, and its tool may be missing. The folder then has the answer.
-    let shown = Run::new("loginctl")
-        .args(["show-user", user, "--property=Linger"])
-        .success();
-    match shown.as_ref().map(|output| output.text()) {
-        Ok(text) => Some(text.trim() == "Linger=yes"),
+    let arguments = ["show-user", user, "--property=Linger"];
+    match Run::new("loginctl").args(arguments).success() {
+        Ok(output) => Some(output.text().trim() == "Linger=yes"),
         Err(_) => folder.is_dir().then_some(false),
     }
 }
 
 /// Returns the runtime folder of this user, where the user's manager has its socket; `None` where that is unknown.
 pub fn runtime_folder() -> Option<PathBuf> {
+    let given = std::env::var_os("XDG_RUNTIME_DIR");
     let usual = format!("/run/user/{}", rustix::process::getuid().as_raw());
-    choose_runtime_folder(
-        std::env::var_os("XDG_RUNTIME_DIR"),
-        PathBuf::from(usual),
-        Path::is_dir,
-    )
+    choose_runtime_folder(given, usual.into(), Path::is_dir)
 }
 
 /// Returns the runtime folder: the one `given`, else the `usual` one where that `exists`. Neither cron nor sudo passes one

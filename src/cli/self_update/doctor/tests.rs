@@ -339,7 +339,6 @@ fn quarantine_and_daemon_are_told() {
             manager: "systemd",
             installed,
             running,
-            pid: None,
             program: None,
         };
         hephd_row(Ok(Some(&state)), ours)

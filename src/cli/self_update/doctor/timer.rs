@@ -47,7 +47,7 @@ pub(super) fn timer_row(timetable: Result<Option<String>>) -> Row {
 }
 
 fn timetable(shell: &Shell, job: &Job) -> Result<String> {
-    let (config, paths) = (&shell.context.config, &shell.context.paths);
+    let paths = &shell.context.paths;
     if shell.scheduler == Scheduler::Systemd {
         let unit = "heph-self-update.timer";
         for (question, meaning) in [
@@ -70,9 +70,7 @@ fn timetable(shell: &Shell, job: &Job) -> Result<String> {
             return Err(Error::new(message));
         }
     }
-    let state = schedule::state(config.service_manager, paths)?;
-    let next = state
-        .and_then(|state| state.next)
+    let next = schedule::next_run(shell.scheduler, job, paths)
         .map(|next| format!("; the next run is at {next}"))
         .unwrap_or_default();
     let what = if job.invocation.notify_only {

@@ -38,14 +38,14 @@ fn intervals_and_times_of_day_are_read_and_shown() {
 fn an_interval_that_is_too_short_and_a_malformed_time_of_day_are_wrong_usage() {
     for text in ["0s", "1s", "59s", "6", "", "-1h"] {
         let error = Cadence::parse_every(text).unwrap_err();
-        assert_eq!(crate::error::Error::exit(&error).code(), 2, "{text}");
+        assert_eq!(error.exit().code(), 2, "{text}");
     }
     for text in [
         "", ",", "24:00", "03:60", "3", "03:3", "03:030", "+3:30", "03:30,", "03.30", "٣:30",
         "03:30:00",
     ] {
         let error = Cadence::parse_at(text).unwrap_err();
-        assert_eq!(crate::error::Error::exit(&error).code(), 2, "{text}");
+        assert_eq!(error.exit().code(), 2, "{text}");
     }
 }
 
@@ -83,7 +83,7 @@ fn systemd_gets_calendar_events_where_the_interval_divides_a_day() {
 }
 
 #[test]
-fn systemd_is_told_pauses_elsewhere() {
+fn systemd_gets_pauses_elsewhere() {
     for (interval, boot) in [("7h", 300), ("61s", 61), ("2d", 300), ("100m", 300)] {
         let cadence = every(interval);
         let pauses = Trigger::Pauses {
@@ -95,7 +95,7 @@ fn systemd_is_told_pauses_elsewhere() {
 }
 
 #[test]
-fn cron_is_told_a_minute_that_is_fixed_for_the_machine() {
+fn cron_gets_a_minute_that_is_fixed_for_the_machine() {
     let cases = [
         ("1m", "* * * * *"),
         ("5m", "3-59/5 * * * *"),
@@ -233,7 +233,7 @@ pub(crate) fn any_cadence() -> impl Strategy<Value = Cadence> {
     let divisors: Vec<u64> = (60..=DAY)
         .filter(|seconds| DAY.is_multiple_of(*seconds))
         .collect();
-    let time = (0u8..24, 0u8..60).prop_map(|(hour, minute)| TimeOfDay { hour, minute });
+    let time = (0i8..24, 0i8..60).prop_map(|(hour, minute)| time(hour, minute, 0, 0));
     prop_oneof![
         (60u64..=30 * DAY).prop_map(|seconds| Cadence::Every(Duration::from_secs(seconds))),
         proptest::sample::select(divisors)

@@ -6,9 +6,7 @@ use crate::platform::schedule::job::tests::odd;
 const ODD_HOME: &str = "/home/jo's 100% \"$é\" \\ & <co>";
 
 fn block(job: &Job, home: &str) -> Vec<String> {
-    cron::Cron::new(&paths_of(home).hephd.data, 90)
-        .block(job)
-        .unwrap()
+    cron::Cron::new(&paths_of(home), 90).block(job).unwrap()
 }
 
 #[test]

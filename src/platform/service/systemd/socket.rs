@@ -36,12 +36,10 @@ impl Listening {
     /// Returns where a hephd of `definition` listens, as far as systemd can listen there for it.
     pub fn of(definition: &Definition) -> Listening {
         let flags = &definition.flags;
-        let unix = definition.environment.get("HEPH_SOCKET");
-        let http = flags
-            .get("http-addr")
-            .filter(|_| flags.get("mode") == Some("server"));
+        let is_hub = flags.get("mode") == Some("server");
+        let http = flags.get("http-addr").filter(|_| is_hub);
         Listening {
-            unix: unix.map(ToOwned::to_owned),
+            unix: definition.environment.0.get("HEPH_SOCKET").cloned(),
             http: http.and_then(|text| text.parse().ok()).filter(can_listen),
         }
     }
@@ -50,11 +48,8 @@ impl Listening {
 /// Returns whether systemd can listen on `address` (systemd.socket(5)): not on an ephemeral port, nor within a scope, which it
 /// expects as the name of an interface.
 fn can_listen(address: &SocketAddr) -> bool {
-    let plain = match address {
-        SocketAddr::V4(_) => true,
-        SocketAddr::V6(six) => six.scope_id() == 0,
-    };
-    plain && address.port() != 0
+    let in_scope = matches!(address, SocketAddr::V6(six) if six.scope_id() != 0);
+    !in_scope && address.port() != 0
 }
 
 /// Returns the unit of a hephd of `definition`.
@@ -69,11 +64,9 @@ pub fn render(definition: &Definition) -> Result<String> {
 fn values(listening: &Listening) -> Result<Values> {
     // A path is no list of words: it is not quoted, and only specifiers are expanded in it.
     let unix = listening.unix.as_deref().map(escape_specifiers);
-    let http = listening.http.map(|address| address.to_string());
-    Ok(vec![
-        ("unix", vec![unix.unwrap_or_else(|| DEFAULT.to_owned())]),
-        ("http", Vec::from_iter(http)),
-    ])
+    let unix = ("unix", unix.unwrap_or_else(|| DEFAULT.to_owned()));
+    let http = listening.http.map(|address| ("http", address.to_string()));
+    Ok([unix].into_iter().chain(http).collect())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::os::files;
 use crate::platform::generated::{Format, Values};
 use crate::platform::legacy;
 use crate::platform::service::definition::{Definition, Source};
-use crate::platform::systemd::syntax::{command, escape_specifiers, word};
+use crate::platform::systemd::syntax::{command, escape_specifiers, variables};
 
 pub(super) const FORMAT: Format<Source> = Format {
     template: include_str!("../../../../templates/heph.service"),
@@ -24,14 +24,13 @@ pub fn render(definition: &Definition) -> Result<String> {
 }
 
 fn values(source: &Source) -> Result<Values> {
-    let variables = source.environment.iter();
-    let variables = variables.map(|(name, value)| word(&format!("{name}={value}")));
-    Ok(vec![
-        ("command", vec![command(&source.program, &source.arguments)]),
-        ("variable", variables.collect()),
+    let mut values = vec![
+        ("command", command(&source.program, &source.arguments)),
         // No list of words: it is not quoted, and only specifiers are expanded in it.
-        ("log", vec![escape_specifiers(&source.log)]),
-    ])
+        ("log", escape_specifiers(&source.log)),
+    ];
+    values.extend(variables(&source.environment));
+    Ok(values)
 }
 
 #[cfg(test)]
