@@ -27,7 +27,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     client::backup(&context.paths.hephd.socket, &file, LIMIT)?;
     let file = file.display().to_string();
     if args.json {
-        context.ui.json(&json!({ "schema": 1, "file": file }));
+        context.ui.json(&json!({ "file": file }));
     } else {
         context.ui.say(format!("wrote '{file}'"));
     }

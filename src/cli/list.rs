@@ -1,6 +1,6 @@
 //! `heph list`: list tasks, the oldest first.
 
-use super::{Context, task::Output};
+use super::Context;
 use crate::client::{self, State, Task, Which, wire::Tasks};
 use crate::error::{Exit, Result};
 use crate::os::text::printable;
@@ -26,7 +26,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     };
     let tasks = client::list(&context.paths.hephd.socket, which)?;
     if args.json {
-        context.ui.json(&Output::new(Tasks { tasks }));
+        context.ui.json(&Tasks { tasks });
         return Ok(Exit::Done);
     }
     for task in &tasks {

@@ -91,29 +91,24 @@ pub fn command() -> clap::Command {
 /// The command failed; [`ui::report`] prints it.
 pub fn run(heph: Heph) -> Result<Exit> {
     let ui = Ui::new();
-    let exit = match heph.command {
-        Command::Completions(args) => completions::run(&ui, &args)?,
-        command => {
-            let paths = Paths::from_env(heph.config.as_deref())?;
-            let config = if Paths::config_is_named(heph.config.as_deref()) {
-                Config::load_named(&paths.config)?
-            } else {
-                Config::load(&paths.config)?
-            };
-            let context = Context {
-                config,
-                paths,
-                ui: ui.clone(),
-            };
-            let reported = matches!(&command, Command::SelfUpdate(args) if args.reports_releases());
-            let exit = dispatch(&context, command)?;
-            if !reported && ui.has_reader() {
-                notice::print(&context);
-            }
-            exit
-        }
+    if let Command::Completions(args) = &heph.command {
+        completions::run(&ui, args)?;
+        ui.finish()?;
+        return Ok(Exit::Done);
+    }
+    let paths = Paths::from_env(heph.config.as_deref())?;
+    let config = if Paths::config_is_named(heph.config.as_deref()) {
+        Config::load_named(&paths.config)?
+    } else {
+        Config::load(&paths.config)?
     };
-    ui.finish()?;
+    let context = Context { config, paths, ui };
+    let reported = matches!(&heph.command, Command::SelfUpdate(args) if args.reports_releases());
+    let exit = dispatch(&context, heph.command)?;
+    if !reported && context.ui.has_reader() {
+        notice::print(&context);
+    }
+    context.ui.finish()?;
     Ok(exit)
 }
 

@@ -1,6 +1,6 @@
 //! `heph next`: show the oldest open task.
 
-use super::{Context, task::Output};
+use super::Context;
 use crate::client::{self, wire::NextTask};
 use crate::error::{Exit, Result};
 use crate::os::text::printable;
@@ -15,7 +15,7 @@ pub struct Args {
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     let task = client::next(&context.paths.hephd.socket)?;
     if args.json {
-        context.ui.json(&Output::new(NextTask { task }));
+        context.ui.json(&NextTask { task });
         return Ok(Exit::Done);
     }
     match task {

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Context, task::Output};
+use super::Context;
 use crate::client::{self, SyncStatus};
 use crate::error::{Exit, Result};
 use crate::os::clock;
@@ -43,7 +43,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
 fn status(context: &Context, form: &Form) -> Result<Exit> {
     let status = client::sync_status(&context.paths.hephd.socket)?;
     if form.json {
-        context.ui.json(&Output::new(&status));
+        context.ui.json(&status);
     } else {
         for line in lines(&status, clock::now(), &TimeZone::system()) {
             context.ui.say(line);
@@ -55,7 +55,7 @@ fn status(context: &Context, form: &Form) -> Result<Exit> {
 fn now(context: &Context, form: &Form) -> Result<Exit> {
     let round = client::sync_now(&context.paths.hephd.socket)?;
     if form.json {
-        context.ui.json(&Output::new(&round));
+        context.ui.json(&round);
     } else {
         context.ui.say(format!(
             "in sync: sent {}, received {}",

@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use serde::Serialize;
-
 use super::Context;
 use crate::client::{Task, wire::OneTask};
 use crate::error::{Exit, Result};
@@ -17,20 +15,6 @@ pub struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-}
-
-/// The object that `--json` prints.
-#[derive(Serialize)]
-pub struct Output<T> {
-    schema: u32,
-    #[serde(flatten)]
-    result: T,
-}
-
-impl<T> Output<T> {
-    pub fn new(result: T) -> Output<T> {
-        Output { schema: 1, result }
-    }
 }
 
 /// Changes the task by `change`, and prints it after the verb `done`.
@@ -47,7 +31,7 @@ pub fn run(
 /// Prints `task`: one object with `json`, otherwise a line that begins with the verb `done`.
 pub fn print(context: &Context, done: &str, task: Task, json: bool) -> Exit {
     if json {
-        context.ui.json(&Output::new(OneTask { task }));
+        context.ui.json(&OneTask { task });
     } else {
         let title = printable(&task.title);
         context.ui.say(format!("{done} {}  {title}", task.id));

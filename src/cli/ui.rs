@@ -5,23 +5,22 @@
     reason = "this is the edge that prints"
 )]
 
+use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Zoned;
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use crate::error::{Error, Result, ResultExt};
 use crate::os::clock;
 use crate::os::text::multiline;
 
-/// Where a command prints, and how. Clones share what was printed.
-#[derive(Clone, Debug)]
+/// Where a command prints, and how.
+#[derive(Debug)]
 pub(crate) struct Ui {
     terminal: bool,
     colour: bool,
-    printed: Arc<Mutex<Printed>>,
+    printed: RefCell<Printed>,
 }
 
 /// What was printed so far.
@@ -35,6 +34,12 @@ struct Printed {
     unread: bool,
 }
 
+// The codes of colours (ECMA-48, SGR).
+pub(super) const BOLD: &str = "1";
+pub(super) const RED: &str = "31";
+pub(super) const GREEN: &str = "32";
+pub(super) const YELLOW: &str = "33";
+
 impl Ui {
     /// Returns the printing edge of this process: colour only on a terminal and without `NO_COLOR` (no-color.org).
     pub fn new() -> Ui {
@@ -42,23 +47,23 @@ impl Ui {
         Ui {
             terminal,
             colour: terminal && colour_wanted(),
-            printed: Arc::default(),
+            printed: RefCell::default(),
         }
     }
 
     /// Returns whether a person would read a remark beside the output: both streams are terminals and no JSON was printed.
     pub fn has_reader(&self) -> bool {
-        self.terminal && io::stderr().is_terminal() && !self.printed().json
+        self.terminal && io::stderr().is_terminal() && !self.printed.borrow_mut().json
     }
 
     /// Returns whether the reader of standard output closed the pipe (`heph daemon logs --follow | head -1`).
     pub fn is_unread(&self) -> bool {
-        self.printed().unread
+        self.printed.borrow_mut().unread
     }
 
     /// Prints one line for people.
     pub fn say(&self, line: impl AsRef<str>) {
-        self.out(format!("{}\n", line.as_ref()).as_bytes());
+        self.raw(format!("{}\n", line.as_ref()).as_bytes());
     }
 
     /// Prints one step of a longer piece of work, with the time of day on the user's clock.
@@ -69,14 +74,16 @@ impl Ui {
 
     /// Prints text that ends in a newline already.
     pub fn raw(&self, text: &[u8]) {
-        self.out(text);
+        if let Err(error) = io::stdout().write_all(text) {
+            self.failed(error);
+        }
     }
 
     /// Prints one object for scripts; nothing else may be printed to standard output then.
     pub fn json(&self, value: &impl Serialize) {
-        self.printed().json = true;
-        match object(value) {
-            Ok(text) => self.out(format!("{text}\n").as_bytes()),
+        self.printed.borrow_mut().json = true;
+        match serde_json::to_string_pretty(&object(value)) {
+            Ok(text) => self.raw(format!("{text}\n").as_bytes()),
             Err(error) => self.failed(error.into()),
         }
     }
@@ -91,11 +98,8 @@ impl Ui {
         if !io::stderr().is_terminal() {
             return;
         }
-        let line = if done < total {
-            bar(done, total)
-        } else {
-            String::new()
-        };
+        let line = (done < total).then(|| bar(done, total));
+        let line = line.unwrap_or_default();
         // Back to the first column; the end of what was there before is cleared (ECMA-48, EL).
         let _ = write!(io::stderr(), "\r{line}\x1b[K");
     }
@@ -105,63 +109,29 @@ impl Ui {
         let _ = writeln!(io::stderr(), "{}", multiline(line.as_ref()));
     }
 
-    pub fn bold(&self, text: &str) -> String {
-        self.painted("1", text)
+    /// Returns `text` in `colour` where colours are on.
+    pub fn painted(&self, colour: &str, text: &str) -> String {
+        paint(self.colour, colour, text)
     }
 
-    pub fn green(&self, text: &str) -> String {
-        self.painted("32", text)
-    }
-
-    pub fn yellow(&self, text: &str) -> String {
-        self.painted("33", text)
-    }
-
-    pub fn red(&self, text: &str) -> String {
-        self.painted("31", text)
-    }
-
-    /// Flushes standard output, and reports a failed write.
-    ///
-    /// # Errors
-    ///
-    /// A write failed, such as on a full disk. A closed pipe (`heph list | head -1`) is not an error.
+    /// Flushes standard output, and reports a failed write. A closed pipe (`heph list | head -1`) is not an error.
     pub fn finish(&self) -> Result<()> {
         if let Err(error) = io::stdout().flush() {
             self.failed(error);
         }
-        match self.printed().failure.take() {
+        match self.printed.borrow_mut().failure.take() {
             Some(error) => Err(error).context("cannot write to standard output"),
             None => Ok(()),
         }
     }
 
-    fn painted(&self, code: &str, text: &str) -> String {
-        if self.colour {
-            paint(code, text)
-        } else {
-            text.to_owned()
-        }
-    }
-
-    fn out(&self, text: &[u8]) {
-        if let Err(error) = io::stdout().write_all(text) {
-            self.failed(error);
-        }
-    }
-
     fn failed(&self, error: io::Error) {
-        let mut printed = self.printed();
+        let mut printed = self.printed.borrow_mut();
         if error.kind() == io::ErrorKind::BrokenPipe {
             printed.unread = true;
         } else {
             printed.failure.get_or_insert(error);
         }
-    }
-
-    fn printed(&self) -> std::sync::MutexGuard<'_, Printed> {
-        // A thread that panicked while printing leaves nothing half done here.
-        self.printed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -173,13 +143,7 @@ pub fn report(error: &Error) {
 
 /// Returns what [`report`] prints.
 fn described(error: &Error, colour: bool) -> String {
-    let label = |code: &str, text: &str| {
-        if colour {
-            paint(code, text)
-        } else {
-            text.to_owned()
-        }
-    };
+    let label = |code, text| paint(colour, code, text);
     let message = multiline(&error.to_string());
     let mut text = format!("{} {message}\n", label("1;31", "error:"));
     for cause in error.chain().skip(1) {
@@ -191,29 +155,27 @@ fn described(error: &Error, colour: bool) -> String {
     text
 }
 
-/// Returns `value` as JSON text, with `schema` first: `json!` sorts its keys.
-fn object(value: &impl Serialize) -> serde_json::Result<String> {
+/// Returns `value`, an object for scripts, with its schema before everything else.
+pub(super) fn object<T: Serialize>(value: T) -> impl Serialize {
     #[derive(Serialize)]
-    struct SchemaFirst {
-        schema: Value,
+    struct Object<T> {
+        schema: u32,
         #[serde(flatten)]
-        rest: Map<String, Value>,
+        value: T,
     }
-    let text = serde_json::to_string_pretty(value)?;
-    if text.starts_with("{\n  \"schema\"") {
-        return Ok(text);
-    }
-    let mut rest: Map<String, Value> = serde_json::from_str(&text)?;
-    let schema = rest.remove("schema").unwrap_or_else(|| 1.into());
-    serde_json::to_string_pretty(&SchemaFirst { schema, rest })
+    Object { schema: 1, value }
 }
 
 fn stamped(now: &Zoned, line: &str) -> String {
     format!("{} {line}", now.strftime("%H:%M:%S"))
 }
 
-fn paint(code: &str, text: &str) -> String {
-    format!("\u{1b}[{code}m{text}\u{1b}[0m")
+fn paint(on: bool, code: &str, text: &str) -> String {
+    if on {
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    } else {
+        text.to_owned()
+    }
 }
 
 /// Returns a bar of how much of a download has arrived.
@@ -260,27 +222,16 @@ mod tests {
 
     #[test]
     fn objects_begin_with_their_schema_however_they_are_made() {
-        let expected = "{\n  \"schema\": 1,\n  \"a\": 2\n}";
-        assert_eq!(
-            object(&serde_json::json!({"a": 2, "schema": 1})).unwrap(),
-            expected
-        );
+        let made = serde_json::to_string(&object(serde_json::json!({"a": 2})));
+        assert_eq!(made.unwrap(), r#"{"schema":1,"a":2}"#);
         #[derive(Serialize)]
         struct Typed {
-            schema: u32,
             z: u32,
             a: u32,
         }
-        let typed = Typed {
-            schema: 1,
-            z: 3,
-            a: 2,
-        };
-        let text = object(&typed).unwrap();
-        assert!(
-            text.find("z") < text.find("\"a\""),
-            "the order of a type is kept: {text}"
-        );
+        let typed = serde_json::to_string(&object(Typed { z: 3, a: 2 }));
+        let expected = r#"{"schema":1,"z":3,"a":2}"#;
+        assert_eq!(typed.unwrap(), expected, "the order of a type is kept");
     }
 
     #[test]

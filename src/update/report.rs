@@ -146,20 +146,6 @@ impl Report {
             Outcome::Failed => self.error.as_ref().map_or(Exit::Failed, Error::exit),
         }
     }
-
-    /// Returns the object that `--json` prints.
-    pub fn json(&self) -> impl Serialize {
-        #[derive(Serialize)]
-        struct Json<'a> {
-            schema: u32,
-            #[serde(flatten)]
-            report: &'a Report,
-        }
-        Json {
-            schema: 1,
-            report: self,
-        }
-    }
 }
 
 #[cfg(test)]

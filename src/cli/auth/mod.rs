@@ -52,7 +52,6 @@ fn tokens(context: &Context) -> Result<PathBuf> {
 /// The JSON of `login` and `status`, without any token.
 #[derive(Serialize)]
 struct Output<'a> {
-    schema: u32,
     logged_in: bool,
     issuer: Option<&'a str>,
     client_id: Option<&'a str>,
@@ -65,7 +64,6 @@ impl<'a> Output<'a> {
     fn of(tokens: Option<&'a Tokens>, now: Timestamp) -> Output<'a> {
         let renewable = tokens.is_some_and(|tokens| tokens.refresh_token.is_some());
         Output {
-            schema: 1,
             logged_in: renewable || tokens.is_some_and(|tokens| tokens.valid(now).is_some()),
             issuer: tokens.map(|tokens| tokens.issuer.as_str()),
             client_id: tokens.map(|tokens| tokens.client_id.as_str()),

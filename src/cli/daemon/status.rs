@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::cli::Context;
+use crate::cli::{Context, ui};
 use crate::client;
 use crate::error::{Exit, Result};
 use crate::os::text::printable;
@@ -24,7 +24,6 @@ pub struct Args {
 /// What `--json` prints, and what people are told.
 #[derive(Debug, Serialize)]
 struct Report {
-    schema: u32,
     /// "systemd" or "launchd"; null: no service manager.
     manager: Option<&'static str>,
     /// Whether there is a service file.
@@ -65,9 +64,8 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     } else {
         for (name, value) in report.lines() {
             let value = printable(&value);
-            context
-                .ui
-                .say(format!("{}{value}", context.ui.bold(&format!("{name:<9}"))));
+            let name = context.ui.painted(ui::BOLD, &format!("{name:<9}"));
+            context.ui.say(format!("{name}{value}"));
         }
     }
     Ok(Exit::Done)
@@ -115,7 +113,6 @@ fn report(context: &Context) -> Result<Report> {
     let baked_mode = definition.and_then(|definition| definition.flags.get("mode"));
     let pid = answer.as_ref().map(|answer| answer.pid).or(process.pid);
     Ok(Report {
-        schema: 1,
         manager: manager.as_ref().map(|manager| manager.name()),
         installed: file_state != FileState::Absent,
         running: pid.is_some(),

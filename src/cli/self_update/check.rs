@@ -1,9 +1,11 @@
 //! `heph self-update check`: check whether a newer release exists.
 
+use semver::Version;
 use serde_json::json;
 
-use super::{outcome, shown};
-use crate::cli::{Context, ui};
+use super::{outcome, rows, shown};
+use crate::cli::Context;
+use crate::cli::ui::{self, Ui};
 use crate::config::OnBattery;
 use crate::error::{Exit, Result};
 use crate::os::{files, host};
@@ -24,13 +26,10 @@ pub struct Args {
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     if args.scheduled {
         schedule::trim_log(&context.paths);
-    }
-    if args.scheduled
-        && context.config.self_update.on_battery == OnBattery::Skip
-        && host::on_battery()
-    {
-        context.ui.step("skipped: running on battery");
-        return Ok(Exit::Done);
+        if context.config.self_update.on_battery == OnBattery::Skip && host::on_battery() {
+            context.ui.step("skipped: running on battery");
+            return Ok(Exit::Done);
+        }
     }
     let check = outcome::with_world(context, args.json, |world| {
         update::check(world, args.scheduled)
@@ -39,7 +38,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     if args.json {
         context.ui.json(&object);
     } else {
-        tell(context, &check);
+        print(&context.ui, &check);
     }
     if args.scheduled
         && let Some(failure) = announce(context, &check, &object)
@@ -53,7 +52,6 @@ fn object(check: &Check) -> serde_json::Value {
     let survey = check.survey.as_ref();
     let latest = survey.and_then(|survey| survey.latest.as_ref());
     json!({
-        "schema": 1,
         "outcome": check.outcome,
         "installed": survey.and_then(|survey| survey.installed.as_ref()),
         "running": survey.and_then(|survey| survey.running.as_ref()),
@@ -65,29 +63,21 @@ fn object(check: &Check) -> serde_json::Value {
     })
 }
 
-fn tell(context: &Context, check: &Check) {
-    let ui = &context.ui;
+fn print(ui: &Ui, check: &Check) {
     if let Some(survey) = &check.survey {
-        ui.say(format!(
-            "installed  {}",
-            shown(survey.installed.as_ref(), "none")
-        ));
-        if let Some(running) = &survey.running {
-            ui.say(format!("running    {running}"));
-        }
-        if let Some(release) = &survey.latest {
-            let published = release
-                .published_at
-                .map(|at| format!(", published {}", at.strftime("%Y-%m-%d %H:%MZ")));
-            ui.say(format!(
-                "latest     {}{}",
-                release.version,
-                published.unwrap_or_default()
-            ));
-            if let Some(url) = &release.url {
-                ui.say(format!("           {url}"));
-            }
-        }
+        let installed = shown(survey.installed.as_ref(), "none");
+        ui.say(format!("installed  {installed}"));
+        let running = survey.running.iter();
+        rows(ui, "running    ", running.map(Version::to_string));
+        let latest = survey.latest.iter().flat_map(|release| {
+            let published = release.published_at.iter();
+            let published: String = published
+                .map(|at| at.strftime(", published %Y-%m-%d %H:%MZ").to_string())
+                .collect();
+            let version = format!("{}{published}", release.version);
+            [version].into_iter().chain(release.url.clone())
+        });
+        rows(ui, "latest     ", latest);
     }
     let reason = check.reason.as_deref().unwrap_or_default();
     match check.outcome {
@@ -113,8 +103,8 @@ fn announce(context: &Context, check: &Check, object: &serde_json::Value) -> Opt
     let release = survey.latest.as_ref()?;
     let hook = context.config.self_update.on_available.as_ref()?;
     let announced = context.paths.state.join("announced");
-    if matches!(files::read_text_if_there(&announced, 1024), Ok(Some(tag)) if tag == release.tag.as_str())
-    {
+    let tag = release.tag.as_str();
+    if matches!(files::read_text_if_there(&announced, 1024), Ok(Some(text)) if text == tag) {
         return None;
     }
     let news = News {
@@ -124,16 +114,9 @@ fn announce(context: &Context, check: &Check, object: &serde_json::Value) -> Opt
         to: Some(&release.version),
         reason: None,
     };
-    let failure = hooks::run(
-        Some(hook),
-        &news,
-        &serde_json::to_vec(object).unwrap_or_default(),
-    );
-    if failure.is_none()
-        && let Err(error) =
-            files::write_atomic(&announced, release.tag.as_str().as_bytes(), files::PRIVATE)
-    {
-        return Some(error.one_line());
-    }
-    failure
+    let json = serde_json::to_vec(&ui::object(object)).unwrap_or_default();
+    hooks::run(Some(hook), &news, &json).or_else(|| {
+        let written = files::write_atomic(&announced, tag.as_bytes(), files::PRIVATE);
+        written.err().map(|error| error.one_line())
+    })
 }

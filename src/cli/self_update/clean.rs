@@ -16,17 +16,14 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     let cleaned = outcome::with_world(context, args.json, update::clean)?;
+    let (ui, slots, freed) = (&context.ui, cleaned.slots, cleaned.freed);
     if args.json {
-        context
-            .ui
-            .json(&json!({ "schema": 1, "slots": cleaned.slots, "freed": cleaned.freed }));
+        ui.json(&json!({ "slots": slots, "freed": freed }));
         return Ok(Exit::Done);
     }
-    for slot in &cleaned.slots {
-        context.ui.say(format!("removed {slot}"));
+    for slot in &slots {
+        ui.say(format!("removed {slot}"));
     }
-    context
-        .ui
-        .say(format!("freed {}", super::size(cleaned.freed)));
+    ui.say(format!("freed {}", super::size(freed)));
     Ok(Exit::Done)
 }

@@ -23,7 +23,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     let mut runs = history::read(&context.paths)?;
     runs.drain(..runs.len().saturating_sub(args.last));
     if args.json {
-        context.ui.json(&json!({ "schema": 1, "runs": runs }));
+        context.ui.json(&json!({ "runs": runs }));
         return Ok(Exit::Done);
     }
     if runs.is_empty() {

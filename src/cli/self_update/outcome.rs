@@ -47,7 +47,7 @@ pub fn run_hooks(context: &Context, report: &mut Report) {
         to: report.summary.to.as_ref(),
         reason: report.summary.reason.as_deref(),
     };
-    let json = serde_json::to_vec(&report.json()).unwrap_or_default();
+    let json = serde_json::to_vec(&ui::object(&*report)).unwrap_or_default();
     if let Some(failure) = hooks::run(hook, &news, &json) {
         report.note(failure);
     }
@@ -56,7 +56,7 @@ pub fn run_hooks(context: &Context, report: &mut Report) {
 /// Prints the report and returns how the process ends.
 pub fn print(context: &Context, json: bool, report: &Report) -> Exit {
     if json {
-        context.ui.json(&report.json());
+        context.ui.json(report);
         return report.exit();
     }
     for note in &report.notes {

@@ -41,9 +41,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
 fn list(context: &Context, json: bool) -> Result<Exit> {
     let quarantine = Quarantine::load(&context.paths)?;
     if json {
-        context
-            .ui
-            .json(&json!({ "schema": 1, "releases": quarantine.releases }));
+        context.ui.json(&json!({ "releases": quarantine.releases }));
         return Ok(Exit::Done);
     }
     if quarantine.releases.is_empty() {

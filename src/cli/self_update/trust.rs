@@ -11,6 +11,7 @@ use clap::Subcommand;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::rows;
 use crate::cli::Context;
 use crate::config::trust::read;
 use crate::config::trust::signers::{self, Entry, Standing};
@@ -81,24 +82,15 @@ fn show(context: &Context, json: bool) -> Result<Exit> {
     if trust.tag_signers.is_none() && trust.tag_openpgp_keyring.is_none() {
         ui.say("tag signers    none: no signature of a tag is verified");
     }
-    if let Some(file) = file {
-        ui.say(format!("tag signers    '{}'", file.display()));
-    }
-    for (index, line) in lines.iter().enumerate() {
-        let title = if index == 0 && file.is_none() {
-            "tag signers"
-        } else {
-            ""
-        };
-        ui.say(format!("{title:<15}{}", described(line)));
-    }
-    if let Some(keyring) = &trust.tag_openpgp_keyring {
-        ui.say(format!("tag openpgp    '{}'", keyring.display()));
-    }
-    for (index, key) in trust.minisign_keys.iter().enumerate() {
-        let title = if index == 0 { "minisign" } else { "" };
-        ui.say(format!("{title:<15}{key}  {}", key.number()));
-    }
+    let quoted = |file: &Path| format!("'{}'", file.display());
+    let signers = file.map(quoted).into_iter();
+    let signers = signers.chain(lines.iter().map(described));
+    rows(ui, "tag signers    ", signers);
+    let keyring = trust.tag_openpgp_keyring.as_deref();
+    rows(ui, "tag openpgp    ", keyring.map(quoted));
+    let keys = trust.minisign_keys.iter();
+    let keys = keys.map(|key| format!("{key}  {}", key.number()));
+    rows(ui, "minisign       ", keys);
     Ok(Exit::Done)
 }
 
@@ -108,12 +100,8 @@ fn described(line: &Line) -> String {
         Ok(entry) => entry,
         Err(reason) => return format!("an unusable line, which is ignored: {reason}"),
     };
-    let mut text = format!(
-        "{}  {}  {}",
-        entry.principals,
-        entry.kind,
-        entry.fingerprint()
-    );
+    let fingerprint = entry.fingerprint();
+    let mut text = format!("{}  {}  {fingerprint}", entry.principals, entry.kind);
     if entry.authority {
         text.push_str("  certificate authority");
     }
@@ -134,29 +122,23 @@ fn standing(entry: &Entry) -> Standing {
 }
 
 fn object(trust: &Trust, file: Option<&Path>, lines: &[Line]) -> Value {
-    let signers: Vec<Value> = lines
-        .iter()
-        .flatten()
-        .map(|entry| {
-            json!({
-                "principals": entry.principals,
-                "kind": entry.kind,
-                "fingerprint": entry.fingerprint(),
-                "certificate_authority": entry.authority,
-                "namespaces": entry.namespaces,
-                "valid_after": entry.valid_after,
-                "valid_before": entry.valid_before,
-                "standing": standing(entry).name(),
-            })
+    let signer = |entry: &Entry| {
+        json!({
+            "principals": entry.principals,
+            "kind": entry.kind,
+            "fingerprint": entry.fingerprint(),
+            "certificate_authority": entry.authority,
+            "namespaces": entry.namespaces,
+            "valid_after": entry.valid_after,
+            "valid_before": entry.valid_before,
+            "standing": standing(entry).name(),
         })
-        .collect();
-    let minisign: Vec<Value> = trust
-        .minisign_keys
-        .iter()
-        .map(|key| json!({ "key": key.as_str(), "number": key.number() }))
-        .collect();
+    };
+    let signers: Vec<Value> = lines.iter().flatten().map(signer).collect();
+    let minisign = trust.minisign_keys.iter();
+    let minisign = minisign.map(|key| json!({ "key": key.as_str(), "number": key.number() }));
+    let minisign: Vec<Value> = minisign.collect();
     json!({
-        "schema": 1,
         "require": trust.require().name(),
         "tag_signers_file": file,
         "tag_signers": signers,

@@ -75,7 +75,6 @@ const MACHINE: &[(&str, ShellCheck)] = &[
 /// The object that `--json` prints.
 #[derive(Debug, Serialize)]
 struct Report {
-    schema: u32,
     ok: bool,
     rows: Vec<NamedRow>,
 }
@@ -101,7 +100,6 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     let ui = &context.ui;
     if args.json {
         ui.json(&Report {
-            schema: 1,
             ok: problems == 0,
             rows,
         });

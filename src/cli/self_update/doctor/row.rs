@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::cli::ui::Ui;
+use crate::cli::ui::{self, Ui};
 use crate::error::Error;
 
 /// How serious it is.
@@ -104,9 +104,9 @@ pub(super) fn table(rows: &[NamedRow], ui: &Ui) -> String {
     let mut text = String::new();
     for NamedRow { name, row } in rows {
         let status = match row.status {
-            Status::Ok => ui.green("ok     "),
-            Status::Warning => ui.yellow("warning"),
-            Status::Problem => ui.red("problem"),
+            Status::Ok => ui.painted(ui::GREEN, "ok     "),
+            Status::Warning => ui.painted(ui::YELLOW, "warning"),
+            Status::Problem => ui.painted(ui::RED, "problem"),
         };
         let indent = " ".repeat(7 + 2 + width + 2);
         let detail = row.detail.trim().replace('\n', &format!("\n{indent}"));
