@@ -3,7 +3,7 @@
 # checksums and, where MINISIGN_KEY names a secret key of minisign, a signature of that list. All of it goes to dist/.
 #
 # The same commit gives the same archive, byte for byte, in whatever folder and whenever it is made: order, times, owners
-# and modes are fixed, and the compiler is told to forget where the sources are. SOURCE_DATE_EPOCH overrides the time of
+# and modes are fixed, and the compiler omits the path of the sources. SOURCE_DATE_EPOCH overrides the time of
 # the last commit; BINARIES names a folder with heph and hephd that are built already.
 set -eu
 cd "$(dirname "$0")"

@@ -29,7 +29,7 @@ pub struct Flags {
     /// Client id to log in with
     #[arg(long, value_name = "ID")]
     pub(crate) oidc_client_id: Option<String>,
-    /// Let the hub serve every address without tokens: whoever can connect reads and writes every task
+    /// Let the hub serve every address without tokens: any client can read and write every task
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
     pub(crate) insecure_no_auth: bool,
     /// How many requests a minute one user may send to the hub

@@ -16,7 +16,7 @@ pub enum Absence {
         /// The time since the last change of the folder; `None` without a folder.
         folder_changed: Option<Duration>,
     },
-    /// The socket refuses connections: hephd was killed. When cannot be told.
+    /// The socket refuses connections: hephd was killed, at an unknown time.
     Refused,
 }
 

@@ -135,7 +135,7 @@ pub enum Mode {
     /// Installs it.
     #[default]
     Apply,
-    /// Tells of it.
+    /// Reports it.
     Notify,
 }
 

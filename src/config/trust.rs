@@ -135,7 +135,7 @@ pub(crate) fn minisign_file(folder: &Path) -> PathBuf {
     folder.join("minisign.pub")
 }
 
-/// Reads a file of keys; `None` where there is none.
+/// Reads a file of keys; `None` if it does not exist.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! Listeners that the service manager passes (sd_listen_fds(3)). It bound them before hephd started and keeps them when
 //! hephd shuts down, so that clients that connect in between wait for the next hephd.
 //!
-//! They are told apart by type and address, not by position.
+//! Type and address distinguish them, not their position.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
@@ -100,7 +100,10 @@ mod tests {
         };
         let taken = inherited.unix(&path("b")).unwrap();
         assert!(has_path(&taken, &path("b")));
-        assert!(inherited.unix(&path("elsewhere")).is_some(), "any will do");
+        assert!(
+            inherited.unix(&path("elsewhere")).is_some(),
+            "any unix socket"
+        );
         assert!(inherited.unix(&path("elsewhere")).is_some());
         assert!(inherited.unix(&path("elsewhere")).is_none(), "none is left");
 

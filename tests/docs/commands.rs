@@ -31,7 +31,7 @@ fn documents() -> Vec<PathBuf> {
 }
 
 /// Returns the files below `folder` that end in `extension`, or all.
-fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+pub(super) fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -6,4 +6,5 @@
 mod commands;
 mod generated;
 mod reference;
+mod sentences;
 mod shells;

@@ -21,7 +21,7 @@ pub struct Args {
     json: bool,
 }
 
-/// What `--json` prints, and what people are told.
+/// The status, as `--json` and the table print it.
 #[derive(Debug, Serialize)]
 struct Report {
     /// "systemd" or "launchd"; null: no service manager.
@@ -41,7 +41,7 @@ struct Report {
     problem: Option<String>,
     mode: String,
     socket: PathBuf,
-    /// The file by which the service manager holds the socket; null where there is none.
+    /// The file by which the service manager holds the socket; or null.
     socket_file: Option<PathBuf>,
     /// Null where the service manager holds no sockets.
     socket_file_state: Option<FileState>,
@@ -197,7 +197,7 @@ impl Report {
 
     fn socket(&self) -> String {
         let about = match self.socket_file_state {
-            // What is amiss with the service file, or that there is none, is said there.
+            // The line about the service file covers a missing one.
             _ if !matches!(self.file_state, FileState::Current | FileState::Edited) => "",
             Some(FileState::Absent) => ", whose file is missing: `heph daemon restart` rewrites it",
             Some(FileState::OlderTemplate) => {

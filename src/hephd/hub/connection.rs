@@ -139,7 +139,7 @@ async fn converse(
             }
         }
     };
-    // What went wrong is the client's: gone, too slow, or no HTTP. It was told, if that was possible.
+    // The client's fault: gone, too slow, or not HTTP. It got an answer if that was possible.
     if ended.is_ok() {
         let stream = connection.into_parts().io.into_inner().into_inner();
         close(stream, was_refused.load(Ordering::Relaxed)).await;

@@ -10,7 +10,7 @@ const MOST_SPOKES: usize = 1_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The upper bounds of the sync lag, in seconds.
 const LAGS: [u32; 8] = [1, 5, 30, 120, 600, 3_600, 86_400, 604_800];
-/// The longest version that is told.
+/// The longest version in the metrics, in bytes.
 const LONGEST_VERSION: usize = 40;
 
 /// What was counted since the hub started.
@@ -53,7 +53,7 @@ pub struct Exchange<'a> {
     pub refused: usize,
     /// How many operations it was given.
     pub sent: usize,
-    /// Whether it has to begin anew.
+    /// Whether it must resync from scratch.
     pub reset: bool,
     /// Whether there is more for it.
     pub more: bool,
@@ -119,7 +119,7 @@ impl Metrics {
         self.lag_count += 1;
     }
 
-    /// Forgets the spokes that are long gone, and where there are none, the one that synced longest ago.
+    /// Drops the spokes that have not synced for long, or else the one that synced longest ago.
     fn forget(&mut self, now: Instant) {
         self.spokes.retain(|_, spoke| spoke.is_recent(now));
         if self.spokes.len() < MOST_SPOKES {
@@ -194,7 +194,7 @@ impl Metrics {
         page.one(
             "heph_hub_resets_total",
             "counter",
-            "Spokes that were told to begin anew.",
+            "Spokes that had to resync from scratch.",
             self.resets,
         );
 

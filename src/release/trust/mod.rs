@@ -1,6 +1,6 @@
 //! Trust: whether a release is its owner's, decided before anything of it is built.
 //!
-//! Whoever controls the forge can move a tag. So three things are compared: the commit that the git remote advertises for
+//! An intruder on the forge can move a tag. So three things are compared: the commit that the git remote advertises for
 //! the tag, the commit that was recorded when the tag was first seen, and, if signers are configured, the commit in the
 //! signed tag object. The result is the [`Origin`], whose commit a delivery must have built from; cargo says which commit it
 //! built, and any difference discards the slot.

@@ -77,7 +77,7 @@ pub(super) fn git_row(advertised: Result<String>) -> Row {
     }
 }
 
-/// Asks the git remote, which cargo will ask, for the tag of the newest release, or for anything where there is none.
+/// Asks the git remote, which cargo will ask, for the tag of the newest release, or for any tag without a release.
 fn advertised(job: &Job) -> Result<String> {
     let settings = &job.context.config.self_update;
     let url = &settings.repository;
