@@ -170,11 +170,7 @@ impl BinDir {
     /// Returns whether something foreign has the name of one of `slot`'s commands.
     pub fn is_obstructed(&self, slot: &Slot) -> bool {
         let mut names = slot.manifest.names();
-        names.any(|name| {
-            !self
-                .entry(name)
-                .is_ok_and(|entry| entry != BinEntry::Foreign)
-        })
+        names.any(|name| matches!(self.entry(name), Ok(BinEntry::Foreign) | Err(_)))
     }
 
     /// Returns whether `program` is a path in this folder, however the folder is spelled.

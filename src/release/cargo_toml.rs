@@ -95,11 +95,8 @@ impl CargoTomls {
             return Ok(None);
         }
         let output = self.git.run(["cat-file", "blob", &object]).output()?;
-        Ok(output
-            .status
-            .success()
-            .then(|| String::from_utf8(output.stdout).ok())
-            .flatten())
+        let text = String::from_utf8(output.stdout).ok();
+        Ok(text.filter(|_| output.status.success()))
     }
 
     fn folders(&self, above: &str) -> Result<Vec<String>> {
