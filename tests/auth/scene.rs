@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use heph::login::{self, Tokens};
 use serde_json::Value;
 
-use crate::support::call::{Ended, Running};
+use crate::support::call::Ended;
 use crate::support::home::Home;
 use crate::support::provider::{Browser, CLIENT, Provider};
+use crate::support::running::Running;
 
 /// A home with the commands, and the provider that it logs in at.
 pub struct Scene {

@@ -4,8 +4,9 @@ use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
-use crate::support::call::{Call, Running};
+use crate::support::call::Call;
 use crate::support::node::free_port;
+use crate::support::running::Running;
 use crate::support::tls::certify;
 use crate::support::wait::{PATIENCE, until};
 

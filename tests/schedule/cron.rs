@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Recording, with_shell};
-use crate::support::call::{Call, Running, Words};
+use crate::support::call::{Call, Words};
 use crate::support::files::script;
 use crate::support::home::{Home, ODD_NAME};
+use crate::support::running::Running;
 use crate::support::wait::within;
 
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";

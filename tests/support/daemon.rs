@@ -11,7 +11,8 @@ use heph::client;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use super::call::{Call, wait};
+use super::call::Call;
+use super::running::wait;
 use super::wait::{PATIENCE, until};
 
 /// A running hephd, killed when dropped.

@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::call::{Call, Ended, Words, default_signals};
+use super::call::{Call, Ended, Words};
+use super::running::default_signals;
 use super::wait::PATIENCE;
 use rustix::process::{Pid, Signal, kill_process};
 

@@ -19,6 +19,7 @@ pub mod programs;
 pub mod provider;
 pub mod releases;
 pub mod report;
+pub mod running;
 pub mod soak;
 pub mod tls;
 pub mod wait;

@@ -4,8 +4,9 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::call::{Call, Running};
+use super::call::Call;
 use super::programs;
+use super::running::Running;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::call::{Call, Running};
+use super::call::Call;
+use super::running::Running;
 
 /// Makes an authority (`ca.pem`) and a certificate of localhost and `forge.test` (`cert.pem`, `key.pem`) in `folder`.
 pub fn certify(folder: &Path) {

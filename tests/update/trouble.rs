@@ -6,11 +6,11 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::machine;
-use crate::support::call::Running;
 use crate::support::disk::Disk;
 use crate::support::files;
 use crate::support::machine::Machine;
 use crate::support::releases::Flaw;
+use crate::support::running::Running;
 use crate::support::wait::eventually;
 use crate::support::workshop::{NEW, OLD};
 
