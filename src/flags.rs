@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 /// The flags of hephd that its service keeps, in the order of its command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
-pub struct Flags {
+pub(crate) struct Flags {
     /// Run alone, which is the default, or as a hub
     #[arg(long, value_enum)]
     pub(crate) mode: Option<Mode>,

@@ -17,29 +17,28 @@ use super::{check_length, read_answer};
 use crate::error::{Error, Result, ResultExt};
 use crate::os::backoff::Backoff;
 
-/// The largest answer that is read.
+/// The largest answer, in bytes.
 const LARGEST_ANSWER: u64 = 1 << 30;
 /// The interval between two attempts to connect.
-const LOOK: Duration = Duration::from_millis(20);
-/// How often a call that was cut off is sent again. A hephd that hangs up each time is not restarting.
-const AGAIN: u32 = 10;
-/// The waits before that.
+const INTERVAL: Duration = Duration::from_millis(20);
+/// How often a call that was cut off is retried. A hephd that hangs up each time is not restarting.
+const RETRIES: u32 = 10;
 const BACKOFF: Backoff = Backoff {
-    first: LOOK,
+    first: INTERVAL,
     longest: Duration::from_millis(500),
 };
 
-/// A client of a hephd that must be there.
+/// A client of a hephd that must be running.
 pub(super) struct Caller {
     socket: PathBuf,
     connection: Connection,
 }
 
 impl Caller {
-    /// Connects to `socket`; waits for one that has just gone away, for `limit` at most.
+    /// Connects to `socket`; waits for one that has just vanished, for `limit` at most.
     pub fn connect(socket: &Path, limit: Duration) -> Result<Caller> {
         let deadline = Instant::now() + limit;
-        let connection = connect_when_there(socket, deadline)?.ok_or_else(not_running)?;
+        let connection = connect(socket, deadline)?.ok_or_else(not_running)?;
         Ok(Caller {
             socket: socket.to_owned(),
             connection,
@@ -50,13 +49,13 @@ impl Caller {
     /// very same bytes are sent again to the hephd that comes next.
     pub fn call<T: DeserializeOwned>(&mut self, call: &Call) -> Result<T> {
         let request = request(call)?;
-        for failures in 1..=AGAIN {
+        for failures in 1..=RETRIES {
             match self.connection.exchange(&request) {
                 Err(error) if was_cut_off(&error) => {
                     thread::sleep(BACKOFF.wait(failures));
-                    match connect_when_there(&self.socket, self.connection.deadline)? {
+                    match connect(&self.socket, self.connection.deadline)? {
                         Some(connection) => self.connection = connection,
-                        None => return Err(went_away(error)),
+                        None => return Err(vanished(error)),
                     }
                 }
                 ended => return finish(ended),
@@ -114,9 +113,9 @@ fn not_running() -> Error {
     Error::new("hephd is not running").with_hint("`heph daemon start`, or run `hephd`")
 }
 
-fn went_away(error: io::Error) -> Error {
+fn vanished(error: io::Error) -> Error {
     Error::from(error).context(
-        Error::new("hephd went away before it answered, and did not come back").with_hint(
+        Error::new("hephd shut down before it answered, and was not started again").with_hint(
             "`heph daemon start`, or run `hephd`; `heph list --all` then shows whether it was done",
         ),
     )
@@ -131,21 +130,21 @@ fn was_cut_off(error: &io::Error) -> bool {
     )
 }
 
-/// Connects to `socket`, and waits for one that has just gone away; `None` where it does not come back.
-fn connect_when_there(socket: &Path, deadline: Instant) -> Result<Option<Connection>> {
+/// Connects to `socket`, and waits for one that has just vanished; `None` if it does not return.
+fn connect(socket: &Path, deadline: Instant) -> Result<Option<Connection>> {
     check_length(socket)?;
-    let begun = Instant::now();
+    let start = Instant::now();
     loop {
         let absence = match Connection::open(socket, deadline) {
             Ok(connection) => return Ok(Some(connection)),
             Err(error) => absence(error, socket)?,
         };
-        let left = reconnect::time_left(absence, begun.elapsed());
+        let left = reconnect::time_left(absence, start.elapsed());
         let left = left.min(deadline.saturating_duration_since(Instant::now()));
         if left.is_zero() {
             return Ok(None);
         }
-        thread::sleep(LOOK.min(left));
+        thread::sleep(INTERVAL.min(left));
     }
 }
 
@@ -222,7 +221,7 @@ impl Connection {
                 return Ok(answer);
             }
             if answer.len() as u64 > LARGEST_ANSWER {
-                return Err(io::Error::other("its answer has no end"));
+                return Err(io::Error::other("its answer is too large"));
             }
         }
     }
@@ -241,7 +240,7 @@ impl Connection {
 fn timed_out(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-            io::Error::new(io::ErrorKind::TimedOut, "it took too long")
+            io::Error::new(io::ErrorKind::TimedOut, "timed out")
         }
         _ => error,
     }
@@ -334,7 +333,7 @@ mod tests {
         let socket = folder.path().join("s");
         let listener = UnixListener::bind(&socket).unwrap();
         let hephd = thread::spawn(move || {
-            for _ in 0..=AGAIN {
+            for _ in 0..=RETRIES {
                 serve(&listener, b"");
             }
             listener
@@ -359,7 +358,7 @@ mod tests {
         fs::remove_dir_all(socket.parent().unwrap()).unwrap();
         let hephd = thread::spawn(move || serve(&listener, b""));
         let error = caller.call::<u32>(&NEXT).unwrap_err();
-        assert!(error.to_string().contains("went away"), "{error}");
+        assert!(error.to_string().contains("shut down"), "{error}");
         assert!(error.hint().unwrap().contains("whether"));
         hephd.join().unwrap();
     }

@@ -25,7 +25,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// How long a command waits for a sync: hephd itself gives up after a minute.
 const SYNC_LIMIT: Duration = Duration::from_secs(70);
 /// How long the path of a socket may be: `sun_path` without its final zero (unix(7)).
-pub const LONGEST_SOCKET: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+const LONGEST_SOCKET: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
 /// Asks the hephd that listens on `socket` for its status, once; `None`, and at once, where no hephd listens.
 pub fn status(socket: &Path, limit: Duration) -> Result<Option<Status>> {
@@ -33,7 +33,7 @@ pub fn status(socket: &Path, limit: Duration) -> Result<Option<Status>> {
 }
 
 /// Has hephd write a consistent copy of its store to `file`, an absolute path where nothing exists; returns once it is durable.
-pub fn backup(socket: &Path, file: &Path, limit: Duration) -> Result<()> {
+pub(crate) fn backup(socket: &Path, file: &Path, limit: Duration) -> Result<()> {
     let path = file
         .to_str()
         .with_context(|| format!("cannot name '{}' to hephd: it is not UTF-8", file.display()))?;
@@ -52,25 +52,25 @@ pub fn add(socket: &Path, title: &str) -> Result<Task> {
 }
 
 /// Marks the task `id`, or the only one with this prefix, as done and returns it.
-pub fn done(socket: &Path, id: &str) -> Result<Task> {
+pub(crate) fn done(socket: &Path, id: &str) -> Result<Task> {
     let id = id.to_owned();
     write(socket, |op_id| Call::TaskDone { id, op_id })
 }
 
 /// Changes the title of the task `id`, or the only one with this prefix, and returns it.
-pub fn edit(socket: &Path, id: &str, title: &str) -> Result<Task> {
+pub(crate) fn edit(socket: &Path, id: &str, title: &str) -> Result<Task> {
     let (id, title) = (id.to_owned(), title.to_owned());
     write(socket, |op_id| Call::TaskEdit { id, title, op_id })
 }
 
 /// Marks the task `id`, or the only one with this prefix, as open again and returns it.
-pub fn reopen(socket: &Path, id: &str) -> Result<Task> {
+pub(crate) fn reopen(socket: &Path, id: &str) -> Result<Task> {
     let id = id.to_owned();
     write(socket, |op_id| Call::TaskReopen { id, op_id })
 }
 
 /// Deletes the task `id`, or the only one with this prefix, for good and returns it as it was.
-pub fn delete(socket: &Path, id: &str) -> Result<Task> {
+pub(crate) fn delete(socket: &Path, id: &str) -> Result<Task> {
     let id = id.to_owned();
     write(socket, |op_id| Call::TaskDelete { id, op_id })
 }
@@ -96,17 +96,17 @@ pub fn next(socket: &Path) -> Result<Option<Task>> {
 }
 
 /// Returns how the sync with the hub stands.
-pub fn sync_status(socket: &Path) -> Result<SyncStatus> {
+pub(crate) fn sync_status(socket: &Path) -> Result<SyncStatus> {
     Caller::connect(socket, LIMIT)?.call(&Call::SyncStatus {})
 }
 
 /// Returns the same from the hephd that listens on `socket`, if one does; asks once.
-pub fn sync_status_if_there(socket: &Path, limit: Duration) -> Result<Option<SyncStatus>> {
+pub(crate) fn sync_status_if_there(socket: &Path, limit: Duration) -> Result<Option<SyncStatus>> {
     connection::call_if_there(socket, &Call::SyncStatus {}, limit)
 }
 
 /// Has hephd sync with its hub, and returns what that did.
-pub fn sync_now(socket: &Path) -> Result<SyncRound> {
+pub(crate) fn sync_now(socket: &Path) -> Result<SyncRound> {
     Caller::connect(socket, SYNC_LIMIT)?.call(&Call::SyncNow {})
 }
 
@@ -203,7 +203,7 @@ mod tests {
         let socket = folder.path().join("s");
         let _deaf = UnixListener::bind(&socket).unwrap();
         let error = status(&socket, Duration::from_millis(50)).unwrap_err();
-        assert!(format!("{error:#}").contains("it took too long"));
+        assert!(format!("{error:#}").contains("timed out"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ const AWAY: Duration = Duration::from_secs(5);
 
 /// How the socket is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Absence {
+pub(super) enum Absence {
     /// There is no socket. hephd removes it at shutdown, which changes the folder.
     Missing {
         /// The time since the last change of the folder; `None` without a folder.
@@ -23,7 +23,7 @@ pub enum Absence {
 /// Returns how long a client that has waited for `waited` should go on waiting. Zero means to give up.
 ///
 /// A hephd that was stopped long ago costs no wait at all.
-pub fn time_left(absence: Absence, waited: Duration) -> Duration {
+pub(super) fn time_left(absence: Absence, waited: Duration) -> Duration {
     let away = match absence {
         Absence::Missing {
             folder_changed: None,

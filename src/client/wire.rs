@@ -1,4 +1,8 @@
 //! What hephd and its clients exchange on the socket: the same types on both ends, so that they cannot drift apart.
+#![allow(
+    missing_docs,
+    reason = "members are named as in the protocol, which docs/protocol.md describes"
+)]
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -181,28 +185,21 @@ pub(crate) mod code {
     }
 }
 
-/// A task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
-    /// Its ULID.
+    /// A ULID.
     pub id: String,
-    /// What to do, in one line.
+    /// One line.
     pub title: String,
-    /// Whether it is done.
     pub state: State,
-    /// When it was added.
     pub created_at: Timestamp,
-    /// When it was done.
     pub done_at: Option<Timestamp>,
 }
 
-/// Whether a task is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// To do.
     Open,
-    /// Done.
     Done,
 }
 
@@ -210,31 +207,25 @@ pub enum State {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Which {
-    /// Those to do.
     #[default]
     Open,
-    /// Those done.
     Done,
-    /// All.
     All,
 }
 
 /// The state of hephd.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// Its version, as `--version` prints it, without the name.
     pub version: String,
-    /// Its process id.
     pub pid: u32,
     /// `local` or `server`.
     pub mode: String,
-    /// The path of its store.
+    /// The path of the store.
     pub store: String,
-    /// The schema version of its store.
+    /// The schema of the store.
     pub schema: u32,
-    /// How many tasks it has, open ones.
     pub open_tasks: u64,
-    /// When it started, RFC 3339 in UTC.
+    /// RFC 3339 in UTC.
     pub started_at: String,
 }
 
@@ -266,7 +257,6 @@ pub struct SyncRound {
     pub sent: u64,
     /// How many operations the hub sent.
     pub received: u64,
-    /// The state after it.
     #[serde(flatten)]
     pub status: SyncStatus,
 }

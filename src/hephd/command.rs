@@ -1,6 +1,6 @@
 //! The command line of `hephd`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 
@@ -29,7 +29,7 @@ pub struct Hephd {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Look after the store while no daemon runs
+    /// Check or restore the store while no daemon runs
     #[command(subcommand)]
     Store(StoreCommand),
 }
@@ -42,9 +42,9 @@ enum StoreCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Put a backup in place of a store that this release cannot read
+    /// Replace a store that this release cannot read by a backup
     ///
-    /// Every operation that the store has and the backup lacks is carried over; the file that was there is kept beside.
+    /// Operations that the backup lacks are carried over from the store, whose file is kept beside.
     Restore {
         /// Backup to restore from
         #[arg(long, value_name = "FILE")]
@@ -55,11 +55,11 @@ enum StoreCommand {
     },
 }
 
-/// Runs hephd; returns when it has ended.
+/// Runs hephd until it shuts down.
 ///
 /// # Errors
 ///
-/// It could not start, or ended for want of its store; or the store cannot be read or restored.
+/// It could not start, or has lost its store; or the store cannot be read or restored.
 pub fn run(hephd: Hephd) -> Result<Exit> {
     let paths = HephdPaths::from_env()?;
     let tokens = paths.tokens();
@@ -74,7 +74,7 @@ pub fn run(hephd: Hephd) -> Result<Exit> {
             if json {
                 log::json(&restored)?;
             } else {
-                tell(&restored);
+                report(&restored);
             }
             Ok(Exit::Done)
         }
@@ -93,7 +93,7 @@ pub fn run(hephd: Hephd) -> Result<Exit> {
     }
 }
 
-fn check(store: &std::path::Path, json: bool) -> Result<Exit> {
+fn check(store: &Path, json: bool) -> Result<Exit> {
     let check = store::check(store)?;
     if json {
         log::json(&check)?;
@@ -105,8 +105,8 @@ fn check(store: &std::path::Path, json: bool) -> Result<Exit> {
     }
     match (check.reason, check.store_schema) {
         (Some(reason), _) => {
-            let fault = Error::new(format!("cannot read the store '{}': {reason}", check.store));
-            return Err(fault.with_hint(
+            let error = Error::new(format!("cannot read the store '{}': {reason}", check.store));
+            return Err(error.with_hint(
                 "install a newer heph, or restore a backup: `hephd store restore --backup FILE`",
             ));
         }
@@ -119,13 +119,13 @@ fn check(store: &std::path::Path, json: bool) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn tell(restored: &store::Restored) {
+fn report(restored: &store::Restored) {
     log::say(format!("restored from '{}'", restored.restored_from));
     if let Some(kept) = &restored.kept_as {
-        log::say(format!("the file that was there is '{kept}' now"));
+        log::say(format!("kept the replaced file as '{kept}'"));
     }
     log::say(format!(
-        "carried {} operations over that the backup lacked",
+        "carried over {} operations that the backup lacked",
         restored.operations_carried
     ));
     if let Some(reason) = &restored.operations_unread {

@@ -50,7 +50,7 @@ pub use command::{Hephd, run};
 use methods::{About, Methods};
 use notify::SlowStartup;
 use role::Role;
-pub use role::validate;
+pub(crate) use role::validate;
 use store::Store;
 use store_thread::{StoreHandle, StoreThread};
 

@@ -52,7 +52,7 @@ impl Role {
 /// # Errors
 ///
 /// hephd would reject them.
-pub fn validate(flags: &Flags) -> Result<()> {
+pub(crate) fn validate(flags: &Flags) -> Result<()> {
     Role::new(flags, PathBuf::new()).map(drop)
 }
 

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_refused_by_the_codes_of_the_specification() {
+    fn invalid_requests_are_rejected_with_the_codes_of_the_specification() {
         let null = Some(Value::Null);
         for line in ["", " ", "{", "nul", "{\"a\":1}x", "\u{1}", "{'a':1}"] {
             assert_eq!(refused(line), (code::PARSE, null.clone()), "{line:?}");

@@ -40,26 +40,26 @@ async fn converse(
 ) {
     let mut lines = Lines::new(stream, entry);
     let accepted = Instant::now();
-    let mut has_asked = false;
-    let mut last_ones = false;
+    let mut has_requested = false;
+    let mut is_draining = false;
     loop {
-        if last_ones && !lines.has_one() {
+        if is_draining && lines.newline().is_none() {
             return;
         }
         let line = tokio::select! {
             biased;
             line = lines.next() => line,
-            () = connections::until(&mut stopped), if !last_ones => {
-                if !has_asked {
+            () = connections::until(&mut stopped), if !is_draining => {
+                if !has_requested {
                     lines.read_first(accepted + FIRST_REQUEST).await;
                 }
-                lines.read_what_has_come().await;
-                last_ones = true;
+                lines.read_sent().await;
+                is_draining = true;
                 continue;
             }
             () = sleep(IDLE) => return,
         };
-        has_asked = true;
+        has_requested = true;
         lines.entry.busy();
         let answer = match line {
             Ok(Line::Request(line)) => answer(&methods, &line).await,
@@ -93,24 +93,22 @@ async fn answer(methods: &Arc<Methods>, line: &[u8]) -> Option<Vec<u8>> {
     request.id.map(|id| rpc::answer(&id, outcome))
 }
 
-/// What a client sent.
 enum Line {
-    /// A line, without its newline.
+    /// Without its newline.
     Request(Vec<u8>),
-    /// More than a request may have.
     TooLong,
-    /// The end, in the middle of a line.
+    /// The connection ended in the middle of a line.
     Unfinished,
-    /// The end.
+    /// The connection ended.
     End,
 }
 
-/// A connection, line by line.
+/// A connection, read line by line.
 struct Lines {
     stream: UnixStream,
     entry: Arc<Entry>,
     buffer: Vec<u8>,
-    /// How much of the buffer is known to have no newline.
+    /// The start of the buffer that has no newline.
     searched: usize,
 }
 
@@ -124,7 +122,6 @@ impl Lines {
         }
     }
 
-    /// Returns the place of the first newline in the buffer.
     fn newline(&self) -> Option<usize> {
         let found = self.buffer[self.searched..]
             .iter()
@@ -132,11 +129,7 @@ impl Lines {
         found.map(|place| self.searched + place)
     }
 
-    fn has_one(&self) -> bool {
-        self.newline().is_some()
-    }
-
-    /// Returns the next line. Dropped before it is done, it loses nothing.
+    /// Returns the next line. Cancel safe.
     async fn next(&mut self) -> io::Result<Line> {
         loop {
             if let Some(end) = self.newline() {
@@ -166,7 +159,7 @@ impl Lines {
         }
     }
 
-    /// Waits until `until` for the first that the client sends.
+    /// Waits until `until` for the first bytes of the client.
     async fn read_first(&mut self, until: Instant) {
         if self.buffer.is_empty() {
             self.buffer.reserve(4096);
@@ -174,8 +167,8 @@ impl Lines {
         }
     }
 
-    /// Reads what the client has sent so far, as much of it as one request may have.
-    async fn read_what_has_come(&mut self) {
+    /// Reads what the client has sent so far, up to the size of one request.
+    async fn read_sent(&mut self) {
         while self.buffer.len() <= LARGEST_REQUEST {
             self.buffer.reserve(4096);
             let read = self.stream.read_buf(&mut self.buffer);
@@ -190,7 +183,7 @@ impl Lines {
         self.write(&answer).await;
     }
 
-    /// Writes an answer; returns whether the client took it.
+    /// Writes an answer; returns whether the client received it.
     async fn write(&mut self, answer: &[u8]) -> bool {
         matches!(
             timeout(WRITE_TIMEOUT, self.stream.write_all(answer)).await,
@@ -198,8 +191,8 @@ impl Lines {
         )
     }
 
-    /// Reads on for a moment without keeping anything: closing with bytes unread would take the answer away from the
-    /// client, who is still writing.
+    /// Reads and discards for a moment: closing with bytes unread would destroy the answer before the client, which is still
+    /// writing, reads it.
     async fn discard(&mut self) {
         drop(self.stream.shutdown().await);
         self.buffer = vec![0; 64 * 1024];

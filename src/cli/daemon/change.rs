@@ -1,4 +1,4 @@
-//! `heph daemon start` and `heph daemon restart`: what is passed is baked, what was baked stays.
+//! `heph daemon start` and `heph daemon restart`. Flags that are given are kept in the service file; earlier ones stay.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use crate::platform::service::{self, Manager};
 const SHORTEST: u64 = crate::config::SHORTEST_EVERY;
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     given: Given,
     /// Remove a flag from the service, such as hub-url; may be given more than once
@@ -39,16 +39,16 @@ pub struct Args {
     wait: Interval,
 }
 
-/// What to do with a hephd that runs.
+/// What happens to a running hephd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
-    /// Leave it, unless its flags change.
+pub(super) enum Verb {
+    /// It goes on, unless its flags change.
     Start,
-    /// Replace it.
+    /// It is replaced by a new process.
     Restart,
 }
 
-pub fn run(context: &Context, args: &Args, verb: Verb) -> Result<Exit> {
+pub(super) fn run(context: &Context, args: &Args, verb: Verb) -> Result<Exit> {
     let given = args.given()?;
     let manager = service::require(context.config.service_manager, &context.paths)?;
     let file = manager.read()?;
@@ -60,7 +60,7 @@ pub fn run(context: &Context, args: &Args, verb: Verb) -> Result<Exit> {
     let foreign = before.map(|before| before.foreign).unwrap_or_default();
     if !foreign.is_empty() {
         context.ui.warn(format!(
-            "dropped from '{}', because this heph does not know it: {}",
+            "dropped from '{}', because this heph does not know these arguments: {}",
             manager.file().display(),
             foreign.join(" ")
         ));
@@ -98,7 +98,6 @@ impl Args {
         Ok(given)
     }
 
-    /// Returns what the service file is to say.
     fn definition(
         &self,
         context: &Context,
@@ -123,7 +122,7 @@ impl Args {
 fn check_replaceable(manager: &dyn Manager, file: &OnDisk<Definition>) -> Result<()> {
     service::check_replaceable(
         manager,
-        "keep it and use your service manager, or rewrite it with --force, which keeps the flags that heph baked",
+        "keep it and use your service manager, or rewrite it with --force, which keeps the flags that heph wrote",
     )?;
     match &file.source {
         Err(error) if file.state != FileState::Absent => {
@@ -149,7 +148,6 @@ fn say(context: &Context, up: &Up, took: Duration) {
     });
 }
 
-/// Reads the name of a flag for `--unset`.
 fn flag(name: &str) -> Result<Flag> {
     Flag::named(name).with_context(|| {
         let names: Vec<_> = Flag::all().map(Flag::name).collect();

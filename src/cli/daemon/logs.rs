@@ -10,16 +10,16 @@ use crate::platform::service::definition::Environment;
 use crate::platform::service::{self, log};
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// How many lines to print
     #[arg(long, short = 'n', value_name = "N", default_value_t = 50)]
     lines: usize,
-    /// Go on printing what is added, until interrupted
+    /// Keep printing new lines until interrupted
     #[arg(long, short)]
     follow: bool,
 }
 
-pub fn run(context: &Context, args: Args) -> Result<Exit> {
+pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
     let log = find(context)?;
     let cannot = || format!("cannot read the log '{}'", log.display());
     let (text, mut mark) = log::added(&log, 0, args.lines).with_context(cannot)?;
@@ -30,7 +30,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     }
     context.ui.raw(&text);
     if args.follow {
-        // The reader can only be missed by a write, so one that leaves early is noticed with the next line.
+        // Only a write fails once the reader has gone, so it is noticed at the next line.
         while !context.ui.is_unread() {
             thread::sleep(Duration::from_millis(200));
             let (text, now) = log::added(&log, mark, usize::MAX).with_context(cannot)?;
@@ -41,9 +41,9 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Returns the log that the service file names, else the one it would name.
+/// Returns the log that the service file names, or would name.
 fn find(context: &Context) -> Result<PathBuf> {
-    // Logs are worth reading most when something is amiss, so no service manager is no obstacle here.
+    // Logs matter most when something is broken: a missing service manager is no obstacle.
     let manager = service::find(context.config.service_manager, &context.paths);
     if let Ok(Some(manager)) = manager
         && let Ok(definition) = manager.read()?.source

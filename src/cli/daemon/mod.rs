@@ -13,28 +13,28 @@ use super::Context;
 use crate::error::{Exit, Result};
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Install hephd as a service, start it, and have it started at every login
+    /// Install hephd as a service that starts now and at every login
     Start(Box<change::Args>),
     /// Stop hephd until the next login or start
     Stop(stop::Args),
-    /// Write the service file afresh and replace hephd by a new process
+    /// Rewrite the service file and replace hephd by a new process
     Restart(Box<change::Args>),
-    /// Say whether hephd is installed and runs, and where its things are
+    /// Show whether hephd is installed and running, and where its files are
     Status(status::Args),
-    /// Stop hephd and remove its service; tasks and log stay
+    /// Stop hephd and remove its service; tasks and log are kept
     Uninstall(uninstall::Args),
     /// Print the log of hephd
     Logs(logs::Args),
 }
 
-pub fn run(context: &Context, args: Args) -> Result<Exit> {
+pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
     match args.command {
         Command::Start(args) => change::run(context, &args, change::Verb::Start),
         Command::Stop(args) => stop::run(context, args),

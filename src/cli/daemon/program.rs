@@ -1,4 +1,4 @@
-//! Which hephd a service file starts: the link in bin-dir, which stays valid from release to release.
+//! The hephd that a service file starts: the link in bin-dir, which stays valid from release to release.
 
 use std::path::PathBuf;
 
@@ -7,13 +7,9 @@ use crate::error::{Error, Result, ResultExt};
 use crate::platform::service::definition::Definition;
 use crate::update;
 
-/// Returns the path of hephd that a service file is to name: the one it names already while that exists, else the one
-/// in bin-dir, else, for a heph that is no installation, the one beside it. Never one into a slot.
-///
-/// # Errors
-///
-/// None of them exists.
-pub fn find(context: &Context, before: Option<&Definition>) -> Result<PathBuf> {
+/// Returns the path of hephd for a service file: the path in the current file if it exists, else the one in bin-dir, else,
+/// without an installation, the one beside heph. Never a path into a slot.
+pub(super) fn find(context: &Context, before: Option<&Definition>) -> Result<PathBuf> {
     let named = before.map(|before| PathBuf::from(&before.program));
     if let Some(named) = named.filter(|named| named.is_file()) {
         return Ok(named);
@@ -25,7 +21,7 @@ pub fn find(context: &Context, before: Option<&Definition>) -> Result<PathBuf> {
     {
         return Ok(linked.clone());
     }
-    // The operating system may answer with links resolved, hence the look at slots.
+    // The operating system may return a path with links resolved, hence the check for slots.
     let beside = std::env::current_exe()
         .context("cannot tell where this heph is")?
         .with_file_name("hephd");
@@ -36,8 +32,8 @@ pub fn find(context: &Context, before: Option<&Definition>) -> Result<PathBuf> {
     }
     let looked = linked.unwrap_or(beside);
     Err(Error::new(format!(
-        "cannot find hephd: there is no '{}'",
+        "cannot find hephd: '{}' does not exist",
         looked.display()
     ))
-    .with_hint("install it where heph is: `cargo install` puts both there"))
+    .with_hint("install it beside heph: `cargo install` installs both"))
 }

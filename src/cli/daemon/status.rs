@@ -15,7 +15,7 @@ use crate::platform::service::definition::Environment;
 use crate::platform::service::{self, Activity, Process};
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -30,22 +30,22 @@ struct Report {
     installed: bool,
     /// Whether a hephd runs, as a service or by hand.
     running: bool,
-    /// Whether the one that runs is the service's.
+    /// Whether the running hephd is that of the service.
     managed: bool,
-    /// Whether the service manager is starting it, maybe again and again.
+    /// Whether the service manager is starting it, perhaps repeatedly.
     starting: bool,
     pid: Option<u32>,
     /// The version that hephd answers with.
     version: Option<String>,
-    /// Why the service manager does not answer; else why hephd, though it listens, gives no version.
+    /// The error of the service manager, or of a hephd that listens and does not answer.
     problem: Option<String>,
     mode: String,
     socket: PathBuf,
     /// The file by which the service manager holds the socket; or null.
     socket_file: Option<PathBuf>,
-    /// Null where the service manager holds no sockets.
+    /// Null if the service manager holds no sockets.
     socket_file_state: Option<FileState>,
-    /// Whether the service manager listens on the socket; null where it never does.
+    /// Whether the service manager listens on the socket; null if it never does.
     socket_held: Option<bool>,
     store: PathBuf,
     log: PathBuf,
@@ -53,11 +53,11 @@ struct Report {
     file_state: FileState,
     /// The hephd that the service file names.
     program: Option<PathBuf>,
-    /// The flags that are baked into the service file.
+    /// The flags in the service file.
     flags: BTreeMap<&'static str, String>,
 }
 
-pub fn run(context: &Context, args: Args) -> Result<Exit> {
+pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
     let report = report(context)?;
     if args.json {
         context.ui.json(&report);
@@ -73,8 +73,8 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
 
 fn report(context: &Context) -> Result<Report> {
     let (config, paths) = (&context.config, &context.paths);
-    // A service manager that should be there and is not is what status is for, and no reason to fail.
-    let (manager, amiss) = match service::find(config.service_manager, paths) {
+    // A service manager that is missing is what status should report, not a reason to fail.
+    let (manager, manager_error) = match service::find(config.service_manager, paths) {
         Ok(manager) => (manager, None),
         Err(error) => (None, Some(error.one_line())),
     };
@@ -100,7 +100,7 @@ fn report(context: &Context) -> Result<Report> {
         Some(_) => there.socket.clone(),
         None => paths.hephd.socket.clone(),
     };
-    // Where the socket is held, one that is on its way up makes us wait, which is in vain if it never comes up.
+    // If systemd holds the socket, the question waits for a hephd that is starting, which may never succeed.
     let limit = match process.activity {
         Activity::Starting => Duration::from_secs(2),
         Activity::Running | Activity::Stopped => Duration::from_secs(5),
@@ -110,7 +110,7 @@ fn report(context: &Context) -> Result<Report> {
         Err(error) => (None, Some(error.one_line())),
     };
     let definition = definition.as_ref();
-    let baked_mode = definition.and_then(|definition| definition.flags.get("mode"));
+    let mode_of_service = definition.and_then(|definition| definition.flags.get("mode"));
     let pid = answer.as_ref().map(|answer| answer.pid).or(process.pid);
     Ok(Report {
         manager: manager.as_ref().map(|manager| manager.name()),
@@ -119,11 +119,11 @@ fn report(context: &Context) -> Result<Report> {
         managed: pid.is_some() && pid == process.pid,
         starting: process.activity == Activity::Starting,
         pid,
-        problem: amiss.or(problem),
+        problem: manager_error.or(problem),
         mode: answer
             .as_ref()
             .map(|answer| answer.mode.as_str())
-            .or(baked_mode)
+            .or(mode_of_service)
             .unwrap_or("local")
             .to_owned(),
         store: match &answer {
@@ -178,19 +178,19 @@ impl Report {
     fn hephd(&self) -> String {
         let Some(pid) = self.pid else {
             return if self.starting {
-                "not running, and started again and again: see `heph daemon logs`".to_owned()
+                "not running, and restarted repeatedly: see `heph daemon logs`".to_owned()
             } else {
                 "not running".to_owned()
             };
         };
         let version = match &self.version {
             Some(version) => format!("version {version}"),
-            None => "which does not answer".to_owned(),
+            None => "does not answer".to_owned(),
         };
         let how = if self.managed {
             ""
         } else {
-            ", by hand and not as a service"
+            ", started by hand and not as a service"
         };
         format!("running, process {pid}, {version}{how}")
     }
@@ -201,7 +201,7 @@ impl Report {
             _ if !matches!(self.file_state, FileState::Current | FileState::Edited) => "",
             Some(FileState::Absent) => ", whose file is missing: `heph daemon restart` rewrites it",
             Some(FileState::OlderTemplate) => {
-                ", from an older template: `heph daemon restart` brings it up to date"
+                ", from an older template: `heph daemon restart` updates it"
             }
             Some(FileState::Edited) => {
                 ", whose file was edited by hand: `heph daemon restart --force` rewrites it"
@@ -223,16 +223,16 @@ impl Report {
             return "no service manager: run `hephd` by hand or from your init system".to_owned();
         };
         let Some(file) = &self.file else {
-            return format!("not installed with {manager}; `heph daemon start` does it");
+            return format!("not installed with {manager}; `heph daemon start` installs it");
         };
         let about = match self.file_state {
             FileState::Absent | FileState::Current => "",
             FileState::OlderTemplate => {
-                ", from an older template: `heph daemon restart` brings it up to date"
+                ", from an older template: `heph daemon restart` updates it"
             }
             FileState::NewerTemplate => ", from the template of a newer heph",
             FileState::Edited => {
-                ", edited by hand: `heph daemon restart --force` rewrites it and keeps the flags that heph baked"
+                ", edited by hand: `heph daemon restart --force` rewrites it and keeps the flags that heph wrote"
             }
             FileState::HandMade => ", made by hand: heph leaves it alone",
         };

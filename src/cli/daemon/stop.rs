@@ -5,9 +5,9 @@ use crate::error::{Exit, Result};
 use crate::platform::service;
 
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub(super) struct Args {}
 
-pub fn run(context: &Context, _args: Args) -> Result<Exit> {
+pub(super) fn run(context: &Context, _args: Args) -> Result<Exit> {
     let manager = service::require(context.config.service_manager, &context.paths)?;
     let stopped = manager.stop()?;
     let installed = manager.file().exists();

@@ -5,13 +5,13 @@ use crate::error::{Exit, Result};
 use crate::platform::service;
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Remove a service file that was made or edited by hand, too
+pub(super) struct Args {
+    /// Also remove a service file that was made or edited by hand
     #[arg(long)]
     force: bool,
 }
 
-pub fn run(context: &Context, args: Args) -> Result<Exit> {
+pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
     let manager = service::require(context.config.service_manager, &context.paths)?;
     let path = manager.file().display().to_string();
     if !args.force {
@@ -20,7 +20,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     }
     let removed = manager.uninstall()?;
     context.ui.say(if removed {
-        format!("stopped hephd and removed '{path}'; tasks and log stay")
+        format!("stopped hephd and removed '{path}'; tasks and log are kept")
     } else {
         "hephd was not installed as a service".to_owned()
     });

@@ -1,4 +1,4 @@
-//! Bodies: read within bounds of size and time, and compressed or not (RFC 9110, section 8.4).
+//! Bodies: read within bounds of size and time, and encoded (RFC 9110, section 8.4).
 
 use std::borrow::Cow;
 use std::io::{Read, Write};

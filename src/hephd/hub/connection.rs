@@ -26,7 +26,7 @@ use crate::hephd::connections::{self, FIRST_REQUEST, Listener, WRITE_TIMEOUT};
 use crate::hephd::eviction::Entry;
 
 /// How many connections are served at once. For one more, the longest idle one is evicted.
-pub const CONNECTIONS: usize = 512;
+pub(super) const CONNECTIONS: usize = 512;
 /// How long a request's head may take to arrive, and how long a connection may be silent between two requests.
 const HEAD: Duration = Duration::from_secs(30);
 /// The largest head of a request, in bytes.
@@ -63,7 +63,7 @@ impl Listener for Port<'_> {
 }
 
 /// Serves `listener` until hephd stops, then drains.
-pub async fn serve(listener: TcpListener, inherited: bool, hub: &Arc<Hub>) {
+pub(super) async fn serve(listener: TcpListener, inherited: bool, hub: &Arc<Hub>) {
     let service = TowerToHyperService::new(routes(Arc::clone(hub)));
     let stopped = hub.stopped.clone();
     let port = Port {

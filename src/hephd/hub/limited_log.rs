@@ -10,7 +10,7 @@ use crate::hephd::log;
 const PER_MINUTE: u32 = 60;
 
 #[derive(Debug)]
-pub struct LimitedLog(Mutex<State>);
+pub(super) struct LimitedLog(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
@@ -19,7 +19,7 @@ struct State {
 }
 
 impl LimitedLog {
-    pub fn new() -> LimitedLog {
+    pub(super) fn new() -> LimitedLog {
         LimitedLog(Mutex::new(State {
             rate: Rate::new(PER_MINUTE),
             unlogged: 0,
@@ -27,7 +27,7 @@ impl LimitedLog {
     }
 
     /// Logs an event, or counts it for the next one that is logged.
-    pub fn event(&self, name: &str, fields: &[(&str, &dyn Display)]) {
+    pub(super) fn event(&self, name: &str, fields: &[(&str, &dyn Display)]) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.rate.take("", Instant::now()).is_err() {
             state.unlogged += 1;

@@ -1,21 +1,20 @@
-//! What a hub counts, as Prometheus reads it (text exposition format 0.0.4). Nothing in it names a user or a task.
+//! Metrics of a hub for Prometheus (text exposition format 0.0.4). They name neither users nor tasks.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{Display, Write as _};
 use std::time::{Duration, Instant};
 
-/// How many spokes are remembered.
+/// The most spokes that are kept.
 const MOST_SPOKES: usize = 1_000;
 /// How long a spoke counts after its last sync.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The upper bounds of the sync lag, in seconds.
 const LAGS: [u32; 8] = [1, 5, 30, 120, 600, 3_600, 86_400, 604_800];
-/// The longest version in the metrics, in bytes.
+/// The longest version in a label.
 const LONGEST_VERSION: usize = 40;
 
-/// What was counted since the hub started.
 #[derive(Debug, Default)]
-pub struct Metrics {
+pub(super) struct Metrics {
     requests: BTreeMap<(&'static str, u16), u64>,
     denied: BTreeMap<&'static str, u64>,
     received: u64,
@@ -36,57 +35,52 @@ struct Spoke {
     behind: bool,
 }
 
-/// One exchange that was answered.
+/// One successful exchange.
 #[derive(Clone, Copy, Debug)]
-pub struct Exchange<'a> {
-    /// Whose.
-    pub user: &'a str,
-    /// The spoke's id.
-    pub spoke: &'a str,
-    /// The version of the spoke.
-    pub version: &'a str,
-    /// How many operations it brought.
-    pub received: usize,
+pub(super) struct Exchange<'a> {
+    pub(super) user: &'a str,
+    pub(super) spoke: &'a str,
+    pub(super) version: &'a str,
+    /// How many operations the spoke sent.
+    pub(super) received: usize,
     /// How many of them were new.
-    pub accepted: u64,
-    /// How many of them were refused.
-    pub refused: usize,
-    /// How many operations it was given.
-    pub sent: usize,
-    /// Whether it must resync from scratch.
-    pub reset: bool,
-    /// Whether there is more for it.
-    pub more: bool,
-    /// How old the oldest operation that it brought was, in milliseconds.
-    pub lag: Option<i64>,
+    pub(super) accepted: u64,
+    /// How many of them were rejected.
+    pub(super) refused: usize,
+    /// How many operations the hub sent.
+    pub(super) sent: usize,
+    /// Whether the spoke has to resync from scratch.
+    pub(super) reset: bool,
+    /// Whether the spoke has more to fetch.
+    pub(super) more: bool,
+    /// The age of the oldest operation that was received, in milliseconds.
+    pub(super) lag: Option<i64>,
 }
 
-/// What is so at the moment.
+/// Current values.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Gauges {
-    /// How many operations the store has; `None` where it does not say.
-    pub operations: Option<u64>,
-    /// How many bytes the store has on the disk.
-    pub bytes: u64,
-    /// How many connections there are.
-    pub connections: usize,
+pub(super) struct Gauges {
+    /// How many operations the store has; `None` if it does not answer.
+    pub(super) operations: Option<u64>,
+    /// The size of the store on disk.
+    pub(super) bytes: u64,
+    pub(super) connections: usize,
     /// When hephd started, in seconds since 1970.
-    pub started: f64,
+    pub(super) started: f64,
 }
 
 impl Metrics {
-    /// Counts an answer with `status` to a request for `path`.
-    pub fn answered(&mut self, path: &'static str, status: u16) {
+    pub(super) fn answered(&mut self, path: &'static str, status: u16) {
         *self.requests.entry((path, status)).or_default() += 1;
     }
 
-    /// Counts a request that had no user, for the reason that `word` names.
-    pub fn denied(&mut self, word: &'static str) {
+    /// Counts a request that was not authenticated, by the reason.
+    pub(super) fn denied(&mut self, word: &'static str) {
         *self.denied.entry(word).or_default() += 1;
     }
 
-    /// Counts an exchange. Returns whether the spoke was not known yet.
-    pub fn exchanged(&mut self, exchange: &Exchange<'_>, now: Instant) -> bool {
+    /// Counts an exchange. Returns whether the spoke is new.
+    pub(super) fn exchanged(&mut self, exchange: &Exchange<'_>, now: Instant) -> bool {
         self.received += exchange.received as u64;
         self.accepted += exchange.accepted;
         self.refused += exchange.refused as u64;
@@ -98,7 +92,7 @@ impl Metrics {
         let key = (exchange.user.to_owned(), exchange.spoke.to_owned());
         let is_new = !self.spokes.contains_key(&key);
         if is_new && self.spokes.len() >= MOST_SPOKES {
-            self.forget(now);
+            self.evict(now);
         }
         let spoke = Spoke {
             version: label(exchange.version),
@@ -110,7 +104,7 @@ impl Metrics {
     }
 
     fn lagged(&mut self, milliseconds: i64) {
-        // A spoke whose clock is ahead has no lag below none.
+        // A spoke whose clock is ahead has no lag.
         let seconds = milliseconds.max(0) as f64 / 1000.0;
         for (bound, count) in LAGS.iter().zip(&mut self.lags) {
             *count += u64::from(seconds <= f64::from(*bound));
@@ -119,8 +113,8 @@ impl Metrics {
         self.lag_count += 1;
     }
 
-    /// Drops the spokes that have not synced for long, or else the one that synced longest ago.
-    fn forget(&mut self, now: Instant) {
+    /// Drops the spokes that are long gone; without any, the one that synced longest ago.
+    fn evict(&mut self, now: Instant) {
         self.spokes.retain(|_, spoke| spoke.is_recent(now));
         if self.spokes.len() < MOST_SPOKES {
             return;
@@ -131,8 +125,7 @@ impl Metrics {
         }
     }
 
-    /// Returns everything as text.
-    pub fn text(&self, gauges: &Gauges, now: Instant) -> String {
+    pub(super) fn text(&self, gauges: &Gauges, now: Instant) -> String {
         let mut page = Page::default();
         page.family("heph_hub_info", "gauge", "The hub itself.");
         page.sample(
@@ -155,7 +148,7 @@ impl Metrics {
         page.family(
             "heph_hub_denied_total",
             "counter",
-            "Requests without a user, by what is wrong with their tokens.",
+            "Requests that were not authenticated, by reason.",
         );
         for (word, count) in &self.denied {
             page.sample("heph_hub_denied_total", &[("reason", word)], count);
@@ -163,14 +156,14 @@ impl Metrics {
         page.one(
             "heph_hub_connections",
             "gauge",
-            "Connections at the moment.",
+            "Open connections.",
             gauges.connections,
         );
 
         page.one(
             "heph_hub_operations_received_total",
             "counter",
-            "Operations that spokes sent, repetitions included.",
+            "Operations that spokes sent, including repeated ones.",
             self.received,
         );
         page.one(
@@ -182,19 +175,19 @@ impl Metrics {
         page.one(
             "heph_hub_operations_refused_total",
             "counter",
-            "Operations among them that were refused.",
+            "Operations among them that were rejected.",
             self.refused,
         );
         page.one(
             "heph_hub_operations_sent_total",
             "counter",
-            "Operations that spokes were given.",
+            "Operations that were sent to spokes.",
             self.sent,
         );
         page.one(
             "heph_hub_resets_total",
             "counter",
-            "Spokes that had to resync from scratch.",
+            "Exchanges after which a spoke resyncs from scratch.",
             self.resets,
         );
 
@@ -235,7 +228,7 @@ impl Metrics {
         page.one(
             "heph_store_bytes",
             "gauge",
-            "Size of the store on the disk, its log of writes included.",
+            "Size of the store on disk, including its write-ahead log.",
             gauges.bytes,
         );
         page.text
@@ -248,7 +241,7 @@ impl Spoke {
     }
 }
 
-/// Returns what a spoke says of its version, if it can be one: a label that anybody may choose would be an open door.
+/// Returns the version of a spoke as a label. Any other text is replaced: clients must not choose labels.
 fn label(version: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
     if !version.is_empty() && version.len() <= LONGEST_VERSION && version.chars().all(plain) {
@@ -303,7 +296,7 @@ mod tests {
     };
 
     #[test]
-    fn what_was_counted_is_told_without_naming_anybody() {
+    fn the_page_has_every_count_and_names_no_user() {
         let now = Instant::now();
         let mut metrics = Metrics::default();
         metrics.answered("/v1/sync", 200);

@@ -1,14 +1,14 @@
-//! How often a user may ask: a bucket of tokens each. Pure: the time is passed in.
+//! Rate limits: a token bucket for each user. Pure: the time is passed in.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// How many users are remembered.
+/// The most buckets that are kept.
 const MOST: usize = 10_000;
 
-/// A bucket for each user, as large as what may be asked in a minute.
+/// A bucket for each user, with one minute of tokens.
 #[derive(Debug)]
-pub struct Rate {
+pub(super) struct Rate {
     per_minute: u32,
     buckets: HashMap<String, Bucket>,
 }
@@ -20,24 +20,19 @@ struct Bucket {
 }
 
 impl Rate {
-    /// Returns one that lets each user ask `per_minute` times a minute.
-    pub fn new(per_minute: u32) -> Rate {
+    pub(super) fn new(per_minute: u32) -> Rate {
         Rate {
             per_minute,
             buckets: HashMap::new(),
         }
     }
 
-    /// Takes a token from the bucket of `user`.
-    ///
-    /// # Errors
-    ///
-    /// The bucket is empty; in how long there is a token again.
-    pub fn take(&mut self, user: &str, now: Instant) -> Result<(), Duration> {
+    /// Takes a token from the bucket of `user`. If it is empty, returns the time until the next token.
+    pub(super) fn take(&mut self, user: &str, now: Instant) -> Result<(), Duration> {
         let full = f64::from(self.per_minute);
         let per_second = full / 60.0;
         if !self.buckets.contains_key(user) && self.buckets.len() >= MOST {
-            self.forget(now);
+            self.evict(now);
         }
         let fresh = Bucket {
             tokens: full,
@@ -53,8 +48,8 @@ impl Rate {
         Ok(())
     }
 
-    /// Forgets the buckets that are full again, which changes nothing; and where none is, the fullest.
-    fn forget(&mut self, now: Instant) {
+    /// Drops the buckets that are full again, which has no effect; without any, the fullest.
+    fn evict(&mut self, now: Instant) {
         let full = f64::from(self.per_minute);
         let per_second = full / 60.0;
         self.buckets
@@ -84,7 +79,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn who_asks_too_often_is_told_when_to_ask_again_and_others_are_not_concerned() {
+    fn a_user_at_the_limit_gets_the_time_to_wait_and_others_are_not_affected() {
         let start = Instant::now();
         let mut rate = Rate::new(60);
         for _ in 0..60 {
@@ -95,12 +90,12 @@ mod tests {
         assert_eq!(rate.take("b", start), Ok(()));
         assert_eq!(rate.take("a", start + wait), Ok(()));
         assert!(rate.take("a", start + wait).is_err());
-        // A clock that stands still, or is read out of order, gives nothing.
+        // A clock that stands still, or is read out of order, adds no tokens.
         assert!(rate.take("a", start).is_err());
     }
 
     #[test]
-    fn strangers_do_not_fill_the_memory_and_free_nobody_of_a_limit() {
+    fn many_users_neither_fill_the_memory_nor_reset_a_limit() {
         let start = Instant::now();
         let mut rate = Rate::new(2);
         assert_eq!(rate.take("busy", start), Ok(()));
@@ -117,7 +112,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_more_than_a_bucket_and_what_has_flowed_in(
+        fn no_more_than_a_bucket_and_its_refill_is_taken(
             per_minute in 1u32..1000,
             pauses in proptest::collection::vec(0u64..5_000, 1..300),
         ) {

@@ -11,7 +11,7 @@ use tokio::time::{Sleep, sleep};
 
 /// A stream whose writes time out.
 #[derive(Debug)]
-pub struct WithWriteTimeout<S> {
+pub(super) struct WithWriteTimeout<S> {
     stream: S,
     limit: Duration,
     // Runs from the first byte of what is to be written until all of it has left.
@@ -19,7 +19,7 @@ pub struct WithWriteTimeout<S> {
 }
 
 impl<S> WithWriteTimeout<S> {
-    pub fn new(stream: S, limit: Duration) -> WithWriteTimeout<S> {
+    pub(super) fn new(stream: S, limit: Duration) -> WithWriteTimeout<S> {
         WithWriteTimeout {
             stream,
             limit,
@@ -27,7 +27,7 @@ impl<S> WithWriteTimeout<S> {
         }
     }
 
-    pub fn into_inner(self) -> S {
+    pub(super) fn into_inner(self) -> S {
         self.stream
     }
 
