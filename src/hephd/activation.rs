@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn listeners_are_told_apart_by_their_addresses() {
+    fn listeners_are_found_by_their_addresses() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let tcp = || TcpListener::bind("127.0.0.1:0").unwrap();
@@ -105,7 +105,10 @@ mod tests {
             "any unix socket"
         );
         assert!(inherited.unix(&path("elsewhere")).is_some());
-        assert!(inherited.unix(&path("elsewhere")).is_none(), "none is left");
+        assert!(
+            inherited.unix(&path("elsewhere")).is_none(),
+            "no other was passed"
+        );
 
         let taken = inherited.tcp(address).unwrap();
         assert_eq!(taken.local_addr().unwrap(), address);
