@@ -5,9 +5,10 @@
 //! (I1), and the next run must converge (I3), with every acknowledged task (I6).
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::support::files::link_tree;
+use crate::support::home::Home;
 use crate::support::machine::Machine;
 use crate::support::releases::Flaw;
 use crate::support::soak::is_long;
@@ -210,4 +211,34 @@ fn a_soak_test_kills_at_all_other_calls_too() {
         update_at(OTHERS);
         roll_back_at(OTHERS);
     }
+}
+
+/// What a kill cannot show, but a power loss would.
+#[test]
+fn a_file_is_synced_before_it_is_renamed_into_place_and_its_folder_after() {
+    let home = Home::named("home").with_commands();
+    home.configure("[self-update]\nrepository = \"http://127.0.0.1:1/a/b\"\n");
+    let strace = home.command("strace").args("--decode-fds=path -s 4096");
+    let strace = strace.args("-e trace=fsync,fdatasync,rename,renameat,renameat2 -o trace");
+    let heph = home.bin().join("heph");
+    let apply = strace.args(&[heph]).args("self-update apply --no-restart");
+    apply.exits(75);
+    let trace = fs::read_to_string(home.path.join("trace")).unwrap();
+    let calls: Vec<&str> = trace.lines().collect();
+    let synced = |calls: &[&str], path: &Path| {
+        let descriptor = format!("<{}>)", path.display());
+        let mut calls = calls.iter();
+        calls.any(|call| call.contains("sync(") && call.contains(&descriptor))
+    };
+    let mut renames = 0;
+    for (at, call) in calls.iter().enumerate() {
+        if call.starts_with("rename") {
+            let paths: Vec<&str> = call.split('"').skip(1).step_by(2).collect();
+            assert!(synced(&calls[..at], Path::new(paths[0])), "{trace}");
+            let folder = Path::new(paths[1]).parent().unwrap();
+            assert!(synced(&calls[at..], folder), "{trace}");
+            renames += 1;
+        }
+    }
+    assert!(renames > 0, "{trace}");
 }
