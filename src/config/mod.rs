@@ -1,9 +1,9 @@
-//! Settings: what the file says, checked once, with defaults for all it does not say.
+//! Settings: parsed once into types, with defaults for whatever the file leaves out.
 
 mod interval;
 mod parse;
 mod repository;
-pub mod trust;
+pub(crate) mod trust;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -33,18 +33,18 @@ pub struct Config {
     pub self_update: SelfUpdate,
 }
 
-/// Which of the operating system's tools run hephd and the timer.
+/// Which service manager runs hephd, and which scheduler the timer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ServiceManager {
-    /// systemd where a user manager answers, launchd on macOS, else none (and cron for the timer).
+    /// systemd where a user manager answers, launchd on macOS, else cron for the timer alone.
     #[default]
     Auto,
     /// A systemd user manager.
     Systemd,
     /// launchd.
     Launchd,
-    /// None: hephd is not managed, and cron runs the timer.
+    /// hephd is not managed, and cron runs the timer.
     None,
 }
 
@@ -79,7 +79,7 @@ pub struct SelfUpdate {
     /// first good answer, the other until it.
     #[serde(deserialize_with = "values::within::<0, LONGEST_WAIT, _>")]
     pub settle: Interval,
-    /// How long a new hephd has to answer at all.
+    /// How long a new hephd may take until it answers.
     #[serde(deserialize_with = "values::within::<1, LONGEST_WAIT, _>")]
     pub health_timeout: Interval,
     /// How many slots are kept besides the current one.
@@ -106,7 +106,7 @@ pub struct SelfUpdate {
     pub on_updated: Option<Hook>,
     /// Run after a failed or rolled back update.
     pub on_failed: Option<Hook>,
-    /// Table `[self-update.trust]`: whose signatures count, and what is asked of a release.
+    /// Table `[self-update.trust]`.
     #[serde(deserialize_with = "values::table")]
     pub trust: Trust,
 }
@@ -115,7 +115,7 @@ pub struct SelfUpdate {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Forge {
-    /// Found out from the host and one probe, then remembered.
+    /// Detected by the host or one probe, then cached.
     #[default]
     Auto,
     /// Forgejo or Gitea.
@@ -154,7 +154,7 @@ pub enum OnBattery {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Delivery {
-    /// From an archive where the release has one for this machine that is vouched for, else built by cargo.
+    /// From an archive where the release has a verifiable one for this machine, else built by cargo.
     #[default]
     Auto,
     /// Built by cargo.
@@ -198,32 +198,34 @@ impl Default for SelfUpdate {
 }
 
 impl Config {
-    /// Reads and checks the settings file; one that is not there means defaults.
+    /// Parses the settings file; a missing one means defaults.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or says something unknown, of the wrong type or impossible; the error names the file,
-    /// the line and the nearest valid key, and exits with 2.
+    /// The file cannot be read, or has an unknown key or an invalid value; the error names the line, and exits with 2.
     pub fn load(file: &Path) -> Result<Config> {
         let bytes = read(file)?;
         Config::parse(file, bytes.as_deref().unwrap_or_default())
     }
 
-    /// Like [`Config::load`], for a file that the user named: one that is not there is an error too.
+    /// Like [`Config::load`], for a file that the user named: a missing one is an error.
     ///
     /// # Errors
     ///
     /// As [`Config::load`], or there is no such file.
     pub fn load_named(file: &Path) -> Result<Config> {
         let bytes = read(file)?.ok_or_else(|| {
-            Error::usage(format!("there is no settings file '{}'", file.display()))
-                .with_hint("make it, or leave out --config and HEPH_CONFIG")
+            Error::usage(format!(
+                "cannot read the settings file '{}': it does not exist",
+                file.display()
+            ))
+            .with_hint("create it, or leave out --config and HEPH_CONFIG")
         })?;
         Config::parse(file, &bytes)
     }
 
     fn parse(file: &Path, bytes: &[u8]) -> Result<Config> {
-        // Keys count even where there is no settings file.
+        // The keys apply even without a settings file.
         let standing = Trust::of_folder(&trust::folder(file))?;
         let mut config = parse::settings(file, bytes)?;
         config.self_update.trust.fall_back_to(standing);
@@ -233,5 +235,5 @@ impl Config {
 
 fn read(file: &Path) -> Result<Option<Vec<u8>>> {
     files::read_if_there(file, LARGEST_FILE)
-        .with_context(|| Error::usage("cannot use the settings file"))
+        .with_context(|| Error::usage("cannot read the settings file"))
 }

@@ -1,7 +1,7 @@
-//! Settings `[self-update.trust]`: whose signatures count, and what is asked of a release.
+//! Settings `[self-update.trust]`: the keys whose signatures are accepted, and what a release is required to show.
 //!
-//! Keys stand in the settings file, or in files of their own in the folder `trust` beside it, which `heph self-update
-//! trust add` writes. A setting wins over the file that would stand in for it, so that one place says what holds.
+//! Keys are in the settings file, or in files of their own in the folder `trust` beside it, which `heph self-update trust add`
+//! writes. A setting overrides the file of the same kind.
 
 pub mod minisign;
 pub mod signers;
@@ -24,12 +24,12 @@ pub(crate) const LARGEST_FILE: u64 = 1 << 20;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Trust {
-    /// Whose SSH signatures count on a tag.
+    /// The keys whose SSH signatures are accepted on a tag.
     pub tag_signers: Option<Signers>,
-    /// Whose OpenPGP signatures count on a tag: a keyring as `gpg --export` writes it.
+    /// The keyring, as `gpg --export` writes it, of those whose OpenPGP signatures are accepted on a tag.
     #[serde(deserialize_with = "values::text")]
     pub tag_openpgp_keyring: Option<PathBuf>,
-    /// The keys whose signatures count on a prebuilt archive. Any one is enough.
+    /// The keys whose signatures are accepted on a prebuilt archive. Any one is enough.
     #[serde(deserialize_with = "values::set")]
     pub minisign_keys: Vec<minisign::Key>,
     /// What the settings require of a release, where they say; see [`Trust::require`].
@@ -37,7 +37,7 @@ pub struct Trust {
     pub require: Option<Require>,
 }
 
-/// SSH keys whose signatures count.
+/// SSH keys whose signatures are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signers {
     /// An allowed-signers file (ssh-keygen(1), "ALLOWED SIGNERS").
@@ -52,10 +52,10 @@ pub enum Signers {
 pub enum Require {
     /// Nothing.
     None,
-    /// That it is unbroken: the commit that the tag was seen at, the checksum of an archive.
+    /// Integrity: the tag still names the same commit, the archive has its checksum.
     #[default]
     Checksum,
-    /// The good signature of a listed key. The default as soon as any key is configured.
+    /// A good signature by a listed key. The default as soon as any key is configured.
     Signature,
 }
 
@@ -91,7 +91,7 @@ impl Trust {
         self.require.unwrap_or(default)
     }
 
-    /// Takes from `standing` what the settings do not say.
+    /// Fills in from `standing` what the settings leave out.
     pub(super) fn fall_back_to(&mut self, standing: Trust) {
         self.tag_signers = self.tag_signers.take().or(standing.tag_signers);
         if self.minisign_keys.is_empty() {
@@ -99,12 +99,12 @@ impl Trust {
         }
     }
 
-    /// Returns what the files in `folder` say; an absent one says nothing.
+    /// Returns the keys of the files in `folder`.
     ///
     /// # Errors
     ///
-    /// One that is there cannot be read or understood (exit 2). It never counts as absent: that would turn a mistake
-    /// into less trust asked for.
+    /// A file cannot be read or parsed (exit 2). It is never taken for a missing one: a mistake must not lower what is
+    /// required.
     pub(crate) fn of_folder(folder: &Path) -> Result<Trust> {
         let signers = signers_file(folder);
         let keys = minisign_file(folder);
@@ -136,13 +136,9 @@ pub(crate) fn minisign_file(folder: &Path) -> PathBuf {
 }
 
 /// Reads a file of keys; `None` if it does not exist.
-///
-/// # Errors
-///
-/// It cannot be read, is larger than [`LARGEST_FILE`] or is no text (exit 2).
 pub(crate) fn read(file: &Path) -> Result<Option<String>> {
     let Some(bytes) = files::read_if_there(file, LARGEST_FILE)
-        .with_context(|| Error::usage("cannot use a file of trusted keys"))?
+        .with_context(|| Error::usage("cannot read a file of trusted keys"))?
     else {
         return Ok(None);
     };

@@ -327,7 +327,7 @@ fn machines_that_cannot_verify() {
             },
             2,
             "failed",
-            &["cannot use a file of trusted keys"],
+            &["cannot read a file of trusted keys"],
         ),
         trouble(
             "a signature required, and no key for tags",

@@ -1,7 +1,6 @@
 //! Allowed-signers files, line by line (ssh-keygen(1), "ALLOWED SIGNERS").
 //!
-//! heph reads them to check what it is given and to tell a person what holds; whether a signature is good, ssh-keygen
-//! alone decides.
+//! heph parses them to validate and to show them. Only ssh-keygen judges signatures.
 
 use std::ops::Range;
 use std::str::FromStr;
@@ -15,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result, bail};
 
-/// The name of a signer whose bare key has no usable comment.
+/// The principal of a bare key without a usable comment.
 const NAMELESS: &str = "signer";
 /// The namespace of git's signatures (git-config(1), `gpg.format`).
 pub(crate) const NAMESPACE: &str = "git";
@@ -23,37 +22,31 @@ pub(crate) const NAMESPACE: &str = "git";
 /// One line: a key, and what it may sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Who signs, comma-separated, patterns allowed.
+    /// The signers, comma-separated, patterns allowed.
     pub principals: String,
-    /// Whether the key is an authority whose certificates count.
+    /// Whether the key is a certificate authority.
     pub authority: bool,
-    /// What it may sign; `None`: anything.
+    /// What the key may sign; `None`: anything.
     pub namespaces: Option<String>,
-    /// From when it counts: `YYYYMMDD[HHMM[SS]][Z]`, in local time without the `Z`.
+    /// `YYYYMMDD[HHMM[SS]][Z]`, in local time without the `Z`.
     pub valid_after: Option<String>,
-    /// Until when it counts.
     pub valid_before: Option<String>,
-    /// The kind of key, such as `ssh-ed25519`.
+    /// Such as `ssh-ed25519`.
     pub kind: String,
     /// The key in base64.
     pub key: String,
-    /// What stands behind the key.
     pub comment: String,
 }
 
-/// Whether a key counts.
+/// Whether a key is valid at some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It does.
     Valid,
-    /// Not any more.
     Expired,
-    /// Not yet.
     NotYet,
 }
 
 impl Standing {
-    /// Returns its name in JSON.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Standing::Valid => "valid",
@@ -70,7 +63,7 @@ impl Entry {
         format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(bytes)))
     }
 
-    /// Returns whether the key counts at `now`, where dates without a zone are in `zone`.
+    /// Returns whether the key is valid at `now`; dates without a zone are in `zone`.
     pub(crate) fn standing(&self, now: Timestamp, zone: &TimeZone) -> Standing {
         let instant = |date: &Option<String>| date.as_deref().and_then(|date| instant(date, zone));
         if instant(&self.valid_before).is_some_and(|end| end < now) {
@@ -82,14 +75,14 @@ impl Entry {
         }
     }
 
-    /// Returns when the key stops to count.
+    /// Returns when the key expires.
     pub(crate) fn ends(&self, zone: &TimeZone) -> Option<Timestamp> {
         self.valid_before
             .as_deref()
             .and_then(|date| instant(date, zone))
     }
 
-    /// Returns the line, in one form for all.
+    /// Returns the line in its canonical form.
     pub(crate) fn line(&self) -> String {
         let quoted = |name: &str, value: &Option<String>| {
             value.as_ref().map(|value| format!("{name}=\"{value}\""))
@@ -120,7 +113,7 @@ impl Entry {
     }
 }
 
-/// Returns whether `line` of such a file says nothing.
+/// Returns whether `line` is empty or a comment.
 pub(crate) fn is_blank(line: &str) -> bool {
     let line = line.trim();
     line.is_empty() || line.starts_with('#')
@@ -179,7 +172,7 @@ pub(crate) fn file(text: &str) -> Vec<Result<Entry>> {
     lines.map(|line| line.trim().parse()).collect()
 }
 
-/// Splits at blanks that stand outside of quotes.
+/// Splits at blanks outside of quotes.
 fn words(line: &str) -> Result<Vec<String>> {
     let mut words = vec![String::new()];
     let mut quoted = false;
@@ -229,7 +222,7 @@ fn is_key(kind: &str, key: &str) -> bool {
         && rest.len() > kind.len() + 4
 }
 
-/// Returns the name that a bare key signs under: its comment where that is one plain word.
+/// Returns the principal of a bare key: its comment where that is one plain word.
 fn principal_of(comment: &str) -> &str {
     let plain = |c: char| c.is_ascii_alphanumeric() || "@._+-".contains(c);
     if !comment.is_empty() && !comment.starts_with('-') && comment.chars().all(plain) {
@@ -239,7 +232,7 @@ fn principal_of(comment: &str) -> &str {
     }
 }
 
-/// Reads `a,b="c,d"`.
+/// Parses `a,b="c,d"`.
 fn options(text: &str, entry: &mut Entry) -> Result<()> {
     let mut quoted = false;
     let parts = text.split(|c: char| {
@@ -266,7 +259,7 @@ fn options(text: &str, entry: &mut Entry) -> Result<()> {
                 _ => bail!("{name} is not a date"),
             }
         };
-        // OpenSSH compares names without regard to case.
+        // OpenSSH ignores the case of names.
         match name.to_ascii_lowercase().as_str() {
             "cert-authority" if value.is_none() => entry.authority = true,
             "namespaces" => entry.namespaces = Some(valued()?),
