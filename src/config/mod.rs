@@ -237,3 +237,19 @@ fn read(file: &Path) -> Result<Option<Vec<u8>>> {
     files::read_if_there(file, LARGEST_FILE)
         .with_context(|| Error::usage("cannot read the settings file"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config> {
+        parse::settings(Path::new("/c"), text.as_bytes())
+    }
+
+    #[test]
+    fn an_empty_file_means_defaults() {
+        assert_eq!(parse("").unwrap(), Config::default());
+        let comments = "\u{feff}# nothing yet\n[self-update]\n";
+        assert_eq!(parse(comments).unwrap(), Config::default());
+    }
+}

@@ -211,13 +211,6 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_means_defaults() {
-        assert_eq!(parse("").unwrap(), Config::default());
-        let comments = "\u{feff}# nothing yet\n[self-update]\n";
-        assert_eq!(parse(comments).unwrap(), Config::default());
-    }
-
-    #[test]
     fn every_key_says_what_it_takes_and_has_a_row_with_its_default_in_the_reference() {
         let reference = include_str!("../../docs/reference.md");
         for (table, keys) in tables() {
