@@ -32,5 +32,5 @@ fuzz_target!(|text: &str| {
         signature: None,
     };
     // Without the key, nobody can make a valid signature.
-    assert!(expect(ARCHIVE, &proofs, &[KEY.to_owned()]).is_err());
+    assert!(expect(ARCHIVE, &proofs, &[KEY.parse().unwrap()]).is_err());
 });
