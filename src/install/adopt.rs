@@ -106,7 +106,7 @@ impl BinDir {
             _ => None,
         };
         Ok(Command {
-            version: verify::says(&path).context("cannot adopt the installation")?,
+            version: verify::version_of(&path).context("cannot adopt the installation")?,
             binary: Binary::of(name, &path)?,
             path,
             file,

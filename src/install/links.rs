@@ -80,11 +80,13 @@ impl BinDir {
                     .filter(|slot| slot.has(name))
                     .map(|slot| slot.manifest.version)),
                 // The slot is damaged, but if the command still starts, an update can repair it.
-                Err(error) => verify::says(&path).map(Some).map_err(|_| error),
+                Err(error) => verify::version_of(&path).map(Some).map_err(|_| error),
             },
             // A link into a removed slot is not an installation.
             BinEntry::Astray if !path.exists() => Ok(None),
-            BinEntry::Absent | BinEntry::Astray | BinEntry::Plain => verify::says(&path).map(Some),
+            BinEntry::Absent | BinEntry::Astray | BinEntry::Plain => {
+                verify::version_of(&path).map(Some)
+            }
         }
     }
 

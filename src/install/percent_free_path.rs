@@ -22,7 +22,7 @@ pub(crate) struct PercentFreePath {
 }
 
 impl PercentFreePath {
-    /// Returns a path to `folder` without `%`, provided that the folder for temporary files has none.
+    /// Returns a path to `folder` without `%`, provided that the folder for temporary files is such a path.
     pub(crate) fn of(folder: &Path) -> Result<PercentFreePath> {
         let mut found = PercentFreePath {
             path: folder.to_owned(),

@@ -1,4 +1,4 @@
-//! Slots: `versions/<version>/`, each complete or absent, and the one link that says which is in use.
+//! Slots: `versions/<version>/`, each complete or absent, and the one link to the slot in use.
 //!
 //! A folder becomes a slot by its `release.json`, which is written after everything else in it is on disk and removed before
 //! anything else in it. So a folder with that file has the whole release, at any instant and after any crash. Folders with
@@ -321,7 +321,7 @@ fn complete(slot: &Slot) -> Result<()> {
     let version = &slot.manifest.version;
     ensure!(
         parse_name(&slot.name).is_some_and(|(named, _)| named == *version),
-        "it says it is {version}"
+        "its manifest is of version {version}"
     );
     for Binary { name, size, .. } in &slot.manifest.binaries {
         let file = fs::symlink_metadata(slot.binary(name))

@@ -20,19 +20,22 @@ pub(crate) fn binaries<'a>(
 ) -> Result<()> {
     for name in names {
         let path = folder.join(name);
-        let said = says(&path)?;
+        let said = version_of(&path)?;
         if said.cmp_precedence(expected).is_ne() {
-            bail!("'{}' says it is {said}, not {expected}", path.display());
+            bail!(
+                "'{}' reports version {said}, not {expected}",
+                path.display()
+            );
         }
     }
     Ok(())
 }
 
-pub(crate) fn says(binary: &Path) -> Result<Version> {
-    says_within(binary, LIMIT)
+pub(crate) fn version_of(binary: &Path) -> Result<Version> {
+    version_within(binary, LIMIT)
 }
 
-fn says_within(binary: &Path, limit: Duration) -> Result<Version> {
+fn version_within(binary: &Path, limit: Duration) -> Result<Version> {
     let cannot = || format!("cannot get the version of '{}'", binary.display());
     let output = match Run::new(binary).arg("--version").limit(limit).output() {
         Err(error) if is_forbidden(&error) => {
@@ -99,7 +102,7 @@ mod tests {
     fn the_version_that_a_binary_prints_counts() {
         let folder = tempfile::tempdir().unwrap();
         let path = script(folder.path(), 0o755, "echo 'tool 1.0.3 (abc123)'");
-        assert_eq!(says(&path).unwrap(), Version::new(1, 0, 3));
+        assert_eq!(version_of(&path).unwrap(), Version::new(1, 0, 3));
         let check = |version| {
             binaries(folder.path(), ["tool"], &Version::parse(version).unwrap())
                 .map_err(|error| error.to_string())
@@ -108,7 +111,7 @@ mod tests {
         assert_eq!(check("1.0.3+build.5"), Ok(()));
         let error = check("1.0.4").unwrap_err();
         assert!(
-            error.ends_with("tool' says it is 1.0.3, not 1.0.4"),
+            error.ends_with("tool' reports version 1.0.3, not 1.0.4"),
             "{error}"
         );
         assert!(check("1.0.3-rc.1").is_err());
@@ -118,7 +121,7 @@ mod tests {
     fn a_binary_that_hangs_is_killed_and_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = script(folder.path(), 0o755, "exec sleep 300");
-        let error = says_within(&path, Duration::from_millis(200)).unwrap_err();
+        let error = version_within(&path, Duration::from_millis(200)).unwrap_err();
         let text = error.one_line();
         assert!(
             text.contains("cannot get the version of")
@@ -138,7 +141,7 @@ mod tests {
             ("true", "prints no version"),
         ] {
             let path = script(folder.path(), 0o755, body);
-            let text = says(&path).unwrap_err().to_string();
+            let text = version_of(&path).unwrap_err().to_string();
             assert!(text.contains(words), "{body}: {text}");
         }
     }
@@ -147,14 +150,14 @@ mod tests {
     fn a_binary_that_may_not_be_run_comes_with_a_hint() {
         let folder = tempfile::tempdir().unwrap();
         let path = script(folder.path(), 0o644, "echo tool 1.0.0");
-        let error = says(&path).unwrap_err();
+        let error = version_of(&path).unwrap_err();
         assert!(is_forbidden(&error), "{error:?}");
         assert!(error.hint().unwrap().contains("noexec"));
     }
 
     #[test]
     fn a_binary_that_is_not_there_is_named() {
-        let error = says(Path::new("/nonexistent/tool")).unwrap_err();
+        let error = version_of(Path::new("/nonexistent/tool")).unwrap_err();
         assert!(error.to_string().contains("/nonexistent/tool"));
     }
 }

@@ -1,4 +1,4 @@
-//! The decision: a pure function of what is installed, running and published, and of what the user allows.
+//! The decision: a pure function of what is installed, running and published, and of the user's policy.
 
 use std::cmp::Ordering;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use semver::{Version, VersionReq};
 use super::Release;
 use crate::config::Interval;
 
-/// What the user allows.
+/// Which releases the user allows.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
-    /// Only versions that match.
+    /// Only versions that match count.
     pub pin: Option<VersionReq>,
     /// Whether pre-releases count.
     pub prereleases: bool,
@@ -20,23 +20,23 @@ pub struct Policy {
     pub cooldown: Interval,
 }
 
-/// What a person asked for by hand, beyond "keep it current".
+/// What a person requested by hand, beyond an ordinary update.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
     /// `--to`: this release exactly, even a lower or quarantined one.
     pub to: Option<Version>,
-    /// `--force`: install the current release afresh.
+    /// `--force`: reinstall the current release.
     pub force: bool,
 }
 
-/// All that the decision depends on.
+/// The input of the decision.
 #[derive(Clone, Debug)]
 pub(crate) struct Situation<'a> {
     /// The version on disk.
     pub installed: Option<&'a Version>,
-    /// The version hephd answers with; `None` where it does not answer, is not managed or is not part of the release.
+    /// The version of the running hephd; `None` if it does not answer, is not managed or is not part of the release.
     pub running: Option<&'a Version>,
-    /// The newest release, or with `--to` the release that was named. `None`: nothing is published.
+    /// The newest release, or the named one with `--to`. `None`: nothing is published.
     pub latest: Option<&'a Release>,
     /// What the user allows.
     pub policy: &'a Policy,
@@ -50,21 +50,20 @@ pub(crate) struct Situation<'a> {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// Nothing: `installed` is the newest (or is newer). The sentence says why where that is not obvious.
+    /// Do nothing: `installed` is the newest release, or newer. A sentence says why if that is not obvious.
     UpToDate(Option<String>),
-    /// Restart only: installed is new, hephd still runs the old one.
+    /// Only restart: hephd still runs an older release than the installed one.
     RestartOnly,
     Update(Release),
-    /// Nothing, although a newer release exists: the sentence says why.
+    /// Do nothing although a newer release exists; a sentence says why.
     Skipped(String),
 }
 
-/// Decides.
+/// Decides what to do.
 ///
-/// Versions are compared by semver precedence, so build metadata makes no release newer. The answer is never a lower
-/// version than the installed one unless `asked.to` names it, and a feed that offers less than what was ever healthy here is
-/// not followed. A release whose forge does not say when it was published
-/// counts as old enough for any cooldown.
+/// Versions are compared by semver precedence, which ignores build metadata. The answer is never a lower version than the
+/// installed one unless `asked.to` names it, and a feed whose newest release is lower than one that was healthy here is not
+/// followed. A release without a date is old enough for any cooldown.
 pub(crate) fn decide(situation: &Situation) -> Decision {
     let Some(latest) = situation.latest else {
         return stay(situation, Some("no release is published".to_owned()));
@@ -72,7 +71,7 @@ pub(crate) fn decide(situation: &Situation) -> Decision {
     if let Some(to) = &situation.asked.to {
         return named(situation, latest, to);
     }
-    if let Some(reason) = way_back(situation, latest) {
+    if let Some(reason) = downgrade(situation, latest) {
         return if restart_helps(situation) {
             Decision::RestartOnly
         } else {
@@ -91,7 +90,7 @@ pub(crate) fn decide(situation: &Situation) -> Decision {
         Some((Ordering::Equal, _)) => stay(situation, None),
         Some((Ordering::Greater, _)) | None => match objection(situation, latest) {
             None => Decision::Update(latest.clone()),
-            // An installed release that hephd does not run yet is not held up by a newer one that has to wait.
+            // A newer release that has to wait does not delay the restart to an installed one.
             Some(_) if restart_helps(situation) => Decision::RestartOnly,
             Some(reason) => Decision::Skipped(reason),
         },
@@ -109,16 +108,16 @@ fn named(situation: &Situation, release: &Release, to: &Version) -> Decision {
         return Decision::Update(release.clone());
     }
     match situation.running {
-        // Named, so hephd may even go to a lower version here.
+        // A named release may even be lower than the running one.
         Some(running) if running.cmp_precedence(to) != Ordering::Equal => Decision::RestartOnly,
         _ => Decision::UpToDate(Some(format!("{to} is installed already"))),
     }
 }
 
-/// Returns the sentence about a feed that offers less than what was healthy here: it may be stale, or somebody wants this
-/// machine to stay with a release that has a known hole. Where `pin` or `prereleases` admit the higher one no longer, the
-/// user has chosen another line of releases.
-fn way_back(situation: &Situation, latest: &Release) -> Option<String> {
+/// Returns the objection to a feed whose newest release is lower than one that was healthy here: it may be stale, or an
+/// attacker may want this machine to run a release with a known vulnerability. If `pin` or `prereleases` no longer admit the
+/// higher release, the user has chosen another line of releases.
+fn downgrade(situation: &Situation, latest: &Release) -> Option<String> {
     let Situation { policy, .. } = *situation;
     let healthy = situation.healthy?;
     let wanted = (policy.prereleases || healthy.pre.is_empty())
@@ -133,7 +132,7 @@ fn way_back(situation: &Situation, latest: &Release) -> Option<String> {
     })
 }
 
-/// Returns the answer where nothing is to be installed.
+/// Decides when there is nothing to install.
 fn stay(situation: &Situation, reason: Option<String>) -> Decision {
     if restart_helps(situation) {
         return Decision::RestartOnly;
@@ -150,7 +149,7 @@ fn stay(situation: &Situation, reason: Option<String>) -> Decision {
     Decision::UpToDate(ahead.or(reason))
 }
 
-/// Returns whether hephd runs an older release than the installed one. It is never moved to a lower one unasked.
+/// Returns whether hephd runs an older release than the installed one. A restart never moves it to a lower one.
 fn restart_helps(situation: &Situation) -> bool {
     matches!(
         (situation.running, situation.installed),
@@ -158,7 +157,7 @@ fn restart_helps(situation: &Situation) -> bool {
     )
 }
 
-/// Returns why `release`, newer than what is installed, is not to be installed; `None` where nothing speaks against it.
+/// Returns why `release`, which is newer than the installed one, must not be installed; `None` if it may.
 pub(crate) fn objection(situation: &Situation, release: &Release) -> Option<String> {
     let Situation { policy, now, .. } = *situation;
     let version = &release.version;
@@ -185,7 +184,7 @@ pub(crate) fn objection(situation: &Situation, release: &Release) -> Option<Stri
         ));
     }
     let published = release.published_at?;
-    // A release from the future is as young as can be.
+    // A release from the future has no age.
     let age = Duration::try_from(now.duration_since(published)).unwrap_or_default();
     (age < *policy.cooldown).then(|| {
         format!(
@@ -195,8 +194,8 @@ pub(crate) fn objection(situation: &Situation, release: &Release) -> Option<Stri
     })
 }
 
-/// Returns whether `pin` admits `version`. A pre-release counts as the release it leads to: whether pre-releases are
-/// wanted at all is asked elsewhere.
+/// Returns whether `pin` admits `version`. A pre-release counts as the release it leads to: whether pre-releases
+/// count at all is decided elsewhere.
 pub(crate) fn admits(pin: &VersionReq, version: &Version) -> bool {
     let release = Version::new(version.major, version.minor, version.patch);
     pin.matches(version) || pin.matches(&release)

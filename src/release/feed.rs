@@ -21,7 +21,8 @@ use super::source::{Question, ReleaseFilter};
 use crate::config::{Forge, Repository, TagPrefix};
 use crate::error::{Error, Kind, Result, ResultExt};
 use crate::os::http::{self, Answer, Get, Limits};
-use feed_cache::{FeedCache, FeedKey};
+pub use feed_cache::FeedCache;
+use feed_cache::FeedKey;
 use response::{ResponseClass, classify};
 
 const HINT: &str =
@@ -51,29 +52,9 @@ pub struct FeedCheck {
     pub unwritten: Option<Error>,
 }
 
-/// What is known without a request.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct CachedFeed {
-    /// The newest release at the last success that the settings admit (or, if they admit none, the newest).
-    pub latest: Option<Release>,
-    /// The highest release at the last success, whatever `pin` and `cooldown` say; [`decide::objection`] says why it is not
-    /// `latest`.
-    ///
-    /// [`decide::objection`]: super::decide::objection
-    pub highest: Option<Release>,
-    /// The highest release that an earlier answer named, if the last one names none as high.
-    pub withdrawn: Option<Release>,
-    /// When the forge last gave a good answer.
-    pub last_success: Option<Timestamp>,
-    /// When the last request was sent.
-    pub last_attempt: Option<Timestamp>,
-    /// Why the last request failed, if it did.
-    pub last_error: Option<String>,
-}
-
 impl Feed<'_> {
-    /// Requests the newest release that the settings admit; if they admit none, the newest of all, so that the decision can
-    /// say what holds it back. `None`: nothing is published.
+    /// Requests the newest release that the settings admit, or else the newest of all, so that the decision can say what holds
+    /// it back. `None`: nothing is published.
     ///
     /// That is one request, plus one probe the first time with `forge = "auto"`, plus one for the list if the forge's latest
     /// turns out to be a pre-release. A state file that cannot be written does not spoil the answer: the next request is
@@ -114,7 +95,7 @@ impl Feed<'_> {
                         .and_then(|wait| now.checked_add(wait).ok());
                     cache.not_before = cache.not_before.max(until);
                 } else {
-                    // Another kind of forge may answer there by now: the next run probes afresh.
+                    // Another kind of forge may answer there by now: the next run probes again.
                     cache.detected = None;
                 }
             }
@@ -126,16 +107,8 @@ impl Feed<'_> {
     }
 
     /// Returns what is cached, without a request. An unreadable file counts as missing.
-    pub fn cached(&self) -> CachedFeed {
-        let cache = self.load(Timestamp::MAX);
-        CachedFeed {
-            latest: cache.latest.clone(),
-            highest: cache.highest.clone(),
-            last_success: cache.last_success,
-            last_attempt: cache.last_attempt,
-            last_error: cache.last_error.clone(),
-            withdrawn: cache.withdrawn(),
-        }
+    pub fn cached(&self) -> FeedCache {
+        self.load(Timestamp::MAX)
     }
 
     /// Returns whether the releases are known to come from a plain git remote, which lists no files. Sends no request.
@@ -190,7 +163,7 @@ impl Feed<'_> {
         let mut question = filter.question();
         loop {
             let url = kind.url(self.repository, question)?;
-            // What is cached answers the first question only; the list is requested afresh.
+            // What is cached answers the first question only; the list is requested unconditionally.
             let first = question == filter.question();
             let conditional = first && cache.has_validators();
             let (answer, class) = get(&url, kind, conditional.then_some(&*cache), now, limits)?;
@@ -203,7 +176,7 @@ impl Feed<'_> {
                 .with_context(|| unusable(&url))?;
             if let Some(selection) = selection {
                 let confirmable = first && selection.lasting;
-                cache.remember(kind, selection, confirmable.then_some(&answer));
+                cache.update(kind, selection, confirmable.then_some(&answer));
                 return Ok(());
             }
             question = Question::List;
@@ -257,7 +230,7 @@ impl ResponseClass {
                 ))
                 .with_hint(format!("publish a release there, or {HINT}")));
             }
-            ResponseClass::NotModified => "it says 304, but nothing was cached".to_owned(),
+            ResponseClass::NotModified => "its status is 304, but nothing was cached".to_owned(),
             ResponseClass::Wrong(why) => why,
         };
         Err(Error::new(why).context(unusable(url)))

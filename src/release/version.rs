@@ -36,8 +36,8 @@ impl TryFrom<String> for Tag {
     type Error = Error;
 
     /// Accepts what is safe as an argument, in a URL and in a path, and what git accepts (git-check-ref-format(1)):
-    /// ASCII letters, digits and `.` `_` `+` `-` `/`, no leading `-`, no empty part, none that starts with a dot or ends
-    /// in `.lock`, no two dots in a row.
+    /// ASCII letters, digits and `.` `_` `+` `-` `/`, no leading `-`, no empty part, no part that starts with a dot or
+    /// ends in `.lock`, no two dots in a row.
     fn try_from(name: String) -> Result<Tag> {
         let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-/".contains(&byte);
         let part = |part: &str| {

@@ -174,7 +174,10 @@ fn a_binary_that_says_another_version_is_refused() {
     let error = assert_refused(
         &home,
         &release,
-        &["cannot verify v1.0.0", "tool' says it is 0.9.9, not 1.0.0"],
+        &[
+            "cannot verify v1.0.0",
+            "tool' reports version 0.9.9, not 1.0.0",
+        ],
     );
     assert!(error.kind() == Kind::Unfit);
 }

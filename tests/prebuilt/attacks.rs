@@ -236,7 +236,7 @@ const ATTACKS: &[Attack] = &[
     ),
     attack(
         "an older archive whose signature names no file",
-        "says it is 0.9.0",
+        "reports version 0.9.0",
         || {
             let kit = trusting();
             let old = archive("0.9.0", "tar.gz");
@@ -248,7 +248,7 @@ const ATTACKS: &[Attack] = &[
     ),
     attack(
         "an older archive under the newer one's name",
-        "says it is 0.9.0",
+        "reports version 0.9.0",
         || {
             let kit = Kit::new();
             kit.publish("tar.gz", &archive("0.9.0", "tar.gz"));

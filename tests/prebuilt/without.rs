@@ -162,7 +162,10 @@ fn an_archive_that_is_bad_is_an_error_and_no_reason_to_build() {
     let (staged, notes) = shop.stage();
     let error = staged.unwrap_err();
     assert!(error.kind() == Kind::Unfit);
-    assert!(error.one_line().contains("says it is 0.9.0"), "{error:?}");
+    assert!(
+        error.one_line().contains("reports version 0.9.0"),
+        "{error:?}"
+    );
     assert!(notes.is_empty());
     assert!(!shop.home.paths.build().exists());
     assert!(shop.home.versions().is_empty());

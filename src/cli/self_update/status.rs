@@ -81,8 +81,10 @@ fn gather(context: &Context) -> Result<Facts> {
         last: history::read(paths)?.pop(),
         survey,
         last_success: remembered.last_success,
-        last_error: remembered.last_error,
-        withdrawn: remembered.withdrawn.map(|release| release.version),
+        last_error: remembered.last_error.clone(),
+        withdrawn: remembered
+            .withdrawn()
+            .map(|release| release.version.clone()),
         slots: slots.collect(),
         quarantine: Quarantine::load(paths)?,
         unfinished: Journal::load(paths)?

@@ -101,7 +101,7 @@ impl Case {
     fn restarts(&self) -> bool {
         self.decide() == Decision::RestartOnly
     }
-    /// Returns the reason of an answer to do nothing; empty without one.
+    /// Returns the reason of an answer to do nothing, or an empty string.
     fn stays(&self) -> String {
         match self.decide() {
             Decision::UpToDate(reason) => reason.unwrap_or_default(),

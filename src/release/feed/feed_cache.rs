@@ -47,29 +47,31 @@ impl FeedKey {
     }
 }
 
+/// The content of `feed.json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct FeedCache {
+pub struct FeedCache {
     schema: u32,
     /// The settings it is about.
     key: FeedKey,
     /// The kind of forge that gave the last good answer.
-    pub detected: Option<Forge>,
+    pub(super) detected: Option<Forge>,
     /// The validators of that answer.
-    pub etag: Option<String>,
-    pub last_modified: Option<String>,
-    /// The release it led to.
+    pub(super) etag: Option<String>,
+    pub(super) last_modified: Option<String>,
+    /// The newest release that the settings admit, or else the newest of all.
     pub latest: Option<Release>,
-    /// The highest release it named.
+    /// The highest release, whatever `pin` and `cooldown` say; `decide::objection` says why it is not `latest`.
     pub highest: Option<Release>,
     /// The highest release that any answer ever named.
-    pub named: Option<Release>,
-    /// When it came.
+    named: Option<Release>,
+    /// When the last good answer came.
     pub last_success: Option<Timestamp>,
+    /// When the last request was sent.
     pub last_attempt: Option<Timestamp>,
-    /// Why it failed, if it did.
+    /// Why that request failed, if it did.
     pub last_error: Option<String>,
     /// The forge asked for no request before this.
-    pub not_before: Option<Timestamp>,
+    pub(super) not_before: Option<Timestamp>,
 }
 
 impl FeedCache {
@@ -105,7 +107,7 @@ impl FeedCache {
     }
 
     /// Caches a good answer; its validators only if `answer` is given.
-    pub(crate) fn remember(&mut self, kind: Forge, selection: Selection, answer: Option<&Answer>) {
+    pub(crate) fn update(&mut self, kind: Forge, selection: Selection, answer: Option<&Answer>) {
         let validator = |name| {
             answer
                 .and_then(|answer| answer.header(name))
@@ -121,23 +123,18 @@ impl FeedCache {
             assets: Vec::new(),
             ..release
         });
-        if !self.is_withdrawn() {
+        if self.withdrawn().is_none() {
             self.named = self.highest.clone().or(self.named.take());
         }
     }
 
-    /// Returns whether neither the highest release that was ever named nor a higher one is named any more.
-    fn is_withdrawn(&self) -> bool {
-        self.named.as_ref().is_some_and(|named| {
-            let is_lower = |now: &Release| now.version.cmp_precedence(&named.version).is_lt();
-            self.highest.as_ref().is_none_or(is_lower)
-        })
-    }
-
     /// Returns the highest release that was ever named, if neither it nor a higher one is named any more.
-    pub(crate) fn withdrawn(self) -> Option<Release> {
-        let is_withdrawn = self.is_withdrawn();
-        self.named.filter(|_| is_withdrawn)
+    pub(crate) fn withdrawn(&self) -> Option<&Release> {
+        let as_high = |named: &Release| {
+            let highest = self.highest.as_ref();
+            highest.is_some_and(|highest| highest.version.cmp_precedence(&named.version).is_ge())
+        };
+        self.named.as_ref().filter(|named| !as_high(named))
     }
 }
 

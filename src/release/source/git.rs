@@ -92,7 +92,7 @@ pub(crate) fn advertised(body: &[u8], prefix: &str) -> Result<Vec<Advertised>> {
     Ok(with_objects.collect())
 }
 
-/// Returns the tag with exactly `version`; or else the nearest tags below and above it.
+/// Returns the tag with exactly `version`, or else the nearest tags below and above it.
 pub(crate) fn find(mut all: Vec<Advertised>, version: &Version) -> Result<Advertised, Vec<Tag>> {
     all.sort_by(|a, b| a.version.cmp(&b.version));
     let at = all.partition_point(|found| found.version < *version);

@@ -63,8 +63,7 @@ impl ReleaseFilter<'_> {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Selection {
-    /// The highest that the settings admit; if they admit none, the highest that they hold back, so that the decision can
-    /// say why.
+    /// The highest that the settings admit, or else the highest that they hold back, so that the decision can say why.
     pub latest: Option<Release>,
     pub highest: Option<Release>,
     /// Whether the same answer leads to the same selection tomorrow. It does not while a release has to ripen.

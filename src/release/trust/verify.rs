@@ -21,7 +21,7 @@ pub(crate) enum SignatureCheck {
     Invalid(String),
 }
 
-/// Verifies the signature of `object`; `None` if it has none. The verifiers get their files in `folder`.
+/// Verifies the signature of `object`; `None` if it is unsigned. The verifiers get their files in `folder`.
 ///
 /// # Errors
 ///
@@ -175,7 +175,7 @@ fn program(name: &str, package: &str) -> Result<PathBuf> {
     })
 }
 
-/// Returns a run that sees none of the user's own keys and settings.
+/// Returns a run without access to the user's own keys and settings.
 fn clean(program: &Path, folder: &Path) -> Run {
     let variables = [
         ("HOME", folder.as_os_str().to_owned()),

@@ -100,7 +100,7 @@ pub(super) fn generated_files_row(stale: &[String]) -> Row {
 
 pub(super) fn program(shell: &Shell) -> Option<Row> {
     let program = &shell.job()?.invocation.program;
-    Some(program_row(program, verify::says(program)))
+    Some(program_row(program, verify::version_of(program)))
 }
 
 /// Judges the program that the job starts, given the version that it prints.
