@@ -78,7 +78,7 @@ fn sources_help_and_documents_speak_the_language_of_the_trade() {
 /// Returns the words of `line` in lower case, with one space before and after each.
 fn words(line: &str) -> String {
     let line = line.to_lowercase();
-    let letters = |c: char| !(c.is_alphanumeric() || c == '\'');
+    let letters = |c: char| !(c.is_alphanumeric() || ['\'', '_'].contains(&c));
     let words: Vec<&str> = line
         .split(letters)
         .filter(|word| !word.is_empty())
