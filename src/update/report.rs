@@ -101,10 +101,7 @@ impl Report {
 
     /// Runs `work` as the step `name` and notes how long it took, also when it fails.
     pub fn step<T>(&mut self, name: &str, work: impl FnOnce() -> T) -> T {
-        let start = Instant::now();
-        let result = work();
-        self.took(name, start);
-        result
+        self.step_with(name, |_| work())
     }
 
     /// As [`Report::step`], for `work` that writes to the report.
