@@ -147,7 +147,7 @@ impl Releases {
             }
             Flaw::DiesAfterThreeSeconds => self.at_start(DIES),
             Flaw::AnswersAnotherVersion => self.edit(
-                "src/hephd/server.rs",
+                "src/hephd/methods.rs",
                 "env!(\"CARGO_PKG_VERSION\").to_owned()",
                 "\"9.9.9\".to_owned()",
             ),
