@@ -48,7 +48,7 @@ dist: ## Make the archive of this release for this machine, in dist/ (signed whe
 lint: ## Check formatting, lints and documentation
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --no-deps --document-private-items
 
 fmt: ## Format the sources
 	$(CARGO) fmt

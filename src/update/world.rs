@@ -58,7 +58,7 @@ pub(crate) fn feed<'a>(settings: &'a SelfUpdate, cache: &'a Path) -> Feed<'a> {
     }
 }
 
-/// The arguments of [`apply`].
+/// The arguments of [`apply`](super::apply).
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// `--to` and `--force`.

@@ -46,7 +46,7 @@ fn a_release_with_other_commands_changes_the_links() {
 #[test]
 fn the_first_installation_makes_bin_dir() {
     let home = Installation::new();
-    fs::remove_dir(&home.bin()).unwrap();
+    fs::remove_dir(home.bin()).unwrap();
     let slot = home.slot("1.0.0", &["tool"]);
     home.slots().switch(&slot).unwrap();
     let bin_dir = home.bin_dir();

@@ -37,7 +37,7 @@ fn keys_of_the_settings_file_and_beside_it_count_alike() {
                 place.alice.public()
             ));
         } else {
-            place.write(".config/heph/trust/allowed_signers", &place.alice.line(""));
+            place.write(".config/heph/trust/allowed_signers", place.alice.line(""));
         }
         place.signed("1.1.0");
         let report = place.self_update("apply").reports(0, "updated");

@@ -29,7 +29,7 @@ fn refused(place: &Place, words: &[&str], complaint: &str) {
 fn a_key_that_is_added_counts_at_once_and_one_that_is_removed_does_not() {
     let place = Place::new();
     assert!(done(&place, &["show"]).contains("require        checksum"));
-    let file = place.write("alice ü.pub", &place.alice.public());
+    let file = place.write("alice ü.pub", place.alice.public());
     let said = done(&place, &["add", file.to_str().unwrap()]);
     assert!(
         said.contains(&place.alice.fingerprint()) && said.contains("now required"),
@@ -119,7 +119,7 @@ fn minisign_keys_are_added_by_themselves_and_by_file_and_known_by_number() {
     let place = Place::new();
     let file = place.write(
         "minisign.pub",
-        &format!("untrusted comment: minisign public key {NUMBER}\n{MINISIGN}\n"),
+        format!("untrusted comment: minisign public key {NUMBER}\n{MINISIGN}\n"),
     );
     assert!(done(&place, &["add", file.to_str().unwrap()]).contains(NUMBER));
     assert!(done(&place, &["add", MINISIGN]).contains("listed already"));

@@ -5,7 +5,7 @@
 //! signed tag object. The result is the [`Origin`], whose commit a delivery must have built from; cargo says which commit it
 //! built, and any difference discards the slot.
 //!
-//! The parts: [`tag`] parses a tag object; [`examine`] fetches it by git; [`verify`] runs ssh-keygen or gpgv on its
+//! The parts: [`tag`] parses a tag object; [`mod@examine`] fetches it by git; [`verify`] runs ssh-keygen or gpgv on its
 //! signature; [`seen_tags`] records what was seen; and [`judge`], here, decides. ssh-keygen is run directly, as git itself
 //! runs it, and not by `git verify-tag`. That one picks the verifier by what the signature looks like, whatever `gpg.format`
 //! says, so an OpenPGP signature by any key in the user's own keyring would pass; it judges an expired key at the time that
