@@ -16,7 +16,7 @@ use super::prebuilt::Bench;
 use super::sync::{filled_hub, new_spoke};
 
 /// Release 0.1.0.
-const EARLIER: &str = "60fb2f6b";
+const EARLIER: &str = "60fb2f69ffa6c479f2293f4add988d608f6cbef5";
 const GOAL: f64 = 1.05;
 /// How many tasks `heph list` prints.
 const LISTED: usize = 1_000;
