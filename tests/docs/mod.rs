@@ -5,6 +5,7 @@
 
 mod commands;
 mod generated;
+mod promises;
 mod reference;
 mod sentences;
 mod shells;
