@@ -60,21 +60,18 @@ pub fn line(known: &Known) -> Option<String> {
 pub fn print(context: &Context) {
     let settings = &context.config.self_update;
     let remembered = update::feed(settings, &context.paths.feed()).cached();
+    let seen_tags = SeenTags::load(&context.paths.trust()).unwrap_or_default();
+    let quarantine = Quarantine::load(&context.paths).unwrap_or_default();
     let keeps_heph = settings.packages.iter().any(|name| name == "heph");
     let known = Known {
         installed: keeps_heph.then(|| VERSION.parse().ok()).flatten(),
         latest: remembered.latest,
         last_success: remembered.last_success,
         policy: update::policy(settings),
-        quarantine: Quarantine::load(&context.paths)
-            .map(|quarantine| quarantine.versions())
-            .unwrap_or_default(),
-        healthy: SeenTags::load(&context.paths.trust())
-            .ok()
-            .and_then(|seen_tags| {
-                let healthy = seen_tags.healthy(&settings.repository, &settings.tag_prefix);
-                healthy.cloned()
-            }),
+        quarantine: update::held_back(&quarantine, settings, &seen_tags),
+        healthy: seen_tags
+            .healthy(&settings.repository, &settings.tag_prefix)
+            .cloned(),
         timer: timer(context),
         now: clock::now(),
     };

@@ -51,11 +51,14 @@ pub struct Journal {
     pub ended: Option<history::Entry>,
 }
 
-/// A slot by name, and its version.
+/// A slot by name, with its version and commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotRef {
     pub slot: String,
     pub version: Version,
+    /// `None` if it is unknown, and in a journal of release 0.1.0.
+    #[serde(default)]
+    pub commit: Option<String>,
 }
 
 /// What a run is for.
@@ -165,6 +168,7 @@ mod tests {
         let slot = |slot: &str| SlotRef {
             slot: slot.to_owned(),
             version: slot.parse().unwrap(),
+            commit: None,
         };
         Journal {
             schema: 1,

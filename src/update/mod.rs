@@ -54,6 +54,7 @@ use history::{Action, Run};
 use journal::{Aim, Journal, SlotRef};
 use report::{Outcome, Report};
 pub use rollback::rollback;
+pub(crate) use survey::held_back;
 pub use survey::{Survey, survey};
 use transaction::Plan;
 pub use world::{Request, World};
@@ -255,7 +256,7 @@ fn stage(
             (world.say)(&format!("staged {version} in {took:.1} s"));
         }
         Err(error) if error.kind() == Kind::Unfit => {
-            quarantine::put(world.paths, version, &error.one_line(), clock::now())?;
+            quarantine::put(world, version, Some(&origin.commit), &error.one_line())?;
             report.note(quarantined(version));
         }
         Err(_) => {}

@@ -1,11 +1,18 @@
-//! The quarantine: releases that failed here and are not tried again until cleared or superseded.
+//! The quarantine: releases that proved bad here and are not tried again until cleared or superseded.
+//!
+//! An entry names repository, version and commit, so that a fork's 1.1.0 is not upstream's. What an entry does not name, as
+//! those of release 0.1.0, it leaves open: such an entry counts for any repository and any commit.
+//!
+//! A failed build is no reason for a quarantine: see [`builds`](super::builds).
 
 use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use super::World;
+use crate::config::Repository;
 use crate::error::{Error, Result, ResultExt};
-use crate::os::files;
+use crate::os::{clock, files};
 use crate::paths::Paths;
 
 /// No quarantine file is larger.
@@ -13,21 +20,46 @@ const LIMIT: u64 = 1024 * 1024;
 /// Older entries beyond this number are dropped: newer releases have superseded them.
 const MOST: usize = 200;
 
-/// One release that failed here.
+/// One release that proved bad here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     pub version: Version,
     /// Why, in one sentence.
     pub reason: String,
     pub at: Timestamp,
+    /// The URL of its repository.
+    #[serde(default)]
+    pub repository: Option<String>,
+    /// `None` also for a tag that was moved: no commit of it is trusted.
+    #[serde(default)]
+    pub commit: Option<String>,
 }
 
-/// All releases that failed here, the oldest first.
+impl Entry {
+    /// Returns whether it is about the release `version` of `repository`, whose commit may be unknown.
+    fn is_about(&self, version: &Version, repository: &Repository, commit: Option<&str>) -> bool {
+        self.version.cmp_precedence(version).is_eq() && self.is_of(repository, commit)
+    }
+
+    fn is_of(&self, repository: &Repository, commit: Option<&str>) -> bool {
+        let same = |named: &Option<String>, other: Option<&str>| match (named, other) {
+            (Some(named), Some(other)) => named == other,
+            _ => true,
+        };
+        same(&self.repository, Some(repository.url())) && same(&self.commit, commit)
+    }
+
+    /// Returns whether release 0.1.0 wrote it for a build that failed.
+    fn is_failed_build(&self) -> bool {
+        self.repository.is_none() && self.reason.starts_with("cannot build ")
+    }
+}
+
+/// All releases that proved bad here, the oldest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantine {
     schema: u32,
-    /// The entries; at most one for each version.
-    pub releases: Vec<Entry>,
+    releases: Vec<Entry>,
 }
 
 impl Default for Quarantine {
@@ -52,50 +84,101 @@ impl Quarantine {
         Ok(quarantine.unwrap_or_default())
     }
 
-    pub fn versions(&self) -> Vec<Version> {
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         let releases = self.releases.iter();
-        releases.map(|entry| entry.version.clone()).collect()
+        releases.filter(|entry| !entry.is_failed_build())
     }
 
-    /// Adds an entry; one for the same version is replaced.
-    pub fn add(&mut self, entry: Entry) {
-        self.releases.retain(|old| old.version != entry.version);
+    /// Returns what release 0.1.0 put here because a build had failed. It waits like any failed build. The entries stay in the
+    /// file for a roll-back to that release.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the waiting builds use it next")
+    )]
+    pub fn failed_builds(&self) -> impl Iterator<Item = &Entry> {
+        let releases = self.releases.iter();
+        releases.filter(|entry| entry.is_failed_build())
+    }
+
+    /// Returns the versions that are not to be installed from `repository`. `commit_of` returns the commit of a version, if it is
+    /// known.
+    pub fn versions(
+        &self,
+        repository: &Repository,
+        commit_of: impl Fn(&Version) -> Option<String>,
+    ) -> Vec<Version> {
+        self.entries()
+            .filter(|entry| entry.is_of(repository, commit_of(&entry.version).as_deref()))
+            .map(|entry| entry.version.clone())
+            .collect()
+    }
+
+    /// Adds an entry; one about the same release is replaced.
+    fn add(&mut self, entry: Entry, repository: &Repository) {
+        let commit = entry.commit.as_deref();
+        self.releases
+            .retain(|old| old.version != entry.version || !old.is_of(repository, commit));
         self.releases.push(entry);
         self.releases
             .drain(..self.releases.len().saturating_sub(MOST));
     }
 
-    /// Removes `version`; returns whether it was there.
-    pub fn clear(&mut self, version: &Version) -> bool {
+    /// Removes the entries that `drop` returns true for; returns whether there was one.
+    fn remove(&mut self, drop: impl Fn(&Entry) -> bool) -> bool {
         let before = self.releases.len();
-        self.releases.retain(|entry| entry.version != *version);
+        self.releases.retain(|entry| !drop(entry));
         self.releases.len() < before
     }
 
-    pub fn save(&self, paths: &Paths) -> Result<()> {
+    fn save(&self, paths: &Paths) -> Result<()> {
         files::write_json(&paths.quarantine(), self)
     }
 }
 
-/// Puts `version` into the quarantine, durably; doing it twice is the same as once.
-pub fn put(paths: &Paths, version: &Version, reason: &str, at: Timestamp) -> Result<()> {
-    let mut quarantine = Quarantine::load(paths)?;
-    let mut releases = quarantine.releases.iter();
-    if releases.any(|entry| entry.version == *version && entry.reason == reason) {
-        return Ok(());
-    }
-    quarantine.add(Entry {
+/// Puts the release `version` of the repository in the settings into the quarantine, durably; doing it twice is the same as once.
+pub(super) fn put(
+    world: World,
+    version: &Version,
+    commit: Option<&str>,
+    reason: &str,
+) -> Result<()> {
+    let repository = &world.config.self_update.repository;
+    let mut quarantine = Quarantine::load(world.paths)?;
+    let entry = Entry {
         version: version.clone(),
         reason: reason.to_owned(),
-        at,
-    });
-    quarantine.save(paths)
+        at: clock::now(),
+        repository: Some(repository.url().to_owned()),
+        commit: commit.map(str::to_owned),
+    };
+    let known = |old: &Entry| {
+        let at = entry.at;
+        Entry { at, ..old.clone() } == entry
+    };
+    if quarantine.releases.iter().any(known) {
+        return Ok(());
+    }
+    quarantine.add(entry, repository);
+    quarantine.save(world.paths)
 }
 
-/// Takes `version` out of the quarantine, durably; returns whether it was there.
-pub fn release(paths: &Paths, version: &Version) -> Result<bool> {
+/// Takes the release `version` of the repository in the settings out of the quarantine, durably.
+pub(super) fn release(world: World, version: &Version, commit: Option<&str>) -> Result<()> {
+    let repository = &world.config.self_update.repository;
+    remove(world.paths, |entry| {
+        entry.is_about(version, repository, commit)
+    })
+    .map(drop)
+}
+
+/// Takes `version` out of the quarantine, durably, whatever its repository; returns whether it was there.
+pub fn clear(paths: &Paths, version: &Version) -> Result<bool> {
+    remove(paths, |entry| entry.version == *version)
+}
+
+fn remove(paths: &Paths, drop: impl Fn(&Entry) -> bool) -> Result<bool> {
     let mut quarantine = Quarantine::load(paths)?;
-    let was_there = quarantine.clear(version);
+    let was_there = quarantine.remove(drop);
     if was_there {
         quarantine.save(paths)?;
     }
@@ -106,35 +189,138 @@ pub fn release(paths: &Paths, version: &Version) -> Result<bool> {
 mod tests {
     use super::*;
 
+    fn repository(owner: &str) -> Repository {
+        format!("https://forge.example/{owner}/heph")
+            .parse()
+            .unwrap()
+    }
+
+    fn version(text: &str) -> Version {
+        text.parse().unwrap()
+    }
+
     fn entry(version: &str, reason: &str) -> Entry {
         Entry {
             version: version.parse().unwrap(),
             reason: reason.to_owned(),
             at: Timestamp::UNIX_EPOCH,
+            repository: Some(repository("upstream").url().to_owned()),
+            commit: Some("aa".to_owned()),
         }
     }
 
+    /// What release 0.1.0 writes.
+    fn old(version: &str, reason: &str) -> Entry {
+        Entry {
+            repository: None,
+            commit: None,
+            ..entry(version, reason)
+        }
+    }
+
+    fn quarantine(releases: &[Entry]) -> Quarantine {
+        Quarantine {
+            schema: 1,
+            releases: releases.to_vec(),
+        }
+    }
+
+    /// The versions that are held back of `owner`'s repository, where each release is at `commit`.
+    fn held(quarantine: &Quarantine, owner: &str, commit: Option<&str>) -> Vec<String> {
+        let commit = |_: &Version| commit.map(str::to_owned);
+        let held = quarantine.versions(&repository(owner), commit);
+        held.iter().map(Version::to_string).collect()
+    }
+
     #[test]
-    fn a_version_is_listed_once_with_its_last_reason() {
-        let mut quarantine = Quarantine::default();
-        quarantine.add(entry("1.1.0", "crashed"));
-        quarantine.add(entry("1.2.0", "hung"));
-        quarantine.add(entry("1.1.0", "hung"));
+    fn a_release_is_listed_once_with_its_last_reason() {
+        let upstream = repository("upstream");
+        let mut list = Quarantine::default();
+        list.add(entry("1.1.0", "crashed"), &upstream);
+        list.add(entry("1.2.0", "hung"), &upstream);
+        list.add(entry("1.1.0", "hung"), &upstream);
         assert_eq!(
-            quarantine.releases,
+            list.releases,
             [entry("1.2.0", "hung"), entry("1.1.0", "hung")]
         );
-        assert!(quarantine.clear(&"1.1.0".parse().unwrap()));
-        assert!(!quarantine.clear(&"1.1.0".parse().unwrap()));
+        assert!(list.remove(|entry| entry.version == version("1.1.0")));
+        assert!(!list.remove(|entry| entry.version == version("1.1.0")));
+    }
+
+    #[test]
+    fn the_release_of_a_fork_is_another_one() {
+        let mut list = quarantine(&[entry("1.1.0", "crashed")]);
+        assert_eq!(held(&list, "upstream", Some("aa")), ["1.1.0"]);
+        assert_eq!(held(&list, "upstream", None), ["1.1.0"], "to be safe");
+        assert_eq!(held(&list, "fork", Some("aa")), [""; 0]);
+        // Another line of releases in the same repository, with tags of its own.
+        assert_eq!(held(&list, "upstream", Some("bb")), [""; 0]);
+
+        let forks = Entry {
+            repository: Some(repository("fork").url().to_owned()),
+            ..entry("1.1.0", "hung")
+        };
+        list.add(forks, &repository("fork"));
+        assert_eq!(list.releases.len(), 2);
+        let fork = repository("fork");
+        list.remove(|entry| entry.is_about(&version("1.1.0+x"), &fork, Some("aa")));
+        assert_eq!(held(&list, "upstream", None), ["1.1.0"]);
+        assert_eq!(held(&list, "fork", None), [""; 0]);
+    }
+
+    #[test]
+    fn an_entry_of_release_0_1_0_counts_for_any_repository_until_it_is_replaced() {
+        let mut list = quarantine(&[old("1.1.0", "rolled back by hand")]);
+        for owner in ["upstream", "fork"] {
+            assert_eq!(held(&list, owner, Some("aa")), ["1.1.0"]);
+        }
+        list.add(entry("1.1.0", "crashed"), &repository("upstream"));
+        assert_eq!(list.releases, [entry("1.1.0", "crashed")]);
+    }
+
+    #[test]
+    fn what_release_0_1_0_blamed_for_its_build_is_not_held_back() {
+        let text = "cannot build v1.1.0: it does not compile: `cargo install` exited with 101";
+        let list = quarantine(&[old("1.1.0", text), old("1.0.5", "crashed")]);
+        assert_eq!(held(&list, "upstream", None), ["1.0.5"]);
+        let failed: Vec<_> = list.failed_builds().collect();
+        assert_eq!(failed, [&old("1.1.0", text)]);
+    }
+
+    #[test]
+    fn release_0_1_0_reads_what_is_written() {
+        #[derive(Deserialize)]
+        struct Old {
+            schema: u32,
+            releases: Vec<OldEntry>,
+        }
+        #[derive(Deserialize)]
+        struct OldEntry {
+            version: Version,
+            reason: String,
+            at: Timestamp,
+        }
+        let text = serde_json::to_string(&quarantine(&[entry("1.1.0", "crashed")])).unwrap();
+        let read: Old = serde_json::from_str(&text).unwrap();
+        let first = &read.releases[0];
+        assert_eq!((read.schema, &first.version), (1, &version("1.1.0")));
+        assert_eq!(
+            (&*first.reason, first.at),
+            ("crashed", Timestamp::UNIX_EPOCH)
+        );
+        let written = r#"{"schema":1,"releases":[{"version":"1.1.0","reason":"hung","at":"1970-01-01T00:00:00Z"}]}"#;
+        let read: Quarantine = serde_json::from_str(written).unwrap();
+        assert_eq!(read, quarantine(&[old("1.1.0", "hung")]));
     }
 
     #[test]
     fn it_is_bounded() {
-        let mut quarantine = Quarantine::default();
+        let mut list = Quarantine::default();
         for patch in 0..300 {
-            quarantine.add(entry(&format!("1.0.{patch}"), "crashed"));
+            let entry = entry(&format!("1.0.{patch}"), "crashed");
+            list.add(entry, &repository("upstream"));
         }
-        assert_eq!(quarantine.releases.len(), MOST);
-        assert_eq!(quarantine.releases[0].version.patch, 100);
+        assert_eq!(list.releases.len(), MOST);
+        assert_eq!(list.releases[0].version.patch, 100);
     }
 }

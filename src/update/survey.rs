@@ -7,14 +7,14 @@ use semver::Version;
 use super::daemon;
 use super::quarantine::Quarantine;
 use super::{Request, World, feed, policy};
-use crate::config::Delivery;
+use crate::config::{Delivery, SelfUpdate};
 use crate::error::{Kind, Result};
 use crate::os::http::Limits;
 use crate::os::{clock, interrupt};
-use crate::release::Release;
 use crate::release::decide::{Asked, Decision, Situation, decide};
 use crate::release::feed::Feed;
 use crate::release::trust::seen_tags::SeenTags;
+use crate::release::{Release, Tag};
 
 /// The pauses before a scheduled run retries an unreachable forge: after resume, the network comes up late.
 const RETRIES: [Duration; 3] = [
@@ -43,9 +43,9 @@ pub fn survey(world: World, latest: Option<Release>, asked: &Asked) -> Result<Su
     // Nothing follows from a hephd that runs what is installed. The service manager answers slower than everything else
     // here, so it is asked about other cases only.
     let ours = running.is_none() || running == installed || daemon::is_managed(world, &bin_dir)?;
-    let quarantine = Quarantine::load(world.paths)?.versions();
-    let seen_tags = SeenTags::load(&world.paths.trust())?;
     let settings = &world.config.self_update;
+    let seen_tags = SeenTags::load(&world.paths.trust())?;
+    let quarantine = held_back(&Quarantine::load(world.paths)?, settings, &seen_tags);
     let decision = decide(&Situation {
         installed: installed.as_ref(),
         running: running.as_ref().filter(|_| ours),
@@ -72,6 +72,19 @@ pub fn survey(world: World, latest: Option<Release>, asked: &Asked) -> Result<Su
         running,
         latest,
         decision,
+    })
+}
+
+/// Returns the versions in quarantine, as far as they are of the repository in the settings.
+pub(crate) fn held_back(
+    quarantine: &Quarantine,
+    settings: &SelfUpdate,
+    seen_tags: &SeenTags,
+) -> Vec<Version> {
+    let (repository, prefix) = (&settings.repository, settings.tag_prefix.as_str());
+    quarantine.versions(repository, |version| {
+        let seen = seen_tags.seen(repository, Tag::of(prefix, version).as_str())?;
+        Some(seen.commit.clone())
     })
 }
 

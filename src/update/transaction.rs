@@ -9,7 +9,7 @@ use super::report::{Outcome, Report};
 use super::{World, quarantine, store, trust};
 use crate::error::{Error, Result, ResultExt};
 use crate::install::slots::Slot;
-use crate::os::{clock, interrupt};
+use crate::os::interrupt;
 
 /// What [`carry_out`] does; most fields are those of the [`Journal`].
 #[derive(Debug)]
@@ -27,6 +27,7 @@ impl SlotRef {
         SlotRef {
             slot: slot.name.clone(),
             version: slot.manifest.version.clone(),
+            commit: slot.manifest.commit.clone(),
         }
     }
 }
@@ -131,12 +132,13 @@ fn healthy(world: World, journal: &Journal, slot: &Slot, report: &mut Report) ->
 fn commit(world: World, journal: &Journal, report: &mut Report) -> Result<()> {
     let start = Instant::now();
     let version = &journal.to.version;
-    let left = journal.from.as_ref().map(|from| &from.version);
-    if let (Aim::GoBack, Some(left)) = (journal.aim, left.filter(|left| *left != version)) {
-        quarantine::put(world.paths, left, "rolled back by hand", clock::now())?;
+    let left = journal.from.as_ref();
+    if let (Aim::GoBack, Some(left)) = (journal.aim, left.filter(|left| left.version != *version)) {
+        let commit = left.commit.as_deref();
+        quarantine::put(world, &left.version, commit, "rolled back by hand")?;
     }
     // A release that was installed by name and is healthy leaves the quarantine.
-    quarantine::release(world.paths, version)?;
+    quarantine::release(world, version, journal.to.commit.as_deref())?;
     if journal.aim != Aim::GoBack {
         let recorded = trust::was_healthy(world, version);
         report
@@ -231,7 +233,8 @@ fn quarantine_bad(world: World, journal: &Journal, reason: &str) -> Result<()> {
     if journal.aim == Aim::GoBack || same_version {
         return Ok(());
     }
-    quarantine::put(world.paths, &journal.to.version, reason, clock::now())
+    let (version, commit) = (&journal.to.version, journal.to.commit.as_deref());
+    quarantine::put(world, version, commit, reason)
 }
 
 /// Brings the old hephd back to health, with a store that it can read.

@@ -25,7 +25,7 @@ pub(super) fn prove(
     if let Some(sentence) = moved(&here, seen) {
         if !request.accept_moved_tag {
             let error = moved_error(&release.version, &sentence);
-            return Err(refuse(world, &release.version, error, report));
+            return Err(refuse(world, &release.version, None, error, report));
         }
         (world.say)(&format!("{sentence}; accepted"));
         report.note(format!("{sentence}; accepted"));
@@ -50,7 +50,8 @@ pub(super) fn prove(
         Proof::Refused(reason) => {
             let hint = "ask its owner; `heph self-update trust show` lists the trusted keys";
             let error = Error::new(reason).with_hint(hint);
-            return Err(refuse(world, &release.version, error, report));
+            let commit = Some(here.commit.as_str());
+            return Err(refuse(world, &release.version, commit, error, report));
         }
     }
     Ok(Origin {
@@ -70,7 +71,10 @@ pub(super) fn look(world: World, release: &Release) -> Result<Option<Error>> {
     if let Some(sentence) = moved(&here, memory.seen(repository, here.tag.as_str())) {
         let error = moved_error(&release.version, &sentence);
         return Ok(Some(match held {
-            Some(_) => refuse(world, &release.version, error, &mut Report::default()),
+            Some(_) => {
+                let report = &mut Report::default();
+                refuse(world, &release.version, None, error, report)
+            }
             None => error,
         }));
     }
@@ -114,9 +118,16 @@ fn moved_error(version: &Version, sentence: &str) -> Error {
     ))
 }
 
-/// Quarantines a release that must not be installed because of `error`. Returns the error to fail with.
-fn refuse(world: World, version: &Version, error: Error, report: &mut Report) -> Error {
-    match quarantine::put(world.paths, version, &error.to_string(), clock::now()) {
+/// Quarantines a release that must not be installed because of `error`: at `commit`, or, after its tag was moved, at any.
+/// Returns the error to fail with.
+fn refuse(
+    world: World,
+    version: &Version,
+    commit: Option<&str>,
+    error: Error,
+    report: &mut Report,
+) -> Error {
+    match quarantine::put(world, version, commit, &error.to_string()) {
         Ok(()) => {
             report.note(super::quarantined(version));
             error

@@ -1,4 +1,4 @@
-//! `heph self-update quarantine`: the releases that failed here.
+//! `heph self-update quarantine`: the releases that proved bad here.
 
 use clap::Subcommand;
 use semver::Version;
@@ -41,26 +41,34 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
 fn list(context: &Context, json: bool) -> Result<Exit> {
     let quarantine = Quarantine::load(&context.paths)?;
     if json {
-        context.ui.json(&json!({ "releases": quarantine.releases }));
+        let releases: Vec<_> = quarantine.entries().collect();
+        context.ui.json(&json!({ "releases": releases }));
         return Ok(Exit::Done);
     }
-    if quarantine.releases.is_empty() {
+    if quarantine.entries().next().is_none() {
         context.ui.say("no release is in quarantine");
     }
-    for entry in quarantine.releases {
-        context.ui.say(format!(
-            "{}  {}  {}",
-            entry.version,
-            entry.at.strftime("%Y-%m-%d %H:%MZ"),
-            entry.reason
-        ));
+    for entry in quarantine.entries() {
+        let (version, reason) = (entry.version.to_string(), &entry.reason);
+        let at = entry.at.strftime("%Y-%m-%d %H:%MZ");
+        context.ui.say(format!("{version}  {at}  {reason}"));
+        let commit = entry.commit.iter();
+        let commit = commit.map(|commit| format!("commit {commit}"));
+        let repository = entry.repository.iter();
+        let repository = repository.map(|repository| format!("from {repository}"));
+        let origin: Vec<String> = commit.chain(repository).collect();
+        if !origin.is_empty() {
+            let indent = version.len();
+            let origin = origin.join(" ");
+            context.ui.say(format!("{:indent$}  {origin}", ""));
+        }
     }
     Ok(Exit::Done)
 }
 
 fn clear(context: &Context, version: &Version) -> Result<Exit> {
     let _lock = update::exclusive(&context.paths)?;
-    if !quarantine::release(&context.paths, version)? {
+    if !quarantine::clear(&context.paths, version)? {
         return Err(Error::new(format!("{version} is not in quarantine"))
             .with_hint("`heph self-update quarantine list`"));
     }

@@ -155,7 +155,7 @@ fn object(facts: &Facts) -> Value {
         "withdrawn": facts.withdrawn,
         "reason": reason(facts),
         "slots": facts.slots,
-        "quarantine": facts.quarantine.releases,
+        "quarantine": facts.quarantine.entries().collect::<Vec<_>>(),
         "unfinished": facts.unfinished,
     })
 }
@@ -206,8 +206,10 @@ fn print(ui: &Ui, facts: &Facts) {
         format!("{}  {}{mark}", slot.name, size(slot.size))
     });
     rows(ui, "slots      ", slots);
-    let quarantine = facts.quarantine.releases.iter();
-    let quarantine = quarantine.map(|entry| format!("{}  {}", entry.version, entry.reason));
+    let quarantine = facts
+        .quarantine
+        .entries()
+        .map(|entry| format!("{}  {}", entry.version, entry.reason));
     rows(ui, "quarantine ", quarantine);
     let unfinished = facts.unfinished.iter().map(|version| {
         format!("an update to {version} was interrupted; the next run, or `heph self-update apply`, ends it")

@@ -90,9 +90,10 @@ pub(super) fn path_row(first: Option<&Path>, bin_dir: &Path, same: bool) -> Row 
 
 pub(super) fn quarantine(shell: &Shell) -> Option<Row> {
     let loaded = Quarantine::load(&shell.context.paths);
-    Some(quarantine_row(
-        loaded.map(|quarantine| quarantine.versions()),
-    ))
+    Some(quarantine_row(loaded.map(|quarantine| {
+        let entries = quarantine.entries();
+        entries.map(|entry| entry.version.clone()).collect()
+    })))
 }
 
 /// Judges the releases that failed here.

@@ -56,7 +56,8 @@ pub fn add(context: &Context, given: &str) -> Result<Exit> {
             .ui
             .say("releases are now required to carry the signature of a listed key");
     }
-    if !Quarantine::load(&context.paths)?.releases.is_empty() {
+    let quarantine = Quarantine::load(&context.paths)?;
+    if quarantine.entries().next().is_some() {
         context.ui.say(
             "releases that were rejected before stay in quarantine until `heph self-update quarantine clear VERSION`",
         );
