@@ -1,5 +1,6 @@
 //! Releases that are their owner's, and what is said of them.
 
+use super::owner::{head, tag_with};
 use super::place::Place;
 use crate::support::forge::git;
 use crate::support::home::texts;
@@ -141,4 +142,64 @@ fn a_slot_that_was_built_before_there_were_keys_is_reused_when_its_commit_is_pro
     let report = place.self_update("apply --to 1.1.0").reports(0, "updated");
     assert!(report["signed_by"].is_string(), "{report:?}");
     assert_eq!(place.manifest()["commit"], commit);
+}
+
+#[test]
+fn notes_with_keys_and_certificates_in_them_are_signed_like_any_other() {
+    for notes in [
+        "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmDMEZ\n-----END PGP PUBLIC KEY BLOCK-----\n",
+        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+        "-----BEGIN OPENSSH PRIVATE KEY-----\n",
+    ] {
+        let place = Place::new();
+        place.trust_alice();
+        let commit = place.commit("1.1.0");
+        let message = head("v1.1.0", &commit) + notes;
+        let signature = place.alice.signs(message.as_bytes(), "git");
+        let content = [message.as_bytes(), &signature].concat();
+        tag_with(&place.tree, "v1.1.0", &content);
+        place.publish("v1.1.0");
+        let report = place.self_update("apply").reports(0, "updated");
+        assert!(report["signed_by"].as_str().unwrap().contains("alice"));
+    }
+}
+
+#[test]
+fn of_two_signatures_the_last_one_counts_and_signs_the_first() {
+    let place = Place::new();
+    place.trust_alice();
+    let commit = place.commit("1.1.0");
+    let head = head("v1.1.0", &commit);
+    let first = place.mallory.signs(head.as_bytes(), "git");
+    let payload = [head.as_bytes(), &first].concat();
+    let last = place.alice.signs(&payload, "git");
+    tag_with(&place.tree, "v1.1.0", &[payload, last].concat());
+    place.publish("v1.1.0");
+    let report = place.self_update("apply").reports(0, "updated");
+    assert!(report["signed_by"].as_str().unwrap().contains("alice"));
+}
+
+#[test]
+fn a_signature_of_a_kind_that_cannot_be_verified_counts_as_missing() {
+    for required in [false, true] {
+        let place = Place::new();
+        place.trust_alice();
+        if !required {
+            place.settings(&format!(
+                "[self-update.trust]\nrequire = 'checksum'\ntag-signers = [\"{}\"]",
+                place.alice.public()
+            ));
+        }
+        let commit = place.commit("1.1.0");
+        let x509 = "-----BEGIN SIGNED MESSAGE-----\nMIIB\n-----END SIGNED MESSAGE-----\n";
+        let content = head("v1.1.0", &commit) + x509;
+        tag_with(&place.tree, "v1.1.0", content.as_bytes());
+        place.publish("v1.1.0");
+        if required {
+            let report = place.self_update("apply").reports(1, "failed");
+            report.because(&["cannot be verified", "neither by SSH nor by OpenPGP"]);
+        } else {
+            place.self_update("apply").reports(0, "updated");
+        }
+    }
 }

@@ -163,7 +163,7 @@ fn signatures_over_something_else() {
                 tag_with(&place.tree, "v1.1.0", &[object.as_bytes(), &more].concat());
                 place.publish("v1.1.0");
             },
-            &["more than one signature"],
+            &["no listed key made it"],
         ),
         refused(
             "words behind the signature",

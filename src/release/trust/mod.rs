@@ -128,6 +128,10 @@ fn judge(evidence: Evidence) -> Proof {
         (_, Some(SignatureCheck::Invalid(why))) => Proof::Refused(format!(
             "the signature of the tag {tag} is not valid: {why}"
         )),
+        // Treated as unsigned: an attacker could remove it as well.
+        (_, Some(SignatureCheck::Unsupported(why))) => unsigned(format!(
+            "the signature of the tag {tag} cannot be verified: {why}"
+        )),
         (_, None) => Proof::Refused(format!("the signature of the tag {tag} was not verified")),
     }
 }

@@ -23,6 +23,8 @@ pub(crate) enum Signature<'a> {
     Ssh(&'a [u8]),
     /// Made by an OpenPGP key.
     OpenPgp(&'a [u8]),
+    /// Of a kind that git knows and heph does not verify, such as X.509.
+    Other(&'a [u8]),
 }
 
 pub(crate) fn parse(content: &[u8]) -> Result<TagObject<'_>> {
@@ -43,7 +45,7 @@ pub(crate) fn parse(content: &[u8]) -> Result<TagObject<'_>> {
     let signature = signature_of(rest)?;
     let length = match signature {
         Signature::None => 0,
-        Signature::Ssh(text) | Signature::OpenPgp(text) => text.len(),
+        Signature::Ssh(text) | Signature::OpenPgp(text) | Signature::Other(text) => text.len(),
     };
     Ok(TagObject {
         target,
@@ -78,40 +80,52 @@ fn header<'a>(rest: &mut &'a [u8], name: &str) -> Result<&'a str> {
     }
 }
 
+/// How signatures begin and end, as git knows them (gpg-interface.c).
+const SIGNATURES: [(&[u8], &[u8]); 4] = [
+    (SSH, b"-----END SSH SIGNATURE-----"),
+    (OPENPGP, b"-----END PGP SIGNATURE-----"),
+    (b"-----BEGIN PGP MESSAGE-----", b"-----END PGP MESSAGE-----"),
+    (
+        b"-----BEGIN SIGNED MESSAGE-----",
+        b"-----END SIGNED MESSAGE-----",
+    ),
+];
+const SSH: &[u8] = b"-----BEGIN SSH SIGNATURE-----";
+const OPENPGP: &[u8] = b"-----BEGIN PGP SIGNATURE-----";
+
 /// Returns the signature at the end of `message`.
 ///
-/// There must be only one, and nothing behind it: programs differ in which of several they verify.
+/// The last one counts, as for git; what is before it is signed, even if it looks like a signature. Other blocks between
+/// dashes, such as a certificate in the notes, are text. Nothing may be behind the signature: programs differ in whether
+/// they notice.
 fn signature_of(message: &[u8]) -> Result<Signature<'_>> {
-    let mut begins = Vec::new();
+    let mut last = None;
     let mut at = 0;
     for line in message.split_inclusive(|byte| *byte == b'\n') {
-        if line.starts_with(b"-----BEGIN ") {
-            begins.push((at, line));
-        }
+        let begun = SIGNATURES.iter().find(|(begin, _)| line.starts_with(begin));
+        last = begun.map(|kind| (at, line, kind)).or(last);
         at += line.len();
     }
-    let (start, first) = match begins.as_slice() {
-        [] => return Ok(Signature::None),
-        [one] => *one,
-        _ => bail!("it has more than one signature"),
+    let Some((start, first, (begin, end))) = last else {
+        return Ok(Signature::None);
     };
     let text = &message[start..];
-    let (signature, end) = match first.strip_suffix(b"\n").unwrap_or(first) {
-        b"-----BEGIN SSH SIGNATURE-----" => (Signature::Ssh(text), "-----END SSH SIGNATURE-----"),
-        b"-----BEGIN PGP SIGNATURE-----" => {
-            (Signature::OpenPgp(text), "-----END PGP SIGNATURE-----")
-        }
-        _ => bail!("its signature is of an unknown kind"),
-    };
-    let last = text
+    if first.strip_suffix(b"\n").unwrap_or(first) != *begin {
+        bail!("its signature does not begin with a line of its own");
+    }
+    let ending = text
         .strip_suffix(b"\n")
         .unwrap_or(text)
         .rsplit(|byte| *byte == b'\n')
         .next();
-    if last != Some(end.as_bytes()) {
+    if ending != Some(*end) {
         bail!("its signature does not end with the tag");
     }
-    Ok(signature)
+    Ok(match *begin {
+        SSH => Signature::Ssh(text),
+        OPENPGP => Signature::OpenPgp(text),
+        _ => Signature::Other(text),
+    })
 }
 
 #[cfg(test)]
@@ -155,6 +169,40 @@ mod tests {
     }
 
     #[test]
+    fn blocks_between_dashes_in_the_notes_are_text() {
+        let key =
+            "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmDM=\n-----END PGP PUBLIC KEY BLOCK-----\n";
+        let certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+        for notes in [key, certificate, "-----BEGIN x\n", "-----BEGIN \n"] {
+            let head = format!("{HEAD}Release\n{notes}");
+            let unsigned = parse(head.as_bytes()).unwrap();
+            assert_eq!(unsigned.signature, Signature::None, "{notes}");
+            let text = format!("{head}{SIGNED}");
+            let signed = parse(text.as_bytes()).unwrap();
+            assert_eq!(signed.payload, head.as_bytes());
+            assert_eq!(signed.signature, Signature::Ssh(SIGNED.as_bytes()));
+            let behind = format!("{HEAD}Release\n{SIGNED}{notes}");
+            assert!(parse(behind.as_bytes()).is_err(), "{notes}");
+        }
+    }
+
+    #[test]
+    fn of_several_signatures_the_last_one_counts_and_covers_the_others() {
+        let pgp = SIGNED.replace("SSH", "PGP");
+        for before in [SIGNED, &pgp, "-----BEGIN PGP SIGNATURE-----\n"] {
+            let head = format!("{HEAD}Release\n{before}");
+            let text = format!("{head}{SIGNED}");
+            let tag = parse(text.as_bytes()).unwrap();
+            assert_eq!(tag.payload, head.as_bytes());
+            assert_eq!(tag.signature, Signature::Ssh(SIGNED.as_bytes()));
+        }
+        let x509 = SIGNED.replace("SSH SIGNATURE", "SIGNED MESSAGE");
+        let text = format!("{HEAD}Release\n{x509}");
+        let tag = parse(text.as_bytes()).unwrap();
+        assert_eq!(tag.signature, Signature::Other(x509.as_bytes()));
+    }
+
+    #[test]
     fn an_old_tag_without_a_tagger_and_a_name_in_another_encoding_are_read() {
         let old = HEAD.replace("tagger A <a@b> 1767225600 +0000\n", "");
         assert_eq!(parse(old.as_bytes()).unwrap().name, "v1.0.0");
@@ -181,8 +229,7 @@ mod tests {
             ("tag v1.0.0", "tag v1.0.0\0"),
             ("+0000\n\n", "+0000\ngpgsig x\n\n"),
             ("+0000\n\n", "+0000\ntag v2.0.0\n\n"),
-            ("Release\n", &format!("Release\n{SIGNED}")),
-            ("Release\n", "Release\n-----BEGIN PGP SIGNATURE-----\n"),
+            ("BEGIN SSH SIGNATURE-----", "BEGIN SSH SIGNATURE----- x"),
             ("BEGIN SSH SIGNATURE", "BEGIN SIGNED MESSAGE"),
             ("-----END SSH SIGNATURE-----\n", ""),
             (
@@ -212,7 +259,7 @@ mod tests {
             if let Ok(tag) = parse(&content) {
                 let end = match tag.signature {
                     Signature::None => &[][..],
-                    Signature::Ssh(end) | Signature::OpenPgp(end) => end,
+                    Signature::Ssh(end) | Signature::OpenPgp(end) | Signature::Other(end) => end,
                 };
                 prop_assert_eq!([tag.payload, end].concat(), content);
             }

@@ -41,6 +41,10 @@ fn good() -> Option<SignatureCheck> {
     Some(SignatureCheck::Valid("alice".to_owned()))
 }
 
+fn unsupported() -> Option<SignatureCheck> {
+    Some(SignatureCheck::Unsupported("X.509".to_owned()))
+}
+
 fn bad() -> Option<SignatureCheck> {
     Some(SignatureCheck::Invalid("no".to_owned()))
 }
@@ -91,6 +95,14 @@ fn a_tag_is_proven_only_when_all_agrees() {
             bad(),
             "refused",
             "refused",
+        ),
+        (
+            "signed by a kind of key that is not configured",
+            &annotated,
+            Some(Ok(&signed)),
+            unsupported(),
+            "refused",
+            "unproven",
         ),
         (
             "not judged",
@@ -222,7 +234,7 @@ proptest! {
         kind in prop::sample::select(vec!["commit", "tree", "tag"]),
         target in prop::sample::select(vec![COMMIT, OTHER, OBJECT]),
         signed in any::<bool>(),
-        verdict in prop::sample::select(vec![good(), bad(), None]),
+        verdict in prop::sample::select(vec![good(), bad(), unsupported(), None]),
         annotated in any::<bool>(),
         require in prop::sample::select(vec![Require::None, Require::Checksum, Require::Signature]),
         keys in any::<bool>(),

@@ -19,6 +19,8 @@ pub(crate) enum SignatureCheck {
     Valid(String),
     /// The reason.
     Invalid(String),
+    /// Nothing here can verify one of its kind; the reason.
+    Unsupported(String),
 }
 
 /// Verifies the signature of `object`; `None` if it is unsigned. The verifiers get their files in `folder`.
@@ -44,17 +46,22 @@ pub(crate) fn verify(
             openpgp(object.payload, signature, keyring, folder)?
         }
         (Signature::Ssh(_), None, _) => {
-            invalid("it was made by an SSH key, and `tag-signers` is empty")
+            unsupported("it was made by an SSH key, and `tag-signers` is empty")
         }
         (Signature::OpenPgp(_), _, None) => {
-            invalid("it was made by an OpenPGP key, and `tag-openpgp-keyring` is not set")
+            unsupported("it was made by an OpenPGP key, and `tag-openpgp-keyring` is not set")
         }
+        (Signature::Other(_), ..) => unsupported("it was made neither by SSH nor by OpenPGP"),
     };
     Ok(Some(verdict))
 }
 
 fn invalid(why: impl Into<String>) -> SignatureCheck {
     SignatureCheck::Invalid(why.into())
+}
+
+fn unsupported(why: &str) -> SignatureCheck {
+    SignatureCheck::Unsupported(why.to_owned())
 }
 
 /// Verifies as git does (gpg-interface.c): ssh-keygen finds the principals of the key, then verifies for each.
