@@ -2,7 +2,8 @@
 #![no_main]
 
 use heph::release::asset::{self, Asset};
-use heph::release::trust::archive::{ProofFiles, ProofText, expect};
+use heph::release::checksums;
+use heph::release::trust::archive::{ProofFile, ProofFiles, expect};
 use libfuzzer_sys::fuzz_target;
 use semver::Version;
 
@@ -11,7 +12,7 @@ const ARCHIVE: &str = "heph-v1.0.0-x86_64-unknown-linux-gnu.tar.gz";
 const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
 
 fuzz_target!(|text: &str| {
-    if let Ok(digest) = asset::checksum(text, ARCHIVE, true) {
+    if let Ok(digest) = checksums::sha256(text, ARCHIVE, true) {
         assert!(digest.len() == 64 && text.to_ascii_lowercase().contains(&digest));
     }
     let assets: Vec<Asset> = text
@@ -22,9 +23,9 @@ fuzz_target!(|text: &str| {
     if let Some(offer) = asset::choose(&assets, "heph", &Version::new(1, 0, 0), &targets) {
         assert!(offer.archive.name.starts_with("heph-"));
     }
-    let file = |name: &str| ProofText {
+    let file = |name: &str| ProofFile {
         name: name.to_owned(),
-        text: text.to_owned(),
+        content: text.as_bytes().to_owned(),
     };
     let proofs = ProofFiles {
         checksums: Some(file("SHA256SUMS")),

@@ -15,12 +15,13 @@ fuzz_target!(|input: &[u8]| {
     let Some((kind, bytes)) = input.split_first() else {
         return;
     };
-    let (format, stored) = match kind % 5 {
+    let (format, stored) = match kind % 6 {
         0 => (Format::TarGz, true),
         1 => (Format::TarGz, false),
         2 => (Format::TarXz, false),
         3 => (Format::TarZst, false),
-        _ => (Format::Zip, false),
+        4 => (Format::Zip, false),
+        _ => (Format::TarBz2, false),
     };
     let folder = tempfile::tempdir().unwrap();
     let bin = folder.path().join("in/bin");
@@ -32,7 +33,7 @@ fuzz_target!(|input: &[u8]| {
         archive.write_all(bytes).unwrap();
     }
     archive.seek(SeekFrom::Start(0)).unwrap();
-    let unpacked = unpack(&archive, format, "heph", &bin);
+    let unpacked = unpack(&archive, format, "heph", &["hephd".to_owned()], &bin);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     assert_eq!(fs::read_dir(folder.path().join("in")).unwrap().count(), 1);
     let mut names: Vec<String> = Vec::new();

@@ -27,7 +27,8 @@ use crate::os::{clock, files};
 #[derive(Debug)]
 struct Command {
     path: PathBuf,
-    version: Version,
+    /// `None` for a helper that reports no version.
+    version: Option<Version>,
     binary: Binary,
     /// Tells a file from its replacement; `None` for a link.
     file: Option<FileIdentity>,
@@ -106,7 +107,8 @@ impl BinDir {
             _ => None,
         };
         Ok(Command {
-            version: verify::version_of(&path).context("cannot adopt the installation")?,
+            version: verify::reported(&path, name, &self.packages)
+                .context("cannot adopt the installation")?,
             binary: Binary::of(name, &path)?,
             path,
             file,
@@ -124,7 +126,7 @@ impl BinDir {
             }
         }
         let names = commands.iter().map(|command| command.binary.name.as_str());
-        verify::binaries(&staged.bin(), names, version)?;
+        verify::binaries(&staged.bin(), names, &self.packages, version)?;
         let recorded = self.recorded();
         let same_version = recorded.iter().find(|found| found.version == *version);
         let commit = same_version.and_then(|found| found.commit().map(str::to_owned));
@@ -175,16 +177,22 @@ fn known(
 ///
 /// They differ; the error names each.
 fn common_version(commands: &[Command]) -> Result<&Version> {
-    let first = commands.first().context("there are no commands")?;
-    if commands
-        .iter()
-        .all(|command| command.version == first.version)
-    {
-        return Ok(&first.version);
+    let versions = || {
+        commands
+            .iter()
+            .filter_map(|command| command.version.as_ref())
+    };
+    let first = versions()
+        .next()
+        .context("cannot adopt the installation: no command reports a version")?;
+    if versions().all(|version| version == first) {
+        return Ok(first);
     }
     let each: Vec<String> = commands
         .iter()
-        .map(|command| format!("'{}' is {}", command.path.display(), command.version))
+        .filter_map(|Command { path, version, .. }| {
+            Some(format!("'{}' is {}", path.display(), version.as_ref()?))
+        })
         .collect();
     Err(Error::new(format!(
         "cannot adopt the installation: its commands are of different releases: {}",

@@ -10,16 +10,18 @@ use std::path::Path;
 use ureq::http::header;
 
 use super::StageRequest;
+use super::lack::Lack;
 use super::prebuilt::{self, ArchivePlan, NotFromArchive};
 use crate::config::Trust;
 use crate::error::{Error, Kind, Result, ResultExt, bail};
 use crate::os::http::{self, Get, Limits};
 use crate::os::{files, interrupt};
 use crate::release::Tag;
-use crate::release::asset::{self, Asset, Offer};
+use crate::release::asset::{Asset, Offer};
 use crate::release::binstall::{Candidate, CargoToml, Facts};
 use crate::release::cargo_toml::CargoTomls;
-use crate::release::trust::archive::{self, ProofText};
+use crate::release::checksums;
+use crate::release::trust::archive::{self, ProofFile};
 
 /// How many bytes of a file tell whether it may be an archive.
 const BEGINNING: u64 = 16;
@@ -34,7 +36,8 @@ pub(super) fn plan(
     request: &StageRequest,
     targets: &[String],
 ) -> Result<Vec<ArchivePlan>, NotFromArchive> {
-    archive::check_keys(request.trust).map_err(NotFromArchive::Unavailable)?;
+    let unsupported = |error| NotFromArchive::Lacking(Lack::Support, error);
+    archive::check_keys(request.trust).map_err(unsupported)?;
     let tag = &request.release.tag;
     let folder = request.paths.tags();
     let read = read(request, &folder);
@@ -49,8 +52,8 @@ pub(super) fn plan(
                 targets,
                 repository: request.repository.url(),
             };
-            let candidates = candidates(manifest.as_ref(), top.as_ref(), &facts, tag)
-                .map_err(NotFromArchive::Unavailable)?;
+            let candidates =
+                candidates(manifest.as_ref(), top.as_ref(), &facts, tag).map_err(unsupported)?;
             first(&candidates, package, tag, request.trust)
         })
         .collect()
@@ -93,13 +96,13 @@ fn first(
     tag: &Tag,
     trust: &Trust,
 ) -> Result<ArchivePlan, NotFromArchive> {
-    let mut unavailable = None;
+    let mut lacking = None;
     for candidate in candidates {
         interrupt::check()?;
         let Some(beginning) = beginning(&candidate.archive)? else {
             continue;
         };
-        let (offer, texts) = offer(candidate, trust)?;
+        let (offer, fetched) = offer(candidate, trust)?;
         let why = match archive::select(&offer, trust) {
             // Nothing says what it should be, so only its first bytes tell it from a page that is served for every name.
             Ok(proofs) if proofs.is_empty() && !offer.format.begins(&beginning) => {
@@ -111,55 +114,56 @@ fn first(
                     archive: offer.archive,
                     format: offer.format,
                     proofs: proofs.try_map(|asset| {
-                        let text = texts.iter().find(|text| text.name == asset.name);
-                        text.cloned().context("a proof was not fetched")
+                        let file = fetched.iter().find(|file| file.name == asset.name);
+                        file.cloned().context("a proof was not fetched")
                     })?,
                 });
             }
             Err(error) => error,
         };
-        unavailable = unavailable.or(Some(why));
+        lacking = lacking.or(Some((Lack::Proof, why)));
     }
-    Err(NotFromArchive::Unavailable(unavailable.unwrap_or_else(
-        || {
-            let tried: Vec<_> = candidates
-                .iter()
-                .map(|candidate| format!("'{}'", candidate.archive.url))
-                .collect();
-            Error::new(format!(
-                "{} has no archive of '{package}' at {}",
-                tag.as_str(),
-                tried.join(" or ")
-            ))
-        },
-    )))
+    let (lack, why) = lacking.unwrap_or_else(|| {
+        let tried: Vec<_> = candidates
+            .iter()
+            .map(|candidate| format!("'{}'", candidate.archive.url))
+            .collect();
+        let why = format!(
+            "{} has no archive of '{package}' at {}",
+            tag.as_str(),
+            tried.join(" or ")
+        );
+        (Lack::Archive, Error::new(why))
+    });
+    Err(NotFromArchive::Lacking(lack, why))
 }
 
 /// Looks up the files that may vouch for an archive, as far as they are needed, and returns their content as well.
-fn offer(candidate: &Candidate, trust: &Trust) -> Result<(Offer, Vec<ProofText>)> {
+fn offer(candidate: &Candidate, trust: &Trust) -> Result<(Offer, Vec<ProofFile>)> {
     let archive = &candidate.archive;
     let name = &archive.name;
     let folder = archive.url.strip_suffix(name.as_str()).unwrap_or_default();
     let has_keys = !trust.minisign_keys.is_empty();
-    let mut texts = Vec::new();
+    let mut fetched = Vec::new();
+    // A list counts if it says anything about the archive, even if that contradicts itself.
+    let lists = |text: &str, alone| match checksums::sha256(text, name, alone) {
+        Ok(_) => true,
+        Err(error) => error.kind() == Kind::Unfit,
+    };
     let mut look = |name: String, counts: &dyn Fn(&str) -> bool| -> Result<Option<Asset>> {
         let url = format!("{folder}{name}");
         let Some(asset) = Asset::new(name, url, None) else {
             return Ok(None);
         };
-        let proof = proof(&asset)?.filter(|proof| counts(&proof.text));
+        let proof = proof(&asset)?.filter(|proof| counts(&proof.text()));
         let found = proof.is_some();
-        texts.extend(proof);
+        fetched.extend(proof);
         Ok(found.then_some(asset))
     };
-    let sums = look(SUMS.to_owned(), &|text| {
-        asset::checksum(text, name, false).is_ok()
-    })?;
+    let sums = look(SUMS.to_owned(), &|text| lists(text, false))?;
     let sum = match sums {
         Some(_) => None,
-        None => look(format!("{name}.sha256"), &|text| {
-            asset::checksum(text, name, true).is_ok()
-        })?,
+        None => look(format!("{name}.sha256"), &|text| lists(text, true))?,
     };
     let sums_signature = match sums {
         Some(_) if has_keys => look(format!("{SUMS}.minisig"), &archive::is_signature)?,
@@ -177,7 +181,7 @@ fn offer(candidate: &Candidate, trust: &Trust) -> Result<(Offer, Vec<ProofText>)
         sum,
         signature,
     };
-    Ok((offer, texts))
+    Ok((offer, fetched))
 }
 
 fn beginning(archive: &Asset) -> Result<Option<Vec<u8>>> {
@@ -197,10 +201,10 @@ fn beginning(archive: &Asset) -> Result<Option<Vec<u8>>> {
     Ok(beginning.filter(|beginning| !beginning.is_empty()))
 }
 
-fn proof(asset: &Asset) -> Result<Option<ProofText>> {
+fn proof(asset: &Asset) -> Result<Option<ProofFile>> {
     interrupt::check()?;
     let answer = if_published(prebuilt::request(asset))?;
-    Ok(answer.map(|answer| prebuilt::proof_text(asset.clone(), &answer)))
+    Ok(answer.map(|answer| prebuilt::proof_file(asset.clone(), answer)))
 }
 
 /// Turns an error that a later request would meet as well into `None`.

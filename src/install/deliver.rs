@@ -3,13 +3,14 @@
 use super::binstall_archives;
 use super::cargo::{BuildOrder, Cargo};
 use super::cargo_record::GitRef;
-use super::prebuilt::{self, ArchivePlan, NotFromArchive};
+use super::lack::{Lack, NextStep, next_step};
+use super::prebuilt::{self, ArchivePlan, InstallOrder, NotFromArchive};
 use super::slots::{self, Binary, Slots};
 use super::staging::{StagedFolder, require_space};
 use super::{Listener, StageRequest, verify};
 use crate::config::Delivery;
 use crate::error::{Error, Kind, Result};
-use crate::os::{files, interrupt};
+use crate::os::{clock, files, interrupt};
 use crate::release::asset;
 
 /// How many bytes must be free for the build folder before a build starts. A release build of heph from scratch takes
@@ -26,8 +27,12 @@ pub(super) struct Delivered {
 }
 
 /// Delivers the release as the settings ask. If they leave the choice, that is from an archive if there is one for this
-/// machine, enough vouches for it, and it has every command that is installed. A bad archive is an error, never a reason to
-/// build.
+/// machine, enough vouches for it, heph can read it, and it has every command that is installed. A bad archive is an error,
+/// never a reason to build.
+///
+/// # Errors
+///
+/// [`Kind::NotYet`]: its upload may still be under way. [`Kind::Unfit`]: the release is to blame.
 pub(super) fn deliver(
     request: &StageRequest,
     staged: &StagedFolder,
@@ -36,21 +41,33 @@ pub(super) fn deliver(
     if request.delivery == Delivery::Cargo {
         return by_cargo(request, staged, listener);
     }
-    let unavailable = match by_archive(request, staged, listener) {
+    let current = Slots::new(request.paths).current().ok().flatten();
+    let installed = request.bin_dir.commands(current.as_ref());
+    let (lack, why) = match by_archive(request, &installed, staged, listener) {
         Ok(delivered) => return Ok(delivered),
         Err(NotFromArchive::Failed(error)) => return Err(error),
-        Err(NotFromArchive::Unavailable(why)) => why,
+        Err(NotFromArchive::Lacking(lack, why)) => (lack, why),
     };
-    if request.delivery == Delivery::Prebuilt {
-        let tag = request.release.tag.as_str();
-        return Err(Error::new(format!(
-            "cannot install {tag} from an archive: {unavailable:#}"
+    let tag = request.release.tag.as_str();
+    let archives_so_far =
+        current.is_some_and(|slot| slot.manifest.delivery == slots::Delivery::Prebuilt);
+    let young = request.release.is_young(clock::now());
+    match next_step(lack, request.delivery, young, archives_so_far) {
+        NextStep::Wait => Err(Error::new(format!(
+            "{tag} is not complete yet and waits for the next run: {why:#}"
         ))
-        .with_hint("`delivery = \"auto\"` in [self-update] builds such a release with cargo"));
+        .with_kind(Kind::NotYet)),
+        NextStep::Fail => Err(
+            Error::new(format!("cannot install {tag} from an archive: {why:#}")).with_hint(
+                "`delivery = \"auto\"` in [self-update] builds such a release with cargo",
+            ),
+        ),
+        NextStep::Build => {
+            (listener.note)(&format!("built by cargo: {}", why.one_line()));
+            files::remove_tree_if_there(&staged.bin())?;
+            by_cargo(request, staged, listener)
+        }
     }
-    (listener.note)(&format!("built by cargo: {}", unavailable.one_line()));
-    files::remove_tree_if_there(&staged.bin())?;
-    by_cargo(request, staged, listener)
 }
 
 fn by_cargo(
@@ -96,31 +113,44 @@ fn by_cargo(
 
 fn by_archive(
     request: &StageRequest,
+    installed: &[String],
     staged: &StagedFolder,
     listener: &Listener,
 ) -> Result<Delivered, NotFromArchive> {
     let tag = &request.release.tag;
-    let keys = &request.trust.minisign_keys;
     let plans = plans(request)?;
-    let installed = prebuilt::install(&plans, tag, keys, request.paths, &staged.bin(), listener)?;
+    let order = InstallOrder {
+        plans: &plans,
+        tag,
+        keys: &request.trust.minisign_keys,
+        installed,
+        paths: request.paths,
+        bin: &staged.bin(),
+    };
+    let archives = prebuilt::install(&order, listener)?;
     interrupt::check()?;
-    if let Some(name) = missing_command(request, &installed.binaries) {
-        return Err(NotFromArchive::Unavailable(Error::new(format!(
+    // An archive may have fewer commands than a build.
+    let missing = installed
+        .iter()
+        .find(|name| !archives.binaries.contains(name));
+    if let Some(name) = missing {
+        let why = format!(
             "'{name}' is installed, and the archive of {} lacks it",
             tag.as_str()
-        ))));
+        );
+        return Err(NotFromArchive::Lacking(Lack::Support, Error::new(why)));
     }
-    verify(request, staged, &installed.binaries).map_err(|error| {
+    verify(request, staged, &archives.binaries).map_err(|error| {
         if verify::lacks_library(&error) {
-            NotFromArchive::Unavailable(error)
+            NotFromArchive::Lacking(Lack::Support, error)
         } else {
             NotFromArchive::Failed(error)
         }
     })?;
     Ok(Delivered {
         by: slots::Delivery::Prebuilt,
-        binaries: staged.digests(&installed.binaries)?,
-        signed_by: installed.signed_by,
+        binaries: staged.digests(&archives.binaries)?,
+        signed_by: archives.signed_by,
     })
 }
 
@@ -134,23 +164,17 @@ fn plans(request: &StageRequest) -> Result<Vec<ArchivePlan>, NotFromArchive> {
     match binstall_archives::plan(request, &targets) {
         Err(NotFromArchive::Failed(error)) if request.delivery == Delivery::Auto => {
             interrupt::check()?;
-            Err(NotFromArchive::Unavailable(error))
+            Err(NotFromArchive::Lacking(Lack::Support, error))
         }
         plans => plans,
     }
 }
 
-/// Returns an installed command that is missing in `binaries`: an archive may have fewer than a build.
-fn missing_command(request: &StageRequest, binaries: &[String]) -> Option<String> {
-    let current = Slots::new(request.paths).current().ok().flatten();
-    let mut installed = request.bin_dir.commands(current.as_ref()).into_iter();
-    installed.find(|name| !binaries.contains(name))
-}
-
 fn verify(request: &StageRequest, staged: &StagedFolder, binaries: &[String]) -> Result<()> {
     let release = request.release;
     let names = binaries.iter().map(String::as_str);
-    verify::binaries(&staged.bin(), names, &release.version).map_err(|error| {
+    let packages = request.packages;
+    verify::binaries(&staged.bin(), names, packages, &release.version).map_err(|error| {
         let error = if verify::is_forbidden(&error) || verify::lacks_library(&error) {
             error
         } else {

@@ -27,7 +27,7 @@ use crate::paths::Paths;
 pub struct BinDir {
     /// The folder.
     pub path: PathBuf,
-    packages: Vec<String>,
+    pub(super) packages: Vec<String>,
     current: PathBuf,
     record: PathBuf,
 }

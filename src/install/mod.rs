@@ -14,9 +14,11 @@ pub(crate) mod cargo;
 mod cargo_record;
 mod deliver;
 mod installation;
+mod lack;
 mod locate;
 pub(crate) mod percent_free_path;
 mod prebuilt;
+mod printed_version;
 mod slot_manifest;
 mod staging;
 mod toolchain;
@@ -97,7 +99,7 @@ pub fn stage(request: &StageRequest, listener: &Listener) -> Result<Slot> {
     let (release, origin) = (request.release, request.origin);
     let slots = Slots::new(request.paths);
     if !request.afresh
-        && let Some(slot) = reusable(&slots, release, origin, request.trust.require())?
+        && let Some(slot) = reusable(&slots, request)?
     {
         return Ok(slot);
     }
@@ -128,12 +130,9 @@ pub fn stage(request: &StageRequest, listener: &Listener) -> Result<Slot> {
 
 /// Returns the complete slot of `release` if it is unchanged since its installation and from the same commit. A damaged one
 /// is removed, unless it is in use: then the fresh one is staged beside it.
-fn reusable(
-    slots: &Slots,
-    release: &Release,
-    origin: &Origin,
-    require: Require,
-) -> Result<Option<Slot>> {
+fn reusable(slots: &Slots, request: &StageRequest) -> Result<Option<Slot>> {
+    let (release, origin, packages) = (request.release, request.origin, request.packages);
+    let require = request.trust.require();
     let Some(slot) = slots.find(&release.version)? else {
         return Ok(None);
     };
@@ -151,7 +150,8 @@ fn reusable(
         return Ok(None);
     }
     let verified = slot.verify().and_then(|()| {
-        verify::binaries(&slot.path.join("bin"), manifest.names(), &release.version)
+        let bin = slot.path.join("bin");
+        verify::binaries(&bin, manifest.names(), packages, &release.version)
     });
     if verified.is_ok() {
         return Ok(Some(slot));

@@ -12,17 +12,18 @@ use std::time::{Duration, Instant};
 use minisign_verify::StreamVerifier;
 use sha2::{Digest, Sha256};
 
+use super::lack::Lack;
 use super::staging::require_space;
 use super::{Listener, unpack};
 use crate::config::Trust;
 use crate::config::trust::minisign::Key;
-use crate::error::{Error, Kind, Result, ResultExt, ensure};
+use crate::error::{Error, Kind, Result, ResultExt};
 use crate::os::download::{self, Watcher, download};
 use crate::os::http::{self, Answer, Get, Limits};
 use crate::os::{files, interrupt};
 use crate::paths::Paths;
 use crate::release::asset::{self, Asset, Format};
-use crate::release::trust::archive::{self, Expected, ProofFiles, ProofText};
+use crate::release::trust::archive::{self, Expected, ProofFile, ProofFiles};
 use crate::release::{Release, Tag};
 
 const LARGEST: u64 = 1 << 30;
@@ -38,15 +39,33 @@ pub(super) struct ArchivePlan {
     pub package: String,
     pub archive: Asset,
     pub format: Format,
-    pub proofs: ProofFiles<ProofText>,
+    pub proofs: ProofFiles<ProofFile>,
 }
 
 /// Why a release is not installed from archives.
 #[derive(Debug)]
 pub(super) enum NotFromArchive {
-    /// There is no archive for this machine, or too little vouches for it: cargo may build instead.
-    Unavailable(Error),
+    /// Nothing is wrong with what there is: it may be complete later, or cargo may build instead.
+    Lacking(Lack, Error),
     Failed(Error),
+}
+
+impl NotFromArchive {
+    /// Blames the release for an error of [`Kind::Unfit`], and takes any other for a lack of proof.
+    fn of_proof(tag: &Tag, error: Error) -> NotFromArchive {
+        match error.kind() {
+            Kind::Unfit => NotFromArchive::Failed(not_genuine(tag, error)),
+            _ => NotFromArchive::Lacking(Lack::Proof, error),
+        }
+    }
+
+    /// Takes a file that the forge lists and does not have for one that is still under way.
+    fn of_request(error: Error) -> NotFromArchive {
+        match error.kind() {
+            Kind::NotFound => NotFromArchive::Lacking(Lack::Proof, error),
+            _ => NotFromArchive::Failed(error),
+        }
+    }
 }
 
 impl From<Error> for NotFromArchive {
@@ -69,15 +88,14 @@ pub(super) fn plan(
     trust: &Trust,
     targets: &[String],
 ) -> Result<Vec<ArchivePlan>, NotFromArchive> {
-    let selected = select(release, packages, trust, targets);
-    let plans = selected.map_err(NotFromArchive::Unavailable)?.into_iter();
-    plans
+    let selected = select(release, packages, trust, targets)?.into_iter();
+    selected
         .map(|(package, offer, proofs)| {
             Ok(ArchivePlan {
                 package,
                 archive: offer.archive,
                 format: offer.format,
-                proofs: proofs.try_map(fetch)?,
+                proofs: proofs.try_map(fetch).map_err(NotFromArchive::of_request)?,
             })
         })
         .collect()
@@ -89,61 +107,77 @@ fn select(
     packages: &[String],
     trust: &Trust,
     targets: &[String],
-) -> Result<Vec<(String, asset::Offer, ProofFiles<Asset>)>> {
+) -> Result<Vec<(String, asset::Offer, ProofFiles<Asset>)>, NotFromArchive> {
     let tag = release.tag.as_str();
-    ensure!(
-        !release.assets.is_empty(),
-        "{tag} offers no files for download"
-    );
+    let lacking = |lack| move |error| NotFromArchive::Lacking(lack, error);
+    if release.assets.is_empty() {
+        let error = Error::new(format!("{tag} offers no files for download"));
+        return Err(lacking(Lack::Archive)(error));
+    }
+    archive::check_keys(trust).map_err(lacking(Lack::Support))?;
     let select = |package: &String| {
         let offer = asset::choose(&release.assets, package, &release.version, targets)
             .with_context(|| {
                 let machine = targets.first().map_or("this machine", String::as_str);
                 format!("{tag} has no archive of '{package}' for {machine}")
-            })?;
-        let proofs = archive::select(&offer, trust)?;
+            })
+            .map_err(lacking(Lack::Archive))?;
+        let proofs = archive::select(&offer, trust).map_err(lacking(Lack::Proof))?;
         Ok((package.clone(), offer, proofs))
     };
     packages.iter().map(select).collect()
 }
 
-/// Downloads, verifies and unpacks `plans` into the folder `bin`, which is created. Signatures count by `keys` only.
+/// Archives to install.
+pub(super) struct InstallOrder<'a> {
+    pub plans: &'a [ArchivePlan],
+    pub tag: &'a Tag,
+    /// Signatures count by these keys only.
+    pub keys: &'a [Key],
+    /// The commands that are installed so far.
+    pub installed: &'a [String],
+    pub paths: &'a Paths,
+    /// The folder of the commands, which is created.
+    pub bin: &'a Path,
+}
+
+/// Downloads, verifies and unpacks archives.
 ///
 /// # Errors
 ///
-/// An archive cannot be fetched (exit 75 if a later request may succeed), or is not what its owner published
-/// ([`Kind::Unfit`]).
+/// [`NotFromArchive::Failed`]: an archive cannot be fetched (exit 75 if a later request may succeed), or is not what its owner
+/// published ([`Kind::Unfit`]).
 pub(super) fn install(
-    plans: &[ArchivePlan],
-    tag: &Tag,
-    keys: &[Key],
-    paths: &Paths,
-    bin: &Path,
+    order: &InstallOrder,
     listener: &Listener,
-) -> Result<InstalledArchives> {
+) -> Result<InstalledArchives, NotFromArchive> {
+    let (tag, paths, bin) = (order.tag, order.paths, order.bin);
     files::create_private_dir(bin)?;
     files::create_private_dir(&paths.downloads())?;
     let mut installed = InstalledArchives::default();
     let mut signers = Vec::new();
-    for plan in plans {
+    for plan in order.plans {
         let name = &plan.archive.name;
-        let expected =
-            archive::expect(name, &plan.proofs, keys).map_err(|error| not_genuine(tag, error))?;
+        let expected = archive::expect(name, &plan.proofs, order.keys)
+            .map_err(|error| NotFromArchive::of_proof(tag, error))?;
         let partial = paths.downloads().join(format!("{name}.partial"));
         remove_others(&partial)?;
-        let (file, signer) = genuine(&plan.archive, &expected, &partial, paths, tag, listener)?;
+        let (file, signer) = genuine(&plan.archive, &expected, &partial, paths, tag, listener)
+            .map_err(NotFromArchive::of_request)?;
         signers.extend(signer.filter(|key| !signers.contains(key)));
-        let names = unpack::unpack(&file, plan.format, &plan.package, bin)
-            .map_err(|error| cannot_unpack(tag, name, error))?;
+        let unpacked = unpack::unpack(&file, plan.format, &plan.package, order.installed, bin);
+        // Where this machine was at fault, the next run has it already.
+        if !matches!(&unpacked, Err(error) if error.kind() != Kind::Invalid) {
+            download::discard(&partial)?;
+        }
+        let names = unpacked.map_err(|error| cannot_unpack(tag, name, error))?;
         installed.binaries.extend(names);
-        download::discard(&partial)?;
     }
     installed.binaries.sort_unstable();
     installed.signed_by = (!signers.is_empty()).then(|| format!("minisign {}", signers.join(", ")));
-    ensure!(
-        !installed.binaries.is_empty(),
-        "there are no packages to install"
-    );
+    if installed.binaries.is_empty() {
+        return Err(Error::new("there are no packages to install").into());
+    }
     Ok(installed)
 }
 
@@ -169,20 +203,19 @@ pub(super) fn expect_status(asset: &Asset, answer: Result<Answer>, good: &[u16])
     answer.with_context(|| format!("cannot fetch '{}'", asset.url))
 }
 
-/// Returns the content of a file as a proof. What is not text is judged as a bad proof.
-pub(super) fn proof_text(asset: Asset, answer: &Answer) -> ProofText {
-    ProofText {
+pub(super) fn proof_file(asset: Asset, answer: Answer) -> ProofFile {
+    ProofFile {
         name: asset.name,
-        text: String::from_utf8_lossy(&answer.body).into_owned(),
+        content: answer.body,
     }
 }
 
-fn fetch(asset: Asset) -> Result<ProofText> {
+fn fetch(asset: Asset) -> Result<ProofFile> {
     let answer = request(&asset).map_err(|error| match error.kind() {
         Kind::Unreachable => error,
         _ => error.with_hint(INSTEAD),
     })?;
-    Ok(proof_text(asset, &answer))
+    Ok(proof_file(asset, answer))
 }
 
 /// Downloads an archive and judges it; returns it with the key that signed it. A bad one that was resumed is downloaded once more from scratch: a crash may have
@@ -246,12 +279,15 @@ fn not_genuine(tag: &Tag, error: Error) -> Error {
     error.context(Error::unfit(message).with_hint(ASK_OWNER))
 }
 
-fn cannot_unpack(tag: &Tag, name: &str, error: Error) -> Error {
-    if error.kind() != Kind::Unfit {
-        return error;
-    }
+fn cannot_unpack(tag: &Tag, name: &str, error: Error) -> NotFromArchive {
     let message = format!("cannot unpack '{name}' of {}", tag.as_str());
-    error.context(Error::new(message).with_hint(ASK_OWNER))
+    match error.kind() {
+        Kind::Unfit => {
+            NotFromArchive::Failed(error.context(Error::new(message).with_hint(ASK_OWNER)))
+        }
+        Kind::Invalid => NotFromArchive::Lacking(Lack::Support, error.context(message)),
+        _ => NotFromArchive::Failed(error),
+    }
 }
 
 /// Hashes an archive while it arrives.
@@ -339,18 +375,24 @@ mod tests {
             let packages: Vec<_> = packages.iter().map(|name| (*name).to_owned()).collect();
             select(release, &packages, &Trust::default(), &targets)
                 .map(|plans| plans.len())
-                .map_err(|error| error.to_string())
+                .map_err(|failed| match failed {
+                    NotFromArchive::Lacking(lack, error) => format!("{lack:?}: {error}"),
+                    NotFromArchive::Failed(error) => panic!("{error:?}"),
+                })
         };
         let missing = selected(&release, &["tool"]).unwrap_err();
-        assert!(missing.contains("no files"), "{missing}");
+        assert!(
+            missing.contains("Archive: v1.0.0 offers no files"),
+            "{missing}"
+        );
         release.assets.push(asset(name));
         let missing = selected(&release, &["tool"]).unwrap_err();
-        assert!(missing.contains("no checksum"), "{missing}");
+        assert!(missing.contains("Proof: there is no checksum"), "{missing}");
         release.assets.push(asset("SHA256SUMS"));
         assert_eq!(selected(&release, &["tool"]), Ok(1));
         let missing = selected(&release, &["tool", "other"]).unwrap_err();
         assert!(
-            missing.contains("no archive of 'other' for x86_64"),
+            missing.contains("Archive: v1.0.0 has no archive of 'other' for x86_64"),
             "{missing}"
         );
     }

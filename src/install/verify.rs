@@ -1,70 +1,150 @@
-//! Verification: each binary starts and prints the expected version.
+//! Verification: the commands of a release start and report its version.
+//!
+//! The package's own command must report it. A helper beside it may have no `--version`, which is not the release's fault;
+//! but what it reports must not be another version.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use semver::Version;
 
-use crate::error::{Error, Kind, Result, ResultExt, bail};
-use crate::os::process::{Run, describe};
-use crate::release::version;
+use super::printed_version;
+use crate::error::{Error, Kind, Result, bail};
+use crate::os::process::{Output, Run, describe};
 
 const LIMIT: Duration = Duration::from_secs(10);
+/// The commands that their package does not give its own name, and that must report its version nevertheless.
+const OWN: [&str; 1] = ["hephd"];
 
-/// Fails unless each of the binaries `names` in `folder` starts and prints `expected`, by semver precedence (build metadata
-/// tells builds of one release apart, not releases).
+/// What a command answers to `--version`.
+#[derive(Debug)]
+enum Answer {
+    Version(Version),
+    /// It runs, and reports no version.
+    Silence(Error),
+    /// It does not run.
+    Failure(Error),
+}
+
+/// Fails unless the commands `names` in `folder`, which are those of `packages`, are of the version `expected`, by semver
+/// precedence (build metadata tells builds of one release apart, not releases).
 pub(crate) fn binaries<'a>(
     folder: &Path,
     names: impl IntoIterator<Item = &'a str>,
+    packages: &[String],
     expected: &Version,
 ) -> Result<()> {
-    for name in names {
-        let path = folder.join(name);
-        let said = version_of(&path)?;
-        if said.cmp_precedence(expected).is_ne() {
-            bail!(
-                "'{}' reports version {said}, not {expected}",
-                path.display()
-            );
+    let answers = names.into_iter().map(|name| {
+        let called = called(name, packages);
+        (name, ask(&folder.join(name), &called, LIMIT))
+    });
+    judge(answers.collect(), packages, expected)
+}
+
+/// Decides whether commands that answer so are of the version `expected`.
+fn judge(answers: Vec<(&str, Answer)>, packages: &[String], expected: &Version) -> Result<()> {
+    let mut reported = false;
+    let mut silent = None;
+    for (name, answer) in answers {
+        match answer {
+            Answer::Version(found) if found.cmp_precedence(expected).is_ne() => {
+                bail!("'{name}' reports version {found}, not {expected}");
+            }
+            Answer::Version(_) => reported = true,
+            Answer::Silence(why) if !is_own(name, packages) => silent = silent.or(Some(why)),
+            Answer::Silence(why) | Answer::Failure(why) => return Err(why),
         }
     }
-    Ok(())
+    match silent {
+        Some(why) if !reported => Err(why),
+        _ => Ok(()),
+    }
 }
 
+/// Returns the version that the command `name` of `packages` reports; `None` for a helper that reports none.
+pub(crate) fn reported(binary: &Path, name: &str, packages: &[String]) -> Result<Option<Version>> {
+    match ask(binary, &called(name, packages), LIMIT) {
+        Answer::Version(version) => Ok(Some(version)),
+        Answer::Silence(_) if !is_own(name, packages) => Ok(None),
+        Answer::Silence(why) | Answer::Failure(why) => Err(why),
+    }
+}
+
+/// Returns the version that the command at `binary` reports.
 pub(crate) fn version_of(binary: &Path) -> Result<Version> {
-    version_within(binary, LIMIT)
+    let name = binary.file_name().unwrap_or_default().to_string_lossy();
+    match ask(binary, &[&name], LIMIT) {
+        Answer::Version(version) => Ok(version),
+        Answer::Silence(why) | Answer::Failure(why) => Err(why),
+    }
 }
 
-fn version_within(binary: &Path, limit: Duration) -> Result<Version> {
-    let cannot = || format!("cannot get the version of '{}'", binary.display());
+/// Returns whether a command must report the version of its package.
+fn is_own(name: &str, packages: &[String]) -> bool {
+    OWN.contains(&name) || packages.iter().any(|package| package == name)
+}
+
+/// Returns what the command `name` may call itself.
+fn called<'a>(name: &'a str, packages: &'a [String]) -> Vec<&'a str> {
+    let packages = packages.iter().map(String::as_str);
+    packages.chain([name]).collect()
+}
+
+/// Asks the command at `binary`, which may call itself any of `names`, for its version.
+fn ask(binary: &Path, names: &[&str], limit: Duration) -> Answer {
+    let start = Instant::now();
+    let shown = binary.display();
     let output = match Run::new(binary).arg("--version").limit(limit).output() {
+        Ok(output) => output,
         Err(error) if is_forbidden(&error) => {
             let folder = binary.parent().unwrap_or(binary).display();
-            return Err(error.context(
-                Error::new(format!("cannot run '{}'", binary.display())).with_hint(format!(
-                    "if '{folder}' is on a file system mounted with noexec, set XDG_DATA_HOME to a folder on another one"
-                )),
+            let cannot = Error::new(format!("cannot run '{shown}'")).with_hint(format!(
+                "if '{folder}' is on a file system mounted with noexec, set XDG_DATA_HOME to a folder on another one"
             ));
+            return Answer::Failure(error.context(cannot));
         }
-        output => output.with_context(cannot)?,
+        Err(error) => {
+            let error = error.context(format!("cannot get the version of '{shown}'"));
+            // A helper may have begun to work.
+            return match start.elapsed() < limit {
+                true => Answer::Failure(error),
+                false => Answer::Silence(error),
+            };
+        }
     };
+    answer(&shown.to_string(), &output, names)
+}
+
+/// Interprets what the command `shown` printed for `--version`, on whichever stream.
+fn answer(shown: &str, output: &Output, names: &[&str]) -> Answer {
     if !output.status.success() {
         let how = describe(output.status);
         let said = output.last_lines(5);
         let said = if said.is_empty() { "nothing" } else { &said };
-        bail!(
-            "'{}' does not start: `--version` {how} and printed: {said}",
-            binary.display()
-        );
+        let error = Error::new(format!(
+            "'{shown}' does not start: `--version` {how} and printed: {said}"
+        ));
+        let runs = output.status.code().is_some() && !lacks_library(&error);
+        return if runs {
+            Answer::Silence(error)
+        } else {
+            Answer::Failure(error)
+        };
     }
-    let text = output.text();
-    version::in_output(&text).with_context(|| {
-        let said: String = text.trim().chars().take(200).collect();
-        format!(
-            "'{}' prints no version: {said:?} is not an answer to `--version`",
-            binary.display()
-        )
-    })
+    let text = format!(
+        "{}\n{}",
+        output.text(),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    match printed_version::in_output(&text, names) {
+        Some(version) => Answer::Version(version),
+        None => {
+            let said: String = text.trim().chars().take(200).collect();
+            Answer::Silence(Error::new(format!(
+                "'{shown}' prints no version: {said:?} is not an answer to `--version`"
+            )))
+        }
+    }
 }
 
 /// Returns whether `error` is about this machine: it does not permit to run the binary where it is.
@@ -104,7 +184,9 @@ mod tests {
         let path = script(folder.path(), 0o755, "echo 'tool 1.0.3 (abc123)'");
         assert_eq!(version_of(&path).unwrap(), Version::new(1, 0, 3));
         let check = |version| {
-            binaries(folder.path(), ["tool"], &Version::parse(version).unwrap())
+            let packages = ["tool".to_owned()];
+            let version = Version::parse(version).unwrap();
+            binaries(folder.path(), ["tool"], &packages, &version)
                 .map_err(|error| error.to_string())
         };
         assert_eq!(check("1.0.3"), Ok(()));
@@ -118,10 +200,66 @@ mod tests {
     }
 
     #[test]
+    fn the_version_may_be_on_standard_error_and_in_colours() {
+        let folder = tempfile::tempdir().unwrap();
+        for body in [
+            "echo 'tool 1.0.3' >&2",
+            "echo 'a note'; echo 'version=1.0.3.' >&2",
+            "printf '\\033[1mtool\\033[0m \\033[32m1.0.3\\033[0m\\n'",
+            "echo 'built with rustc 1.80.0'; echo 'tool/1.0.3'",
+        ] {
+            let path = script(folder.path(), 0o755, body);
+            assert_eq!(version_of(&path).unwrap(), Version::new(1, 0, 3), "{body}");
+        }
+    }
+
+    #[test]
+    fn only_the_packages_own_command_has_to_report_a_version() {
+        let version = |text: &str| Answer::Version(text.parse().unwrap());
+        let silent = || Answer::Silence(Error::new("silent"));
+        let dead = || Answer::Failure(Error::new("dead"));
+        let packages = ["tool".to_owned()];
+        let expected = Version::new(1, 0, 0);
+        for (answers, good) in [
+            (vec![("tool", version("1.0.0"))], true),
+            (vec![("tool", version("1.0.0")), ("helper", silent())], true),
+            (
+                vec![("helper", silent()), ("tool", version("1.0.0+b"))],
+                true,
+            ),
+            // The command of ripgrep is rg.
+            (vec![("t", version("1.0.0")), ("helper", silent())], true),
+            (vec![("tool", version("1.0.1"))], false),
+            (vec![("tool", silent())], false),
+            (
+                vec![("tool", silent()), ("helper", version("1.0.0"))],
+                false,
+            ),
+            (
+                vec![("tool", version("1.0.0")), ("helper", version("0.9.0"))],
+                false,
+            ),
+            (vec![("tool", version("1.0.0")), ("helper", dead())], false),
+            (vec![("tool", version("1.0.0")), ("hephd", silent())], false),
+            (vec![("t", silent()), ("helper", silent())], false),
+        ] {
+            let shown = format!("{answers:?}");
+            assert_eq!(
+                judge(answers, &packages, &expected).is_ok(),
+                good,
+                "{shown}"
+            );
+        }
+    }
+
+    #[test]
     fn a_binary_that_hangs_is_killed_and_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = script(folder.path(), 0o755, "exec sleep 300");
-        let error = version_within(&path, Duration::from_millis(200)).unwrap_err();
+        let answer = ask(&path, &["tool"], Duration::from_millis(200));
+        let Answer::Silence(error) = answer else {
+            panic!("{answer:?}");
+        };
         let text = error.one_line();
         assert!(
             text.contains("cannot get the version of")

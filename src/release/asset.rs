@@ -7,9 +7,7 @@
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Result, ResultExt, bail};
 use crate::os::http;
-use crate::os::text::quoted;
 
 /// The most assets of one release that are kept.
 pub const MOST: usize = 300;
@@ -52,6 +50,8 @@ impl Asset {
 pub enum Format {
     /// tar, compressed by gzip.
     TarGz,
+    /// tar, compressed by bzip2.
+    TarBz2,
     /// tar, compressed by xz.
     TarXz,
     /// tar, compressed by zstd.
@@ -61,25 +61,32 @@ pub enum Format {
 }
 
 impl Format {
-    /// Returns whether a file that starts with these bytes can be of this format. (RFC 1952, section 2.3.1; the xz file format,
-    /// section 2.1.1.1; RFC 8878, section 3.1; APPNOTE.TXT of zip, section 4.3.)
+    /// Returns whether a file that starts with these bytes can be of this format. (RFC 1952, section 2.3.1; bzip2(1); the xz
+    /// file format, section 2.1.1.1; RFC 8878, section 3.1, also of a frame to skip; APPNOTE.TXT of zip, section 4.3.)
     pub fn begins(self, bytes: &[u8]) -> bool {
-        let magic: &[u8] = match self {
-            Format::TarGz => &[0x1f, 0x8b],
-            Format::TarXz => &[0xfd, b'7', b'z', b'X', b'Z', 0],
-            Format::TarZst => &[0x28, 0xb5, 0x2f, 0xfd],
-            Format::Zip => b"PK",
-        };
-        bytes.starts_with(magic)
+        match self {
+            Format::TarGz => bytes.starts_with(&[0x1f, 0x8b]),
+            Format::TarBz2 => bytes.starts_with(b"BZh"),
+            Format::TarXz => bytes.starts_with(&[0xfd, b'7', b'z', b'X', b'Z', 0]),
+            Format::TarZst => matches!(
+                bytes,
+                [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]
+            ),
+            Format::Zip => bytes.starts_with(b"PK"),
+        }
     }
 }
 
 /// The endings of archives; an earlier one is preferred, because it takes less time and memory to unpack.
-const FORMATS: [(&str, Format); 5] = [
+const FORMATS: [(&str, Format); 9] = [
     (".tar.zst", Format::TarZst),
     (".tar.gz", Format::TarGz),
     (".tgz", Format::TarGz),
     (".tar.xz", Format::TarXz),
+    (".txz", Format::TarXz),
+    (".tar.bz2", Format::TarBz2),
+    (".tbz2", Format::TarBz2),
+    (".tbz", Format::TarBz2),
     (".zip", Format::Zip),
 ];
 
@@ -165,56 +172,14 @@ fn targets_of(arch: &str, os: &str, musl: bool) -> Vec<String> {
     }
 }
 
-/// Returns the SHA-256, in lower-case hexadecimal, that the checksum file `text` has for the file `name`.
-///
-/// It accepts the lines of `sha256sum`, of `sha256sum --tag` and BSD's `sha256`, and a lone digest if `alone`.
-///
-/// # Errors
-///
-/// There is a line of another form, or `name` is not listed exactly once.
-pub fn checksum(text: &str, name: &str, alone: bool) -> Result<String> {
-    let mut found = None;
-    let lines = || text.lines().filter(|line| !line.trim().is_empty());
-    for line in lines() {
-        let (digest, named) = match checksum_line(line) {
-            Some((digest, Some(named))) => (digest, named),
-            Some((digest, None)) if alone && lines().count() == 1 => (digest, name),
-            _ => bail!("{} is not a line of a checksum file", quoted(line)),
-        };
-        if named == name && found.replace(digest.to_ascii_lowercase()).is_some() {
-            bail!("it lists {} twice", quoted(name));
-        }
-    }
-    found.with_context(|| format!("it does not list {}", quoted(name)))
-}
-
-fn checksum_line(line: &str) -> Option<(&str, Option<&str>)> {
-    const DIGITS: usize = 64;
-    let (digest, name) = match line.strip_prefix("SHA256 (") {
-        Some(rest) => {
-            let (name, digest) = rest.rsplit_once(") = ")?;
-            (digest, Some(name))
-        }
-        None => {
-            let (digest, rest) = line.split_at_checked(DIGITS)?;
-            match rest {
-                "" => (digest, None),
-                _ => (
-                    digest,
-                    // Two spaces, or a star for a file read in binary mode.
-                    Some(rest.strip_prefix("  ").or(rest.strip_prefix(" *"))?),
-                ),
-            }
-        }
-    };
-    let is_digest = digest.len() == DIGITS && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
-    (is_digest && name.is_none_or(|name| !name.is_empty())).then_some((digest, name))
+/// Returns the last part of a path, as Unix or Windows writes it.
+pub(crate) fn base_name(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     const HERE: &str = "x86_64-unknown-linux-gnu";
 
@@ -238,6 +203,8 @@ mod tests {
             "heph-x86_64-unknown-linux-gnu-v1.2.3.tar.xz",
             "heph-x86_64-unknown-linux-gnu.tar.zst",
             "heph-1.2.3-x86_64-unknown-linux-musl.zip",
+            "heph-1.2.3-x86_64-unknown-linux-gnu.tar.bz2",
+            "heph-1.2.3-x86_64-unknown-linux-gnu.tbz",
         ] {
             assert_eq!(chosen(&["README.md", name]).as_deref(), Some(name));
         }
@@ -246,7 +213,7 @@ mod tests {
             "heph-v1.2.3-aarch64-unknown-linux-gnu.tar.gz",
             "hephd-v1.2.3-x86_64-unknown-linux-gnu.tar.gz",
             "heph-v1.2.3-x86_64-unknown-linux-gnu.tar.gz.minisig",
-            "heph-v1.2.3-x86_64-unknown-linux-gnu.tar.bz2",
+            "heph-v1.2.3-x86_64-unknown-linux-gnu.tar.lz",
             "heph-v1.2.3-x86_64-unknown-linux-gnu",
             "Heph-v1.2.3-x86_64-unknown-linux-gnu.tar.gz",
         ] {
@@ -313,44 +280,6 @@ mod tests {
             ("a", "https://me:secret@forge.example/a"),
         ] {
             assert_eq!(Asset::new(name.to_owned(), url.to_owned(), None), None);
-        }
-    }
-
-    #[test]
-    fn a_checksum_is_read_from_the_line_that_names_the_file_exactly() {
-        let (one, two) = ("a".repeat(64), "B".repeat(64));
-        let gnu = format!("{one}  other.tar.gz\n{two} *a.tar.gz\n");
-        assert_eq!(checksum(&gnu, "a.tar.gz", false), Ok("b".repeat(64)));
-        let bsd = format!("SHA256 (a.tar.gz) = {one}\r\n\r\n");
-        assert_eq!(checksum(&bsd, "a.tar.gz", false), Ok(one.clone()));
-        assert_eq!(checksum(&one, "a.tar.gz", true), Ok(one.clone()));
-        for bad in [
-            String::new(),
-            one.clone(),
-            format!("{one}  ./a.tar.gz"),
-            format!("{one}  b.tar.gz"),
-            format!("{one}  a.tar.gz "),
-            format!("{one}\ta.tar.gz"),
-            format!("{one} a.tar.gz"),
-            format!("{one}0  a.tar.gz"),
-            format!("\\{one}  a.tar.gz"),
-            format!("{one}  a.tar.gz\n{one}  a.tar.gz"),
-            format!("{one}  a.tar.gz\n<html>"),
-            format!("MD5 (a.tar.gz) = {one}"),
-            format!("SHA256 (a.tar.gz) = {one}0"),
-            format!("{}  a.tar.gz", "é".repeat(32)),
-        ] {
-            assert!(checksum(&bad, "a.tar.gz", false).is_err(), "{bad}");
-        }
-        assert!(checksum(&format!("{one}\n{one}"), "a.tar.gz", true).is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn no_checksum_file_panics(text in "([0-9a-fé]{0,70}| |\\*|a|SHA256 \\(|\\) = |\n){0,12}") {
-            if let Ok(digest) = checksum(&text, "a", true) {
-                prop_assert_eq!(digest.len(), 64);
-            }
         }
     }
 }

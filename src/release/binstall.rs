@@ -23,9 +23,10 @@ use template::Template;
 
 const MOST_MEMBERS: usize = 100;
 /// The values of `pkg-fmt`, and the endings that belong to them, the usual one first.
-const FORMATS: [(&[&str], Format, &[&str]); 4] = [
+const FORMATS: [(&[&str], Format, &[&str]); 5] = [
     (&["tgz"], Format::TarGz, &[".tgz", ".tar.gz"]),
     (&["txz"], Format::TarXz, &[".txz", ".tar.xz"]),
+    (&["tbz2"], Format::TarBz2, &[".tbz2", ".tar.bz2"]),
     (
         &["tzstd", "tzst"],
         Format::TarZst,
@@ -243,7 +244,7 @@ fn format_named(name: &str) -> Result<Format> {
     let found = FORMATS.iter().find(|(names, ..)| names.contains(&name));
     let (_, format, _) = found.with_context(|| {
         format!(
-            "its `pkg-fmt` is {}, and heph unpacks tgz, txz, tzstd and zip",
+            "its `pkg-fmt` is {}, and heph unpacks tgz, txz, tbz2, tzstd and zip",
             quoted(name)
         )
     })?;

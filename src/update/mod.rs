@@ -75,11 +75,16 @@ pub fn apply(world: World, request: &Request) -> Report {
         return report;
     }
     with_lock(world, &mut report, |report| {
-        if let Err(error) = straight_line(world, request, &run, report) {
-            report.fail(match (interrupt::check(), Journal::load(world.paths)) {
+        match straight_line(world, request, &run, report) {
+            Ok(()) => {}
+            // No failure: the next run looks for it again.
+            Err(error) if error.kind() == Kind::NotYet && request.asked.to.is_none() => {
+                report.end(Outcome::Skipped, error.one_line());
+            }
+            Err(error) => report.fail(match (interrupt::check(), Journal::load(world.paths)) {
                 (Err(interrupted), Ok(None)) => interrupted,
                 _ => error,
-            });
+            }),
         }
         record(world, &run, report);
     });

@@ -2,6 +2,7 @@
 
 use super::kit::{Key, Kit, TAG, archive, stem, sum_line, target};
 use crate::support::files::script;
+use crate::support::http::Reply;
 
 /// An attempt, and what comes of it.
 struct Attack {
@@ -140,7 +141,7 @@ const ATTACKS: &[Attack] = &[
             kit
         },
     ),
-    attack("a signature that is none", "not one of minisign", || {
+    lack("a signature that is none", "not one of minisign", || {
         let kit = trusting();
         kit.publish("tar.gz", &good());
         kit.attach("SHA256SUMS.minisig", b"<html>");
@@ -161,7 +162,7 @@ const ATTACKS: &[Attack] = &[
             kit
         },
     ),
-    attack(
+    lack(
         "a signature of the legacy form",
         "is of the legacy form",
         || {
@@ -172,14 +173,59 @@ const ATTACKS: &[Attack] = &[
             kit
         },
     ),
-    attack("the checksums of another release", "does not list", || {
+    attack(
+        "a list that contradicts itself",
+        "two different checksums",
+        || {
+            let kit = Kit::new();
+            let sums = sum_line(&name(), &good()) + &sum_line(&name(), &flipped());
+            kit.attach("SHA256SUMS", sums.as_bytes());
+            kit.attach(&name(), &good());
+            kit
+        },
+    ),
+    lack(
+        "half a signature, still under way",
+        "not one of minisign",
+        || {
+            let kit = trusting();
+            kit.publish("tar.gz", &good());
+            let sums = sum_line(&name(), &good());
+            let signature = Key::owner().sign("SHA256SUMS", sums.as_bytes(), &[]);
+            kit.attach("SHA256SUMS.minisig", &signature[..signature.len() / 2]);
+            kit
+        },
+    ),
+    lack(
+        "a checksum that the forge lists and does not have",
+        "status 404",
+        || {
+            let kit = Kit::new();
+            let path = kit
+                .publish("tar.gz", &good())
+                .replace(&name(), "SHA256SUMS");
+            kit.forge.script(&path, Reply::with(404, &[], ""));
+            kit
+        },
+    ),
+    lack(
+        "an archive that the forge lists and does not have",
+        "status 404",
+        || {
+            let kit = Kit::new();
+            let path = kit.publish("tar.gz", &good());
+            kit.forge.script(&path, Reply::with(404, &[], ""));
+            kit
+        },
+    ),
+    lack("the checksums of another release", "does not list", || {
         let kit = Kit::new();
         let other = name().replace(TAG, "v0.9.0");
         kit.attach("SHA256SUMS", sum_line(&other, &good()).as_bytes());
         kit.attach(&name(), &good());
         kit
     }),
-    attack(
+    lack(
         "the signed checksums of another release",
         "does not list",
         || {
@@ -194,16 +240,12 @@ const ATTACKS: &[Attack] = &[
             kit
         },
     ),
-    attack(
-        "a list that is no list",
-        "not a line of a checksum file",
-        || {
-            let kit = Kit::new();
-            kit.attach("SHA256SUMS", b"<html>not found</html>");
-            kit.attach(&name(), &good());
-            kit
-        },
-    ),
+    lack("a list that is no list", "does not list", || {
+        let kit = Kit::new();
+        kit.attach("SHA256SUMS", b"<html>not found</html>");
+        kit.attach(&name(), &good());
+        kit
+    }),
     attack(
         "archives of two machines swapped",
         "the checksum of",

@@ -9,7 +9,7 @@ use crate::support::programs::heph;
 
 #[test]
 fn every_kind_of_archive_is_installed() {
-    for ending in ["tar.gz", "tgz", "tar.xz", "tar.zst", "zip"] {
+    for ending in ["tar.gz", "tgz", "tar.bz2", "tar.xz", "tar.zst", "zip"] {
         let kit = Kit::new();
         kit.publish(ending, &archive("1.0.0", ending));
         kit.assert_updates();
@@ -65,7 +65,12 @@ fn long_names_of_gnu_and_of_posix_are_understood() {
 fn several_streams_in_one_file_are_one_archive() {
     let folder = tempfile::tempdir().unwrap();
     lay_out(&folder.path().join(stem()), "1.0.0");
-    for (ending, packer) in [("tar.gz", "gzip"), ("tar.xz", "xz"), ("tar.zst", "zstd")] {
+    for (ending, packer) in [
+        ("tar.gz", "gzip"),
+        ("tar.bz2", "bzip2"),
+        ("tar.xz", "xz"),
+        ("tar.zst", "zstd"),
+    ] {
         let script = format!(
             "set -e; tar -cf all.tar {0}; head -c 3000 all.tar > one; tail -c +3001 all.tar > two; \
              {packer} -c one > whole; {packer} -c two >> whole",

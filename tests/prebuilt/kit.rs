@@ -124,6 +124,7 @@ pub fn pack(folder: &Path, name: &str, ending: &str) -> Vec<u8> {
             let xz = "xz --lzma2=preset=0,dict=8MiB";
             tool("tar", folder, &["-I", xz, "-cf", &file, name])
         }
+        "tar.bz2" => tool("tar", folder, &["-cjf", &file, name]),
         "tar.zst" => tool("tar", folder, &["--zstd", "-cf", &file, name]),
         "zip" => tool("zip", folder, &["-qry", &file, name]),
         _ => panic!("{ending}"),

@@ -9,4 +9,6 @@ mod kit;
 mod memory;
 mod plain_git;
 mod third_party;
+mod unusual;
+mod uploading;
 mod without;

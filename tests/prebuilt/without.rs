@@ -6,8 +6,9 @@ use heph::install::Listener;
 use heph::install::slots::{self, Slot};
 use heph::release::{Asset, Release};
 use std::cell::RefCell;
+use std::fs;
 
-use super::kit::{TAG, pack, sum_line, target};
+use super::kit::{TAG, pack, sum_line, target, tool};
 use crate::support::files::script;
 use crate::support::forge::{Forge, Published};
 use crate::support::installation::{Installation, Repository, SAYS_VERSION};
@@ -144,6 +145,51 @@ fn an_archive_that_needs_another_libc_is_set_aside() {
     let error = shop.stage().0.unwrap_err();
     assert!(error.kind() != Kind::Unfit, "{error:?}");
     assert!(error.hint().unwrap().contains("delivery"));
+}
+
+#[test]
+fn an_archive_that_heph_cannot_read_is_set_aside() {
+    let pack = "tar -I 'zstd -q --ultra -1 --long=31' -cf packed.tar.zst";
+    for (ending, line, words) in [
+        (
+            "tar.gz",
+            "mkfifo TOP/pipe; tar -czf packed.tar.gz TOP".to_owned(),
+            "a fifo",
+        ),
+        (
+            "zip",
+            "zip -qr -P secret packed.zip TOP".to_owned(),
+            "encrypted",
+        ),
+        ("tar.zst", format!("{pack} TOP"), "cannot be read"),
+        (
+            "tar.gz",
+            "ln -s tool TOP/other; tar -czf packed.tar.gz TOP".to_owned(),
+            "a link where",
+        ),
+    ] {
+        for delivery in [Delivery::Auto, Delivery::Prebuilt] {
+            let mut shop = Shop::new(delivery);
+            let stem = format!("tool-{}", target());
+            let folder = tempfile::tempdir().unwrap();
+            script(&folder.path().join(&stem).join("tool"), "echo tool 1.0.0");
+            let line = line.replace("TOP", &stem);
+            tool("sh", folder.path(), &["-ec", &line]);
+            let bytes = fs::read(folder.path().join(format!("packed.{ending}"))).unwrap();
+            let name = format!("{stem}.{ending}");
+            shop.attach(&name, &bytes);
+            let sum = sum_line(&name, &bytes);
+            shop.attach(&format!("{name}.sha256"), sum.as_bytes());
+            if delivery == Delivery::Auto {
+                shop.assert_built(words);
+            } else {
+                let error = shop.stage().0.unwrap_err();
+                assert!(error.kind() != Kind::Unfit, "{error:?}");
+                assert!(error.one_line().contains(words), "{error:?}");
+                assert!(error.hint().unwrap().contains("delivery"));
+            }
+        }
+    }
 }
 
 #[test]

@@ -29,6 +29,7 @@ if [ "${1-}" = test ]; then
 fi
 need openssl openssl
 need minisign minisign
+need bzip2 bzip2
 need xz xz-utils
 need zstd zstd
 need zip zip

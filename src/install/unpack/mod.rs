@@ -1,14 +1,16 @@
 //! Unpacking: from a hostile archive to the commands of a slot.
 //!
 //! Only commands are written, into one flat folder, under validated names, as new files. Everything else in the archive
-//! (man pages, completions, licences) is read to its end and ignored. So no path in the archive can lead out of the slot, and
-//! nothing can be written through a link. All of it is validated nevertheless: an archive with a link, a device or `..`
-//! anywhere in it is malicious, and rejected as a whole.
+//! (man pages, completions, licences, links) is read to its end and ignored. So no path in the archive can lead out of the
+//! slot, and nothing can be written through a link. A path or a link that would lead out is malicious nevertheless, and the
+//! archive is rejected as a whole. What else heph does not read (devices, encryption, too much of anything, damage) is no
+//! reason to blame the owner: the archive has the digest that he published.
 //!
 //! Everything streams: no entry, table of contents or header is ever in memory as a whole, whatever size it claims. The
-//! memory of the decompressors is bounded as well.
+//! memory of the decompressors is bounded as well ([`streams`]).
 
 mod contents;
+mod streams;
 mod tar;
 mod zip;
 
@@ -16,117 +18,51 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::release::asset::Format;
 use contents::Contents;
 
 const MOST_ENTRIES: usize = 10_000;
 const MOST_BYTES: u64 = 4 << 30;
-/// The largest window of xz or zstd, in bytes: what `xz -9` uses. Smaller ones take less memory.
-const WINDOW: u64 = 64 << 20;
 /// Room for headers and padding beyond [`MOST_BYTES`].
 const MOST_OVERHEAD: u64 = 64 << 20;
 
-/// Blames the machine for errors of the operating system, and the archive for all other errors of reading it.
+/// Returns the error of an archive that heph does not read, which blames nobody.
+fn unreadable(why: impl Into<String>) -> Error {
+    Error::new(why).with_kind(Kind::Invalid)
+}
+
+/// Blames the machine for errors of the operating system, and takes all others for an archive that heph does not read.
 fn read_error(error: io::Error) -> Error {
     match error.raw_os_error() {
         Some(_) => Error::from(error).context("cannot read the archive"),
-        None => Error::unfit(format!("it is damaged: {error}")),
+        None => unreadable(format!("it cannot be read: {error}")),
     }
 }
 
-/// Unpacks the commands of `archive`, whose package is `package`, into the folder `bin`. Returns their names, sorted.
+/// Unpacks the commands of `archive`, whose package is `package`, into the folder `bin`. `installed` are the commands that the
+/// package has so far. Returns the names of those that are there now, sorted.
 ///
 /// # Errors
 ///
-/// An error of [`Kind::Unfit`](crate::error::Kind) blames the archive. `bin` may hold some of the commands then.
-pub fn unpack(archive: &File, format: Format, package: &str, bin: &Path) -> Result<Vec<String>> {
-    let mut contents = Contents::new(package, bin);
+/// [`Kind::Unfit`]: the archive is malicious. [`Kind::Invalid`]: heph cannot read it. `bin` may hold some of the commands then.
+pub fn unpack(
+    archive: &File,
+    format: Format,
+    package: &str,
+    installed: &[String],
+    bin: &Path,
+) -> Result<Vec<String>> {
+    let mut contents = Contents::new(package, installed, bin);
     let packed = || BufReader::with_capacity(64 * 1024, archive);
     match format {
         Format::Zip => zip::read(archive, &mut contents)?,
-        Format::TarGz => tar::read(bounded(gzip(packed())), &mut contents)?,
-        Format::TarXz => tar::read(bounded(xz(packed())), &mut contents)?,
-        Format::TarZst => tar::read(bounded(Zstd::new(packed())), &mut contents)?,
+        Format::TarGz => tar::read(bounded(streams::gzip(packed())), &mut contents)?,
+        Format::TarBz2 => tar::read(bounded(streams::bzip2(packed())), &mut contents)?,
+        Format::TarXz => tar::read(bounded(streams::xz(packed())), &mut contents)?,
+        Format::TarZst => tar::read(bounded(streams::zstd(packed())), &mut contents)?,
     }
     contents.commands()
-}
-
-fn gzip(packed: impl io::BufRead) -> impl Read {
-    flate2::bufread::MultiGzDecoder::new(packed)
-}
-
-fn xz(packed: impl Read) -> impl Read {
-    // Besides its window, the decoder needs a little memory.
-    let kilobytes = u32::try_from((WINDOW >> 10) + 1024).unwrap_or(u32::MAX);
-    lzma_rust2::XzReader::new_mem_limit(packed, true, kilobytes)
-}
-
-/// The frames of a zstd stream, one after the other (RFC 8878, section 3).
-struct Zstd<R: Read> {
-    packed: Option<R>,
-    frame: Option<Frame<R>>,
-}
-
-type Frame<R> = ruzstd::decoding::StreamingDecoder<R, ruzstd::decoding::FrameDecoder>;
-
-impl<R: io::BufRead> Zstd<R> {
-    fn new(packed: R) -> Zstd<R> {
-        Zstd {
-            packed: Some(packed),
-            frame: None,
-        }
-    }
-
-    fn next(&mut self) -> io::Result<Option<Frame<R>>> {
-        let Some(mut packed) = self.packed.take() else {
-            return Ok(None);
-        };
-        if packed.fill_buf()?.is_empty() {
-            return Ok(None);
-        }
-        Frame::new_with_max_window_size(packed, WINDOW)
-            .map(Some)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
-    }
-}
-
-impl<R: io::BufRead> Read for Zstd<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let mut frame = match self.frame.take() {
-                Some(frame) => frame,
-                None => match self.next()? {
-                    Some(frame) => frame,
-                    None => return Ok(0),
-                },
-            };
-            match frame.read(buffer)? {
-                0 if !buffer.is_empty() => {
-                    check_sum(&frame.decoder)?;
-                    self.packed = Some(frame.into_inner());
-                }
-                read => {
-                    self.frame = Some(frame);
-                    return Ok(read);
-                }
-            }
-        }
-    }
-}
-
-/// Compares the checksum of a frame, which the decoder only computes.
-fn check_sum(decoder: &ruzstd::decoding::FrameDecoder) -> io::Result<()> {
-    match (
-        decoder.get_checksum_from_data(),
-        decoder.get_calculated_checksum(),
-    ) {
-        (Some(said), Some(found)) if said != found => Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "a checksum in the zstd stream is wrong",
-        )),
-        _ => Ok(()),
-    }
 }
 
 fn bounded<R: Read>(unpacked: R) -> Bounded<R> {

@@ -7,67 +7,89 @@ use std::io::Read;
 use tar::{Archive, Entry, EntryType, PaxExtensions};
 
 use super::contents::Contents;
-use super::read_error;
-use crate::error::{Error, Result};
+use super::{read_error, unreadable};
+use crate::error::Result;
+use crate::os::text::quoted;
 
 const LARGEST_HEADER: u64 = 64 << 10;
 /// The keys that an extended header must not have: each would contradict the file's own header.
-const FORBIDDEN: [&str; 3] = ["size", "linkpath", "GNU.sparse."];
+const FORBIDDEN: [&str; 2] = ["size", "GNU.sparse."];
+
+/// What extended headers say of the next entry.
+#[derive(Default)]
+struct Extended {
+    path: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+}
 
 /// Adds every entry of the uncompressed archive `tar` to `contents`, and reads it to its end.
 pub(super) fn read(tar: impl Read, contents: &mut Contents) -> Result<()> {
     let mut archive = Archive::new(tar);
     let entries = archive.entries().map_err(read_error)?.raw(true);
-    let mut long_name = None;
+    let mut extended = Extended::default();
     for entry in entries {
         let mut entry = entry.map_err(read_error)?;
         let kind = entry.header().entry_type();
-        let name = match kind {
+        match kind {
             EntryType::GNULongName => {
-                let mut name = header(&mut entry)?;
-                if name.last() == Some(&0) {
-                    name.pop();
-                }
-                given(&mut long_name, name)?;
+                given(&mut extended.path, name(&mut entry)?)?;
+                continue;
+            }
+            EntryType::GNULongLink => {
+                given(&mut extended.link, name(&mut entry)?)?;
                 continue;
             }
             EntryType::XHeader => {
-                if let Some(path) = extended(&header(&mut entry)?)? {
-                    given(&mut long_name, path)?;
-                }
+                extend(&mut extended, &header(&mut entry)?)?;
                 continue;
             }
             EntryType::XGlobalHeader => {
-                if extended(&header(&mut entry)?)?.is_some() {
-                    return Err(Error::unfit("it gives all files one name"));
+                let mut global = Extended::default();
+                extend(&mut global, &header(&mut entry)?)?;
+                if global.path.is_some() || global.link.is_some() {
+                    return Err(unreadable("it gives all files one name"));
                 }
                 continue;
             }
-            _ => long_name
-                .take()
-                .unwrap_or_else(|| entry.header().path_bytes().into_owned()),
-        };
+            _ => {}
+        }
+        let Extended { path, link } = std::mem::take(&mut extended);
+        let path = path.unwrap_or_else(|| entry.header().path_bytes().into_owned());
         let size = entry.header().entry_size().map_err(read_error)?;
-        let mode = entry.header().mode().map_err(read_error)?;
+        // Some tools leave the mode blank.
+        let mode = entry.header().mode().unwrap_or(0);
         match kind {
-            EntryType::Regular => contents.file(&name, mode, size, &mut entry)?,
-            EntryType::Directory if size == 0 => contents.folder(&name)?,
+            EntryType::Regular => contents.file(&path, mode, size, &mut entry)?,
+            EntryType::Directory if size == 0 => contents.path(&path)?,
+            EntryType::Symlink | EntryType::Link => {
+                let own = || {
+                    entry
+                        .header()
+                        .link_name_bytes()
+                        .map(|name| name.into_owned())
+                };
+                let target = link.or_else(own).unwrap_or_default();
+                if kind == EntryType::Symlink {
+                    contents.symlink(&path, &target)?;
+                } else {
+                    contents.hard_link(&path, &target)?;
+                }
+            }
             other => {
                 let what = match other {
-                    EntryType::Link | EntryType::Symlink | EntryType::GNULongLink => "a link",
                     EntryType::Char | EntryType::Block => "a device",
                     EntryType::Fifo => "a fifo",
                     EntryType::GNUSparse => "a file with holes",
                     _ => "an entry that is neither file nor folder",
                 };
-                let name = String::from_utf8_lossy(&name);
-                let name = crate::os::text::quoted(&name);
-                return Err(Error::unfit(format!("it has {what}, {name}")));
+                contents.path(&path)?;
+                let path = quoted(&String::from_utf8_lossy(&path));
+                return Err(unreadable(format!("it has {what}, {path}")));
             }
         }
     }
-    if long_name.is_some() {
-        return Err(Error::unfit("it ends after the name of a file"));
+    if extended.path.is_some() || extended.link.is_some() {
+        return Err(unreadable("it ends after the name of a file"));
     }
     rest(archive.into_inner())
 }
@@ -79,7 +101,7 @@ fn rest(mut tar: impl Read) -> Result<()> {
         match tar.read(&mut buffer).map_err(read_error)? {
             0 => return Ok(()),
             read if buffer[..read].iter().all(|byte| *byte == 0) => {}
-            _ => return Err(Error::unfit("there is something behind its end")),
+            _ => return Err(unreadable("there is something behind its end")),
         }
     }
 }
@@ -91,30 +113,40 @@ fn header(entry: &mut Entry<impl Read>) -> Result<Vec<u8>> {
         .read_to_end(&mut bytes)
         .map_err(read_error)?;
     if bytes.len() as u64 > LARGEST_HEADER {
-        return Err(Error::unfit("one of its headers is too large"));
+        return Err(unreadable("one of its headers is too large"));
     }
     Ok(bytes)
 }
 
-fn given(long_name: &mut Option<Vec<u8>>, name: Vec<u8>) -> Result<()> {
-    match long_name.replace(name) {
+/// Returns a name that GNU tar wrote in place of a file.
+fn name(entry: &mut Entry<impl Read>) -> Result<Vec<u8>> {
+    let mut name = header(entry)?;
+    if name.last() == Some(&0) {
+        name.pop();
+    }
+    Ok(name)
+}
+
+fn given(known: &mut Option<Vec<u8>>, name: Vec<u8>) -> Result<()> {
+    match known.replace(name) {
         None => Ok(()),
-        Some(_) => Err(Error::unfit("it gives a file two names")),
+        Some(_) => Err(unreadable("it gives a file two names")),
     }
 }
 
-fn extended(bytes: &[u8]) -> Result<Option<Vec<u8>>> {
-    let mut path = None;
+fn extend(extended: &mut Extended, bytes: &[u8]) -> Result<()> {
     for record in PaxExtensions::new(bytes) {
         let record = record.map_err(read_error)?;
         let key = String::from_utf8_lossy(record.key_bytes());
         if FORBIDDEN.iter().any(|forbidden| key.starts_with(forbidden)) {
-            let key = crate::os::text::quoted(&key);
-            return Err(Error::unfit(format!("one of its headers changes {key}")));
+            let key = quoted(&key);
+            return Err(unreadable(format!("one of its headers changes {key}")));
         }
-        if key == "path" {
-            given(&mut path, record.value_bytes().to_owned())?;
+        match &*key {
+            "path" => given(&mut extended.path, record.value_bytes().to_owned())?,
+            "linkpath" => given(&mut extended.link, record.value_bytes().to_owned())?,
+            _ => {}
         }
     }
-    Ok(path)
+    Ok(())
 }

@@ -35,6 +35,7 @@ pub(super) fn of_status(host: &str, status: u16, retry_after: Option<Duration>) 
     let kind = match status {
         // What the server cannot do today it cannot do tomorrow.
         501 | 505 => Kind::Failed,
+        404 | 410 => Kind::NotFound,
         408 | 429 | 500..=599 => Kind::Unreachable,
         _ => Kind::Failed,
     };
@@ -148,7 +149,8 @@ mod tests {
     #[test]
     fn a_status_says_whether_a_later_attempt_may_succeed() {
         for (status, kind) in [
-            (404, Kind::Failed),
+            (404, Kind::NotFound),
+            (410, Kind::NotFound),
             (403, Kind::Failed),
             (408, Kind::Unreachable),
             (429, Kind::Unreachable),

@@ -179,6 +179,8 @@ fn without_a_variable_for_it_the_name_says_the_format() {
         ("x.tar.gz", Format::TarGz),
         ("x.txz", Format::TarXz),
         ("x.tar.xz", Format::TarXz),
+        ("x.tbz2", Format::TarBz2),
+        ("x.tar.bz2", Format::TarBz2),
         ("x.tzst", Format::TarZst),
         ("x.tar.zst", Format::TarZst),
         ("x.zip", Format::Zip),
@@ -201,9 +203,9 @@ fn without_a_variable_for_it_the_name_says_the_format() {
         "pkg-url = \"https://a.example/x.zip\"\npkg-fmt = \"tgz\"",
         "contradicts `pkg-fmt`",
     );
-    for unknown in ["bin", "tar", "tbz2", "tar.gz"] {
+    for unknown in ["bin", "tar", "bz2", "tar.gz"] {
         let table = format!("pkg-url = \"https://a.example/x.zip\"\npkg-fmt = \"{unknown}\"");
-        refused(&table, "heph unpacks tgz, txz, tzstd and zip");
+        refused(&table, "heph unpacks tgz, txz, tbz2, tzstd and zip");
     }
 }
 

@@ -5,19 +5,26 @@
 //! archive itself. Whatever is published and can be verified must be good, whatever level is required: a bad signature is
 //! an alarm, never a reason to fall back.
 //!
-//! Signatures must be of the prehashed form, minisign's default since 0.10: the legacy form would need the whole archive in
-//! memory. minisign notes the name of the signed file in the trusted comment. If it does, the name must be that of the file
-//! at hand, so that an older archive cannot pass under a newer name.
+//! What can be read and is wrong is an alarm, an error of [`Kind::Unfit`]: a digest or a signature that
+//! does not fit, a key that is not listed, a signature of another file, a list that contradicts itself. What is not there,
+//! or not in a form that heph reads, is a lack, any other error: it proves nothing, and may be complete by the next run.
+//!
+//! The signature of an archive must be of the prehashed form, minisign's default since 0.10: the legacy form would need the
+//! whole archive in memory. minisign notes the name of the signed file in the trusted comment. If it does, its last part must
+//! be the name of the file at hand, so that an older archive cannot pass under a newer name.
 //!
 //! Nothing here reads a file or uses the network.
+
+use std::borrow::Cow;
 
 use minisign_verify::{PublicKey, Signature, StreamVerifier};
 
 use crate::config::trust::minisign::Key;
 use crate::config::{Require, Trust};
-use crate::error::{Error, Result, ResultExt, bail};
+use crate::error::{Error, Kind, Result, ResultExt, bail};
 use crate::os::text::quoted;
-use crate::release::asset::{self, Asset, Offer};
+use crate::release::asset::{Asset, Offer, base_name};
+use crate::release::checksums;
 
 /// The files that vouch for an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,11 +39,17 @@ pub struct ProofFiles<T> {
 
 /// A file that vouches for an archive, as fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProofText {
+pub struct ProofFile {
     /// The file name.
     pub name: String,
-    /// The content.
-    pub text: String,
+    /// The content, of which a signature covers every byte.
+    pub content: Vec<u8>,
+}
+
+impl ProofFile {
+    pub(crate) fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.content)
+    }
 }
 
 impl<T> ProofFiles<T> {
@@ -113,31 +126,41 @@ struct Signed {
     key: PublicKey,
     line: String,
     signature: Signature,
+    prehashed: bool,
 }
 
 /// Returns what the file `archive` has to be according to `proofs`, of which signatures count by `keys` only.
 ///
 /// # Errors
 ///
-/// A proof is bad.
-pub fn expect(archive: &str, proofs: &ProofFiles<ProofText>, keys: &[Key]) -> Result<Expected> {
+/// [`Kind::Unfit`]: a proof is bad. Otherwise one is lacking.
+pub fn expect(archive: &str, proofs: &ProofFiles<ProofFile>, keys: &[Key]) -> Result<Expected> {
     let mut expected = Expected::default();
     if let Some(list) = &proofs.checksums {
         if let Some(signature) = &proofs.checksums_signature {
-            let signed = claim(&signature.text, &list.name, keys)?;
+            let signed = claim(&signature.text(), &list.name, keys)?;
             signed
                 .key
-                .verify(list.text.as_bytes(), &signed.signature, false)
+                .verify(&list.content, &signed.signature, true)
                 .map_err(|_| bad_signature(&list.name))?;
             expected.listed_by = Some(signed.line);
         }
         let alone = list.name == format!("{archive}.sha256");
-        let digest = asset::checksum(&list.text, archive, alone)
-            .with_context(|| format!("cannot use '{}'", list.name))?;
-        expected.sha256 = Some(digest);
+        expected.sha256 = match checksums::sha256(&list.text(), archive, alone) {
+            Ok(digest) => Some(digest),
+            // A list of other files takes nothing from the archive's own signature.
+            Err(error) if error.kind() != Kind::Unfit && proofs.signature.is_some() => None,
+            Err(error) => return Err(error.context(format!("cannot use '{}'", list.name))),
+        };
     }
     if let Some(signature) = &proofs.signature {
-        expected.signature = Some(claim(&signature.text, archive, keys)?);
+        let signed = claim(&signature.text(), archive, keys)?;
+        if !signed.prehashed {
+            bail!(
+                "the signature of '{archive}' is of the legacy form; sign with minisign 0.10 or later, or with its option -H"
+            );
+        }
+        expected.signature = Some(signed);
     }
     Ok(expected)
 }
@@ -164,7 +187,9 @@ impl Expected {
         if let Some(expected) = &self.sha256
             && expected != sha256
         {
-            bail!("the checksum of '{archive}' is {sha256}, not {expected}");
+            return Err(Error::unfit(format!(
+                "the checksum of '{archive}' is {sha256}, not {expected}"
+            )));
         }
         if let Some(signed) = &self.signature {
             if verifier.is_none_or(|mut verifier| verifier.finalize().is_err()) {
@@ -177,35 +202,38 @@ impl Expected {
 }
 
 fn bad_signature(name: &str) -> Error {
-    Error::new(format!("the signature of '{name}' is not valid"))
+    Error::unfit(format!("the signature of '{name}' is not valid"))
 }
 
 /// Parses a signature of the file `name`, and finds the key that it claims to be made by.
 fn claim(text: &str, name: &str, keys: &[Key]) -> Result<Signed> {
     let signature = Signature::decode(text)
         .with_context(|| format!("the signature of '{name}' is not one of minisign"))?;
-    let comment = signature.trusted_comment();
-    if let Some(other) = signed_name(comment).filter(|other| *other != name) {
-        bail!("the signature of '{name}' was made for {}", quoted(other));
-    }
     for line in keys {
         let key = PublicKey::from_base64(line.as_str())
             .with_context(|| format!("{} is not a minisign key", quoted(line.as_str())))?;
-        match key.verify_stream(&signature).map(drop) {
-            Ok(()) => {
-                return Ok(Signed {
-                    key,
-                    line: line.to_string(),
-                    signature,
-                });
-            }
-            Err(minisign_verify::Error::UnexpectedKeyId) => {}
-            Err(_) => bail!(
-                "the signature of '{name}' is of the legacy form; sign with minisign 0.10 or later, or with its option -H"
-            ),
+        let prehashed = match key.verify_stream(&signature).map(drop) {
+            Ok(()) => true,
+            Err(minisign_verify::Error::UnsupportedLegacyMode) => false,
+            Err(_) => continue,
+        };
+        let other = signed_name(signature.trusted_comment());
+        if let Some(other) = other.filter(|other| base_name(other) != name) {
+            return Err(Error::unfit(format!(
+                "the signature of '{name}' was made for {}",
+                quoted(other)
+            )));
         }
+        return Ok(Signed {
+            key,
+            line: line.to_string(),
+            signature,
+            prehashed,
+        });
     }
-    bail!("the signature of '{name}' was not made by a key in `minisign-keys`")
+    Err(Error::unfit(format!(
+        "the signature of '{name}' was not made by a key in `minisign-keys`"
+    )))
 }
 
 /// Returns the file name in the comment that minisign writes, fields between tabs, if there is one.
@@ -267,7 +295,6 @@ mod tests {
     #[test]
     fn as_much_is_fetched_as_can_be_verified_and_too_little_is_an_error() {
         use Require::{Checksum, None, Signature};
-        const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
         for (published, keys, require, expected) in [
             ("", &[][..], None, Ok("")),
             ("c", &[], None, Ok("c")),
@@ -275,14 +302,14 @@ mod tests {
             ("c", &[], Checksum, Ok("c")),
             ("ls", &[], Checksum, Ok("c")),
             ("a", &[], Checksum, Err("no checksum")),
-            ("a", &[KEY], Checksum, Ok("a")),
-            ("ls", &[KEY], Checksum, Ok("sc")),
-            ("l", &[KEY], Checksum, Ok("c")),
-            ("l", &[KEY], Signature, Err("is not signed")),
-            ("cs", &[KEY], Signature, Err("is not signed")),
-            ("ls", &[KEY], Signature, Ok("sc")),
-            ("lsa", &[KEY], Signature, Ok("sc")),
-            ("la", &[KEY], Signature, Ok("ac")),
+            ("a", &[OWNER], Checksum, Ok("a")),
+            ("ls", &[OWNER], Checksum, Ok("sc")),
+            ("l", &[OWNER], Checksum, Ok("c")),
+            ("l", &[OWNER], Signature, Err("is not signed")),
+            ("cs", &[OWNER], Signature, Err("is not signed")),
+            ("ls", &[OWNER], Signature, Ok("sc")),
+            ("lsa", &[OWNER], Signature, Ok("sc")),
+            ("la", &[OWNER], Signature, Ok("ac")),
             ("lsa", &[], Signature, Err("lists no key")),
         ] {
             match (plan(published, keys, require), expected) {
@@ -295,11 +322,202 @@ mod tests {
         }
     }
 
+    // The examples of minisign-verify: signatures of a file `test` with the content "test".
+    const OWNER: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+    const LEGACY: &str = "untrusted comment: signature from minisign secret key
+RWQf6LRCGA9i59SLOFxz6NxvASXDJeRtuZykwQepbDEGt87ig1BNpWaVWuNrm73YiIiJbq71Wi+dP9eKL8OC351vwIasSSbXxwA=
+trusted comment: timestamp:1555779966\tfile:test
+QtKMXWyYcwdpZAlPF7tE2ENJkRd1ujvKjlj1m9RtHTBnZPa5WKU5uWRs5GoP5M/VqE81QFuMKI5k/SfNQUaOAA==
+";
+    const PREHASHED: &str = "untrusted comment: signature from minisign secret key
+RUQf6LRCGA9i559r3g7V1qNyJDApGip8MfqcadIgT9CuhV3EMhHoN1mGTkUidF/z7SrlQgXdy8ofjb7bNJJylDOocrCo8KLzZwo=
+trusted comment: timestamp:1556193335\tfile:test
+y/rUw2y8/hOUYjZU71eHp/Wo1KZ40fGy2VJEDl34XMJM+TX48Ss/17u3IvIfbVR1FkZZSNCisQbuQY+bHwhEBg==
+";
+
+    #[derive(Debug, PartialEq, Eq)]
+    enum Verdict {
+        Good,
+        Lack,
+        Alarm,
+    }
+
+    #[test]
+    fn what_is_wrong_is_an_alarm_and_what_is_missing_or_unreadable_is_a_lack() {
+        use Verdict::{Alarm, Good, Lack};
+        let file = |name: &str, text: &str| ProofFile {
+            name: name.to_owned(),
+            content: text.as_bytes().to_owned(),
+        };
+        let list = |text: &str| Some(file("test", text));
+        let signature = |text: &str| Some(file("test.minisig", text));
+        let digest = "a".repeat(64);
+        let listed = format!("{digest}  archive");
+        let twice = format!("{listed}\n{}  archive", "b".repeat(64));
+        let keys: [Key; 1] = [OWNER.parse().unwrap()];
+        for (what, archive, checksums, checksums_signature, own, keys, expected) in [
+            (
+                "a list",
+                "archive",
+                list(&listed),
+                None,
+                None,
+                &keys[..],
+                Good,
+            ),
+            (
+                "a list of others",
+                "archive",
+                list("x"),
+                None,
+                None,
+                &keys,
+                Lack,
+            ),
+            ("a page", "archive", list("<html>"), None, None, &keys, Lack),
+            (
+                "contradictions",
+                "archive",
+                list(&twice),
+                None,
+                None,
+                &keys,
+                Alarm,
+            ),
+            (
+                "signed",
+                "test",
+                None,
+                None,
+                signature(PREHASHED),
+                &keys,
+                Good,
+            ),
+            (
+                "signed, of the legacy form",
+                "test",
+                None,
+                None,
+                signature(LEGACY),
+                &keys,
+                Lack,
+            ),
+            (
+                "a signature of another file",
+                "archive",
+                None,
+                None,
+                signature(PREHASHED),
+                &keys,
+                Alarm,
+            ),
+            (
+                "a signature of a stranger",
+                "test",
+                None,
+                None,
+                signature(PREHASHED),
+                &[],
+                Alarm,
+            ),
+            (
+                "a page for a signature",
+                "test",
+                None,
+                None,
+                signature("<html>"),
+                &keys,
+                Lack,
+            ),
+            (
+                "half a signature",
+                "test",
+                None,
+                None,
+                signature(&PREHASHED[..200]),
+                &keys,
+                Lack,
+            ),
+            (
+                "a signed list of others",
+                "archive",
+                list("test"),
+                signature(PREHASHED),
+                None,
+                &keys,
+                Lack,
+            ),
+            (
+                "the same, of the legacy form",
+                "archive",
+                list("test"),
+                signature(LEGACY),
+                None,
+                &keys,
+                Lack,
+            ),
+            (
+                "a list that was changed",
+                "archive",
+                list(&listed),
+                signature(PREHASHED),
+                None,
+                &keys,
+                Alarm,
+            ),
+            (
+                "a list of others, and signed",
+                "test",
+                list("x"),
+                None,
+                signature(PREHASHED),
+                &keys,
+                Good,
+            ),
+        ] {
+            let proofs = ProofFiles {
+                checksums,
+                checksums_signature,
+                signature: own,
+            };
+            let verdict = match expect(archive, &proofs, keys) {
+                Ok(_) => Good,
+                Err(error) if error.kind() == Kind::Unfit => Alarm,
+                Err(_) => Lack,
+            };
+            assert_eq!(verdict, expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_bad_digest_or_signature_of_the_archive_is_an_alarm() {
+        let proofs = ProofFiles {
+            checksums: None,
+            checksums_signature: None,
+            signature: Some(ProofFile {
+                name: "test.minisig".to_owned(),
+                content: PREHASHED.as_bytes().to_owned(),
+            }),
+        };
+        let expected = expect("test", &proofs, &[OWNER.parse().unwrap()]).unwrap();
+        for (content, good) in [("test", true), ("Test", false)] {
+            let mut verifier = expected.verifier().unwrap();
+            verifier.update(content.as_bytes());
+            match expected.judge("test", "", Some(verifier)) {
+                Ok(signer) => assert!(good && signer.as_deref() == Some(OWNER)),
+                Err(error) => assert!(!good && error.kind() == Kind::Unfit),
+            }
+        }
+    }
+
     #[test]
     fn the_name_that_was_signed_is_found_in_the_comment() {
         assert_eq!(signed_name("timestamp:1\tfile:a b\thashed"), Some("a b"));
         assert_eq!(signed_name("release 1.0.0 of file:x"), None);
         assert_eq!(signed_name(""), None);
+        for comment in ["file:dist/a", "file:./a", "file:C:\\dist\\a", "file:a"] {
+            assert_eq!(base_name(signed_name(comment).unwrap()), "a");
+        }
     }
 
     #[test]
@@ -309,7 +527,8 @@ mod tests {
             listed_by: Some("K".to_owned()),
             signature: None,
         };
-        assert!(expected.judge("a", "ab", None).is_err());
+        let bad = expected.judge("a", "ab", None).unwrap_err();
+        assert_eq!(bad.kind(), Kind::Unfit);
         assert_eq!(expected.judge("a", "aa", None), Ok(Some("K".to_owned())));
     }
 }

@@ -141,6 +141,7 @@ fn every_kind_of_archive_is_known_by_its_beginning() {
     for (format, ending) in [
         ("tgz", "tar.gz"),
         ("txz", "tar.xz"),
+        ("tbz2", "tar.bz2"),
         ("tzstd", "tar.zst"),
         ("zip", "zip"),
     ] {

@@ -47,6 +47,27 @@ fn a_wrong_checksum_is_an_alarm_and_no_reason_to_build() {
 }
 
 #[test]
+fn a_list_that_contradicts_itself_is_an_alarm() {
+    let shop = Shop::new("");
+    shop.publish("1.0.0", ALL);
+    let (name, bytes) = shop.archive("1.0.0");
+    let list = sum_line(&name, &bytes) + &sum_line(&name, b"another archive");
+    shop.serve("SHA256SUMS", list.as_bytes());
+    shop.assert_refused("two different checksums", true);
+}
+
+#[test]
+fn an_archive_that_cannot_be_read_is_a_reason_to_build() {
+    let shop = Shop::new("");
+    shop.publish("1.0.0", ALL);
+    let (name, bytes) = shop.archive("1.0.0");
+    let half = &bytes[..bytes.len() / 2];
+    shop.serve(&name, half);
+    shop.serve("SHA256SUMS", sum_line(&name, half).as_bytes());
+    shop.assert_builds("1.0.0", "cannot be read");
+}
+
+#[test]
 fn an_archive_that_is_spoilt_at_its_beginning_is_an_alarm_where_a_checksum_names_it() {
     let shop = Shop::new("");
     shop.publish("1.0.0", ALL);
