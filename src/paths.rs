@@ -172,10 +172,21 @@ impl Paths {
         self.state.join("trust.json")
     }
 
+    /// Returns the folder with the settings of the git that cargo runs.
+    pub(crate) fn git(&self) -> PathBuf {
+        self.cache.join("git")
+    }
+
     /// Returns the folder in which tags are examined, made afresh for each.
     pub(crate) fn tags(&self) -> PathBuf {
         self.cache.join("tags")
     }
+}
+
+/// Returns the user's home folder.
+pub(crate) fn home() -> Result<PathBuf> {
+    let base = BaseDirs::new().with_context(no_home)?;
+    Ok(base.home_dir().to_owned())
 }
 
 fn project() -> Result<ProjectDirs> {

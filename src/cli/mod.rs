@@ -24,6 +24,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::Config;
 use crate::error::{Exit, Result};
+use crate::os::{files, host};
 use crate::paths::Paths;
 use ui::Ui;
 
@@ -71,6 +72,27 @@ enum Command {
     Completions(completions::Args),
 }
 
+impl Command {
+    /// Returns whether the command may write files of its own; tasks are hephd's.
+    fn writes(&self) -> bool {
+        match self {
+            Command::Daemon(args) => args.writes(),
+            Command::Auth(args) => args.writes(),
+            Command::SelfUpdate(args) => args.writes(),
+            Command::Add(_)
+            | Command::List(_)
+            | Command::Next(_)
+            | Command::Done(_)
+            | Command::Reopen(_)
+            | Command::Edit(_)
+            | Command::Delete(_)
+            | Command::Backup(_)
+            | Command::Sync(_)
+            | Command::Completions(_) => false,
+        }
+    }
+}
+
 /// What every command needs.
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -90,6 +112,7 @@ pub fn command() -> clap::Command {
 ///
 /// The command failed; [`ui::report`] prints it.
 pub fn run(heph: Heph) -> Result<Exit> {
+    files::forbid_writing_by_others();
     let ui = Ui::new();
     if let Command::Completions(args) = &heph.command {
         completions::run(&ui, args)?;
@@ -97,6 +120,9 @@ pub fn run(heph: Heph) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let paths = Paths::from_env(heph.config.as_deref())?;
+    if heph.command.writes() {
+        host::check_owner(&paths.home)?;
+    }
     let config = if Paths::config_is_named(heph.config.as_deref()) {
         Config::load_named(&paths.config)?
     } else {

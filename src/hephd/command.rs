@@ -8,8 +8,8 @@ use super::role::{self, Role};
 use super::{log, store};
 use crate::error::{Error, Exit, Result};
 use crate::flags::Flags;
-use crate::os::clock;
-use crate::paths::HephdPaths;
+use crate::os::{clock, host};
+use crate::paths::{self, HephdPaths};
 
 /// Keep the tasks and serve them on a unix socket
 #[derive(Debug, Parser)]
@@ -61,12 +61,20 @@ enum StoreCommand {
 ///
 /// It could not start, or has lost its store; or the store cannot be read or restored.
 pub fn run(hephd: Hephd) -> Result<Exit> {
-    let paths = HephdPaths::from_env()?;
-    let tokens = paths.tokens();
+    let places = HephdPaths::from_env()?;
+    let tokens = places.tokens();
     let store = match hephd.db {
         Some(path) => std::path::absolute(path)?,
-        None => paths.store,
+        None => places.store,
     };
+    let reads = matches!(
+        &hephd.command,
+        Some(Command::Store(StoreCommand::Check { .. }))
+    );
+    // In a place of its own, such as a volume of a container, the store may belong to whom it likes.
+    if !reads && store.starts_with(&places.data) {
+        host::check_owner(&paths::home()?)?;
+    }
     match hephd.command {
         Some(Command::Store(StoreCommand::Check { json })) => check(&store, json),
         Some(Command::Store(StoreCommand::Restore { backup, json })) => {
@@ -85,7 +93,7 @@ pub fn run(hephd: Hephd) -> Result<Exit> {
             }
             let socket = match hephd.socket {
                 Some(path) => std::path::absolute(path)?,
-                None => paths.socket,
+                None => places.socket,
             };
             super::daemon(&store, &socket, role)?;
             Ok(Exit::Done)

@@ -12,7 +12,7 @@ use ureq::http::header;
 use super::StageRequest;
 use super::lack::Lack;
 use super::prebuilt::{self, ArchivePlan, NotFromArchive};
-use crate::config::Trust;
+use crate::config::Repository;
 use crate::error::{Error, Kind, Result, ResultExt, bail};
 use crate::os::http::{self, Get, Limits};
 use crate::os::{files, interrupt};
@@ -54,7 +54,7 @@ pub(super) fn plan(
             };
             let candidates =
                 candidates(manifest.as_ref(), top.as_ref(), &facts, tag).map_err(unsupported)?;
-            first(&candidates, package, tag, request.trust)
+            first(&candidates, package, request)
         })
         .collect()
 }
@@ -93,16 +93,16 @@ fn candidates(
 fn first(
     candidates: &[Candidate],
     package: &str,
-    tag: &Tag,
-    trust: &Trust,
+    request: &StageRequest,
 ) -> Result<ArchivePlan, NotFromArchive> {
+    let (tag, trust) = (&request.release.tag, request.trust);
     let mut lacking = None;
     for candidate in candidates {
         interrupt::check()?;
-        let Some(beginning) = beginning(&candidate.archive)? else {
+        let Some(beginning) = beginning(&candidate.archive, request.repository)? else {
             continue;
         };
-        let (offer, fetched) = offer(candidate, trust)?;
+        let (offer, fetched) = offer(candidate, request)?;
         let why = match archive::select(&offer, trust) {
             // Nothing says what it should be, so only its first bytes tell it from a page that is served for every name.
             Ok(proofs) if proofs.is_empty() && !offer.format.begins(&beginning) => {
@@ -139,11 +139,11 @@ fn first(
 }
 
 /// Looks up the files that may vouch for an archive, as far as they are needed, and returns their content as well.
-fn offer(candidate: &Candidate, trust: &Trust) -> Result<(Offer, Vec<ProofFile>)> {
+fn offer(candidate: &Candidate, request: &StageRequest) -> Result<(Offer, Vec<ProofFile>)> {
     let archive = &candidate.archive;
     let name = &archive.name;
     let folder = archive.url.strip_suffix(name.as_str()).unwrap_or_default();
-    let has_keys = !trust.minisign_keys.is_empty();
+    let has_keys = !request.trust.minisign_keys.is_empty();
     let mut fetched = Vec::new();
     // A list counts if it says anything about the archive, even if that contradicts itself.
     let lists = |text: &str, alone| match checksums::sha256(text, name, alone) {
@@ -155,7 +155,7 @@ fn offer(candidate: &Candidate, trust: &Trust) -> Result<(Offer, Vec<ProofFile>)
         let Some(asset) = Asset::new(name, url, None) else {
             return Ok(None);
         };
-        let proof = proof(&asset)?.filter(|proof| counts(&proof.text()));
+        let proof = proof(&asset, request.repository)?.filter(|proof| counts(&proof.text()));
         let found = proof.is_some();
         fetched.extend(proof);
         Ok(found.then_some(asset))
@@ -184,10 +184,11 @@ fn offer(candidate: &Candidate, trust: &Trust) -> Result<(Offer, Vec<ProofFile>)
     Ok((offer, fetched))
 }
 
-fn beginning(archive: &Asset) -> Result<Option<Vec<u8>>> {
+fn beginning(archive: &Asset, repository: &Repository) -> Result<Option<Vec<u8>>> {
     let range = format!("bytes=0-{}", BEGINNING - 1);
     let request = Get {
         url: &archive.url,
+        base: Some(repository.url()),
         accept: "application/octet-stream, */*",
         headers: &[
             (header::ACCEPT_ENCODING, "identity"),
@@ -201,9 +202,9 @@ fn beginning(archive: &Asset) -> Result<Option<Vec<u8>>> {
     Ok(beginning.filter(|beginning| !beginning.is_empty()))
 }
 
-fn proof(asset: &Asset) -> Result<Option<ProofFile>> {
+fn proof(asset: &Asset, repository: &Repository) -> Result<Option<ProofFile>> {
     interrupt::check()?;
-    let answer = if_published(prebuilt::request(asset))?;
+    let answer = if_published(prebuilt::request(asset, repository))?;
     Ok(answer.map(|answer| prebuilt::proof_file(asset.clone(), answer)))
 }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::Progress;
 use super::build_cache::{self, Sources};
 use super::build_failure::{self, BuildFailure};
+use super::cargo_git;
 use super::cargo_record::{self, GitRef};
 use super::percent_free_path::PercentFreePath;
 use super::slots::is_command_name;
@@ -24,6 +25,7 @@ use crate::error::{Error, Result, ResultExt, ensure};
 use crate::os::files;
 use crate::os::process::{Run, describe};
 use crate::os::text::last_lines;
+use crate::paths::Paths;
 use crate::release::Tag;
 
 const LIMIT: Duration = Duration::from_secs(2 * 60 * 60);
@@ -54,9 +56,11 @@ pub(crate) struct BuildOrder<'a> {
 }
 
 impl Cargo {
-    /// Finds cargo: the variable `CARGO`, PATH, `$CARGO_HOME/bin`, `~/.cargo/bin`.
-    pub(crate) fn find(variables: Variables, home: &Path) -> Result<Cargo> {
-        let program = toolchain::find_cargo(&variables, home)?;
+    /// Finds cargo: the variable `CARGO`, PATH, `$CARGO_HOME/bin`, `~/.cargo/bin`. It gives no password of the user to a
+    /// forge.
+    pub(crate) fn find(variables: &Variables, paths: &Paths) -> Result<Cargo> {
+        let program = toolchain::find_cargo(variables, &paths.home)?;
+        let variables = cargo_git::without_passwords(variables, &paths.home, &paths.git())?;
         Ok(Cargo { program, variables })
     }
 

@@ -81,7 +81,7 @@ fn by_cargo(
         return Err(Error::new(format!("cannot build {tag} from source: {why}"))
             .with_hint("add the key of its owner: `heph self-update trust add FILE`"));
     }
-    let cargo = Cargo::find(request.environment.clone(), &paths.home)?;
+    let cargo = Cargo::find(&request.environment, paths)?;
     require_space(&paths.build(), BUILD_SPACE, "build a release")?;
     require_space(&paths.versions(), SLOT_SPACE, "keep a release")?;
     let at = if request.trust.signs_tags() {
@@ -122,6 +122,7 @@ fn by_archive(
     let order = InstallOrder {
         plans: &plans,
         tag,
+        repository: request.repository,
         keys: &request.trust.minisign_keys,
         installed,
         paths: request.paths,
@@ -159,7 +160,7 @@ fn by_archive(
 fn plans(request: &StageRequest) -> Result<Vec<ArchivePlan>, NotFromArchive> {
     let targets = asset::targets();
     if !request.release.assets.is_empty() || !request.plain_git {
-        return prebuilt::plan(request.release, request.packages, request.trust, &targets);
+        return prebuilt::plan(request, &targets);
     }
     match binstall_archives::plan(request, &targets) {
         Err(NotFromArchive::Failed(error)) if request.delivery == Delivery::Auto => {

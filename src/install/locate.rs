@@ -8,6 +8,7 @@ use super::installation::{Installation, record_of};
 use super::links::{BinDir, BinEntry};
 use super::slots::Slots;
 use crate::error::{Error, Result};
+use crate::os::files;
 use crate::paths::Paths;
 
 const COMMAND: &str = "heph";
@@ -32,6 +33,9 @@ const MANAGED: &[&str] = &[
     "/home/linuxbrew/.linuxbrew/Cellar",
     "/opt/local",
 ];
+
+const HINT: &str =
+    "set `bin-dir` in [self-update] to the folder of a heph that `cargo install` put there";
 
 /// How this process was started.
 #[derive(Clone, Debug, Default)]
@@ -97,7 +101,10 @@ fn find_from(
 ) -> Result<BinDir> {
     let clues = gather(invocation, setting, packages, paths);
     let folder = choose(&clues)?;
-    if fs::canonicalize(&folder).is_ok_and(|folder| folder.starts_with(&clues.versions)) {
+    // What the folder is counts, not how it is spelled: `..` and links lead elsewhere.
+    let real = files::resolved(&folder);
+    check_unmanaged(&real)?;
+    if real.starts_with(&clues.versions) {
         // Its files would be replaced by links to themselves.
         return Err(Error::usage(format!(
             "bin-dir '{}' is inside a release",
@@ -113,21 +120,20 @@ fn find_from(
     Ok(BinDir::at(folder, packages, paths))
 }
 
+/// Rejects a path below a folder that a package manager updates. `path` is resolved.
+fn check_unmanaged(path: &Path) -> Result<()> {
+    if !MANAGED.iter().any(|folder| path.starts_with(folder)) {
+        return Ok(());
+    }
+    Err(Error::new(format!(
+        "'{}' belongs to the system's package manager, which updates it",
+        path.display()
+    ))
+    .with_hint(HINT))
+}
+
 fn choose(clues: &Clues) -> Result<PathBuf> {
-    const HINT: &str =
-        "set `bin-dir` in [self-update] to the folder of a heph that `cargo install` put there";
-    let check = |path: &Path| -> Result<()> {
-        if !MANAGED.iter().any(|folder| path.starts_with(folder)) {
-            return Ok(());
-        }
-        Err(Error::new(format!(
-            "'{}' belongs to the system's package manager, which updates it",
-            path.display()
-        ))
-        .with_hint(HINT))
-    };
     if let Some(folder) = &clues.setting {
-        check(folder)?;
         return Ok(folder.clone());
     }
     if let Some(running) = &clues.running {
@@ -138,7 +144,7 @@ fn choose(clues: &Clues) -> Result<PathBuf> {
             ))
             .with_hint(HINT));
         }
-        check(running)?;
+        check_unmanaged(running)?;
     }
     let beside = clues
         .running
@@ -151,7 +157,6 @@ fn choose(clues: &Clues) -> Result<PathBuf> {
         .or(clues.found.as_deref())
         .or(beside)
         .unwrap_or(&clues.cargo);
-    check(folder)?;
     Ok(folder.to_owned())
 }
 

@@ -14,9 +14,9 @@ use sha2::{Digest, Sha256};
 
 use super::lack::Lack;
 use super::staging::require_space;
-use super::{Listener, unpack};
-use crate::config::Trust;
+use super::{Listener, StageRequest, unpack};
 use crate::config::trust::minisign::Key;
+use crate::config::{Repository, Trust};
 use crate::error::{Error, Kind, Result, ResultExt};
 use crate::os::download::{self, Watcher, download};
 use crate::os::http::{self, Answer, Get, Limits};
@@ -81,24 +81,30 @@ pub(super) struct InstalledArchives {
     pub signed_by: Option<String>,
 }
 
-/// Plans the installation of `packages` from the files that `release` lists for `targets`, and fetches their proofs.
+/// Plans the installation of the packages from the files that the release lists for `targets`, and fetches their proofs.
 pub(super) fn plan(
-    release: &Release,
-    packages: &[String],
-    trust: &Trust,
+    request: &StageRequest,
     targets: &[String],
 ) -> Result<Vec<ArchivePlan>, NotFromArchive> {
-    let selected = select(release, packages, trust, targets)?.into_iter();
+    let (release, repository) = (request.release, request.repository);
+    let selected = select(release, request.packages, request.trust, targets)?.into_iter();
     selected
         .map(|(package, offer, proofs)| {
             Ok(ArchivePlan {
                 package,
                 archive: offer.archive,
                 format: offer.format,
-                proofs: proofs.try_map(fetch).map_err(NotFromArchive::of_request)?,
+                proofs: proofs
+                    .try_map(|asset| fetch(asset, repository))
+                    .map_err(NotFromArchive::of_request)?,
             })
         })
         .collect()
+}
+
+/// Returns whether the files that `release` lists may be enough to install `packages` here without building them.
+pub(crate) fn may_suffice(release: &Release, packages: &[String], trust: &Trust) -> bool {
+    select(release, packages, trust, &asset::targets()).is_ok()
 }
 
 /// Selects the archive of each package, and the files that vouch for it.
@@ -132,6 +138,7 @@ fn select(
 pub(super) struct InstallOrder<'a> {
     pub plans: &'a [ArchivePlan],
     pub tag: &'a Tag,
+    pub repository: &'a Repository,
     /// Signatures count by these keys only.
     pub keys: &'a [Key],
     /// The commands that are installed so far.
@@ -162,7 +169,7 @@ pub(super) fn install(
             .map_err(|error| NotFromArchive::of_proof(tag, error))?;
         let partial = paths.downloads().join(format!("{name}.partial"));
         remove_others(&partial)?;
-        let (file, signer) = genuine(&plan.archive, &expected, &partial, paths, tag, listener)
+        let (file, signer) = genuine(&plan.archive, &expected, &partial, order, listener)
             .map_err(NotFromArchive::of_request)?;
         signers.extend(signer.filter(|key| !signers.contains(key)));
         let unpacked = unpack::unpack(&file, plan.format, &plan.package, order.installed, bin);
@@ -181,9 +188,10 @@ pub(super) fn install(
     Ok(installed)
 }
 
-pub(super) fn request(asset: &Asset) -> Result<Answer> {
+pub(super) fn request(asset: &Asset, repository: &Repository) -> Result<Answer> {
     let request = Get {
         url: &asset.url,
+        base: Some(repository.url()),
         accept: "application/octet-stream, */*",
         ..Get::default()
     };
@@ -210,8 +218,8 @@ pub(super) fn proof_file(asset: Asset, answer: Answer) -> ProofFile {
     }
 }
 
-fn fetch(asset: Asset) -> Result<ProofFile> {
-    let answer = request(&asset).map_err(|error| match error.kind() {
+fn fetch(asset: Asset, repository: &Repository) -> Result<ProofFile> {
+    let answer = request(&asset, repository).map_err(|error| match error.kind() {
         Kind::Unreachable => error,
         _ => error.with_hint(INSTEAD),
     })?;
@@ -224,12 +232,13 @@ fn genuine(
     asset: &Asset,
     expected: &Expected,
     partial: &Path,
-    paths: &Paths,
-    tag: &Tag,
+    order: &InstallOrder,
     listener: &Listener,
 ) -> Result<(File, Option<String>)> {
+    let (tag, paths) = (order.tag, order.paths);
     let request = download::Request {
         url: &asset.url,
+        base: order.repository.url(),
         partial,
         size: asset.size,
         limit: LARGEST,

@@ -28,7 +28,7 @@ const MISDIRECTING: &[&str] = &[
 ];
 
 /// PATH if the environment does not set it.
-const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+pub(super) const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 pub(crate) type Variables = Vec<(OsString, OsString)>;
 

@@ -75,7 +75,7 @@ impl From<EndpointError> for Error {
 pub(super) fn post(url: &str, form: &[(&str, &str)]) -> Result<Answer, EndpointError> {
     let uri = http::check(url).with_context(|| http::refusing(url))?;
     let host = http::authority(&uri).to_owned();
-    let failed = |error| http::failure(error, &host, &LIMITS);
+    let failed = |error| http::failure(error, &http::peer(&uri), &LIMITS);
     let response = http::agent(&uri, &LIMITS)
         .map_err(failed)?
         .post(&uri)

@@ -30,6 +30,8 @@ const RESUMES: &str = "the next run resumes the download";
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<'a> {
     pub(crate) url: &'a str,
+    /// The address that the user chose; see [`Get::base`].
+    pub(crate) base: &'a str,
     /// The file to keep it in; its name should end in `.partial`.
     pub(crate) partial: &'a Path,
     /// Its size, where that is known beforehand.
@@ -101,6 +103,7 @@ fn get(request: &Request, limits: &Limits, watcher: &mut dyn Watcher) -> Result<
     }
     let asked = Get {
         url: request.url,
+        base: Some(request.base),
         accept: "application/octet-stream, */*",
         headers: &headers,
         ..Get::default()
@@ -329,6 +332,7 @@ mod tests {
     fn a_file_is_neither_empty_nor_larger_than_announced_or_allowed() {
         let request = |size| Request {
             url: "",
+            base: "",
             partial: Path::new(""),
             size,
             limit: 100,

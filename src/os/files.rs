@@ -4,8 +4,9 @@ use crate::error::{Result, ResultExt, bail};
 use std::fs::{self, DirBuilder, File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
+use rustix::fs::Mode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -153,6 +154,35 @@ pub fn metadata_if_there(path: &Path) -> Result<Option<Metadata>> {
         }
         Err(error) => Err(error).with_context(|| format!("cannot inspect '{}'", path.display())),
     }
+}
+
+/// Returns what the absolute path `path` means: links are followed and `..` goes up as far as the path exists; the rest is
+/// resolved by its letters.
+pub(crate) fn resolved(path: &Path) -> PathBuf {
+    let existing = path
+        .ancestors()
+        .find_map(|ancestor| Some((ancestor, fs::canonicalize(ancestor).ok()?)));
+    let Some((ancestor, mut real)) = existing else {
+        return path.to_owned();
+    };
+    let rest = path.strip_prefix(ancestor).unwrap_or(Path::new(""));
+    for component in rest.components() {
+        match component {
+            Component::ParentDir => drop(real.pop()),
+            Component::Normal(name) => real.push(name),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    real
+}
+
+/// Lets nobody but the user write to what this process, or what it starts, will make, whatever the mask was. For the start of
+/// the program.
+pub(crate) fn forbid_writing_by_others() {
+    let others = Mode::WGRP | Mode::WOTH;
+    // The mask can be read only by setting it.
+    let mask = rustix::process::umask(others);
+    rustix::process::umask(mask | others);
 }
 
 /// Returns the names and types of the entries of `folder`, sorted; empty if it does not exist. Names that are not UTF-8 are

@@ -1,8 +1,9 @@
 //! HTTP(S) requests, bounded in time and size, that never downgrade from https (plain http is for loopback only).
 //!
 //! Redirects are followed here and not by the HTTP library, because each hop has to pass the same checks as the first:
-//! https to https, http to loopback only, no user name or password in the URL, at most five. An error of
-//! [`Kind::Unreachable`] may pass by itself; any other would be the same at the next attempt.
+//! https to https, http to loopback only, no user name or password in the URL, no address that only this machine can reach
+//! ([`reach`]), at most five. An error of [`Kind::Unreachable`] may pass by itself; any other would be the same at the next
+//! attempt.
 //!
 //! Trust comes from the operating system (`rustls-platform-verifier`): its store of certificates, which `SSL_CERT_FILE`
 //! and `SSL_CERT_DIR` replace on Linux, so a private certificate authority works. Proxies come from the environment, read
@@ -15,6 +16,7 @@
 
 mod failure;
 mod proxy;
+mod reach;
 mod url;
 
 use std::io::Read;
@@ -23,6 +25,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use ureq::http::{HeaderMap, HeaderName, Response, Uri, header};
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body};
 
 use super::clock;
@@ -67,6 +70,9 @@ impl Default for Limits {
 pub struct Get<'a> {
     /// Where from.
     pub url: &'a str,
+    /// The address that the user chose, such as the repository, if `url` is from an answer or from a release: it bounds what
+    /// may be reached.
+    pub base: Option<&'a str>,
     /// Accepted media types.
     pub accept: &'a str,
     /// The `ETag` of an earlier answer.
@@ -135,18 +141,21 @@ pub(crate) fn peek(request: &Get, limits: &Limits, longest: u64) -> Result<Answe
 pub(super) fn open(request: &Get, limits: &Limits) -> Result<(String, Response<Body>)> {
     let start = Instant::now();
     let mut uri = check(request.url).with_context(|| refusing(request.url))?;
+    let base = request.base.map_or_else(|| Ok(uri.clone()), check)?;
+    reach::check(&base, &uri).with_context(|| refusing(request.url))?;
     for _ in 0..=limits.redirects {
         let host = authority(&uri).to_owned();
         let within = Limits {
             total: limits.total.saturating_sub(start.elapsed()),
             ..*limits
         };
-        let response =
-            send(request, &uri, &within).map_err(|error| failure(error, &host, limits))?;
+        let response = send(request, &uri, &base, &within)
+            .map_err(|error| failure(error, &peer(&uri), limits))?;
         if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
             return Ok((host, response));
         }
         uri = url::redirect(&uri, response.headers())
+            .and_then(|to| reach::check(&base, &to).map(|()| to))
             .with_context(|| format!("cannot follow a redirect of {host}"))?;
     }
     bail!(
@@ -159,6 +168,24 @@ pub(super) fn open(request: &Get, limits: &Limits) -> Result<(String, Response<B
 /// Returns what sends requests to the host of `uri`, each within `limits`: it trusts what the operating system trusts, uses
 /// the proxy of the environment, follows no redirect, and accepts every status.
 pub(crate) fn agent(uri: &Uri, limits: &Limits) -> Result<Agent, ureq::Error> {
+    agent_for(uri, uri, limits)
+}
+
+/// Returns the host of `uri` for an error, with the proxy that leads to it, if any.
+pub(crate) fn peer(uri: &Uri) -> String {
+    let host = authority(uri);
+    match proxy::named(uri, environment) {
+        Some(proxy) => format!("{host} through the proxy {proxy}"),
+        None => host.to_owned(),
+    }
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// As [`agent`], on behalf of `base`.
+fn agent_for(uri: &Uri, base: &Uri, limits: &Limits) -> Result<Agent, ureq::Error> {
     let trust = TlsConfig::builder()
         .root_certs(RootCerts::PlatformVerifier)
         .build();
@@ -166,7 +193,7 @@ pub(crate) fn agent(uri: &Uri, limits: &Limits) -> Result<Agent, ureq::Error> {
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
-        .proxy(proxy::of(uri, |name| std::env::var(name).ok())?)
+        .proxy(proxy::of(uri, environment)?)
         .timeout_resolve(Some(limits.connect))
         .timeout_connect(Some(limits.connect))
         .timeout_global(Some(limits.total))
@@ -174,11 +201,21 @@ pub(crate) fn agent(uri: &Uri, limits: &Limits) -> Result<Agent, ureq::Error> {
         .user_agent(USER_AGENT)
         .tls_config(trust)
         .build();
-    Ok(Agent::new_with_config(config))
+    let resolver = reach::GuardedResolver::new(uri, base);
+    Ok(Agent::with_parts(
+        config,
+        DefaultConnector::default(),
+        resolver,
+    ))
 }
 
 /// Sends one request, without following anything.
-fn send(request: &Get, uri: &Uri, limits: &Limits) -> Result<Response<Body>, ureq::Error> {
+fn send(
+    request: &Get,
+    uri: &Uri,
+    base: &Uri,
+    limits: &Limits,
+) -> Result<Response<Body>, ureq::Error> {
     let conditions = [
         (header::IF_NONE_MATCH, request.etag),
         (header::IF_MODIFIED_SINCE, request.last_modified),
@@ -186,7 +223,7 @@ fn send(request: &Get, uri: &Uri, limits: &Limits) -> Result<Response<Body>, ure
     let conditions = conditions
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)));
-    let mut builder = agent(uri, limits)?
+    let mut builder = agent_for(uri, base, limits)?
         .get(uri)
         .header(header::ACCEPT, request.accept);
     for (name, value) in conditions.chain(request.headers.iter().cloned()) {

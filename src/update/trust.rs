@@ -19,35 +19,51 @@ pub(super) fn prove(
     report: &mut Report,
 ) -> Result<Origin> {
     let (all, here) = advertised(world, release)?;
-    let repository = &world.config.self_update.repository;
-    let mut memory = SeenTags::load(&world.paths.trust())?;
-    let seen = memory.seen(repository, here.tag.as_str());
-    if let Some(sentence) = moved(&here, seen) {
-        if !request.accept_moved_tag {
-            let error = moved_error(&release.version, &sentence);
-            return Err(refuse(world, &release.version, None, error, report));
-        }
+    let (repository, path) = (&world.config.self_update.repository, world.paths.trust());
+    let mut memory = SeenTags::load(&path)?;
+    let mut moved = moved(&here, memory.seen(repository, here.tag.as_str()));
+    if let Some(sentence) = moved.take_if(|_| request.accept_moved_tag) {
         (world.say)(&format!("{sentence}; accepted"));
         report.note(format!("{sentence}; accepted"));
-        memory.accept(repository, &here, clock::now());
+        memory.accept(repository, &here, clock::now())?;
     }
-    memory.see(repository, &all, &here, clock::now());
-    memory.save(&world.paths.trust())?;
+    match &moved {
+        None => {
+            memory.see(repository, &all, &here, clock::now())?;
+            memory.save(&path)?;
+        }
+        Some(_) if a_signature_decides(world, &memory, &here) => {}
+        Some(sentence) => {
+            let error = moved_error(&release.version, sentence);
+            return Err(refuse(world, &release.version, None, error, report));
+        }
+    }
 
     let trust = &world.config.self_update.trust;
     if needs_object(&here, trust.signs_tags(), trust.require()) {
         (world.say)(&format!("verifying the tag {}", here.tag.as_str()));
     }
     let proof = examine(repository, &here, trust, &world.paths.tags())?;
-    match &proof {
-        Proof::Proven(by) => {
+    match (&proof, moved) {
+        (Proof::Proven(by), moved) => {
             (world.say)(&format!("{} is signed by {by}", here.tag.as_str()));
+            if let Some(sentence) = moved {
+                report.note(overridden(&sentence, by));
+            }
+            if memory.proved(repository, &here, by, clock::now())? {
+                memory.save(&path)?;
+            }
             // A refused tag is kept for inspection.
             files::remove_tree_if_there(&world.paths.tags())?;
         }
-        Proof::Unproven(reason) if trust.signs_tags() => report.note(reason),
-        Proof::Unproven(_) => {}
-        Proof::Refused(reason) => {
+        (_, Some(sentence)) => {
+            let error = moved_error(&release.version, &sentence);
+            let commit = Some(here.commit.as_str());
+            return Err(refuse(world, &release.version, commit, error, report));
+        }
+        (Proof::Unproven(reason), None) if trust.signs_tags() => report.note(reason),
+        (Proof::Unproven(_), None) => {}
+        (Proof::Refused(reason), None) => {
             let hint = "ask its owner; `heph self-update trust show` lists the trusted keys";
             let error = Error::new(reason).with_hint(hint);
             let commit = Some(here.commit.as_str());
@@ -60,29 +76,63 @@ pub(super) fn prove(
     })
 }
 
+/// Returns whether a signature may say where a tag is that is elsewhere than it was seen: no signature proved what was seen,
+/// which a stranger may have answered in the forge's place.
+fn a_signature_decides(world: World, memory: &SeenTags, here: &Advertised) -> bool {
+    let settings = &world.config.self_update;
+    let trust = &settings.trust;
+    let seen = memory.seen(&settings.repository, here.tag.as_str());
+    seen.is_some_and(|seen| seen.signed_by.is_none())
+        && needs_object(here, trust.signs_tags(), trust.require())
+}
+
+fn overridden(sentence: &str, by: &str) -> String {
+    format!("{sentence}; the signature of {by} proves it, and none proved what was seen before")
+}
+
 /// Checks, for `check`, whether the tag of `release` was moved, and records it. Returns the error if it was.
 pub(super) fn look(world: World, release: &Release) -> Result<Option<Error>> {
     let (all, here) = advertised(world, release)?;
-    let repository = &world.config.self_update.repository;
-    let path = world.paths.trust();
+    let settings = &world.config.self_update;
+    let (repository, path) = (&settings.repository, world.paths.trust());
     // A run that is under way records it itself.
     let held = exclusive(world.paths).ok();
     let mut memory = SeenTags::load(&path)?;
-    if let Some(sentence) = moved(&here, memory.seen(repository, here.tag.as_str())) {
-        let error = moved_error(&release.version, &sentence);
-        return Ok(Some(match held {
-            Some(_) => {
-                let report = &mut Report::default();
-                refuse(world, &release.version, None, error, report)
+    let seen = memory.seen(repository, here.tag.as_str());
+    let is_new = seen.is_none();
+    let Some(sentence) = moved(&here, seen) else {
+        if held.is_some() {
+            memory.see(repository, &all, &here, clock::now())?;
+            if is_new && a_signature_decides(world, &memory, &here) {
+                // What is proven now, no other signature overrides. `apply` reports a tag that is not.
+                let proof = examine(repository, &here, &settings.trust, &world.paths.tags());
+                if let Ok(Proof::Proven(by)) = proof {
+                    memory.proved(repository, &here, &by, clock::now())?;
+                }
+                files::remove_tree_if_there(&world.paths.tags())?;
             }
-            None => error,
-        }));
+            memory.save(&path)?;
+        }
+        return Ok(None);
+    };
+    let error = moved_error(&release.version, &sentence);
+    if held.is_none() {
+        return Ok(Some(error));
     }
-    if held.is_some() {
-        memory.see(repository, &all, &here, clock::now());
+    let decides = a_signature_decides(world, &memory, &here);
+    if decides
+        && let Proof::Proven(by) = examine(repository, &here, &settings.trust, &world.paths.tags())?
+    {
+        (world.say)(&overridden(&sentence, &by));
+        memory.proved(repository, &here, &by, clock::now())?;
         memory.save(&path)?;
+        files::remove_tree_if_there(&world.paths.tags())?;
+        return Ok(None);
     }
-    Ok(None)
+    // Another commit of this version may yet be the one that its owner signed.
+    let commit = decides.then_some(here.commit.as_str());
+    let report = &mut Report::default();
+    Ok(Some(refuse(world, &release.version, commit, error, report)))
 }
 
 /// Records that `version` was healthy here.

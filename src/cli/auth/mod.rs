@@ -31,6 +31,13 @@ enum Command {
     Status(status::Args),
 }
 
+impl Args {
+    /// Returns whether the command may write files.
+    pub(super) fn writes(&self) -> bool {
+        !matches!(self.command, Command::Status(_))
+    }
+}
+
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     match args.command {
         Command::Login(args) => login::run(context, args),

@@ -34,6 +34,13 @@ enum Command {
     Logs(logs::Args),
 }
 
+impl Args {
+    /// Returns whether the command may write files.
+    pub(super) fn writes(&self) -> bool {
+        !matches!(self.command, Command::Status(_) | Command::Logs(_))
+    }
+}
+
 pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
     match args.command {
         Command::Start(args) => change::run(context, &args, change::Verb::Start),

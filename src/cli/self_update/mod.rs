@@ -28,6 +28,22 @@ pub struct Args {
 }
 
 impl Args {
+    /// Returns whether the command may write files.
+    pub(super) fn writes(&self) -> bool {
+        match &self.command {
+            Command::Status(_) | Command::History(_) => false,
+            Command::Trust(args) => args.writes(),
+            Command::Quarantine(args) => args.writes(),
+            Command::Check(_)
+            | Command::Apply(_)
+            | Command::Enable(_)
+            | Command::Disable(_)
+            | Command::Rollback(_)
+            | Command::Clean(_)
+            | Command::Doctor(_) => true,
+        }
+    }
+
     /// Returns whether the command itself reports newer releases.
     pub fn reports_releases(&self) -> bool {
         matches!(

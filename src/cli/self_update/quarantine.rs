@@ -31,6 +31,13 @@ enum Command {
     },
 }
 
+impl Args {
+    /// Returns whether the command may write files.
+    pub(super) fn writes(&self) -> bool {
+        !matches!(self.command, Command::List { .. })
+    }
+}
+
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     match args.command {
         Command::List { json } => list(context, json),

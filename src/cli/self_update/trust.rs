@@ -47,6 +47,13 @@ enum Command {
     },
 }
 
+impl Args {
+    /// Returns whether the command may write files.
+    pub(super) fn writes(&self) -> bool {
+        !matches!(self.command, Command::Show { .. })
+    }
+}
+
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     match args.command {
         Command::Show { json } => show(context, json),

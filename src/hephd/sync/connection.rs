@@ -65,7 +65,11 @@ impl HubConnection {
                 error if http::is_cut_off(error) => RequestError::Interrupted,
                 _ => RequestError::Other,
             };
-            sort(http::failure(error, &host, &LIMITS))
+            sort(http::failure(
+                error,
+                &http::peer(&self.url.endpoint),
+                &LIMITS,
+            ))
         })
     }
 

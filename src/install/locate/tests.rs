@@ -129,12 +129,38 @@ fn what_others_update_is_refused_unless_the_setting_names_another_folder() {
         assert_eq!(choose(&setting).unwrap(), Path::new("/home/me/bin"));
     }
     for folder in ["/usr/bin", "/nix/store/x/bin"] {
-        let clues = Clues {
-            setting: path(folder),
-            ..usual()
-        };
-        assert!(choose(&clues).is_err(), "{folder}");
+        assert!(check_unmanaged(Path::new(folder)).is_err(), "{folder}");
     }
+    assert!(check_unmanaged(Path::new("/usr/local/bin")).is_ok());
+}
+
+#[test]
+fn a_managed_folder_is_refused_however_it_is_spelled() {
+    let (_folder, paths, _) = home();
+    let find = |setting: &Path| {
+        let invocation = Invocation::default();
+        find_from(&invocation, Some(setting), &[], &paths)
+    };
+    let link = paths.home.join("bin of mine");
+    fs::create_dir_all(&paths.home).unwrap();
+    std::os::unix::fs::symlink("/usr/bin", &link).unwrap();
+    let up: PathBuf = paths.home.ancestors().skip(1).map(|_| "..").collect();
+    for managed in [
+        PathBuf::from("/usr/bin"),
+        link.clone(),
+        paths.home.join(&up).join("usr/bin"),
+        paths.home.join("new/..").join(&up).join("usr/bin"),
+        link.join("../lib/x"),
+    ] {
+        let error = find(&managed).unwrap_err().to_string();
+        assert!(error.contains("package manager"), "{error}");
+    }
+    // And what only looks like one is not.
+    let own = Path::new("/usr/bin")
+        .join("../..")
+        .join(paths.home.strip_prefix("/").unwrap());
+    assert!(find(&own.join("bin")).is_ok());
+    assert!(find(&paths.home.join("new/bin")).is_ok());
 }
 
 /// Returns the bin-dir that is found, with the default settings.

@@ -99,7 +99,7 @@ pub(crate) fn failure(error: ureq::Error, host: &str, limits: &Limits) -> Error 
             excerpt(&why, LONGEST_QUOTE)
         )),
         Library::InvalidProxyUrl => Error::new(format!(
-            "cannot reach {host}: the proxy in HTTPS_PROXY or ALL_PROXY is not an http(s) URL"
+            "cannot reach {host}: the proxy in HTTPS_PROXY or ALL_PROXY is not a URL of http, https, socks4 or socks5"
         )),
         Library::Decompress(kind, io) => {
             Error::new(format!("the answer of {host} is damaged {kind}: {io}"))
@@ -115,6 +115,7 @@ pub(crate) fn failure(error: ureq::Error, host: &str, limits: &Limits) -> Error 
             "the answer of {host} is not valid HTTP: {}",
             excerpt(&why.to_string(), LONGEST_QUOTE)
         )),
+        Library::Other(why) => Error::new(format!("refusing to connect to {host}: {why}")),
         other => Error::new(format!("cannot send a request to {host}: {other}")),
     }
 }

@@ -102,17 +102,111 @@ fn proxies_are_read_as_curl_reads_them() {
         let variables = [("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", list)];
         assert_eq!(chosen(url, &variables).unwrap(), None, "{list}");
     }
-    for list in ["", "ample", "orge.example", "other.example"] {
+    for list in [
+        "",
+        "ample",
+        "orge.example",
+        "other.example",
+        "forge.example:443",
+        "10.0.0.0/8",
+        ".",
+    ] {
         let variables = [("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", list)];
         assert!(chosen(url, &variables).unwrap().is_some(), "{list}");
     }
     let local = [("HTTPS_PROXY", "http://p:1")];
     assert_eq!(chosen("https://localhost:8443/", &local).unwrap(), None);
-    assert!(chosen(url, &[("HTTPS_PROXY", "socks5://p:1")]).is_err());
-    assert!(chosen(url, &[("HTTPS_PROXY", "http://")]).is_err());
+    for proxy in [
+        "socks5://p:1",
+        "socks5h://p:1",
+        "socks4a://p",
+        "SOCKS5H://u:s@p:1",
+    ] {
+        let socks = chosen(url, &[("ALL_PROXY", proxy)]);
+        assert_eq!(socks.unwrap(), Some("p".to_owned()), "{proxy}");
+    }
+    for proxy in ["http://", "ftp://p:1", "socks6://p:1"] {
+        assert!(chosen(url, &[("HTTPS_PROXY", proxy)]).is_err(), "{proxy}");
+    }
+}
+
+#[test]
+fn no_proxy_is_read_as_curl_reads_it() {
+    let covers = |list: &str, host: &str| {
+        let url = format!("https://{host}/a").parse().unwrap();
+        let variable = |name: &str| match name {
+            "https_proxy" => Some("http://p:1".to_owned()),
+            "no_proxy" => Some(list.to_owned()),
+            _ => None,
+        };
+        proxy::of(&url, variable).unwrap().is_none()
+    };
+    for (list, host) in [
+        ("10.0.0.0/8", "10.1.2.3"),
+        ("192.168.1.7", "192.168.1.7"),
+        ("a,192.168.0.0/16,b", "192.168.1.7:8443"),
+        ("10.1.2.3/32", "10.1.2.3"),
+        ("0.0.0.0/0", "10.1.2.3"),
+        ("fd00::/8", "[fd12::1]"),
+        ("fd12:0::1", "[fd12::1]"),
+        ("[fd12::1]", "[fd12::1]:8443"),
+        ("fd12::1/128", "[fd12::1]"),
+        ("forge.example.", "forge.example"),
+        ("forge.example", "forge.example."),
+        (".example.", "Forge.Example"),
+        ("*.example", "forge.example"),
+        ("x example", "forge.example"),
+        ("x\t*", "forge.example"),
+    ] {
+        assert!(covers(list, host), "{list} {host}");
+    }
+    for (list, host) in [
+        ("10.0.0.0/8", "11.0.0.1"),
+        ("10.0.0.0/33x", "10.0.0.1"),
+        ("10.0.0.0/", "10.0.0.0"),
+        ("10.0.0.0/-1", "10.0.0.0"),
+        ("fd00::/8", "[fe00::1]"),
+        ("fd00::/8", "253.0.0.1"),
+        ("0.0.0.0/0", "[fd12::1]"),
+        ("0.0.0.0/0", "forge.example"),
+        ("1.2.3", "10.1.2.3"),
+        ("..", "forge.example"),
+        ("e", "forge.example"),
+    ] {
+        assert!(!covers(list, host), "{list} {host}");
+    }
+}
+
+#[test]
+fn an_error_behind_a_proxy_names_the_proxy_without_its_password() {
+    let named = |variables: &[(&str, &str)]| {
+        proxy::named(&"https://forge.example/a".parse().unwrap(), |name| {
+            let mut all = variables.iter();
+            let (_, value) = all.find(|(there, _)| *there == name)?;
+            Some((*value).to_owned())
+        })
+    };
+    assert_eq!(named(&[]), None);
+    for (proxy, words) in [
+        ("http://me:secret@p.example:3128/", "p.example:3128"),
+        ("socks5h://me:secret@p.example", "p.example:1080"),
+        ("p.example:8080", "p.example:8080"),
+    ] {
+        assert_eq!(named(&[("https_proxy", proxy)]).as_deref(), Some(words));
+    }
+    let listed = [("https_proxy", "http://p:1"), ("no_proxy", "example")];
+    assert_eq!(named(&listed), None);
 }
 
 proptest! {
+    #[test]
+    fn no_list_of_no_proxy_panics(list in "\\PC{0,20}", host in "[a-z0-9.]{1,12}", network in "[0-9a-f:./]{0,20}") {
+        let url = format!("https://{host}/").parse().unwrap();
+        for list in [list, network] {
+            let _ = proxy::of(&url, |_| Some(list.clone()));
+        }
+    }
+
     #[test]
     fn no_location_panics_or_leads_off_https(location in "\\PC*") {
         let from: Uri = "https://forge.example/a/b".parse().unwrap();

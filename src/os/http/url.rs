@@ -1,6 +1,6 @@
 //! Which URLs may be requested, and where a redirect leads. Pure.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ureq::http::{HeaderMap, Uri, header};
 
@@ -34,10 +34,16 @@ pub(crate) fn authority(uri: &Uri) -> &str {
 
 /// Returns whether `host`, as it stands in a URL, is this machine: `localhost`, 127.0.0.0/8 or `[::1]`.
 pub(crate) fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")
-        || bare.parse().is_ok_and(|ip: Ipv4Addr| ip.is_loopback())
-        || bare.parse().is_ok_and(|ip: Ipv6Addr| ip.is_loopback())
+        || literal_address(host).is_some_and(|address| address.is_loopback())
+}
+
+/// Returns the address that `host`, as it stands in a URL, is written as; `None` for a name.
+pub(super) fn literal_address(host: &str) -> Option<IpAddr> {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    bare.unwrap_or(host).parse().ok()
 }
 
 /// Returns where a redirect leads.

@@ -217,6 +217,8 @@ fn a_moved_tag_is_told_with_both_commits() {
         tag: "v1.2.0".to_owned(),
         commit: commit.to_owned(),
         at: Timestamp::UNIX_EPOCH,
+        chosen: true,
+        signed_by: None,
     };
     assert_eq!(moved(&advertised(), None), None);
     assert_eq!(moved(&advertised(), Some(&seen(COMMIT))), None);

@@ -1,11 +1,12 @@
-//! Can the timer's job build a release?
+//! Can the timer's job build a release, and start what it has built?
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::facts::Job;
+use super::facts::{Building, Job};
 use super::row::Row;
 use crate::error::{Error, Result, ensure};
 use crate::install::Progress;
@@ -24,10 +25,21 @@ const BUILD_LIMIT: Duration = Duration::from_secs(120);
 /// How many of its last lines are searched for why a build failed.
 const SEARCHED_LINES: usize = 100;
 
+/// Returns the row of what only a build needs, as far as the timer's run builds.
+pub(super) fn of_builds(building: Building, row: impl FnOnce() -> Row) -> Option<Row> {
+    match building {
+        Building::Needed => Some(row()),
+        Building::Spared => Some(row().lessened(
+            "; the next run does not need it, for the newest release has an archive for this machine",
+        )),
+        Building::Never => None,
+    }
+}
+
 pub(super) fn cargo(job: &Job) -> Option<Row> {
-    Some(cargo_row(job.cargo.as_ref().map(|(cargo, version)| {
-        format!("{version}, '{}'", cargo.program().display())
-    })))
+    let found = job.cargo.as_ref();
+    let found = found.map(|(cargo, version)| format!("{version}, '{}'", cargo.program().display()));
+    of_builds(job.building, || cargo_row(found))
 }
 
 /// Judges cargo, given its version and where it is.
@@ -49,14 +61,14 @@ pub(super) fn cargo_row(found: Result<String, &Error>) -> Row {
 
 pub(super) fn linker(job: &Job) -> Option<Row> {
     let build = job.context.paths.build();
-    let Ok((cargo, _)) = &job.cargo else {
-        return Some(Row::problem(
-            "not tried, for cargo does not run",
-            "see cargo",
-        ));
+    let try_build = |cargo| {
+        let folder = Folder::make(&build.join(".doctor"));
+        folder.and_then(|folder| try_build(cargo, &folder.0))
     };
-    let tried = Folder::make(&build.join(".doctor")).and_then(|folder| try_build(cargo, &folder.0));
-    Some(linker_row(tried, &build))
+    of_builds(job.building, || match &job.cargo {
+        Ok((cargo, _)) => linker_row(try_build(cargo), &build),
+        Err(_) => Row::problem("not tried, for cargo does not run", "see cargo"),
+    })
 }
 
 /// Judges compiling, linking and starting a program in `folder`.
@@ -96,14 +108,7 @@ pub(super) fn linker_row(tried: Result<()>, folder: &Path) -> Row {
 
 /// Builds and runs a package with a build script in `folder`, the way releases are built; the error is what cargo says.
 fn try_build(cargo: &Cargo, folder: &Path) -> Result<()> {
-    let manifest = "[package]\nname = \"heph-doctor\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n[workspace]\n";
-    for (file, text) in [
-        ("Cargo.toml", manifest),
-        ("build.rs", "fn main() {}\n"),
-        ("src/main.rs", "fn main() {}\n"),
-    ] {
-        files::write_atomic(&folder.join(file), text.as_bytes(), files::PRIVATE)?;
-    }
+    write_package(folder)?;
     let build = PercentFreePath::of(folder)?;
     let run = cargo
         .run(folder, folder, build.path(), &Progress::Log(PathBuf::new()))
@@ -118,8 +123,29 @@ fn try_build(cargo: &Cargo, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn temporary_folder(_: &Job) -> Option<Row> {
+/// Writes a package with a build script to `folder`.
+pub(super) fn write_package(folder: &Path) -> Result<()> {
+    let manifest = "[package]\nname = \"heph-doctor\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n[workspace]\n";
+    for (file, text) in [
+        ("Cargo.toml", manifest),
+        ("build.rs", "fn main() {}\n"),
+        ("src/main.rs", "fn main() {}\n"),
+    ] {
+        files::write_atomic(&folder.join(file), text.as_bytes(), files::PRIVATE)?;
+    }
+    Ok(())
+}
+
+pub(super) fn temporary_folder(job: &Job) -> Option<Row> {
     let folder = std::env::temp_dir();
+    of_builds(job.building, || {
+        let (written, started) = try_program(&folder);
+        temporary_folder_row(&folder, written, started)
+    })
+}
+
+/// Writes a program to `folder`, and starts it.
+fn try_program(folder: &Path) -> (Result<()>, Result<()>) {
     let program = folder.join(format!("heph-doctor-{}", std::process::id()));
     let write = || -> Result<()> {
         let mut file = fs::OpenOptions::new()
@@ -127,17 +153,44 @@ pub(super) fn temporary_folder(_: &Job) -> Option<Row> {
             .create_new(true)
             .mode(0o700)
             .open(&program)?;
-        Ok(std::io::Write::write_all(
-            &mut file,
-            b"#!/bin/sh\nexit 0\n",
-        )?)
+        Ok(file.write_all(b"#!/bin/sh\nexit 0\n")?)
     };
     let written = write();
     let started = Run::new(&program).success().map(drop);
     if written.is_ok() {
         drop(fs::remove_file(&program));
     }
-    Some(temporary_folder_row(&folder, written, started))
+    (written, started)
+}
+
+/// Checks the folder of the slots, in which each command of a release is started before it is used.
+pub(super) fn slots(job: &Job) -> Option<Row> {
+    let data = &job.context.paths.hephd.data;
+    let tried = Folder::make(&data.join(".doctor")).map(|folder| try_program(&folder.0));
+    let (written, started) = match tried {
+        Ok(tried) => tried,
+        Err(error) => (Err(error), Ok(())),
+    };
+    Some(slots_row(data, written, started))
+}
+
+/// Judges whether a release can be written to a folder below `data`, and started there.
+pub(super) fn slots_row(data: &Path, written: Result<()>, started: Result<()>) -> Row {
+    let name = data.display();
+    match (written, started) {
+        (Err(error), _) => Row::problem(
+            format!("a run would end as `failed`: {}", error.one_line()),
+            format!("make '{name}' writable for this user"),
+        ),
+        (Ok(()), Err(error)) => Row::problem(
+            format!(
+                "a run would end as `failed`: programs cannot be started in '{name}' (is it mounted noexec?): {}",
+                error.one_line()
+            ),
+            "set XDG_DATA_HOME to a folder that allows it, and run `heph self-update enable` again",
+        ),
+        (Ok(()), Ok(())) => Row::ok(format!("'{name}'")),
+    }
 }
 
 /// Judges whether files can be written in `folder`, and programs started.
@@ -162,7 +215,10 @@ pub(super) fn temporary_folder_row(folder: &Path, written: Result<()>, started: 
 
 pub(super) fn free_space(job: &Job) -> Option<Row> {
     let paths = &job.context.paths;
-    let build = files::free_space(&paths.build());
+    let build = match job.building {
+        Building::Needed => files::free_space(&paths.build()),
+        Building::Spared | Building::Never => Ok(u64::MAX),
+    };
     Some(free_space_row(build, files::free_space(&paths.versions())))
 }
 
@@ -174,6 +230,9 @@ pub(super) fn free_space_row(build: Result<u64>, slots: Result<u64>) -> Row {
             return Row::warning(error.one_line(), "check whether the folder can be read");
         }
     };
+    if build == u64::MAX && slots >= SLOT_NEEDS {
+        return Row::ok(format!("{} for releases", show_bytes(slots)));
+    }
     let rooms = |build, slots| [build, slots].map(show_bytes);
     let [for_builds, for_slots] = rooms(build, slots);
     let detail = format!("{for_builds} for builds, {for_slots} for releases");
@@ -188,7 +247,7 @@ pub(super) fn free_space_row(build: Result<u64>, slots: Result<u64>) -> Row {
 }
 
 /// Returns the most telling lines of a failed build, shortened: a linker's command line has thousands of letters.
-fn gist(output: &str) -> String {
+pub(super) fn gist(output: &str) -> String {
     const LINES: usize = 5;
     const LETTERS: usize = 200;
     let lines = || {
@@ -221,10 +280,10 @@ fn show_bytes(bytes: u64) -> String {
 }
 
 /// A folder that is removed with its owner, with those of its parents that it had to make.
-struct Folder(PathBuf);
+pub(super) struct Folder(pub PathBuf);
 
 impl Folder {
-    fn make(path: &Path) -> Result<Folder> {
+    pub fn make(path: &Path) -> Result<Folder> {
         files::remove_tree_if_there(path)?;
         files::create_private_dir(path)?;
         Ok(Folder(path.to_owned()))

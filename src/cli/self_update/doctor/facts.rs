@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use super::probe::{self, Findings};
 use crate::cli::Context;
+use crate::config::Delivery;
 use crate::error::Result;
 use crate::install::Progress;
 use crate::install::cargo::Cargo;
+use crate::install::prebuilt;
 use crate::os::clock;
 use crate::paths::Paths;
 use crate::platform::schedule::job::Job as TimerJob;
@@ -59,20 +61,51 @@ pub(super) struct Job<'a> {
     pub cargo: Result<(Cargo, String)>,
     /// The newest release that the forge names.
     pub latest: Result<Option<Release>>,
+    /// Whether the timer's next run builds.
+    pub building: Building,
+}
+
+/// Whether the timer's next run needs cargo and a compiler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Building {
+    Needed,
+    /// The newest release has an archive for this machine; another one may have none.
+    Spared,
+    /// The settings admit archives only.
+    Never,
 }
 
 impl<'a> Job<'a> {
     pub fn of(context: &'a Context) -> Job<'a> {
+        let latest = latest(context);
         Job {
             context,
             cargo: cargo(&context.paths),
-            latest: latest(context),
+            building: building(context, latest.as_ref().ok().and_then(Option::as_ref)),
+            latest,
         }
+    }
+
+    /// Returns the newest release, if the forge names one.
+    pub fn newest(&self) -> Option<&Release> {
+        self.latest.as_ref().ok()?.as_ref()
+    }
+}
+
+fn building(context: &Context, latest: Option<&Release>) -> Building {
+    let settings = &context.config.self_update;
+    let has_archives =
+        |release| prebuilt::may_suffice(release, &settings.packages, &settings.trust);
+    match settings.delivery {
+        Delivery::Cargo => Building::Needed,
+        Delivery::Prebuilt => Building::Never,
+        Delivery::Auto if latest.is_some_and(has_archives) => Building::Spared,
+        Delivery::Auto => Building::Needed,
     }
 }
 
 fn cargo(paths: &Paths) -> Result<(Cargo, String)> {
-    let cargo = Cargo::find(std::env::vars_os().collect(), &paths.home)?;
+    let cargo = Cargo::find(&std::env::vars_os().collect(), paths)?;
     let log = Progress::Log(PathBuf::new());
     let version = cargo
         .run(&paths.home, &paths.home, &paths.build(), &log)

@@ -11,8 +11,11 @@ mod build;
 mod facts;
 mod feed;
 mod installed;
+mod newest_tag;
+mod permissions;
 mod probe;
 mod row;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod timer;
@@ -55,12 +58,16 @@ const JOB: &[(&str, JobCheck)] = &[
     ("cargo", build::cargo),
     ("linker", build::linker),
     ("temporary folder", build::temporary_folder),
+    ("releases folder", build::slots),
     ("free space", build::free_space),
     ("forge", feed::forge),
     ("git", feed::git),
+    ("sources", sources::sources),
+    ("newest tag", newest_tag::newest_tag),
     ("trusted keys", trust::keys),
     ("clock", trust::clock),
     ("links", installed::links),
+    ("permissions", permissions::permissions),
 ];
 /// Of the rest, in the shell.
 const MACHINE: &[(&str, ShellCheck)] = &[

@@ -56,6 +56,15 @@ impl Row {
         Row::problem(error.one_line(), error.hint().unwrap_or(hint))
     }
 
+    /// Returns the row with a problem lessened to a warning, for `why`.
+    pub fn lessened(mut self, why: &str) -> Row {
+        if self.status == Status::Problem {
+            self.status = Status::Warning;
+            self.detail.push_str(why);
+        }
+        self
+    }
+
     pub fn named(self, name: &str) -> NamedRow {
         NamedRow {
             name: name.to_owned(),
