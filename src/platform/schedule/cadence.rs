@@ -7,8 +7,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use jiff::Zoned;
-use jiff::civil::{Time, time};
+use jiff::civil::{DateTime, Time, time};
+use jiff::tz::{AmbiguousOffset, Offset};
+use jiff::{Timestamp, ToSpan, Zoned};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Interval, SHORTEST_EVERY};
@@ -24,6 +25,8 @@ const MOST_EVENTS: usize = 24;
 const SPREAD_AT: Duration = Duration::from_secs(5 * MINUTE);
 /// How far systemd may move a run of the longest intervals.
 const LONGEST_SPREAD: Duration = Duration::from_secs(30 * MINUTE);
+/// The longest skipped time, in seconds, whose lines cron runs late (cron(8)).
+const LONGEST_CAUGHT_UP: i32 = 3 * 60 * 60;
 /// From the machine's start to the first run, where the cadence is expressed as pauses.
 const AFTER_BOOT: Duration = Duration::from_secs(5 * MINUTE);
 
@@ -184,25 +187,48 @@ impl Cadence {
         fits.then(|| (number % step, step))
     }
 
-    /// Returns the next run after `now` of a cron with the fields of [`Cadence::cron`] for `number`.
+    /// Returns the next run after `now` of a cron with the fields of [`Cadence::cron`] for `number`, as cron(8) of Debian,
+    /// Fedora and their kin decides it where the clock is changed by up to three hours: a line with `*` for the hour follows the
+    /// clock. Any other runs once a day at each of its times: at the first pass of an hour that comes twice, and, where its
+    /// time is skipped, as soon as it is.
     pub(super) fn next_by_cron(&self, number: u64, now: &Zoned) -> Option<Zoned> {
-        let times = match self {
-            Cadence::At(times) => times.clone(),
-            Cadence::Every(_) => {
+        let (times, follows_the_clock) = match self {
+            Cadence::At(times) => (times.clone(), false),
+            Cadence::Every(interval) => {
                 let (first, step) = self.cron_minutes(number)?;
                 let minutes = (first..DAY / MINUTE).step_by(step as usize);
                 let times =
                     minutes.map(|minute| time((minute / 60) as i8, (minute % 60) as i8, 0, 0));
-                times.collect()
+                (times.collect(), interval.as_secs() <= HOUR)
             }
         };
-        let days = [now.date(), now.date().tomorrow().ok()?];
-        let all = days
-            .iter()
-            .flat_map(|day| times.iter().map(|time| day.to_datetime(*time)));
-        all.filter_map(|time| time.to_zoned(now.time_zone().clone()).ok())
-            .filter(|time| time > now)
+        let runs = |at: DateTime| -> Vec<Timestamp> {
+            let zone = now.time_zone();
+            let instant = |offset: Offset| offset.to_timestamp(at).ok();
+            let runs = match zone.to_ambiguous_timestamp(at).offset() {
+                AmbiguousOffset::Unambiguous { offset } => [instant(offset), None],
+                AmbiguousOffset::Fold { before, after } => [
+                    instant(before),
+                    instant(after).filter(|_| follows_the_clock),
+                ],
+                AmbiguousOffset::Gap { before, after } => {
+                    let skipped = after.seconds() - before.seconds();
+                    let caught_up = !follows_the_clock && skipped <= LONGEST_CAUGHT_UP;
+                    // By the clock of after, the time is before the change.
+                    let before = instant(after).filter(|_| caught_up);
+                    let change = before.and_then(|before| zone.following(before).next());
+                    [change.map(|change| change.timestamp()), None]
+                }
+            };
+            runs.into_iter().flatten().collect()
+        };
+        // A change at midnight may belong to the day before, or after.
+        let days = (-1..=2).filter_map(|days| now.date().checked_add(days.days()).ok());
+        days.flat_map(|day| times.iter().map(move |time| day.to_datetime(*time)))
+            .flat_map(runs)
+            .filter(|run| *run > now.timestamp())
             .min()
+            .map(|run| run.to_zoned(now.time_zone().clone()))
     }
 }
 

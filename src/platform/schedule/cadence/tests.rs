@@ -1,7 +1,7 @@
 //! Tests of cadences: the settings of each scheduler, read back by small interpreters of their own.
 
 use super::*;
-use jiff::civil::date;
+use jiff::civil::{DateTime, date};
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
@@ -165,6 +165,173 @@ fn the_next_run_of_cron_is_the_next_matching_local_minute() {
     assert!(every("7h").next_by_cron(0, &now(5, 0)).is_none());
 }
 
+/// Returns the first runs of `cadence` by cron after `now`, as local times with their offsets.
+fn runs_by_cron(cadence: &Cadence, zone: &str, now: &str, count: usize) -> Vec<String> {
+    let zone = TimeZone::posix(zone).unwrap();
+    let mut now = now.parse::<DateTime>().unwrap().to_zoned(zone).unwrap();
+    let mut runs = Vec::new();
+    for _ in 0..count {
+        now = cadence.next_by_cron(13, &now).unwrap();
+        runs.push(now.strftime("%d %H:%M %:z").to_string());
+    }
+    runs
+}
+
+const BERLIN: &str = "CET-1CEST,M3.5.0,M10.5.0/3";
+/// Half an hour of summer time.
+const LORD_HOWE: &str = "<+1030>-10:30<+11>-11,M10.1.0,M4.1.0";
+/// The clock is changed at midnight.
+const CAIRO: &str = "EET-2EEST,M4.5.5/0,M10.5.4/24";
+
+#[test]
+fn cron_runs_a_skipped_time_of_day_late_and_a_repeated_one_once() {
+    let at = |times| Cadence::parse_at(times).unwrap();
+    for (times, zone, now, expected) in [
+        (
+            "02:30",
+            BERLIN,
+            "2026-03-28T12:00",
+            ["29 03:00 +02:00", "30 02:30 +02:00"],
+        ),
+        (
+            "02:00,02:59",
+            BERLIN,
+            "2026-03-29T00:00",
+            ["29 03:00 +02:00", "30 02:00 +02:00"],
+        ),
+        (
+            "02:30,03:00",
+            BERLIN,
+            "2026-03-29T00:00",
+            ["29 03:00 +02:00", "30 02:30 +02:00"],
+        ),
+        (
+            "02:30",
+            BERLIN,
+            "2026-10-24T12:00",
+            ["25 02:30 +02:00", "26 02:30 +01:00"],
+        ),
+        (
+            "03:00",
+            BERLIN,
+            "2026-10-24T12:00",
+            ["25 03:00 +01:00", "26 03:00 +01:00"],
+        ),
+        (
+            "02:15",
+            LORD_HOWE,
+            "2026-10-03T12:00",
+            ["04 02:30 +11:00", "05 02:15 +11:00"],
+        ),
+        (
+            "01:45",
+            LORD_HOWE,
+            "2026-04-04T12:00",
+            ["05 01:45 +11:00", "06 01:45 +10:30"],
+        ),
+        (
+            "00:30",
+            CAIRO,
+            "2026-04-23T12:00",
+            ["24 01:00 +03:00", "25 00:30 +03:00"],
+        ),
+        (
+            "23:30",
+            CAIRO,
+            "2026-10-29T12:00",
+            ["29 23:30 +03:00", "30 23:30 +02:00"],
+        ),
+    ] {
+        let runs = runs_by_cron(&at(times), zone, now, 2);
+        assert_eq!(runs, expected, "{times} {zone}");
+    }
+    // Between the two passes of the hour, the day's run is over.
+    let between = date(2026, 10, 25)
+        .at(0, 45, 0, 0)
+        .to_zoned(TimeZone::UTC)
+        .unwrap();
+    let between = between.with_time_zone(TimeZone::posix(BERLIN).unwrap());
+    let next = at("02:30").next_by_cron(13, &between).unwrap();
+    assert_eq!(next.date(), date(2026, 10, 26));
+}
+
+#[test]
+fn cron_runs_an_interval_of_up_to_an_hour_by_the_clock_and_a_longer_one_at_its_times() {
+    let spring = "2026-03-29T00:50";
+    let autumn = "2026-10-25T01:50";
+    for (interval, now, expected) in [
+        (
+            "30m",
+            spring,
+            ["29 01:13 +01:00", "29 01:43 +01:00", "29 03:13 +02:00"],
+        ),
+        (
+            "1h",
+            spring,
+            ["29 01:13 +01:00", "29 03:13 +02:00", "29 04:13 +02:00"],
+        ),
+        (
+            "1h",
+            autumn,
+            ["25 02:13 +02:00", "25 02:13 +01:00", "25 03:13 +01:00"],
+        ),
+        (
+            "2h",
+            spring,
+            ["29 03:00 +02:00", "29 04:13 +02:00", "29 06:13 +02:00"],
+        ),
+        (
+            "2h",
+            autumn,
+            ["25 02:13 +02:00", "25 04:13 +01:00", "25 06:13 +01:00"],
+        ),
+        (
+            "6h",
+            autumn,
+            ["25 06:13 +01:00", "25 12:13 +01:00", "25 18:13 +01:00"],
+        ),
+    ] {
+        let runs = runs_by_cron(&every(interval), BERLIN, now, 3);
+        assert_eq!(runs, expected, "{interval} {now}");
+    }
+}
+
+/// Asks systemd itself. On a machine without it there is nothing to compare with.
+#[test]
+fn systemd_skips_a_skipped_time_of_day_and_takes_the_first_pass_of_a_repeated_one() {
+    if !std::path::Path::new("/usr/share/zoneinfo/Europe/Berlin").exists() {
+        return;
+    }
+    for (cadence, base, expected) in [
+        (
+            Cadence::parse_at("02:30").unwrap(),
+            "2026-03-28 23:50:00",
+            "2026-03-30 00:30",
+        ),
+        (
+            Cadence::parse_at("02:30").unwrap(),
+            "2026-10-24 23:50:00",
+            "2026-10-25 00:30",
+        ),
+        (every("30m"), "2026-03-29 01:40:00", "2026-03-29 01:00"),
+        (every("6h"), "2026-10-25 00:10:00", "2026-10-25 05:00"),
+    ] {
+        let events = calendar_of(&cadence).unwrap();
+        let asked = crate::os::process::Run::new("systemd-analyze")
+            .env("TZ", "Europe/Berlin")
+            .arg("calendar")
+            .arg(format!("--base-time={base}"))
+            .args(&events)
+            .success();
+        let Ok(said) = asked else { return };
+        assert!(
+            said.text().contains(&format!(" {expected}:00 UTC")),
+            "{}",
+            said.text()
+        );
+    }
+}
+
 /// Returns the values of `0..below` that a field of a calendar event or crontab names; a bare `a/n` goes to the end.
 fn values(field: &str, below: u64) -> Vec<u64> {
     let number = |text: &str| text.parse::<u64>().unwrap();
@@ -279,6 +446,19 @@ proptest! {
     fn cron_never_waits_longer_than_the_cadence(cadence in any_cadence(), number: u64) {
         if let Ok(lines) = cadence.cron(number) {
             prop_assert_eq!(longest_gap(of_crontab(&lines)), cadence.longest_gap().as_secs());
+        }
+    }
+
+    #[test]
+    fn no_day_of_summer_time_or_winter_time_is_without_each_run_of_cron(cadence in any_cadence(), number: u64, hour in 0i64..24 * 365) {
+        let zone = TimeZone::posix(BERLIN).unwrap();
+        let start = date(2026, 1, 1).at(0, 0, 0, 0).to_zoned(TimeZone::UTC).unwrap().timestamp();
+        let now = (start + std::time::Duration::from_secs(hour.unsigned_abs() * HOUR)).to_zoned(zone);
+        if let Some(next) = cadence.next_by_cron(number, &now) {
+            let wait = next.timestamp().duration_since(now.timestamp());
+            prop_assert!(next > now);
+            // One hour is skipped or repeated in a year.
+            prop_assert!(wait.unsigned_abs() <= cadence.longest_gap() + Duration::from_secs(HOUR));
         }
     }
 
