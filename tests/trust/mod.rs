@@ -3,7 +3,9 @@
 mod accepted;
 mod keys;
 mod openpgp;
+mod others;
 mod owner;
+mod passwords;
 mod place;
 mod refused;
 mod seen;
