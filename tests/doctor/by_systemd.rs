@@ -43,7 +43,11 @@ fn a_machine_on_which_all_is_well() {
         .row("temporary folder", "ok", "'/tmp'")
         .row("forge", "ok", LATEST)
         .row("git", "ok", &format!("has the tag v{LATEST}"))
+        .row("sources", "ok", "cargo fetches v7.0.0")
+        .row("newest tag", "ok", "v7.0.0")
+        .row("releases folder", "ok", "")
         .row("links", "ok", ".cargo/bin")
+        .row("permissions", "ok", "only you")
         .row("PATH", "ok", ".cargo/bin/heph'")
         .row("quarantine", "ok", "")
         .row("hephd", "ok", "");

@@ -5,3 +5,4 @@ mod by_systemd;
 mod noexec;
 mod notice;
 mod patient;
+mod predicts;

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::support::call::Call;
 use crate::support::files::outer;
+use crate::support::forge::{Published, WorkTree};
 use crate::support::home::ODD_NAME;
 use crate::support::machine::Machine;
 use crate::support::workshop::toolchain_variables;
@@ -34,7 +35,7 @@ impl Patient {
     /// Returns a machine on which nothing is wrong, and the timer is off. The user's shell finds everything.
     pub fn new() -> Patient {
         let mut patient = Patient(Machine::named(ODD_NAME));
-        patient.publish_empty(LATEST);
+        patient.publish_package();
         patient.settings("");
         for (name, value) in toolchain_variables() {
             patient.home.set(&name, value);
@@ -42,6 +43,20 @@ impl Patient {
         let path = patient.shell_path();
         patient.home.set("PATH", path);
         patient
+    }
+
+    /// Publishes [`LATEST`] of a package that cargo can read, and nobody builds.
+    fn publish_package(&self) {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = WorkTree::new(folder.path());
+        let manifest =
+            format!("[package]\nname = \"heph\"\nversion = \"{LATEST}\"\nedition = \"2021\"\n");
+        tree.write("Cargo.toml", &manifest);
+        tree.write("src/main.rs", "fn main() {}\n").commit(LATEST);
+        let tag = format!("v{LATEST}");
+        tree.tag(&tag);
+        self.forge.push(&tree);
+        self.forge.publish(Published::new(&tag));
     }
 
     /// Returns such a machine with the timer on.
@@ -114,6 +129,12 @@ impl Findings {
         assert!(row["detail"].as_str().unwrap().contains(words), "{row:#}");
         assert_eq!(row["hint"].is_null(), status == "ok", "{row:#}");
         self
+    }
+
+    /// Returns whether there is a row `name`.
+    pub fn has(&self, name: &str) -> bool {
+        let mut rows = self.0["rows"].as_array().unwrap().iter();
+        rows.any(|row| row["name"] == name)
     }
 
     /// Returns the names of the rows that stand like this.
