@@ -63,6 +63,8 @@ pub enum Kind {
     Denied,
     /// The release itself is to blame, not this machine, the network or the settings.
     Unfit,
+    /// A release could not be built: it may be to blame, or this machine, and nothing shows which.
+    Build,
     /// A part of a release, such as its tag, is not published yet.
     NotYet,
     /// Any other, also one that only a newer heph knows.

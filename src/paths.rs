@@ -162,6 +162,11 @@ impl Paths {
         self.state.join("quarantine.json")
     }
 
+    /// Returns the file of the builds that failed.
+    pub(crate) fn failed_builds(&self) -> PathBuf {
+        self.state.join("builds.json")
+    }
+
     /// Returns the cache of the feed.
     pub fn feed(&self) -> PathBuf {
         self.state.join("feed.json")

@@ -9,6 +9,7 @@ mod support;
 
 mod architecture;
 mod auth;
+mod builds;
 mod compatibility;
 mod docs;
 mod doctor;

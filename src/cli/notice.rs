@@ -8,12 +8,15 @@ use jiff::Timestamp;
 use semver::Version;
 
 use super::{Context, VERSION};
+use crate::config::SelfUpdate;
 use crate::os::clock;
+use crate::paths::Paths;
 use crate::platform::schedule;
 use crate::release::Release;
 use crate::release::decide::{Asked, Decision, Policy, Situation, decide};
 use crate::release::trust::seen_tags::SeenTags;
 use crate::update;
+use crate::update::builds::FailedBuilds;
 use crate::update::quarantine::Quarantine;
 
 /// How many intervals may pass without a check that succeeded.
@@ -30,8 +33,10 @@ pub struct Known {
     pub last_success: Option<Timestamp>,
     /// What the user allows.
     pub policy: Policy,
-    /// Versions that failed here.
+    /// Versions in quarantine.
     pub quarantine: Vec<Version>,
+    /// Whether the build of the newest release failed.
+    pub build_failed: bool,
     /// The highest version that was ever healthy here.
     pub healthy: Option<Version>,
     /// The timer, where it is on.
@@ -65,19 +70,36 @@ pub fn print(context: &Context) {
     let keeps_heph = settings.packages.iter().any(|name| name == "heph");
     let known = Known {
         installed: keeps_heph.then(|| VERSION.parse().ok()).flatten(),
-        latest: remembered.latest,
-        last_success: remembered.last_success,
-        policy: update::policy(settings),
+        build_failed: latest_failed(
+            remembered.latest.as_ref(),
+            settings,
+            &quarantine,
+            &context.paths,
+        ),
         quarantine: update::held_back(&quarantine, settings, &seen_tags),
         healthy: seen_tags
             .healthy(&settings.repository, &settings.tag_prefix)
             .cloned(),
+        latest: remembered.latest,
+        last_success: remembered.last_success,
+        policy: update::policy(settings),
         timer: timer(context),
         now: clock::now(),
     };
     if let Some(line) = line(&known) {
         context.ui.note(line);
     }
+}
+
+/// Returns whether the build of `latest` failed. What has changed since is not asked for: that takes other programs.
+fn latest_failed(
+    latest: Option<&Release>,
+    settings: &SelfUpdate,
+    quarantine: &Quarantine,
+    paths: &Paths,
+) -> bool {
+    let failed = FailedBuilds::load(paths, quarantine);
+    latest.is_some_and(|latest| failed.of(&latest.version, &settings.repository).is_some())
 }
 
 fn timer(context: &Context) -> Option<Timer> {
@@ -119,6 +141,7 @@ fn news(known: &Known) -> Option<String> {
         latest: Some(latest),
         policy: &known.policy,
         quarantine: &known.quarantine,
+        waiting: None,
         healthy: known.healthy.as_ref(),
         asked: &Asked::default(),
         now: known.now,
@@ -126,6 +149,9 @@ fn news(known: &Known) -> Option<String> {
     let version = &latest.version;
     let failed = |failed: &Version| failed.cmp_precedence(version).is_eq();
     match decide(&situation) {
+        Decision::Update(_) if known.build_failed => Some(format!(
+            "heph {version} is out but its build failed here, this is {installed}; `heph self-update status` says why"
+        )),
         Decision::Update(_) => Some(format!(
             "heph {version} is out, this is {installed}; `heph self-update apply` installs it"
         )),
@@ -179,6 +205,7 @@ mod tests {
             last_success: Some(time("2026-01-10T11:00:00Z")),
             policy: Policy::default(),
             quarantine: Vec::new(),
+            build_failed: false,
             healthy: None,
             timer: Some(Timer {
                 interval: HOUR,
@@ -227,6 +254,8 @@ mod tests {
             line.contains("failed here") && !line.contains("apply"),
             "{line}"
         );
+        let line = told(|known| known.build_failed = true).unwrap();
+        assert!(line.contains("its build failed here"), "{line}");
     }
 
     #[test]

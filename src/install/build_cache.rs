@@ -30,12 +30,15 @@ struct Artifact {
     fresh: bool,
 }
 
-/// The packages of a build that are not from registries.
+/// What a build was made from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sources {
+    /// The packages that are not from registries.
     pub packages: BTreeSet<String>,
-    /// Those that this build took from the cache.
+    /// Those of them that this build took from the cache.
     pub fresh: BTreeSet<String>,
+    /// Whether it took any package from the cache.
+    pub used_cache: bool,
 }
 
 pub(crate) fn messages(build: &Path) -> PathBuf {
@@ -53,6 +56,7 @@ fn parse(messages: &[u8]) -> Sources {
         let Ok(artifact) = serde_json::from_slice::<Artifact>(line) else {
             continue;
         };
+        sources.used_cache |= artifact.fresh;
         let Some(name) = name(&artifact.package_id) else {
             continue;
         };
@@ -164,8 +168,10 @@ not json"#;
         let expected = Sources {
             packages: names(&["part", "tool"]),
             fresh: names(&["part"]),
+            used_cache: true,
         };
         assert_eq!(parse(messages), expected);
+        assert!(!parse(messages.split(|byte| *byte == b'\n').nth(2).unwrap()).used_cache);
     }
 
     #[test]

@@ -1,24 +1,42 @@
-//! Why a build failed, recognized by the output of cargo.
+//! Why a build failed, as far as the output of cargo shows.
+//!
+//! Whose fault a failed build is, no log can tell: a missing library, a killed compiler and a typo all end in "could not
+//! compile". So the words choose a sentence and a hint, and one thing besides: whether a host could not be reached, so that the
+//! next run may succeed. That counts only where cargo itself concludes it, at the end of its output (see [`conclusion`]); a
+//! compiler, a build script or a warning may say "connection refused" as often as it likes.
 
+use super::cargo_git;
 use crate::error::{Error, Kind};
+use crate::os::text;
 
-/// The kinds of failure that have a remedy of their own.
+/// The kinds of failure that have a sentence or a remedy of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BuildFailure {
-    Linker,
+    /// A host cannot be reached, or asks for a later try.
+    Network,
+    /// A server rejects the request.
+    Refused,
+    /// cargo's copy of the repository is damaged.
+    GitStore,
     Disk,
+    Linker,
+    /// The operating system killed the compiler.
+    Killed,
     /// The installed Rust is too old, or no toolchain is selected.
     Toolchain,
+    /// A build script failed.
+    Script,
+    Compile,
     Tag,
     /// The repository has no such package, or one without binaries.
     Package,
-    Network,
-    Release,
+    /// cargo cannot read the manifest or the lock file.
+    Manifest,
     Unknown,
 }
 
-/// Phrases of cargo, rustc, cc-rs, libgit2, curl, git and rustup, in the order in which they count: a missing linker, for
-/// example, ends with "could not compile" as well.
+/// Phrases of cargo, rustc, cc-rs, libgit2, git and rustup, in the order in which they count: a missing linker, for example,
+/// ends with "could not compile" as well.
 const PHRASES: &[(BuildFailure, &[&str])] = &[
     (
         BuildFailure::Disk,
@@ -37,6 +55,7 @@ const PHRASES: &[(BuildFailure, &[&str])] = &[
             "xcrun: error: invalid active developer path",
         ],
     ),
+    (BuildFailure::Killed, &["(signal: 9, sigkill: kill)"]),
     (
         BuildFailure::Toolchain,
         &[
@@ -49,12 +68,16 @@ const PHRASES: &[(BuildFailure, &[&str])] = &[
             "is older than the `20",
             "feature `edition20",
             "error: toolchain '",
+            "lock file version",
+            "`resolver` setting",
+            "target may not be installed",
         ],
     ),
     (
-        BuildFailure::Release,
-        &["could not compile `", "failed to run custom build command"],
+        BuildFailure::Script,
+        &["error: failed to run custom build command for `"],
     ),
+    (BuildFailure::Compile, &["error: could not compile `"]),
     (
         BuildFailure::Tag,
         &["failed to find tag", "couldn't find remote ref"],
@@ -69,153 +92,206 @@ const PHRASES: &[(BuildFailure, &[&str])] = &[
         ],
     ),
     (
-        BuildFailure::Network,
-        &[
-            "network error",
-            "network failure",
-            "failed to connect",
-            "couldn't connect",
-            "could not connect",
-            "could not resolve",
-            "couldn't resolve",
-            "failed to resolve",
-            "connection refused",
-            "connection reset",
-            "connection timed out",
-            "operation timed out",
-            "timeout was reached",
-            "failed to download",
-            "download of ",
-            "failed to clone into",
-            "failed to fetch into",
-            "unexpected http status code",
-            "unable to update",
-            "ssl ",
-            "certificate",
-        ],
-    ),
-    (
-        BuildFailure::Release,
+        BuildFailure::Manifest,
         &[
             "failed to parse manifest",
+            "failed to parse lock file",
             "failed to select a version",
             "lock file",
         ],
     ),
 ];
 
+/// What servers and git say to a request that they reject. These count before [`UNREACHABLE`]: libgit2 calls a rejected request
+/// a network failure, too.
+const REFUSED: &[&str] = &[
+    "failed to authenticate",
+    "authentication required",
+    "authentication failed",
+    "access denied",
+    "permission denied (publickey",
+    "permission denied (password",
+    "permission denied (keyboard",
+    "host key verification failed",
+    "could not read username",
+    "could not read password",
+    "remote: not found",
+    "repository not found",
+    "' not found",
+    "could not be found or you don't have permission",
+    "does not appear to be a git repository",
+    "object format",
+    "object-format",
+];
+
+/// What curl, libgit2, git and ssh say where there is no connection.
+const UNREACHABLE: &[&str] = &[
+    "could not resolve",
+    "couldn't resolve",
+    "failed to resolve",
+    "temporary failure in name resolution",
+    "name or service not known",
+    "failed to connect",
+    "could not connect",
+    "couldn't connect",
+    "unable to connect",
+    "network is unreachable",
+    "no route to host",
+    "connection refused",
+    "connection reset",
+    "connection closed",
+    "connection timed out",
+    "operation timed out",
+    "timed out",
+    "timeout was reached",
+    "early eof",
+    "unexpected eof",
+    "unexpected disconnect",
+    "remote end hung up unexpectedly",
+    "failure when receiving data",
+    "failed sending data",
+    "transfer closed",
+    "empty reply from server",
+    "http2 framing layer",
+    "ssl ",
+    "tls ",
+    "certificate",
+];
+
+/// What libgit2 and git say of objects that they cannot read.
+const UNREADABLE: &[&str] = &[
+    "class=odb",
+    "class=zlib",
+    "class=object",
+    "class=indexer",
+    "corrupt",
+    "bad object",
+    "unable to read tree",
+    "loose object",
+    "packfile",
+];
+
+/// Returns the kind of failure that the output of cargo shows.
 pub(crate) fn recognize(output: &str) -> BuildFailure {
+    let conclusion = conclusion(output).to_lowercase();
+    let concludes = |phrases: &[&str]| phrases.iter().any(|phrase| conclusion.contains(phrase));
     let output = output.to_lowercase();
-    PHRASES
+    let known = PHRASES
         .iter()
         .find(|(_, phrases)| phrases.iter().any(|phrase| output.contains(phrase)))
-        .map_or(BuildFailure::Unknown, |(failure, _)| *failure)
+        .map(|(failure, _)| *failure);
+    let statuses = statuses(&conclusion);
+    let later = |status: &u16| matches!(status, 408 | 429 | 500..);
+    match known {
+        // Something was compiled, so that all had been fetched.
+        Some(BuildFailure::Script | BuildFailure::Compile) => known,
+        _ if concludes(UNREADABLE) => Some(BuildFailure::GitStore),
+        Some(BuildFailure::Tag | BuildFailure::Disk) => known,
+        _ if statuses.iter().any(later) => Some(BuildFailure::Network),
+        _ if statuses.iter().any(|status| *status >= 400) || concludes(REFUSED) => {
+            known.or(Some(BuildFailure::Refused))
+        }
+        _ if concludes(UNREACHABLE) => Some(BuildFailure::Network),
+        _ => known,
+    }
+    .unwrap_or(BuildFailure::Unknown)
+}
+
+/// Returns cargo's last error and its causes: lines that begin with `error:`, and, indented, those below `Caused by:`.
+///
+/// cargo prints this after everything that compilers and build scripts print has ended. Where one of those failed, nothing
+/// stands below it but that compiling failed.
+fn conclusion(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().collect();
+    let start = lines.iter().rposition(|line| line.starts_with("error:"));
+    let block = start.map_or(&[][..], |start| &lines[start..]);
+    let own = |line: &&&str| line.starts_with("error:") || line.starts_with("  ");
+    let block: Vec<&str> = block.iter().filter(own).copied().collect();
+    block.join("\n")
+}
+
+/// Returns the http statuses in `conclusion`, as libgit2, cargo, git and curl name them.
+fn statuses(conclusion: &str) -> Vec<u16> {
+    const BEFORE: [&str; 5] = [
+        "status code: ",
+        ", got ",
+        "returned error: ",
+        "response code: ",
+        "response ",
+    ];
+    let number = |rest: &str| {
+        let digits = rest.get(..3)?;
+        let ends = !rest[3..].starts_with(|c: char| c.is_ascii_digit());
+        digits.parse().ok().filter(|_| ends)
+    };
+    let found = BEFORE.iter().flat_map(|before| {
+        let parts = conclusion.split(before).skip(1);
+        parts.filter_map(number).collect::<Vec<u16>>()
+    });
+    found.collect()
+}
+
+/// Returns the name that cargo puts in backquotes behind the last `words`.
+fn named<'a>(output: &'a str, words: &str) -> Option<&'a str> {
+    let mut lines = output.lines().rev();
+    let name = lines.find_map(|line| line.strip_prefix(words))?;
+    name.split('`').next()
 }
 
 impl BuildFailure {
-    /// Returns the error that says why `tag` of `url` cannot be built, with the remedy.
-    pub(crate) fn error(self, tag: &str, url: &str) -> Error {
+    /// Returns the error that says why `tag` of `url` cannot be built, with the remedy; `output` is that of cargo.
+    pub(crate) fn error(self, tag: &str, url: &str, output: &str) -> Error {
         let cannot = |why: &str| Error::new(format!("cannot build {tag}: {why}"));
-        match self {
+        let the = |words: &str, what: &str| match named(output, words) {
+            Some(name) => format!("{what} `{}`", text::excerpt(name, 100)),
+            None => what.to_owned(),
+        };
+        let error = match self {
+            BuildFailure::Network => {
+                return cannot("a host cannot be reached")
+                    .with_hint("try again later, or see what `heph self-update doctor` finds")
+                    .with_kind(Kind::Unreachable);
+            }
+            BuildFailure::Refused => cannot("a server rejects the request of cargo").with_hint(
+                if cargo_git::needs_password(output) {
+                    cargo_git::WITHOUT_PASSWORDS
+                } else {
+                    "see what `heph self-update doctor` finds"
+                },
+            ),
+            BuildFailure::GitStore => cannot("cargo cannot read its copy of the repository")
+                .with_hint("remove ~/.cargo/git, which cargo fetches again"),
             BuildFailure::Linker => cannot("there is no C compiler or linker").with_hint(
                 "install one: `sudo apt install build-essential`, `sudo dnf install gcc` or `xcode-select --install`",
             ),
             BuildFailure::Disk => cannot("the disk is full")
                 .with_hint("make room; `heph self-update clean` removes old releases and the build folder"),
+            BuildFailure::Killed => cannot("the compiler was killed; memory may have run out")
+                .with_hint("add swap, or set `jobs = 1` under [build] in ~/.cargo/config.toml"),
             BuildFailure::Toolchain => {
                 cannot("it needs another Rust than the installed one").with_hint("run `rustup update stable`")
+            }
+            BuildFailure::Script => {
+                let script = the("error: failed to run custom build command for `", "the build script of");
+                cannot(&format!("{script} failed"))
+                    .with_hint("the log says what it needs; this machine may lack a tool or a library")
+            }
+            BuildFailure::Compile => {
+                let what = the("error: could not compile `", "compiling");
+                cannot(&format!("{what} failed"))
+                    .with_hint("the log says why; a tool or a library may be missing, or the release does not compile")
             }
             BuildFailure::Tag => cannot(&format!("'{url}' has no such tag"))
                 .with_hint("see whether the release was withdrawn, or `tag-prefix` is wrong"),
             BuildFailure::Package => cannot(&format!("'{url}' has no such package, or one without binaries"))
                 .with_hint("set `packages` in [self-update] to the packages that the repository has"),
-            BuildFailure::Network => cannot("a host cannot be reached")
-                .with_hint("try again later, or see what `heph self-update doctor` finds")
-                .with_kind(Kind::Unreachable),
-            BuildFailure::Release => cannot("it does not compile").with_hint(
-                "heph stays as it is; report it to the owner of the release",
-            ),
-            BuildFailure::Unknown => cannot("cargo failed"),
-        }
+            BuildFailure::Manifest => cannot("cargo cannot use its manifest or its lock file")
+                .with_hint("the log says why; `rustup update stable` may help"),
+            BuildFailure::Unknown => cannot("cargo failed").with_hint("the log says why"),
+        };
+        error.with_kind(Kind::Build)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_tools_say_is_recognised() {
-        for (expected, output) in [
-            (
-                BuildFailure::Linker,
-                "error: linker `cc` not found\n  |\n  = note: No such file or directory (os error 2)\n\n\
-                 error: could not compile `tool` (bin \"tool\") due to 1 previous error",
-            ),
-            (
-                BuildFailure::Linker,
-                "error occurred in cc-rs: failed to find tool \"cc\": No such file or directory (os error 2)\n\
-                 error: failed to run custom build command for `libsqlite3-sys`",
-            ),
-            (
-                BuildFailure::Disk,
-                "error: failed to write /c/x.rmeta: No space left on device (os error 28)\n\
-                 error: could not compile `tool`",
-            ),
-            (
-                BuildFailure::Toolchain,
-                "error: cannot install package `tool 0.1.0`, it requires rustc 1.99 or newer, while the currently \
-                 active rustc version is 1.95.0",
-            ),
-            (
-                BuildFailure::Toolchain,
-                "error: rustup could not choose a version of cargo to run, because one wasn't specified explicitly, \
-                 and no default is configured.",
-            ),
-            (
-                BuildFailure::Release,
-                "error[E0425]: cannot find value `connection refused`\nerror: could not compile `tool`",
-            ),
-            (
-                BuildFailure::Tag,
-                "error: failed to find tag `v9`\n\nCaused by:\n  reference 'refs/remotes/origin/tags/v9' not found; \
-                 class=Reference (4); code=NotFound (-3)",
-            ),
-            (
-                BuildFailure::Package,
-                "error: could not find `toolx` in https://f.example/a?tag=v1 with version `*`",
-            ),
-            (
-                BuildFailure::Network,
-                "warning: spurious network error (1 try remaining): failed to connect to 127.0.0.1: Connection refused\n\
-                 error: failed to clone into: /c/git/db/x-1",
-            ),
-            (
-                BuildFailure::Network,
-                "error: failed to download from `https://static.crates.io/x`\n\nCaused by:\n  [6] Could not resolve hostname",
-            ),
-            (BuildFailure::Unknown, "error: something else"),
-            (BuildFailure::Unknown, ""),
-        ] {
-            assert_eq!(recognize(output), expected, "{output}");
-        }
-    }
-
-    #[test]
-    fn only_an_unreachable_host_is_worth_trying_later() {
-        use crate::error::Exit;
-        use BuildFailure::*;
-        for failure in [
-            Linker, Disk, Toolchain, Tag, Package, Network, Release, Unknown,
-        ] {
-            let error = failure.error("v1.0.0", "https://f.example/a");
-            let expected = if failure == Network {
-                Exit::TryLater
-            } else {
-                Exit::Failed
-            };
-            assert_eq!(error.exit(), expected, "{failure:?}");
-            assert!(error.to_string().starts_with("cannot build v1.0.0: "));
-        }
-    }
-}
+mod tests;

@@ -6,39 +6,52 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::Progress;
 use super::build_cache::{self, Sources};
 use super::build_failure::{self, BuildFailure};
 use super::cargo_git;
 use super::cargo_record::{self, GitRef};
+use super::git_checkout;
 use super::percent_free_path::PercentFreePath;
 use super::slots::is_command_name;
 use super::staging::copy_executable;
 use super::toolchain::{self, Variables};
-use crate::error::{Error, Result, ResultExt, ensure};
+use super::{Listener, Progress};
+use crate::error::{Error, Kind, Result, ResultExt, ensure};
 use crate::os::files;
+use crate::os::interrupt;
 use crate::os::process::{Run, describe};
-use crate::os::text::last_lines;
 use crate::paths::Paths;
 use crate::release::Tag;
 
 const LIMIT: Duration = Duration::from_secs(2 * 60 * 60);
 /// How much of the end of a build log is searched for the failure, in bytes.
 const LOG_TAIL: u64 = 64 * 1024;
-/// How many lines of it an error quotes.
-const LOG_LINES: usize = 12;
 
 /// The cargo that builds releases, and the environment it runs in.
 #[derive(Debug)]
 pub(crate) struct Cargo {
     program: PathBuf,
     variables: Variables,
+    /// The folder of its settings, registries and git repositories.
+    home: PathBuf,
+    /// How long all attempts at one build may take.
+    limit: Duration,
+}
+
+/// What a build made.
+#[derive(Debug)]
+pub(crate) struct Built {
+    /// The names of the binaries, sorted.
+    pub binaries: Vec<String>,
+    /// Whether parts of earlier builds are in them.
+    pub used_cache: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,8 +73,12 @@ impl Cargo {
     /// forge.
     pub(crate) fn find(variables: &Variables, paths: &Paths) -> Result<Cargo> {
         let program = toolchain::find_cargo(variables, &paths.home)?;
-        let variables = cargo_git::without_passwords(variables, &paths.home, &paths.git())?;
-        Ok(Cargo { program, variables })
+        Ok(Cargo {
+            program,
+            variables: cargo_git::without_passwords(variables, &paths.home, &paths.git())?,
+            home: toolchain::cargo_home(variables, &paths.home),
+            limit: LIMIT,
+        })
     }
 
     pub(crate) fn program(&self) -> &Path {
@@ -78,34 +95,75 @@ impl Cargo {
         Run::new(&self.program).only_env(variables).dir(folder)
     }
 
-    /// Builds and installs `order` into its root. Returns the names of the binaries, sorted.
+    /// Builds and installs `order` into its root.
+    ///
+    /// A build that fails and used what earlier runs have left is done once more without that: a power cut may have damaged it.
     ///
     /// # Errors
     ///
-    /// The build failed, timed out after two hours or was interrupted, or its result is not what was ordered.
-    pub(crate) fn install(&self, order: &BuildOrder, progress: &Progress) -> Result<Vec<String>> {
-        let sources = self.build(order, progress)?;
+    /// The build failed or timed out after two hours ([`Kind::Build`]), was interrupted, cannot reach a host
+    /// ([`Kind::Unreachable`]), or its result is not what was ordered.
+    pub(crate) fn install(&self, order: &BuildOrder, listener: &Listener) -> Result<Built> {
+        let until = Instant::now() + self.limit;
+        let progress = listener.progress;
+        let checkouts = git_checkout::checkouts(&self.home, order.url, order.commit)?;
+        let mut sources = match self.build(order, progress, until) {
+            Ok(sources) => sources,
+            Err(failed) => {
+                let suspects = Suspects::of(&failed, checkouts);
+                if suspects.is_empty() || interrupt::requested() {
+                    return Err(failed.error);
+                }
+                (listener.note)(&format!(
+                    "the build of {} failed with {suspects}, which may be damaged; it is built once more without",
+                    order.tag.as_str()
+                ));
+                suspects.remove(self, order)?;
+                self.build_again(order, progress, until)?
+            }
+        };
         if !sources.fresh.is_empty() {
             // A killed build left them; see `build_cache`.
             build_cache::forget(order.build, &sources.packages)?;
-            if !self.build_again(order, progress)?.fresh.is_empty() {
+            sources = self.build_again(order, progress, until)?;
+            if !sources.fresh.is_empty() {
                 // This cargo caches them where heph does not find them.
                 files::remove_tree_if_there(order.build)?;
-                self.build_again(order, progress)?;
+                sources = self.build_again(order, progress, until)?;
             }
         }
         build_cache::forget(order.build, &sources.packages)?;
-        inspect(order)
+        Ok(Built {
+            binaries: inspect(order)?,
+            used_cache: sources.used_cache,
+        })
     }
 
-    fn build_again(&self, order: &BuildOrder, progress: &Progress) -> Result<Sources> {
-        files::remove_tree_if_there(order.root)?;
-        files::create_private_dir(order.root)?;
-        self.build(order, progress)
+    /// As [`Cargo::install`], with an empty build folder.
+    pub(crate) fn install_afresh(&self, order: &BuildOrder, listener: &Listener) -> Result<Built> {
+        files::remove_tree_if_there(order.build)?;
+        empty(order.root)?;
+        self.install(order, listener)
+    }
+
+    fn build_again(
+        &self,
+        order: &BuildOrder,
+        progress: &Progress,
+        until: Instant,
+    ) -> Result<Sources> {
+        empty(order.root)?;
+        self.build(order, progress, until)
+            .map_err(|failed| failed.error)
     }
 
     /// Builds and installs. Returns the sources of the build.
-    fn build(&self, order: &BuildOrder, progress: &Progress) -> Result<Sources> {
+    fn build(
+        &self,
+        order: &BuildOrder,
+        progress: &Progress,
+        until: Instant,
+    ) -> Result<Sources, FailedBuild> {
         files::create_private_dir(order.build)?;
         let arguments = arguments(order)?;
         let build = PercentFreePath::of(order.build)?;
@@ -114,7 +172,7 @@ impl Cargo {
             .run(order.build, &order.root.join("bin"), build.path(), progress)
             .args(arguments)
             .stdout(&messages)
-            .limit(LIMIT)
+            .limit(until.saturating_duration_since(Instant::now()))
             .interruptible();
         let run = match progress {
             Progress::Terminal => run.show(),
@@ -125,14 +183,99 @@ impl Cargo {
                 run.log(log)
             }
         };
-        let output = run
-            .output()
-            .with_context(|| format!("cannot build {}", order.tag.as_str()))?;
-        if !output.status.success() {
-            return Err(failure(order, progress, &describe(output.status)));
+        let output = match run.output() {
+            Ok(output) => output,
+            Err(_) if Instant::now() >= until && !interrupt::requested() => {
+                return Err(timed_out(order, progress).into());
+            }
+            Err(error) => {
+                let outer = format!("cannot build {}", order.tag.as_str());
+                return Err(error.context(outer).into());
+            }
+        };
+        let sources = build_cache::sources(&messages)?;
+        if output.status.success() {
+            return Ok(sources);
         }
-        build_cache::sources(&messages)
+        let (error, failure) = failure(order, progress, &describe(output.status));
+        Err(FailedBuild {
+            error,
+            failure: Some(failure),
+            used_cache: sources.used_cache,
+        })
     }
+}
+
+/// A build that failed.
+struct FailedBuild {
+    error: Error,
+    /// Why, as far as cargo's output shows; `None` if cargo did not come to an end by itself.
+    failure: Option<BuildFailure>,
+    used_cache: bool,
+}
+
+impl From<Error> for FailedBuild {
+    fn from(error: Error) -> FailedBuild {
+        FailedBuild {
+            error,
+            failure: None,
+            used_cache: false,
+        }
+    }
+}
+
+/// What earlier runs have left and a build that failed has used.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Suspects {
+    cache: bool,
+    checkouts: Vec<PathBuf>,
+    bare_repositories: bool,
+}
+
+impl Suspects {
+    /// Returns those of the build that `failed`; `checkouts` are those of its commit that were there before.
+    fn of(failed: &FailedBuild, checkouts: Vec<PathBuf>) -> Suspects {
+        match failed.failure {
+            None | Some(BuildFailure::Network | BuildFailure::Refused) => Suspects::default(),
+            Some(failure) => Suspects {
+                cache: failed.used_cache,
+                checkouts,
+                bare_repositories: failure == BuildFailure::GitStore,
+            },
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        *self == Suspects::default()
+    }
+
+    fn remove(&self, cargo: &Cargo, order: &BuildOrder) -> Result<()> {
+        if self.cache {
+            files::remove_tree_if_there(order.build)?;
+        }
+        let bare_repositories = if self.bare_repositories {
+            git_checkout::bare_repositories(&cargo.home, order.url)?
+        } else {
+            Vec::new()
+        };
+        let mut copies = self.checkouts.iter().chain(&bare_repositories);
+        copies.try_for_each(|copy| files::remove_tree_if_there(copy))
+    }
+}
+
+impl fmt::Display for Suspects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match (self.cache, self.checkouts.is_empty()) {
+            (true, true) => "parts of earlier builds",
+            (true, false) => "parts of earlier builds and an earlier checkout",
+            (false, _) => "an earlier copy of its repository",
+        })
+    }
+}
+
+fn empty(folder: &Path) -> Result<()> {
+    files::remove_tree_if_there(folder)?;
+    files::create_private_dir(folder)
 }
 
 /// Returns the arguments of cargo. Untrusted text is never where an option could be.
@@ -177,29 +320,43 @@ fn is_package_name(name: &str) -> bool {
             .all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
 }
 
-fn failure(order: &BuildOrder, progress: &Progress, how: &str) -> Error {
-    let (failure, output) = match progress {
-        Progress::Terminal => (
-            BuildFailure::Unknown,
-            format!("`cargo install` {how}; its output is above"),
-        ),
+/// Returns the error of a build that cargo gave up, and why it did.
+///
+/// The error says where the output of the compiler is, and quotes nothing of it: it goes into histories as one line.
+fn failure(order: &BuildOrder, progress: &Progress, how: &str) -> (Error, BuildFailure) {
+    let (tag, ended) = (order.tag.as_str(), format!("`cargo install` {how}"));
+    match progress {
+        // Nothing shows whether the network was down, so that this says nothing about the next run of the timer.
+        Progress::Terminal => {
+            let error = Error::new(format!("{ended}; its output is above"));
+            let outer = format!("cannot build {tag}: cargo failed");
+            (error.context(outer), BuildFailure::Unknown)
+        }
         Progress::Log(log) => {
-            let text = tail(log).unwrap_or_default();
-            let last = last_lines(&text, LOG_LINES);
+            let output = tail(log).unwrap_or_default();
+            let failure = build_failure::recognize(&output);
+            let error = Error::new(format!("{ended}; its output is in '{}'", log.display()));
             (
-                build_failure::recognize(&text),
-                format!(
-                    "`cargo install` {how}; its whole output is in '{}' and ends:\n{last}",
-                    log.display()
-                ),
+                error.context(failure.error(tag, order.url, &output)),
+                failure,
             )
         }
-    };
-    let error = match failure {
-        BuildFailure::Release => Error::unfit(output),
-        _ => Error::new(output),
-    };
-    error.context(failure.error(order.tag.as_str(), order.url))
+    }
+}
+
+fn timed_out(order: &BuildOrder, progress: &Progress) -> Error {
+    let (tag, hours) = (order.tag.as_str(), LIMIT.as_secs() / 3600);
+    let error = Error::new(format!(
+        "cannot build {tag}: it did not end within {hours} hours and was killed"
+    ))
+    .with_kind(Kind::Build);
+    match progress {
+        Progress::Terminal => error,
+        Progress::Log(log) => {
+            let output = format!("the output of `cargo install` is in '{}'", log.display());
+            Error::new(output).context(error)
+        }
+    }
 }
 
 fn tail(log: &Path) -> std::io::Result<String> {
@@ -287,6 +444,57 @@ mod tests {
             root: Path::new("/home/ü %&'\"/versions/1.0.0"),
             build: Path::new("/cache/build"),
         }
+    }
+
+    /// Builds with a `cargo` that notes its start and runs `body`. Returns the error and how often it was started.
+    fn fails(body: &str, limit: Duration) -> (Error, usize) {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path();
+        let program = home.join("cargo");
+        let script = format!("#!/bin/sh\necho >>\"${{0%/*}}/starts\"\n{body}\n");
+        files::write_atomic(&program, script.as_bytes(), 0o755).unwrap();
+        let variables = vec![("CARGO".into(), program.into())];
+        let mut cargo = Cargo::find(&variables, &Paths::in_home(home)).unwrap();
+        cargo.limit = limit;
+        let (root, build) = (home.join("root"), home.join("build"));
+        let log = Progress::Log(home.join("log"));
+        let listener = Listener {
+            progress: &log,
+            note: &|_| {},
+            arrived: &|_, _| {},
+        };
+        let tag = Tag::of("v", &Version::new(1, 0, 0));
+        let packages = ["heph".to_owned()];
+        let order = BuildOrder {
+            root: &root,
+            build: &build,
+            ..order("https://f.example/a", &tag, &packages)
+        };
+        let error = cargo.install(&order, &listener).unwrap_err();
+        let starts = fs::read_to_string(home.join("starts")).unwrap();
+        (error, starts.lines().count())
+    }
+
+    #[test]
+    fn a_build_that_does_not_end_has_failed_and_is_not_tried_twice() {
+        let fresh =
+            r#"echo '{"package_id":"registry+https://x#a@1.0.0","fresh":true}'; exec sleep 60"#;
+        let (error, starts) = fails(fresh, Duration::from_millis(400));
+        assert_eq!((error.kind(), starts), (Kind::Build, 1));
+        let text = error.one_line();
+        assert!(text.contains("cannot build v1.0.0: it did not end within 2 hours"));
+        assert!(text.contains("/log'"), "{text}");
+    }
+
+    #[test]
+    fn a_build_that_used_the_cache_and_failed_is_tried_twice() {
+        let end = "echo 'error: could not compile `a` (lib)' >&2; exit 101";
+        let fresh = r#"echo '{"package_id":"registry+https://x#a@1.0.0","fresh":true}'"#;
+        let limit = Duration::from_secs(60);
+        let (error, starts) = fails(&format!("{fresh}; {end}"), limit);
+        assert_eq!((error.kind(), starts), (Kind::Build, 2));
+        let (_, starts) = fails(end, limit);
+        assert_eq!(starts, 1, "nothing was there before");
     }
 
     #[test]

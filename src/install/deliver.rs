@@ -89,26 +89,47 @@ fn by_cargo(
     } else {
         GitRef::Tag(release.tag.as_str())
     };
-    let built = cargo.install(
-        &BuildOrder {
-            url: request.repository.url(),
-            tag: &release.tag,
-            commit: &origin.commit,
-            at,
-            packages: request.packages,
-            root: &staged.path,
-            build: &paths.build(),
-        },
-        listener.progress,
-    )?;
-    interrupt::check()?;
-    let binaries = staged.digests(&built)?;
-    verify(request, staged, &built)?;
+    let order = BuildOrder {
+        url: request.repository.url(),
+        tag: &release.tag,
+        commit: &origin.commit,
+        at,
+        packages: request.packages,
+        root: &staged.path,
+        build: &paths.build(),
+    };
+    let built = cargo.install(&order, listener)?;
+    let binaries = match verified(request, staged, &built.binaries) {
+        Err(error) if error.kind() == Kind::Unfit && built.used_cache => {
+            interrupt::check()?;
+            let error = error.one_line();
+            (listener.note)(&format!(
+                "{error}; it is built once more from an empty folder"
+            ));
+            let built = cargo.install_afresh(&order, listener)?;
+            verified(request, staged, &built.binaries)?
+        }
+        binaries => binaries?,
+    };
     Ok(Delivered {
         by: slots::Delivery::Cargo,
         binaries,
         signed_by: origin.signed_by().map(str::to_owned),
     })
+}
+
+/// Verifies what cargo built. A machine that cannot run it has no build.
+fn verified(
+    request: &StageRequest,
+    staged: &StagedFolder,
+    names: &[String],
+) -> Result<Vec<Binary>> {
+    interrupt::check()?;
+    let binaries = staged.digests(names)?;
+    match verify(request, staged, names) {
+        Err(error) if error.kind() != Kind::Unfit => Err(error.with_kind(Kind::Build)),
+        verified => verified.map(|()| binaries),
+    }
 }
 
 fn by_archive(

@@ -14,6 +14,8 @@ pub(crate) mod cargo;
 pub(crate) mod cargo_git;
 mod cargo_record;
 mod deliver;
+pub(crate) mod fingerprint;
+mod git_checkout;
 mod installation;
 mod lack;
 mod locate;
@@ -95,7 +97,7 @@ pub struct StageRequest<'a> {
 /// # Errors
 ///
 /// The build, the download or the verification failed; the unfinished slot is gone and nothing else was touched. An
-/// error of [`Kind::Unfit`](crate::error::Kind) blames the release.
+/// error of [`Kind::Unfit`](crate::error::Kind) blames the release; one of `Kind::Build` leaves open what is to blame.
 pub fn stage(request: &StageRequest, listener: &Listener) -> Result<Slot> {
     let (release, origin) = (request.release, request.origin);
     let slots = Slots::new(request.paths);

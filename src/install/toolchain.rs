@@ -32,15 +32,22 @@ pub(super) const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 pub(crate) type Variables = Vec<(OsString, OsString)>;
 
+/// Returns the value of the variable `name`, unless it is empty.
+pub(super) fn value_of<'a>(variables: &'a Variables, name: &str) -> Option<&'a OsStr> {
+    let mut variables = variables.iter();
+    let found = variables.find(|(variable, value)| variable == name && !value.is_empty());
+    found.map(|(_, value)| value.as_os_str())
+}
+
+/// Returns the folder of cargo's settings, registries and git repositories.
+pub(super) fn cargo_home(variables: &Variables, home: &Path) -> PathBuf {
+    value_of(variables, "CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from)
+}
+
 /// Returns the first of these that is an executable file: the variable `CARGO`, `cargo` on PATH, `$CARGO_HOME/bin/cargo`,
 /// `~/.cargo/bin/cargo`.
 pub(crate) fn find_cargo(variables: &Variables, home: &Path) -> Result<PathBuf> {
-    let value = |name: &str| {
-        variables
-            .iter()
-            .find(|(variable, value)| variable == name && !value.is_empty())
-            .map(|(_, value)| value.as_os_str())
-    };
+    let value = |name: &str| value_of(variables, name);
     let usable = |path: &PathBuf| {
         path.is_absolute()
             && fs::metadata(path)
@@ -51,8 +58,7 @@ pub(crate) fn find_cargo(variables: &Variables, home: &Path) -> Result<PathBuf> 
         .into_iter()
         .flat_map(|path| std::env::split_paths(path))
         .map(|folder| folder.join("cargo"));
-    let cargo_home = value("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
-    let at_home = [cargo_home, home.join(".cargo")]
+    let at_home = [cargo_home(variables, home), home.join(".cargo")]
         .into_iter()
         .map(|folder| folder.join("bin/cargo"));
     named

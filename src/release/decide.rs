@@ -27,6 +27,8 @@ pub(crate) struct Asked {
     pub to: Option<Version>,
     /// `--force`: reinstall the current release.
     pub force: bool,
+    /// A person asked, not the timer: a build that failed is tried again at once.
+    pub by_hand: bool,
 }
 
 /// The input of the decision.
@@ -40,8 +42,10 @@ pub(crate) struct Situation<'a> {
     pub latest: Option<&'a Release>,
     /// What the user allows.
     pub policy: &'a Policy,
-    /// Versions that failed here.
+    /// Versions in quarantine.
     pub quarantine: &'a [Version],
+    /// Why the build of `latest`, which failed, is not tried again yet.
+    pub waiting: Option<&'a str>,
     /// The highest version that was ever healthy here.
     pub healthy: Option<&'a Version>,
     pub asked: &'a Asked,
@@ -183,15 +187,19 @@ pub(crate) fn objection(situation: &Situation, release: &Release) -> Option<Stri
              `heph self-update quarantine clear {failed}` lets it be tried again"
         ));
     }
-    let published = release.published_at?;
-    // A release from the future has no age.
-    let age = Duration::try_from(now.duration_since(published)).unwrap_or_default();
-    (age < *policy.cooldown).then(|| {
-        format!(
-            "{version} was published at {published}, and `cooldown = \"{}\"` in [self-update] lets it wait",
-            policy.cooldown
-        )
-    })
+    if let Some(published) = release.published_at {
+        // A release from the future has no age.
+        let age = Duration::try_from(now.duration_since(published)).unwrap_or_default();
+        if age < *policy.cooldown {
+            return Some(format!(
+                "{version} was published at {published}, and `cooldown = \"{}\"` in [self-update] lets it wait",
+                policy.cooldown
+            ));
+        }
+    }
+    let asked = situation.asked.by_hand || situation.asked.force;
+    let waiting = situation.waiting.filter(|_| !asked);
+    waiting.map(str::to_owned)
 }
 
 /// Returns whether `pin` admits `version`. A pre-release counts as the release it leads to: whether pre-releases

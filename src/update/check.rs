@@ -71,6 +71,9 @@ fn judge(world: World, survey: Survey) -> Check {
         Decision::Update(release) => match trust::look(world, release) {
             Ok(None) => (Finding::Available, None),
             Ok(Some(error)) => (Finding::Failed, Some(moved.insert(error).one_line())),
+            Err(error) if error.kind() == Kind::NotYet => {
+                (Finding::Skipped, Some(error.one_line()))
+            }
             // The feed has answered, and apply looks the tag up again.
             Err(error) => (
                 Finding::Available,

@@ -16,6 +16,7 @@
 //! Everything before the switch leaves the installation and the daemon alone, whatever goes wrong. Everything after it is
 //! finished or undone, by this run or, if this run is killed, by the next: the journal says how far it was.
 
+pub mod builds;
 mod check;
 mod clean;
 mod daemon;
@@ -114,7 +115,7 @@ fn straight_line(world: World, request: &Request, run: &Run, report: &mut Report
     let origin = report.step_with("trust", |report| {
         trust::prove(world, request, &release, report)
     })?;
-    let slot = stage(world, request, &release, &origin, report)?;
+    let slot = stage(world, request, run, &release, &origin, report)?;
     let signed_by = slot.manifest.signed_by.as_deref().or(origin.signed_by());
     report.summary.signed_by = signed_by.map(str::to_owned);
     interrupt::check()?;
@@ -172,13 +173,19 @@ fn choose(world: World, request: &Request, report: &mut Report) -> Result<Option
         Decision::RestartOnly => survey.running,
         _ => survey.installed,
     };
-    match &survey.decision {
-        Decision::UpToDate(reason) => {
+    match (&survey.decision, &survey.waiting) {
+        (Decision::UpToDate(reason), _) => {
             report.summary.outcome = Outcome::UpToDate;
             report.summary.reason = reason.clone();
         }
-        Decision::Skipped(reason) => report.end(Outcome::Skipped, reason),
-        Decision::RestartOnly | Decision::Update(_) => {}
+        (Decision::Skipped(reason), waiting) => {
+            report.end(Outcome::Skipped, reason);
+            report.log = waiting
+                .as_ref()
+                .and_then(|waiting| waiting.failed.log.clone());
+        }
+        (Decision::Update(_), Some(waiting)) => report.note(waiting.try_again()),
+        (Decision::RestartOnly | Decision::Update(_), _) => {}
     }
     Ok(Some(survey.decision))
 }
@@ -219,10 +226,11 @@ fn restart_only(world: World, run: &Run, report: &mut Report) -> Result<()> {
     transaction::carry_out(world, run, plan, report)
 }
 
-/// Step 5. A release that is itself to blame is quarantined.
+/// Step 5. A release that is itself to blame is quarantined; one that cannot be built waits.
 fn stage(
     world: World,
     request: &Request,
+    run: &Run,
     release: &Release,
     origin: &Origin,
     report: &mut Report,
@@ -259,10 +267,21 @@ fn stage(
             report.summary.delivery = Some(slot.manifest.delivery);
             let took = start.elapsed().as_secs_f64();
             (world.say)(&format!("staged {version} in {took:.1} s"));
+            report.tolerate(builds::succeeded(world, version));
         }
         Err(error) if error.kind() == Kind::Unfit => {
             quarantine::put(world, version, Some(&origin.commit), &error.one_line())?;
             report.note(quarantined(version));
+        }
+        // What a person interrupted has not failed.
+        Err(error) if error.kind() == Kind::Build && !interrupt::requested() => {
+            let (reason, log) = (error.to_string(), report.log.as_deref());
+            let waiting =
+                builds::failed(world, release, &origin.commit, &reason, log, run.started_at);
+            match waiting {
+                Ok(waiting) => report.note(format!("{version} waits: {}", waiting.wait)),
+                Err(error) => report.note(error.one_line()),
+            }
         }
         Err(_) => {}
     }

@@ -1,7 +1,7 @@
 //! The quarantine: releases that proved bad here and are not tried again until cleared or superseded.
 //!
-//! An entry names repository, version and commit, so that a fork's 1.1.0 is not upstream's. What an entry does not name, as
-//! those of release 0.1.0, it leaves open: such an entry counts for any repository and any commit.
+//! An entry names repository, version, tag and commit, so that a fork's 1.1.0 is not upstream's. What an entry does not name, it
+//! leaves open: those of release 0.1.0 count for any repository.
 //!
 //! A failed build is no reason for a quarantine: see [`builds`](super::builds).
 
@@ -10,10 +10,11 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::World;
-use crate::config::Repository;
+use crate::config::{Repository, TagPrefix};
 use crate::error::{Error, Result, ResultExt};
 use crate::os::{clock, files};
 use crate::paths::Paths;
+use crate::release::Tag;
 
 /// No quarantine file is larger.
 const LIMIT: u64 = 1024 * 1024;
@@ -30,23 +31,23 @@ pub struct Entry {
     /// The URL of its repository.
     #[serde(default)]
     pub repository: Option<String>,
+    #[serde(default)]
+    pub tag: Option<String>,
     /// `None` also for a tag that was moved: no commit of it is trusted.
     #[serde(default)]
     pub commit: Option<String>,
 }
 
 impl Entry {
-    /// Returns whether it is about the release `version` of `repository`, whose commit may be unknown.
-    fn is_about(&self, version: &Version, repository: &Repository, commit: Option<&str>) -> bool {
-        self.version.cmp_precedence(version).is_eq() && self.is_of(repository, commit)
-    }
-
-    fn is_of(&self, repository: &Repository, commit: Option<&str>) -> bool {
+    /// Returns whether it is about a release of its version in `repository`, with `tag`. The commit may be unknown.
+    fn is_of(&self, repository: &Repository, tag: &Tag, commit: Option<&str>) -> bool {
         let same = |named: &Option<String>, other: Option<&str>| match (named, other) {
             (Some(named), Some(other)) => named == other,
             _ => true,
         };
-        same(&self.repository, Some(repository.url())) && same(&self.commit, commit)
+        same(&self.repository, Some(repository.url()))
+            && same(&self.tag, Some(tag.as_str()))
+            && same(&self.commit, commit)
     }
 
     /// Returns whether release 0.1.0 wrote it for a build that failed.
@@ -91,33 +92,32 @@ impl Quarantine {
 
     /// Returns what release 0.1.0 put here because a build had failed. It waits like any failed build. The entries stay in the
     /// file for a roll-back to that release.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the waiting builds use it next")
-    )]
     pub fn failed_builds(&self) -> impl Iterator<Item = &Entry> {
         let releases = self.releases.iter();
         releases.filter(|entry| entry.is_failed_build())
     }
 
-    /// Returns the versions that are not to be installed from `repository`. `commit_of` returns the commit of a version, if it is
-    /// known.
+    /// Returns the versions that are not to be installed from `repository`, where tags begin with `prefix`. `commit_of` returns
+    /// the commit of a tag, if it is known.
     pub fn versions(
         &self,
         repository: &Repository,
-        commit_of: impl Fn(&Version) -> Option<String>,
+        prefix: &TagPrefix,
+        commit_of: impl Fn(&Tag) -> Option<String>,
     ) -> Vec<Version> {
-        self.entries()
-            .filter(|entry| entry.is_of(repository, commit_of(&entry.version).as_deref()))
-            .map(|entry| entry.version.clone())
-            .collect()
+        let held = |entry: &&Entry| {
+            let tag = Tag::of(prefix.as_str(), &entry.version);
+            entry.is_of(repository, &tag, commit_of(&tag).as_deref())
+        };
+        let held = self.entries().filter(held);
+        held.map(|entry| entry.version.clone()).collect()
     }
 
-    /// Adds an entry; one about the same release is replaced.
-    fn add(&mut self, entry: Entry, repository: &Repository) {
+    /// Adds an entry about the release at `tag` of `repository`; an older one about it is replaced.
+    fn add(&mut self, entry: Entry, repository: &Repository, tag: &Tag) {
         let commit = entry.commit.as_deref();
         self.releases
-            .retain(|old| old.version != entry.version || !old.is_of(repository, commit));
+            .retain(|old| old.version != entry.version || !old.is_of(repository, tag, commit));
         self.releases.push(entry);
         self.releases
             .drain(..self.releases.len().saturating_sub(MOST));
@@ -142,13 +142,14 @@ pub(super) fn put(
     commit: Option<&str>,
     reason: &str,
 ) -> Result<()> {
-    let repository = &world.config.self_update.repository;
+    let (repository, tag) = named(world, version);
     let mut quarantine = Quarantine::load(world.paths)?;
     let entry = Entry {
         version: version.clone(),
         reason: reason.to_owned(),
         at: clock::now(),
         repository: Some(repository.url().to_owned()),
+        tag: Some(tag.as_str().to_owned()),
         commit: commit.map(str::to_owned),
     };
     let known = |old: &Entry| {
@@ -158,17 +159,24 @@ pub(super) fn put(
     if quarantine.releases.iter().any(known) {
         return Ok(());
     }
-    quarantine.add(entry, repository);
+    quarantine.add(entry, repository, &tag);
     quarantine.save(world.paths)
 }
 
 /// Takes the release `version` of the repository in the settings out of the quarantine, durably.
 pub(super) fn release(world: World, version: &Version, commit: Option<&str>) -> Result<()> {
-    let repository = &world.config.self_update.repository;
+    let (repository, tag) = named(world, version);
     remove(world.paths, |entry| {
-        entry.is_about(version, repository, commit)
+        entry.version.cmp_precedence(version).is_eq() && entry.is_of(repository, &tag, commit)
     })
     .map(drop)
+}
+
+/// Returns where the settings have the release `version`.
+fn named<'a>(world: World<'a>, version: &Version) -> (&'a Repository, Tag) {
+    let settings = &world.config.self_update;
+    let tag = Tag::of(settings.tag_prefix.as_str(), version);
+    (&settings.repository, tag)
 }
 
 /// Takes `version` out of the quarantine, durably, whatever its repository; returns whether it was there.
@@ -205,14 +213,21 @@ mod tests {
             reason: reason.to_owned(),
             at: Timestamp::UNIX_EPOCH,
             repository: Some(repository("upstream").url().to_owned()),
+            tag: Some(format!("v{version}")),
             commit: Some("aa".to_owned()),
         }
+    }
+
+    fn add(list: &mut Quarantine, owner: &str, entry: Entry) {
+        let tag = Tag::of("v", &entry.version);
+        list.add(entry, &repository(owner), &tag);
     }
 
     /// What release 0.1.0 writes.
     fn old(version: &str, reason: &str) -> Entry {
         Entry {
             repository: None,
+            tag: None,
             commit: None,
             ..entry(version, reason)
         }
@@ -227,18 +242,17 @@ mod tests {
 
     /// The versions that are held back of `owner`'s repository, where each release is at `commit`.
     fn held(quarantine: &Quarantine, owner: &str, commit: Option<&str>) -> Vec<String> {
-        let commit = |_: &Version| commit.map(str::to_owned);
-        let held = quarantine.versions(&repository(owner), commit);
+        let commit = |_: &Tag| commit.map(str::to_owned);
+        let held = quarantine.versions(&repository(owner), &TagPrefix::default(), commit);
         held.iter().map(Version::to_string).collect()
     }
 
     #[test]
     fn a_release_is_listed_once_with_its_last_reason() {
-        let upstream = repository("upstream");
         let mut list = Quarantine::default();
-        list.add(entry("1.1.0", "crashed"), &upstream);
-        list.add(entry("1.2.0", "hung"), &upstream);
-        list.add(entry("1.1.0", "hung"), &upstream);
+        add(&mut list, "upstream", entry("1.1.0", "crashed"));
+        add(&mut list, "upstream", entry("1.2.0", "hung"));
+        add(&mut list, "upstream", entry("1.1.0", "hung"));
         assert_eq!(
             list.releases,
             [entry("1.2.0", "hung"), entry("1.1.0", "hung")]
@@ -255,15 +269,18 @@ mod tests {
         assert_eq!(held(&list, "fork", Some("aa")), [""; 0]);
         // Another line of releases in the same repository, with tags of its own.
         assert_eq!(held(&list, "upstream", Some("bb")), [""; 0]);
+        let other_prefix = "tiny-v".parse().unwrap();
+        let others = list.versions(&repository("upstream"), &other_prefix, |_| None);
+        assert_eq!(others, []);
 
         let forks = Entry {
             repository: Some(repository("fork").url().to_owned()),
             ..entry("1.1.0", "hung")
         };
-        list.add(forks, &repository("fork"));
+        add(&mut list, "fork", forks);
         assert_eq!(list.releases.len(), 2);
-        let fork = repository("fork");
-        list.remove(|entry| entry.is_about(&version("1.1.0+x"), &fork, Some("aa")));
+        let (fork, tag) = (repository("fork"), Tag::of("v", &version("1.1.0")));
+        list.remove(|entry| entry.is_of(&fork, &tag, Some("aa")));
         assert_eq!(held(&list, "upstream", None), ["1.1.0"]);
         assert_eq!(held(&list, "fork", None), [""; 0]);
     }
@@ -274,7 +291,7 @@ mod tests {
         for owner in ["upstream", "fork"] {
             assert_eq!(held(&list, owner, Some("aa")), ["1.1.0"]);
         }
-        list.add(entry("1.1.0", "crashed"), &repository("upstream"));
+        add(&mut list, "upstream", entry("1.1.0", "crashed"));
         assert_eq!(list.releases, [entry("1.1.0", "crashed")]);
     }
 
@@ -318,7 +335,7 @@ mod tests {
         let mut list = Quarantine::default();
         for patch in 0..300 {
             let entry = entry(&format!("1.0.{patch}"), "crashed");
-            list.add(entry, &repository("upstream"));
+            add(&mut list, "upstream", entry);
         }
         assert_eq!(list.releases.len(), MOST);
         assert_eq!(list.releases[0].version.patch, 100);

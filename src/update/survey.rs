@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use semver::Version;
 
+use super::builds::{self, Waiting};
 use super::daemon;
 use super::quarantine::Quarantine;
 use super::{Request, World, feed, policy};
@@ -11,10 +12,10 @@ use crate::config::{Delivery, SelfUpdate};
 use crate::error::{Kind, Result};
 use crate::os::http::Limits;
 use crate::os::{clock, interrupt};
+use crate::release::Release;
 use crate::release::decide::{Asked, Decision, Situation, decide};
 use crate::release::feed::Feed;
 use crate::release::trust::seen_tags::SeenTags;
-use crate::release::{Release, Tag};
 
 /// The pauses before a scheduled run retries an unreachable forge: after resume, the network comes up late.
 const RETRIES: [Duration; 3] = [
@@ -32,6 +33,8 @@ pub struct Survey {
     pub running: Option<Version>,
     /// The newest release, or the one that was named.
     pub latest: Option<Release>,
+    /// What became of its build, if that failed here.
+    pub waiting: Option<Waiting>,
     pub decision: Decision,
 }
 
@@ -45,16 +48,25 @@ pub fn survey(world: World, latest: Option<Release>, asked: &Asked) -> Result<Su
     let ours = running.is_none() || running == installed || daemon::is_managed(world, &bin_dir)?;
     let settings = &world.config.self_update;
     let seen_tags = SeenTags::load(&world.paths.trust())?;
-    let quarantine = held_back(&Quarantine::load(world.paths)?, settings, &seen_tags);
+    let in_quarantine = Quarantine::load(world.paths)?;
+    let quarantine = held_back(&in_quarantine, settings, &seen_tags);
+    let now = clock::now();
+    let waiting = latest.as_ref().and_then(|release| {
+        let seen = seen_tags.seen(&settings.repository, release.tag.as_str());
+        let commit = seen.map(|seen| seen.commit.as_str());
+        builds::waiting(world, &in_quarantine, release, commit, now)
+    });
+    let objection = waiting.as_ref().and_then(Waiting::objection);
     let decision = decide(&Situation {
         installed: installed.as_ref(),
         running: running.as_ref().filter(|_| ours),
         latest: latest.as_ref(),
         policy: &policy(settings),
         quarantine: &quarantine,
+        waiting: objection.as_deref(),
         healthy: seen_tags.healthy(&settings.repository, &settings.tag_prefix),
         asked,
-        now: clock::now(),
+        now,
     });
     let decision = match (decision, &installed) {
         // The timer does not retry a restart that failed.
@@ -71,6 +83,7 @@ pub fn survey(world: World, latest: Option<Release>, asked: &Asked) -> Result<Su
         installed,
         running,
         latest,
+        waiting,
         decision,
     })
 }
@@ -81,9 +94,9 @@ pub(crate) fn held_back(
     settings: &SelfUpdate,
     seen_tags: &SeenTags,
 ) -> Vec<Version> {
-    let (repository, prefix) = (&settings.repository, settings.tag_prefix.as_str());
-    quarantine.versions(repository, |version| {
-        let seen = seen_tags.seen(repository, Tag::of(prefix, version).as_str())?;
+    let repository = &settings.repository;
+    quarantine.versions(repository, &settings.tag_prefix, |tag| {
+        let seen = seen_tags.seen(repository, tag.as_str())?;
         Some(seen.commit.clone())
     })
 }

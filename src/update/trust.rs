@@ -4,7 +4,7 @@ use semver::Version;
 
 use super::report::Report;
 use super::{Request, World, exclusive, feed, quarantine};
-use crate::error::{Error, Result, ResultExt};
+use crate::error::{Error, Kind, Result, ResultExt};
 use crate::os::{clock, files};
 use crate::release::Release;
 use crate::release::source::git::Advertised;
@@ -154,10 +154,11 @@ fn advertised(world: World, release: &Release) -> Result<(Vec<Advertised>, Adver
     let here = all.iter().find(|found| found.tag == release.tag).cloned();
     let here = here.with_context(|| {
         Error::new(format!(
-            "the feed names {}, but the repository has no such tag",
+            "the feed names {}, but the repository has no such tag yet",
             release.tag.as_str()
         ))
-        .with_hint("ask its owner, or try again when the tag is there")
+        .with_kind(Kind::NotYet)
+        .with_hint("the next run looks for it again; if it never comes, ask the owner")
     })?;
     Ok((all, here))
 }

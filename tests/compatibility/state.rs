@@ -49,8 +49,12 @@ fn history_quarantine_and_feed_are_read() {
     }
     let status = home.heph("self-update status --json").json();
     let versions = texts(&status["quarantine"], "version");
-    assert_eq!(versions, ["1.1.5", "1.0.1", "1.1.1"]);
+    assert_eq!(versions, ["1.1.5", "1.0.1"]);
     assert_eq!(status["quarantine"][1]["at"], "2026-11-28T11:29:28.14Z");
+    // Its build failed, which is no reason for a quarantine any more.
+    let failed = &status["failed_build"];
+    assert_eq!(failed["version"], "1.1.1");
+    assert_eq!(failed["reason"], "cannot build v1.1.1: it does not compile");
     assert_eq!(status["latest"], "1.1.1");
     assert_eq!(status["withdrawn"], "1.1.5");
     assert_eq!(status["last_check"], "2026-11-28T11:29:40.086Z");

@@ -127,7 +127,8 @@ impl Scene {
             self.restart();
         }
         self.assert_is(THIS, &kept);
-        assert_eq!(self.machine.quarantined(), [BROKEN]);
+        // That release blamed 0.2.0 for its build. This one does not, and keeps the entry for the way back.
+        assert!(self.machine.quarantined().is_empty());
         self.is_in_use(&kept);
 
         self.machine.add("added by the new one");

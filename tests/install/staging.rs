@@ -128,7 +128,7 @@ fn a_slot_of_another_tag_is_not_reused() {
 }
 
 #[test]
-fn a_release_that_does_not_compile_leaves_nothing_and_is_unfit() {
+fn a_release_that_does_not_compile_leaves_nothing_and_is_not_blamed() {
     let repository = Repository::new();
     let (release, _) = repository.publish("1.0.0", &["tool"], "this does not compile");
     let home = home(&repository, &["tool"]);
@@ -137,13 +137,13 @@ fn a_release_that_does_not_compile_leaves_nothing_and_is_unfit() {
         &home,
         &release,
         &[
-            "cannot build v1.0.0: it does not compile",
+            "cannot build v1.0.0: compiling `tool` failed",
             "exited with 101",
-            "could not compile `tool`",
             log.to_str().unwrap(),
         ],
     );
-    assert!(error.kind() == Kind::Unfit, "{error:?}");
+    assert!(error.kind() == Kind::Build, "{error:?}");
+    assert!(!error.one_line().contains("error: "), "{error:?}");
     assert!(fs::read_to_string(log).unwrap().contains("error: expected"));
 }
 
@@ -225,11 +225,7 @@ fn a_tag_or_a_package_that_is_not_there_is_named() {
     assert!(error.kind() != Kind::Unfit);
 
     home.settings.packages = vec!["nothing".to_owned()];
-    let error = assert_refused(
-        &home,
-        &release,
-        &["has no such package", "could not find `nothing`"],
-    );
+    let error = assert_refused(&home, &release, &["has no such package"]);
     assert!(error.hint().unwrap().contains("packages"));
     assert!(error.kind() != Kind::Unfit);
 }
@@ -284,7 +280,7 @@ fn a_missing_cargo_and_a_missing_linker_have_their_hints() {
     }
     let error = stage_with_path();
     assert!(
-        error.one_line().contains("linker `cc` not found"),
+        error.one_line().contains("no C compiler or linker"),
         "{error:?}"
     );
     assert!(error.hint().unwrap().contains("build-essential"));

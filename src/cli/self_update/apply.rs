@@ -51,6 +51,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
         asked: Asked {
             to: args.to,
             force: args.force,
+            by_hand: !args.scheduled,
         },
         dry_run: args.dry_run,
         no_restart: args.no_restart,

@@ -59,15 +59,12 @@ fn list(context: &Context, json: bool) -> Result<Exit> {
         let (version, reason) = (entry.version.to_string(), &entry.reason);
         let at = entry.at.strftime("%Y-%m-%d %H:%MZ");
         context.ui.say(format!("{version}  {at}  {reason}"));
-        let commit = entry.commit.iter();
-        let commit = commit.map(|commit| format!("commit {commit}"));
-        let repository = entry.repository.iter();
-        let repository = repository.map(|repository| format!("from {repository}"));
-        let origin: Vec<String> = commit.chain(repository).collect();
-        if !origin.is_empty() {
+        if let Some(repository) = &entry.repository {
+            let commit = entry.commit.iter();
+            let commit: String = commit.map(|commit| format!(", commit {commit}")).collect();
             let indent = version.len();
-            let origin = origin.join(" ");
-            context.ui.say(format!("{:indent$}  {origin}", ""));
+            let line = format!("{:indent$}  from {repository}{commit}", "");
+            context.ui.say(line);
         }
     }
     Ok(Exit::Done)

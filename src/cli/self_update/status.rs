@@ -15,9 +15,11 @@ use crate::paths::Paths;
 use crate::platform::schedule::job::Job;
 use crate::platform::schedule::{self, Scheduler};
 use crate::release::decide::{Asked, Decision};
+use crate::update::builds::{FailedBuild, Wait, Waiting};
 use crate::update::history::{self, Entry};
 use crate::update::journal::Journal;
 use crate::update::quarantine::Quarantine;
+use crate::update::report::Outcome;
 use crate::update::{self, Survey};
 
 #[derive(Debug, clap::Args)]
@@ -122,9 +124,10 @@ fn reason(facts: &Facts) -> Option<String> {
     let version = &release.version;
     let last = facts.last.as_ref().map(|entry| &entry.summary);
     let last = last.filter(|summary| summary.to.as_ref() == Some(version));
-    let failed = last.and_then(|summary| summary.reason.as_ref());
+    let failed = last.and_then(|summary| Some((summary.outcome, summary.reason.as_ref()?)));
     Some(match (failed, &facts.timer) {
-        (Some(reason), _) => format!("the last run failed: {reason}"),
+        (Some((Outcome::Skipped, reason)), _) => reason.clone(),
+        (Some((_, reason)), _) => format!("the last run failed: {reason}"),
         (None, Some((_, job))) if job.invocation.notify_only => {
             format!("the timer only reports releases; `heph self-update apply` installs {version}")
         }
@@ -156,7 +159,25 @@ fn object(facts: &Facts) -> Value {
         "reason": reason(facts),
         "slots": facts.slots,
         "quarantine": facts.quarantine.entries().collect::<Vec<_>>(),
+        "failed_build": survey.and_then(|survey| survey.waiting.as_ref()).map(failed_build),
         "unfinished": facts.unfinished,
+    })
+}
+
+fn failed_build(waiting: &Waiting) -> Value {
+    let failed = &waiting.failed;
+    json!({
+        "version": failed.version,
+        "repository": failed.repository,
+        "commit": failed.source.commit,
+        "reason": failed.reason,
+        "log": failed.log,
+        "failed_at": failed.at,
+        "failures": failed.failures,
+        "next_try": match waiting.wait {
+            Wait::Until(until) => Some(until),
+            Wait::Over | Wait::Changed(_) => None,
+        },
     })
 }
 
@@ -211,6 +232,29 @@ fn print(ui: &Ui, facts: &Facts) {
         .entries()
         .map(|entry| format!("{}  {}", entry.version, entry.reason));
     rows(ui, "quarantine ", quarantine);
+    let waiting = facts
+        .survey
+        .iter()
+        .filter_map(|survey| survey.waiting.as_ref());
+    for waiting in waiting {
+        let FailedBuild {
+            version,
+            reason,
+            log,
+            ..
+        } = &waiting.failed;
+        let log = log
+            .iter()
+            .map(|log| format!("the output of cargo is in '{log}'"));
+        let lines = [
+            format!("{version}  {reason}"),
+            format!(
+                "{}; a failed build does not quarantine {version}",
+                waiting.wait
+            ),
+        ];
+        rows(ui, "waiting    ", lines.into_iter().chain(log));
+    }
     let unfinished = facts.unfinished.iter().map(|version| {
         format!("an update to {version} was interrupted; the next run, or `heph self-update apply`, ends it")
     });

@@ -25,6 +25,7 @@ struct Case {
     latest: Option<Release>,
     policy: Policy,
     quarantine: Vec<Version>,
+    waiting: Option<&'static str>,
     healthy: Option<Version>,
     asked: Asked,
     now: Option<Timestamp>,
@@ -69,6 +70,14 @@ impl Case {
         self.quarantine.push(version(text));
         self
     }
+    fn waiting(mut self) -> Case {
+        self.waiting = Some("its build failed");
+        self
+    }
+    fn by_hand(mut self) -> Case {
+        self.asked.by_hand = true;
+        self
+    }
     fn healthy(mut self, text: &str) -> Case {
         self.healthy = Some(version(text));
         self
@@ -88,6 +97,7 @@ impl Case {
             latest: self.latest.as_ref(),
             policy: &self.policy,
             quarantine: &self.quarantine,
+            waiting: self.waiting,
             healthy: self.healthy.as_ref(),
             asked: &self.asked,
             now: self
@@ -204,6 +214,22 @@ fn a_reason_to_wait_names_the_setting_or_the_command() {
             .skips()
             .contains("clear 1.1.0+x")
     );
+}
+
+#[test]
+fn a_build_that_failed_waits_unless_a_person_asks() {
+    let newer = || Case::installed("1.0.0").latest("1.1.0").waiting();
+    assert_eq!(newer().skips(), "its build failed");
+    assert!(newer().by_hand().updates_to("1.1.0"));
+    assert!(newer().to("1.1.0").updates_to("1.1.0"));
+    assert!(newer().cooldown(99).skips().contains("cooldown"));
+    let quarantined = newer().quarantine("1.1.0").by_hand();
+    assert!(quarantined.skips().contains("quarantine"));
+    let restarts = Case::installed("1.0.1").running("1.0.0");
+    assert!(restarts.latest("1.0.2").waiting().restarts());
+    // What is installed is installed again, for that is asked by hand.
+    let again = Case::installed("1.1.0").latest("1.1.0").waiting();
+    assert!(again.force().updates_to("1.1.0"));
 }
 
 #[test]
@@ -330,6 +356,8 @@ proptest! {
         pinned: bool,
         prereleases: bool,
         force: bool,
+        by_hand: bool,
+        waiting: bool,
         hours in 0u64..48,
         published in proptest::option::of(0i64..4_000_000_000),
     ) {
@@ -346,8 +374,9 @@ proptest! {
             latest: Some(&latest),
             policy: &policy,
             quarantine: &failed,
+            waiting: waiting.then_some("its build failed"),
             healthy: healthy.as_ref(),
-            asked: &Asked { to: None, force },
+            asked: &Asked { to: None, force, by_hand },
             now: "2026-01-02T00:00:00Z".parse().unwrap(),
         };
         match decide(&situation) {
@@ -355,6 +384,7 @@ proptest! {
                 prop_assert!(to.version.cmp_precedence(&installed).is_ge());
                 let newer = to.version.cmp_precedence(&installed).is_gt();
                 prop_assert!(newer || force);
+                prop_assert!(!waiting || force || by_hand);
                 let line = healthy.filter(|healthy| {
                     (prereleases || healthy.pre.is_empty()) && (!pinned || healthy.major == 1)
                 });

@@ -47,7 +47,7 @@ pub(super) fn sources_row(tag: &str, fetched: Result<()>) -> Row {
         );
         return Row::problem(detail, WITHOUT_PASSWORDS);
     }
-    let failure = build_failure::recognize(&output).error(tag, "the repository");
+    let failure = build_failure::recognize(&output).error(tag, "the repository", &output);
     let outcome = match failure.kind() {
         Kind::Unreachable => "unreachable",
         _ => "failed",
