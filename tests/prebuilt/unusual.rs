@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::kit::{Kit, lay_out, stem, tool};
 use crate::support::files::{mode, script};
+use crate::support::installation::says;
 
 /// A way to pack what is laid out in a folder named after the release.
 struct Habit {
@@ -223,10 +224,8 @@ fn archives_as_people_make_them_are_installed() {
         kit.publish(habit.ending, &packed(habit));
         let report = kit.self_update("apply").reports(0, "updated");
         assert_eq!(report["delivery"], "prebuilt");
-        let said = kit.commands_say();
         for name in ["heph", "hephd"] {
-            let expected = (name.to_owned(), "1.0.0".to_owned());
-            assert!(said.contains(&expected), "{}: {said:?}", habit.name);
+            assert_eq!(says(&kit.bin().join(name)), format!("{name} 1.0.0"));
             assert_eq!(mode(&kit.slot("1.0.0").join("bin").join(name)), 0o755);
         }
         assert!(kit.quarantined().is_empty());

@@ -1,5 +1,7 @@
 //! Releases whose upload is under way, and lists of checksums as people write them.
 
+use std::sync::OnceLock;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::kit::{Key, Kit, TAG, archive, stem, sum_line};
@@ -9,8 +11,10 @@ fn name() -> String {
     format!("{}.tar.gz", stem())
 }
 
-fn bytes() -> Vec<u8> {
-    archive("1.0.0", "tar.gz")
+/// Returns one archive, always the same: another one would have other times in it.
+fn bytes() -> &'static [u8] {
+    static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
+    BYTES.get_or_init(|| archive("1.0.0", "tar.gz"))
 }
 
 /// Publishes the release anew, `hours` ago and without files.
@@ -60,13 +64,13 @@ fn a_list_without_the_archive_is_waited_for_on_any_forge() {
     ] {
         let kit = young(speaks, &format!("delivery = \"{delivery}\""));
         let other = sum_line("heph-v1.0.0-sparc-sun-solaris.tar.gz", b"x");
-        kit.attach(&name(), &bytes());
+        kit.attach(&name(), bytes());
         let list = kit.attach("SHA256SUMS", other.as_bytes());
         assert_waits(&kit, "does not list");
 
-        let complete = other + &sum_line(&name(), &bytes());
+        let complete = other + &sum_line(&name(), bytes());
         published(&kit, 1);
-        kit.attach(&name(), &bytes());
+        kit.attach(&name(), bytes());
         kit.attach("SHA256SUMS", complete.as_bytes());
         kit.forge.serve(&list, Served::new(complete.as_bytes()));
         kit.assert_updates();
@@ -80,17 +84,17 @@ fn a_signature_or_an_archive_that_is_late_is_waited_for() {
         Speaks::Forgejo,
         &format!("delivery = \"auto\"\n[self-update.trust]\nminisign-keys = [{key:?}]"),
     );
-    kit.publish("tar.gz", &bytes());
+    kit.publish("tar.gz", bytes());
     assert_waits(&kit, "is not signed");
     published(&kit, 2);
-    kit.publish_signed("tar.gz", &bytes(), Key::owner());
+    kit.publish_signed("tar.gz", bytes(), Key::owner());
     kit.assert_updates();
 
     let kit = young(Speaks::Github, "delivery = \"prebuilt\"");
     assert_waits(&kit, "offers no files");
-    kit.attach("SHA256SUMS", sum_line(&name(), &bytes()).as_bytes());
+    kit.attach("SHA256SUMS", sum_line(&name(), bytes()).as_bytes());
     assert_waits(&kit, "has no archive of 'heph'");
-    kit.publish("tar.gz", &bytes());
+    kit.publish("tar.gz", bytes());
     kit.assert_updates();
 }
 
@@ -98,14 +102,14 @@ fn a_signature_or_an_archive_that_is_late_is_waited_for() {
 fn what_is_still_lacking_hours_later_is_a_failure_that_every_run_tries_again() {
     let kit = young(Speaks::Forgejo, "delivery = \"prebuilt\"");
     published(&kit, 7);
-    kit.attach(&name(), &bytes());
+    kit.attach(&name(), bytes());
     kit.attach("SHA256SUMS", b"");
     for _ in 0..2 {
         kit.assert_refused(1, "failed", "does not list");
         assert!(kit.quarantined().is_empty());
     }
     published(&kit, 8);
-    kit.publish("tar.gz", &bytes());
+    kit.publish("tar.gz", bytes());
     kit.assert_updates();
 }
 
@@ -113,14 +117,14 @@ fn what_is_still_lacking_hours_later_is_a_failure_that_every_run_tries_again() {
 fn what_is_there_and_wrong_is_an_alarm_however_young_the_release() {
     let kit = young(Speaks::Forgejo, "delivery = \"auto\"");
     kit.attach("SHA256SUMS", sum_line(&name(), b"another").as_bytes());
-    kit.attach(&name(), &bytes());
+    kit.attach(&name(), bytes());
     kit.assert_refused(1, "failed", "is not what its owner published");
     assert_eq!(kit.quarantined(), ["1.0.0"]);
 }
 
 #[test]
 fn lists_are_read_as_people_write_them() {
-    let sum = sum_line(&name(), &bytes());
+    let sum = sum_line(&name(), bytes());
     let (digest, _) = sum.split_once(' ').unwrap();
     let other = sum_line("other", b"x");
     for list in [
@@ -136,7 +140,7 @@ fn lists_are_read_as_people_write_them() {
     ] {
         let kit = Kit::new();
         kit.attach("SHA256SUMS", list.as_bytes());
-        kit.attach(&name(), &bytes());
+        kit.attach(&name(), bytes());
         kit.assert_updates();
     }
 }
@@ -151,7 +155,7 @@ fn a_signature_may_be_made_in_another_folder_or_of_the_legacy_form_for_a_list() 
     ] {
         let kit = Kit::new().trusting(&[Key::owner()]);
         // A byte that is not UTF-8 is signed like any other.
-        let sums = [b"# gr\xfcn\n", sum_line(&name(), &bytes()).as_bytes()].concat();
+        let sums = [b"# gr\xfcn\n", sum_line(&name(), bytes()).as_bytes()].concat();
         let options: &[&str] = match legacy {
             true => &["-l", "-t", comment],
             false => &["-t", comment],
@@ -159,15 +163,15 @@ fn a_signature_may_be_made_in_another_folder_or_of_the_legacy_form_for_a_list() 
         let signature = Key::owner().sign("SHA256SUMS", &sums, options);
         kit.attach("SHA256SUMS.minisig", &signature);
         kit.attach("SHA256SUMS", &sums);
-        kit.attach(&name(), &bytes());
+        kit.attach(&name(), bytes());
         let signer = format!("minisign {}", Key::owner().public);
         assert_eq!(kit.assert_updates()["signed_by"], signer);
     }
     let kit = Kit::new().trusting(&[Key::owner()]);
     let comment = "file:dist/heph-v0.9.0.tar.gz";
-    let signature = Key::owner().sign(&name(), &bytes(), &["-t", comment]);
+    let signature = Key::owner().sign(&name(), bytes(), &["-t", comment]);
     kit.attach(&format!("{}.minisig", name()), &signature);
-    kit.attach(&name(), &bytes());
+    kit.attach(&name(), bytes());
     kit.assert_refused(1, "failed", "was made for");
     assert_eq!(kit.quarantined(), ["1.0.0"]);
 }

@@ -45,23 +45,16 @@ pub(super) fn read(archive: &File, contents: &mut Contents) -> Result<()> {
         if entry.flags().is_encrypted() {
             return Err(unreadable(format!("{shown} is encrypted")));
         }
-        let named_like_a_folder = path.ends_with(b"/") || path.ends_with(b"\\");
-        match mode & TYPE {
-            // A tool without modes may write a folder with that of a file.
-            REGULAR if named_like_a_folder => {
-                contents.path(&path)?;
-                continue;
-            }
-            FOLDER => {
-                contents.path(&path)?;
-                continue;
-            }
-            REGULAR | LINK => {}
-            _ => {
-                return Err(unreadable(format!(
-                    "it has {shown}, which is neither file nor folder"
-                )));
-            }
+        // The name counts: tools without modes give a folder none, or that of a file.
+        let folder = path.ends_with(b"/") || path.ends_with(b"\\") || mode & TYPE == FOLDER;
+        if folder {
+            contents.path(&path)?;
+            continue;
+        }
+        if !matches!(mode & TYPE, 0 | REGULAR | LINK) {
+            return Err(unreadable(format!(
+                "it has {shown}, which is neither file nor folder"
+            )));
         }
         let body = zip.get_entry(entry.wayfinder()).map_err(damaged)?;
         claim(&mut ranges, body.compressed_data_range())?;
