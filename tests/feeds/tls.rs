@@ -120,6 +120,86 @@ fn a_redirect_from_https_to_http_is_not_followed_even_on_loopback() {
     assert!(plain.accept().is_err(), "nobody asked");
 }
 
+/// Carries bytes between `client` and the server on `port`, until both have ended.
+fn carry(mut client: TcpStream, port: u16) {
+    let mut upstream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let (mut from, mut to) = (client.try_clone().unwrap(), upstream.try_clone().unwrap());
+    thread::spawn(move || {
+        let _ = std::io::copy(&mut from, &mut to);
+        let _ = to.shutdown(std::net::Shutdown::Both);
+    });
+    let _ = std::io::copy(&mut upstream, &mut client);
+}
+
+/// Serves one client of a SOCKS5 proxy (RFC 1928) and returns the name that it was asked for.
+fn socks(mut client: TcpStream, port: u16) -> String {
+    let mut read = |length: usize| {
+        let mut bytes = vec![0; length];
+        client.read_exact(&mut bytes).unwrap();
+        bytes
+    };
+    let methods = usize::from(read(2)[1]);
+    read(methods);
+    client.write_all(&[5, 0]).unwrap();
+    let mut read = |length: usize| {
+        let mut bytes = vec![0; length];
+        client.read_exact(&mut bytes).unwrap();
+        bytes
+    };
+    let head = read(5);
+    assert_eq!(head[..4], [5, 1, 0, 3], "a name, which the proxy resolves");
+    let name = read(usize::from(head[4]));
+    read(2);
+    client.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
+    carry(client, port);
+    String::from_utf8(name).unwrap()
+}
+
+#[test]
+fn a_socks5h_proxy_carries_https_and_resolves_the_name() {
+    if is_asking() {
+        return;
+    }
+    let server = TlsServer::start().serves("hello", HELLO);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = format!("socks5h://{}", listener.local_addr().unwrap());
+    let port = server.port;
+    let thread = thread::spawn(move || socks(accept(&listener), port));
+    let said = ask(
+        "a_socks5h_proxy_carries_https_and_resolves_the_name",
+        "https://forge.test/hello",
+        &[
+            ("SSL_CERT_FILE", &server.authority()),
+            ("ALL_PROXY", Path::new(&proxy)),
+        ],
+    );
+    assert_eq!(said, "200 hello");
+    assert_eq!(thread.join().unwrap(), "forge.test");
+}
+
+#[test]
+fn an_error_behind_a_proxy_names_the_proxy_and_not_its_password() {
+    if is_asking() {
+        return;
+    }
+    for proxy in [
+        "http://me:hunter2@127.0.0.1:1",
+        "socks5h://me:hunter2@127.0.0.1:1",
+    ] {
+        let said = ask(
+            "an_error_behind_a_proxy_names_the_proxy_and_not_its_password",
+            "https://forge.test/x",
+            &[("HTTPS_PROXY", Path::new(proxy))],
+        );
+        assert!(
+            said.ends_with("(Unreachable)")
+                && said.contains("forge.test through the proxy 127.0.0.1:1"),
+            "{said}"
+        );
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
 #[test]
 fn a_proxy_carries_https_and_resolves_the_name() {
     if is_asking() {
@@ -138,13 +218,7 @@ fn a_proxy_carries_https_and_resolves_the_name() {
             head.push(byte[0]);
         }
         client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").unwrap();
-        let mut upstream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        let (mut from, mut to) = (client.try_clone().unwrap(), upstream.try_clone().unwrap());
-        thread::spawn(move || {
-            let _ = std::io::copy(&mut from, &mut to);
-            let _ = to.shutdown(std::net::Shutdown::Both);
-        });
-        let _ = std::io::copy(&mut upstream, &mut client);
+        carry(client, port);
         String::from_utf8(head).unwrap()
     });
     let said = ask(

@@ -7,6 +7,7 @@ mod downloads;
 mod hostile;
 mod kit;
 mod memory;
+mod near;
 mod plain_git;
 mod third_party;
 mod unusual;

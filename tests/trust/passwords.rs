@@ -120,6 +120,7 @@ fn a_forge_that_asks_for_a_password_gets_none_by_any_way_of_git() {
         assert!(seen.len() >= 3, "{}: cargo asked", way.name);
         assert_eq!(betrayed(seen), [""; 0], "{}", way.name);
         assert_eq!(place.installed(), "tiny 1.0.0");
+        ended.complains("hint: ").complains("no password of yours");
     }
 }
 

@@ -67,6 +67,36 @@ fn a_redirect_never_leaves_https_and_plain_http_stays_on_loopback() {
 }
 
 #[test]
+fn a_name_that_resolves_to_loopback_is_refused_unless_the_repository_is_there() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // No address for this program, but one for the resolver of the system.
+    let url = format!("https://2130706433:{port}/x");
+    let ask = |base| {
+        let request = Get {
+            url: &url,
+            base: Some(base),
+            accept: "*/*",
+            ..Get::default()
+        };
+        let limits = Limits {
+            connect: Duration::from_secs(5),
+            total: Duration::from_secs(5),
+            ..Limits::default()
+        };
+        get(&request, &limits).unwrap_err().to_string()
+    };
+    // An address for documentation (RFC 5737): a repository elsewhere.
+    let refused = ask("https://192.0.2.1/a/b");
+    assert!(refused.contains("only this machine can reach"), "{refused}");
+    assert!(listener.accept().is_err(), "no connection was made");
+    let admitted = ask("http://127.0.0.1:1/a/b");
+    assert!(!admitted.contains("only this machine"), "{admitted}");
+    assert!(listener.accept().is_ok());
+}
+
+#[test]
 fn proxies_are_read_as_curl_reads_them() {
     let chosen = |url: &str, variables: &[(&str, &str)]| {
         proxy::of(&url.parse().unwrap(), |name| {

@@ -1,7 +1,7 @@
 //! `trust.json`: the commit of every tag that was seen, and the highest version that was healthy here.
 //!
-//! Whoever can push tags can make as many as they like, so no number of tags may push out one that matters: a tag that was
-//! *chosen*, as the release for this machine, stays for good. Of the others a bounded number is recorded, the earliest first.
+//! Anybody with the right to push can make any number of tags, so no number of tags may push out one that matters: a tag that
+//! was *chosen*, as the release for this machine, stays for good. Of the others a bounded number is recorded, the earliest first.
 //!
 //! Release 0.1.0 reads and writes this file, and drops the members that it does not know.
 
@@ -197,7 +197,7 @@ impl SeenTags {
             if self.evict_of_another(repository) {
                 continue;
             }
-            // The latest of them: an earlier one was there before whoever floods the repository now.
+            // The latest of them: the earlier ones were there before the flood.
             let latest = self.tags.iter().rposition(|seen| !seen.chosen);
             let latest = latest.with_context(|| {
                 Error::new(format!(
