@@ -5,7 +5,7 @@
 //! credential helpers, prompts, cookies and headers: git reads no settings but those in a file that heph writes, with the
 //! settings of the user that [`is_kept`] admits. An allow-list, since git gains ways to authenticate with time.
 //!
-//! Two ways remain, and HOME closes both where they are open: curl inside git reads `~/.netrc` whatever git is told, and a
+//! Two ways remain, and HOME closes both where they are open: curl inside git reads `~/.netrc` whatever git's settings say, and a
 //! git before 2.32 reads `~/.gitconfig` in any case, as does libgit2, which cargo uses where there is no git. In these
 //! cases cargo, and with it the build, gets heph's folder for HOME. Toolchains and registries stay where they are.
 //!
@@ -36,7 +36,7 @@ const KEPT_OF_HTTP: &[&str] = &[
     "sslversion",
     "version",
 ];
-/// What git, libgit2 and cargo say where a password is needed and there is none, in lower case.
+/// What git, libgit2 and cargo say where a password is needed and it is missing, in lower case.
 const NEEDS_PASSWORD: &[&str] = &[
     "terminal prompts disabled",
     "could not read username",
@@ -190,7 +190,7 @@ fn has_password(address: &str) -> bool {
     !scheme.to_ascii_lowercase().contains("ssh") && authority.contains('@')
 }
 
-/// Returns the file of the settings for cargo's git. `batch`: ssh must be told not to prompt.
+/// Returns the file of the settings for cargo's git. `batch`: ssh gets the option not to prompt.
 fn render(settings: &[Setting], batch: bool) -> String {
     let mut text = String::from(
         "# Made by heph, for the git that cargo runs: your settings of the network, and no passwords.\n\
