@@ -176,8 +176,8 @@ pub(crate) fn resolved(path: &Path) -> PathBuf {
     real
 }
 
-/// Lets nobody but the user write to what this process, or what it starts, will make, whatever the mask was. For the start of
-/// the program.
+/// Makes sure that only the user can write to what this process, or what it starts, will make, whatever the umask was. For the
+/// start of the program.
 pub(crate) fn forbid_writing_by_others() {
     let others = Mode::WGRP | Mode::WOTH;
     // The mask can be read only by setting it.

@@ -29,7 +29,7 @@ pub(super) fn of(
         .transpose()
 }
 
-/// Returns the proxy of the environment for `uri`, in words without user name and password; `None` if there is none.
+/// Returns the proxy of the environment for `uri`, in words without user name and password; `None` without one.
 pub(super) fn named(uri: &Uri, variable: impl Fn(&str) -> Option<String>) -> Option<String> {
     let proxy = of(uri, variable).ok()??;
     let port = proxy.port();
