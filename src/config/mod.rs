@@ -1,5 +1,6 @@
 //! Settings: parsed once into types, with defaults for whatever the file leaves out.
 
+mod features;
 mod interval;
 mod parse;
 mod repository;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, ResultExt};
 use crate::os::files;
+pub use features::Features;
 pub use interval::Interval;
 pub use repository::Repository;
 pub use trust::{Require, Signers, Trust};
@@ -100,6 +102,16 @@ pub struct SelfUpdate {
     /// How releases become binaries.
     #[serde(deserialize_with = "values::word")]
     pub delivery: Delivery,
+    /// The Cargo features to build with instead of those that the installation has; see
+    /// [`chosen_features`](SelfUpdate::chosen_features).
+    #[serde(deserialize_with = "features::names")]
+    pub features: Option<Vec<String>>,
+    /// Whether to build with all features.
+    pub all_features: Option<bool>,
+    /// Whether to build without the default features.
+    pub no_default_features: Option<bool>,
+    /// Whether a release may lack a command that is installed.
+    pub allow_fewer_commands: bool,
     /// Run when a newer release is found and not installed.
     pub on_available: Option<Hook>,
     /// Run after an update.
@@ -189,6 +201,10 @@ impl Default for SelfUpdate {
             tag_prefix: TagPrefix::default(),
             on_battery: OnBattery::Skip,
             delivery: Delivery::Auto,
+            features: None,
+            all_features: None,
+            no_default_features: None,
+            allow_fewer_commands: false,
             on_available: None,
             on_updated: None,
             on_failed: None,

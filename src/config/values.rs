@@ -92,6 +92,13 @@ pub(super) fn word<'de, D: Deserializer<'de>, T: DeserializeOwned>(
 pub(super) fn list<'de, D: Deserializer<'de>, T: Text>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
+    elements::<D, T, false>(deserializer)
+}
+
+/// Deserializes a list of strings, which may be empty only if `EMPTY`.
+pub(super) fn elements<'de, D: Deserializer<'de>, T: Text, const EMPTY: bool>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
     struct Element<T>(T);
     impl<'de, T: Text> Deserialize<'de> for Element<T> {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -101,8 +108,8 @@ pub(super) fn list<'de, D: Deserializer<'de>, T: Text>(
     fn expected<T: Text>() -> String {
         format!("a list of {}", T::EXPECTED)
     }
-    struct ListVisitor<T>(PhantomData<T>);
-    impl<'de, T: Text> Visitor<'de> for ListVisitor<T> {
+    struct ListVisitor<T, const EMPTY: bool>(PhantomData<T>);
+    impl<'de, T: Text, const EMPTY: bool> Visitor<'de> for ListVisitor<T, EMPTY> {
         type Value = Vec<T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,7 +118,7 @@ pub(super) fn list<'de, D: Deserializer<'de>, T: Text>(
 
         fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Vec<T>, A::Error> {
             let list = Vec::<Element<T>>::deserialize(SeqAccessDeserializer::new(list))?;
-            if list.is_empty() {
+            if list.is_empty() && !EMPTY {
                 return Err(A::Error::custom(format!(
                     "must be {}, not empty",
                     expected::<T>()
@@ -120,7 +127,7 @@ pub(super) fn list<'de, D: Deserializer<'de>, T: Text>(
             Ok(list.into_iter().map(|element| element.0).collect())
         }
     }
-    deserializer.deserialize_seq(ListVisitor(PhantomData))
+    deserializer.deserialize_seq(ListVisitor::<T, EMPTY>(PhantomData))
 }
 
 /// Deserializes a list of strings that is not empty and has none twice.

@@ -116,7 +116,7 @@ impl BinDir {
     }
 
     fn snapshot(&self, commands: &[Command], version: &Version, slots: &Slots) -> Result<Slot> {
-        let staged = StagedFolder::new(slots.unused(version)?)?;
+        let staged = StagedFolder::new(slots.staging()?)?;
         files::create_private_dir(&staged.bin())?;
         for Command { path, binary, .. } in commands {
             let copy = staged.bin().join(&binary.name);
@@ -127,9 +127,12 @@ impl BinDir {
         }
         let names = commands.iter().map(|command| command.binary.name.as_str());
         verify::binaries(&staged.bin(), names, &self.packages, version)?;
-        let recorded = self.recorded();
-        let same_version = recorded.iter().find(|found| found.version == *version);
-        let commit = same_version.and_then(|found| found.commit().map(str::to_owned));
+        let mut recorded = self.recorded();
+        recorded.retain(|found| found.version == *version);
+        let commit = recorded
+            .first()
+            .and_then(|found| found.commit().map(str::to_owned));
+        let features = recorded.into_iter().map(|of| (of.package, of.features));
         let binaries = commands.iter().map(|command| command.binary.clone());
         let manifest = SlotManifest {
             schema: 1,
@@ -138,12 +141,11 @@ impl BinDir {
             commit,
             delivery: Delivery::Adopted,
             signed_by: None,
+            features: features.collect(),
             binaries: binaries.collect(),
             installed_at: clock::now(),
         };
-        let slot = slots.seal(&staged.path, manifest)?;
-        staged.keep();
-        Ok(slot)
+        slots.seal(&staged.path, manifest)
     }
 }
 

@@ -4,7 +4,7 @@
 //! next. Its own record in the root says which commit was built and which binaries there are. A binary that cargo installs is
 //! a hard link to a file in the build folder, which a later build may rewrite; so each is copied before it is verified.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File};
@@ -17,12 +17,14 @@ use super::build_cache::{self, Sources};
 use super::build_failure::{self, BuildFailure};
 use super::cargo_git;
 use super::cargo_record::{self, GitRef};
+use super::features;
 use super::git_checkout;
 use super::percent_free_path::PercentFreePath;
 use super::slots::is_command_name;
 use super::staging::copy_executable;
 use super::toolchain::{self, Variables};
 use super::{Listener, Progress};
+use crate::config::Features;
 use crate::error::{Error, Kind, Result, ResultExt, ensure};
 use crate::os::files;
 use crate::os::interrupt;
@@ -63,6 +65,8 @@ pub(crate) struct BuildOrder<'a> {
     /// What cargo is asked for, as its record will have it.
     pub at: GitRef<'a>,
     pub packages: &'a [String],
+    /// The features of each package.
+    pub features: &'a BTreeMap<String, Features>,
     /// The fresh folder that receives `bin/`.
     pub root: &'a Path,
     pub build: &'a Path,
@@ -157,7 +161,7 @@ impl Cargo {
             .map_err(|failed| failed.error)
     }
 
-    /// Builds and installs. Returns the sources of the build.
+    /// Builds and installs all packages, those with the same features at a time. Returns the sources of the build.
     fn build(
         &self,
         order: &BuildOrder,
@@ -165,7 +169,27 @@ impl Cargo {
         until: Instant,
     ) -> Result<Sources, FailedBuild> {
         files::create_private_dir(order.build)?;
-        let arguments = arguments(order)?;
+        let mut sources = Sources::default();
+        for arguments in arguments(order)? {
+            let mut of_group = self.build_group(order, arguments, progress, until)?;
+            // What an earlier group has compiled just now is not from an earlier build.
+            let built =
+                |name: &String| sources.packages.contains(name) && !sources.fresh.contains(name);
+            of_group.fresh.retain(|name| !built(name));
+            sources.packages.extend(of_group.packages);
+            sources.fresh.extend(of_group.fresh);
+            sources.used_cache |= of_group.used_cache;
+        }
+        Ok(sources)
+    }
+
+    fn build_group(
+        &self,
+        order: &BuildOrder,
+        arguments: Vec<OsString>,
+        progress: &Progress,
+        until: Instant,
+    ) -> Result<Sources, FailedBuild> {
         let build = PercentFreePath::of(order.build)?;
         let messages = build_cache::messages(order.build);
         let run = self
@@ -278,8 +302,9 @@ fn empty(folder: &Path) -> Result<()> {
     files::create_private_dir(folder)
 }
 
-/// Returns the arguments of cargo. Untrusted text is never where an option could be.
-fn arguments(order: &BuildOrder) -> Result<Vec<OsString>> {
+/// Returns the arguments of each run of cargo: one, unless packages have different features. Untrusted text is never where an
+/// option could be.
+fn arguments(order: &BuildOrder) -> Result<Vec<Vec<OsString>>> {
     ensure!(
         !order.packages.is_empty(),
         "there are no packages to install"
@@ -298,18 +323,23 @@ fn arguments(order: &BuildOrder) -> Result<Vec<OsString>> {
     };
     let mut root = OsString::from("--root=");
     root.push(order.root);
-    let mut arguments: Vec<OsString> = vec![
-        "install".into(),
-        "--locked".into(),
-        // Tells what was compiled and what was cached; the output for people stays the same.
-        "--message-format=json-render-diagnostics".into(),
-        format!("--git={}", order.url).into(),
-        at.into(),
-        root,
-        "--".into(),
-    ];
-    arguments.extend(order.packages.iter().map(OsString::from));
-    Ok(arguments)
+    let groups = features::groups(order.packages, order.features).into_iter();
+    let of_group = |(features, packages): (Features, Vec<&String>)| {
+        let mut arguments: Vec<OsString> = vec![
+            "install".into(),
+            "--locked".into(),
+            // Tells what was compiled and what was cached; the output for people stays the same.
+            "--message-format=json-render-diagnostics".into(),
+            format!("--git={}", order.url).into(),
+            at.clone().into(),
+            root.clone(),
+        ];
+        arguments.extend(features.arguments().into_iter().map(OsString::from));
+        arguments.push("--".into());
+        arguments.extend(packages.iter().map(OsString::from));
+        arguments
+    };
+    Ok(groups.map(of_group).collect())
 }
 
 fn is_package_name(name: &str) -> bool {
@@ -434,6 +464,8 @@ mod tests {
     use super::*;
     use semver::Version;
 
+    const DEFAULT: &BTreeMap<String, Features> = &BTreeMap::new();
+
     fn order<'a>(url: &'a str, tag: &'a Tag, packages: &'a [String]) -> BuildOrder<'a> {
         BuildOrder {
             url,
@@ -441,6 +473,7 @@ mod tests {
             commit: "6aadeef590353fb7f1a81cc72bc59fe6c0e7627d",
             at: GitRef::Tag(tag.as_str()),
             packages,
+            features: DEFAULT,
             root: Path::new("/home/ü %&'\"/versions/1.0.0"),
             build: Path::new("/cache/build"),
         }
@@ -504,7 +537,7 @@ mod tests {
         let words = arguments(&order("--offline", &tag, &packages)).unwrap();
         assert_eq!(
             words,
-            [
+            [[
                 "install",
                 "--locked",
                 "--message-format=json-render-diagnostics",
@@ -514,18 +547,40 @@ mod tests {
                 "--",
                 "heph",
                 "größe_2"
-            ]
+            ]]
         );
         let by_commit = BuildOrder {
             at: GitRef::Commit("6aadeef590353fb7f1a81cc72bc59fe6c0e7627d"),
             ..order("https://x", &tag, &packages)
         };
         let words = arguments(&by_commit).unwrap();
-        assert_eq!(words[4], "--rev=6aadeef590353fb7f1a81cc72bc59fe6c0e7627d");
+        assert_eq!(
+            words[0][4],
+            "--rev=6aadeef590353fb7f1a81cc72bc59fe6c0e7627d"
+        );
         for bad in ["", "-f", "--path=/x", "a b", "a/b", "heph@1.0.0", "a\n"] {
             let error = arguments(&order("https://x", &tag, &[bad.to_owned()])).unwrap_err();
             assert_eq!(error.exit().code(), 2, "{bad:?}");
         }
         assert!(arguments(&order("https://x", &tag, &[])).is_err());
+    }
+
+    #[test]
+    fn features_are_asked_for_and_packages_with_others_are_built_apart() {
+        let tag = Tag::of("v", &Version::new(1, 0, 0));
+        let packages = ["heph", "tool", "toold"].map(str::to_owned);
+        let features = Features {
+            features: vec!["-x".to_owned(), "tls".to_owned()],
+            ..Features::default()
+        };
+        let features = BTreeMap::from([("tool".to_owned(), features)]);
+        let order = BuildOrder {
+            features: &features,
+            ..order("https://x", &tag, &packages)
+        };
+        let words = arguments(&order).unwrap();
+        assert_eq!(words.len(), 2);
+        assert_eq!(words[0][6..], ["--", "heph", "toold"]);
+        assert_eq!(words[1][6..], ["--features=-x,tls", "--", "tool"]);
     }
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 use semver::Version;
 use serde::Deserialize;
 
+use crate::config::Features;
 use crate::error::{Result, ResultExt};
 use crate::os::files;
 
@@ -23,6 +24,7 @@ pub(crate) struct InstalledPackage {
     /// Where it came from, such as `git+https://host/repo?tag=v1.0.0#<commit>`.
     pub source: String,
     pub binaries: Vec<String>,
+    pub features: Features,
 }
 
 /// The git reference that cargo was asked for.
@@ -122,6 +124,8 @@ fn parse(text: &[u8]) -> Result<Vec<InstalledPackage>> {
     struct Package {
         #[serde(default)]
         bins: Vec<String>,
+        #[serde(flatten)]
+        features: Features,
     }
     // Cargo creates the file empty before it writes it for the first time.
     if text.is_empty() {
@@ -131,13 +135,13 @@ fn parse(text: &[u8]) -> Result<Vec<InstalledPackage>> {
     record
         .installs
         .into_iter()
-        .map(|(id, Package { bins })| {
-            installed(&id, bins).with_context(|| format!("'{id}' is not a package id"))
+        .map(|(id, Package { bins, features })| {
+            installed(&id, bins, features).with_context(|| format!("'{id}' is not a package id"))
         })
         .collect()
 }
 
-fn installed(id: &str, binaries: Vec<String>) -> Option<InstalledPackage> {
+fn installed(id: &str, binaries: Vec<String>, features: Features) -> Option<InstalledPackage> {
     let mut parts = id.splitn(3, ' ');
     Some(InstalledPackage {
         package: parts.next()?.to_owned(),
@@ -148,6 +152,7 @@ fn installed(id: &str, binaries: Vec<String>) -> Option<InstalledPackage> {
             .strip_suffix(')')?
             .to_owned(),
         binaries,
+        features,
     })
 }
 
@@ -173,6 +178,23 @@ mod tests {
         assert_eq!(found.version, Version::new(1, 0, 0));
         assert_eq!(found.binaries, ["heph", "hephd"]);
         assert_eq!(found.commit(), Some(COMMIT));
+    }
+
+    #[test]
+    fn the_features_of_an_installation_are_found() {
+        let read = |fields: &str| {
+            let text = format!(
+                r#"{{"installs":{{"tool 1.0.0 (path+file:///tool)":{{"bins":["tool"]{fields}}}}}}}"#
+            );
+            parse(text.as_bytes()).unwrap().remove(0).features
+        };
+        assert_eq!(read(""), Features::default(), "a record without them");
+        let as_cargo_writes_it = r#","features":["extra","tls"],"all_features":false,"no_default_features":true,"profile":"release""#;
+        assert_eq!(
+            read(as_cargo_writes_it).arguments(),
+            ["--no-default-features", "--features=extra,tls"]
+        );
+        assert!(read(r#","features":[],"all_features":true"#).all_features);
     }
 
     #[test]

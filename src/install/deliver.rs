@@ -1,5 +1,7 @@
 //! The choice of a delivery. Both end in verified binaries in a folder.
 
+use std::collections::BTreeMap;
+
 use super::binstall_archives;
 use super::cargo::{BuildOrder, Cargo};
 use super::cargo_record::GitRef;
@@ -7,8 +9,8 @@ use super::lack::{Lack, NextStep, next_step};
 use super::prebuilt::{self, ArchivePlan, InstallOrder, NotFromArchive};
 use super::slots::{self, Binary, Slots};
 use super::staging::{StagedFolder, require_space};
-use super::{Listener, StageRequest, verify};
-use crate::config::Delivery;
+use super::{Listener, StageRequest, features, verify};
+use crate::config::{Delivery, Features};
 use crate::error::{Error, Kind, Result};
 use crate::os::{clock, files, interrupt};
 use crate::release::asset;
@@ -35,15 +37,16 @@ pub(super) struct Delivered {
 /// [`Kind::NotYet`]: its upload may still be under way. [`Kind::Unfit`]: the release is to blame.
 pub(super) fn deliver(
     request: &StageRequest,
+    features: &BTreeMap<String, Features>,
     staged: &StagedFolder,
     listener: &Listener,
 ) -> Result<Delivered> {
     if request.delivery == Delivery::Cargo {
-        return by_cargo(request, staged, listener);
+        return by_cargo(request, features, staged, listener);
     }
     let current = Slots::new(request.paths).current().ok().flatten();
     let installed = request.bin_dir.commands(current.as_ref());
-    let (lack, why) = match by_archive(request, &installed, staged, listener) {
+    let (lack, why) = match by_archive(request, features, &installed, staged, listener) {
         Ok(delivered) => return Ok(delivered),
         Err(NotFromArchive::Failed(error)) => return Err(error),
         Err(NotFromArchive::Lacking(lack, why)) => (lack, why),
@@ -59,19 +62,25 @@ pub(super) fn deliver(
         .with_kind(Kind::NotYet)),
         NextStep::Fail => Err(
             Error::new(format!("cannot install {tag} from an archive: {why:#}")).with_hint(
-                "`delivery = \"auto\"` in [self-update] builds such a release with cargo",
+                match features::in_words(features) {
+                    None => "`delivery = \"auto\"` in [self-update] builds such a release with cargo",
+                    Some(_) => {
+                        "`delivery = \"auto\"` in [self-update] builds it with them, `features = []` does without them"
+                    }
+                },
             ),
         ),
         NextStep::Build => {
             (listener.note)(&format!("built by cargo: {}", why.one_line()));
             files::remove_tree_if_there(&staged.bin())?;
-            by_cargo(request, staged, listener)
+            by_cargo(request, features, staged, listener)
         }
     }
 }
 
 fn by_cargo(
     request: &StageRequest,
+    features: &BTreeMap<String, Features>,
     staged: &StagedFolder,
     listener: &Listener,
 ) -> Result<Delivered> {
@@ -95,6 +104,7 @@ fn by_cargo(
         commit: &origin.commit,
         at,
         packages: request.packages,
+        features,
         root: &staged.path,
         build: &paths.build(),
     };
@@ -134,10 +144,16 @@ fn verified(
 
 fn by_archive(
     request: &StageRequest,
+    features: &BTreeMap<String, Features>,
     installed: &[String],
     staged: &StagedFolder,
     listener: &Listener,
 ) -> Result<Delivered, NotFromArchive> {
+    if let Some(words) = features::in_words(features) {
+        let why =
+            format!("it was installed with {words}, and no archive says what it was built with");
+        return Err(NotFromArchive::Lacking(Lack::Support, Error::new(why)));
+    }
     let tag = &request.release.tag;
     let plans = plans(request)?;
     let order = InstallOrder {
@@ -152,9 +168,10 @@ fn by_archive(
     let archives = prebuilt::install(&order, listener)?;
     interrupt::check()?;
     // An archive may have fewer commands than a build.
+    let may_lack = request.allow_fewer_commands && request.delivery == Delivery::Prebuilt;
     let missing = installed
         .iter()
-        .find(|name| !archives.binaries.contains(name));
+        .find(|name| !may_lack && !archives.binaries.contains(name));
     if let Some(name) = missing {
         let why = format!(
             "'{name}' is installed, and the archive of {} lacks it",

@@ -22,6 +22,8 @@ use crate::error::{Error, Result, ResultExt};
 use crate::os::files;
 use crate::paths::Paths;
 
+const HEPHD: &str = "hephd";
+
 /// The commands of an installation, where the user's shell finds them.
 #[derive(Clone, Debug)]
 pub struct BinDir {
@@ -79,6 +81,8 @@ impl BinDir {
                 Ok(slot) => Ok(slot
                     .filter(|slot| slot.has(name))
                     .map(|slot| slot.manifest.version)),
+                // The slot is gone: any release is better than none.
+                Err(_) if !path.exists() => Ok(None),
                 // The slot is damaged, but if the command still starts, an update can repair it.
                 Err(error) => verify::version_of(&path).map(Some).map_err(|_| error),
             },
@@ -122,6 +126,36 @@ impl BinDir {
             return Ok(());
         }
         files::sync_dir(&self.path)
+    }
+
+    /// Returns whether a link leads to a command that does not start, or to none at all.
+    pub fn is_broken(&self, slots: &Slots) -> Result<bool> {
+        if slots.current().is_ok() {
+            return Ok(false);
+        }
+        for (name, kind) in files::entries(&self.path)? {
+            let linked = kind.is_symlink() && self.entry(&name)? == BinEntry::Linked;
+            if linked && verify::version_of(&self.path.join(name)).is_err() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Returns the installed commands that `next` does not have, sorted.
+    pub fn lost(&self, slots: &Slots, next: &Slot) -> Vec<String> {
+        let current = slots.current().ok().flatten();
+        let mut lost = self.commands(current.as_ref());
+        lost.retain(|name| !next.has(name) && self.path.join(name).exists());
+        lost
+    }
+
+    /// Returns whether hephd is one of the commands of the packages.
+    pub fn brings_hephd(&self, slots: &Slots) -> bool {
+        let current = slots.current().ok().flatten();
+        self.names(current.as_ref())
+            .iter()
+            .any(|name| name == HEPHD)
     }
 
     /// Fails, before the switch, if [`BinDir::relink`] to `slot` would: bin-dir is not writable, or something foreign is in the
@@ -271,7 +305,7 @@ impl BinDir {
             if recorded.iter().all(|known| known.package != *package) {
                 names.push(package.clone());
                 if package == env!("CARGO_PKG_NAME") {
-                    names.push("hephd".to_owned());
+                    names.push(HEPHD.to_owned());
                 }
             }
         }
@@ -302,6 +336,23 @@ impl BinDir {
             .unwrap_or_default();
         recorded.retain(|installed| self.packages.contains(&installed.package));
         recorded
+    }
+
+    /// Returns those of the `recorded` packages that have a command which is a plain file: `cargo install` put it there since the
+    /// last update.
+    pub(super) fn installed_by_cargo(&self, recorded: &[InstalledPackage]) -> Vec<String> {
+        let is_plain = |name: &String| matches!(self.entry(name), Ok(BinEntry::Plain));
+        let mut packages: Vec<String> = Vec::new();
+        for installed in recorded {
+            let mut names = installed
+                .binaries
+                .iter()
+                .filter(|name| is_command_name(name));
+            if names.any(is_plain) {
+                packages.push(installed.package.clone());
+            }
+        }
+        packages
     }
 
     /// Fails unless entries of bin-dir, or bin-dir itself if it does not exist yet, can be created.

@@ -65,6 +65,23 @@ impl Invocation {
     }
 }
 
+impl Invocation {
+    /// Returns the paths at which the running executable may have been found: the one that the caller spelled, and those on
+    /// PATH.
+    fn as_called(&self) -> Vec<PathBuf> {
+        let called = self
+            .called
+            .as_ref()
+            .map(PathBuf::from)
+            .filter(|called| called.components().count() > 1)
+            .and_then(|called| std::path::absolute(called).ok());
+        let on_path = self.path.iter().flat_map(std::env::split_paths);
+        let on_path = on_path.filter(|folder| folder.is_absolute());
+        let on_path = on_path.map(|folder| folder.join(COMMAND));
+        called.into_iter().chain(on_path).collect()
+    }
+}
+
 /// The input of the choice. Paths of executables have no links in them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Clues {
@@ -172,22 +189,9 @@ fn gather(
         .and_then(|executable| fs::canonicalize(executable).ok());
     // Spelled as the running executable.
     let versions = fs::canonicalize(paths.versions()).unwrap_or_else(|_| paths.versions());
-    let called = invocation
-        .called
-        .as_ref()
-        .map(PathBuf::from)
-        .filter(|called| called.components().count() > 1)
-        .and_then(|called| std::path::absolute(called).ok());
-    let on_path = invocation
-        .path
-        .iter()
-        .flat_map(std::env::split_paths)
-        .filter(|folder| folder.is_absolute())
-        .map(|folder| folder.join(COMMAND));
     let found = running.as_ref().and_then(|running| {
+        let called = invocation.as_called().into_iter();
         called
-            .into_iter()
-            .chain(on_path)
             .filter(|path| fs::canonicalize(path).is_ok_and(|found| found == *running))
             .find_map(|path| home_of(path, &versions, paths))
     });
@@ -244,6 +248,29 @@ fn home_of(mut path: PathBuf, versions: &Path, paths: &Paths) -> Option<PathBuf>
             .join(next.file_name()?);
     }
     None
+}
+
+/// Returns the path by which the running `heph` is started whatever its release: as it was called, or as PATH finds it. Never a
+/// path into a slot.
+pub(crate) fn invoked_heph() -> Option<PathBuf> {
+    stable_path(&Invocation::this())
+}
+
+fn stable_path(invocation: &Invocation) -> Option<PathBuf> {
+    let running = fs::canonicalize(invocation.executable.as_ref()?).ok()?;
+    let leads_to_it = |path: &PathBuf| fs::canonicalize(path).is_ok_and(|found| found == running);
+    let mut paths = invocation.as_called();
+    paths.push(running.clone());
+    paths
+        .into_iter()
+        .find(|path| leads_to_it(path) && !in_slot(path))
+}
+
+/// Returns whether `path` is spelled as a path into a slot, of whatever installation.
+fn in_slot(path: &Path) -> bool {
+    let bin = path.parent().and_then(|bin| fs::canonicalize(bin).ok());
+    let slot = bin.as_deref().and_then(Path::parent);
+    slot.is_some_and(|slot| slot.join("release.json").is_file())
 }
 
 /// Returns whether `executable` was built but not installed.

@@ -14,6 +14,7 @@ pub(crate) mod cargo;
 pub(crate) mod cargo_git;
 mod cargo_record;
 mod deliver;
+mod features;
 pub(crate) mod fingerprint;
 mod git_checkout;
 mod installation;
@@ -23,13 +24,15 @@ pub(crate) mod percent_free_path;
 pub(crate) mod prebuilt;
 mod printed_version;
 mod slot_manifest;
+mod slot_name;
 mod staging;
 mod toolchain;
 pub(crate) mod verify;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::config::{self, Repository, Require, Trust};
+use crate::config::{self, Features, Repository, Require, Trust};
 use crate::error::{Error, Result};
 use crate::os::{clock, interrupt};
 use crate::paths::Paths;
@@ -37,6 +40,7 @@ use crate::release::Release;
 use crate::release::trust::Origin;
 pub use build_cache::trim as trim_build_cache;
 use links::BinDir;
+pub(crate) use locate::invoked_heph;
 use slots::{Delivery, Slot, SlotManifest, Slots};
 use staging::StagedFolder;
 use toolchain::Variables;
@@ -79,6 +83,10 @@ pub struct StageRequest<'a> {
     pub packages: &'a [String],
     /// How it becomes binaries.
     pub delivery: config::Delivery,
+    /// The features that the settings ask for; `None`: those that the installation has.
+    pub features: Option<Features>,
+    /// Whether the release may lack a command that is installed.
+    pub allow_fewer_commands: bool,
     /// Whose signatures count, and which proof is required.
     pub trust: &'a Trust,
     /// The installed commands.
@@ -91,7 +99,22 @@ pub struct StageRequest<'a> {
     pub afresh: bool,
 }
 
-/// Stages a release. A complete slot of the same version, tag and commit is verified again and reused, unless
+impl StageRequest<'_> {
+    /// Returns the features that each package is built with.
+    fn features(&self) -> BTreeMap<String, Features> {
+        let current = Slots::new(self.paths).current().ok().flatten();
+        let recorded = self.bin_dir.recorded();
+        let known = features::Known {
+            chosen: self.features.as_ref(),
+            slot: current.as_ref().map(|slot| &slot.manifest),
+            installed_since: &self.bin_dir.installed_by_cargo(&recorded),
+            recorded: &recorded,
+        };
+        features::of(self.packages, &known)
+    }
+}
+
+/// Stages a release. A complete slot of the same version, tag, commit and features is verified again and reused, unless
 /// [`StageRequest::afresh`].
 ///
 /// # Errors
@@ -101,13 +124,14 @@ pub struct StageRequest<'a> {
 pub fn stage(request: &StageRequest, listener: &Listener) -> Result<Slot> {
     let (release, origin) = (request.release, request.origin);
     let slots = Slots::new(request.paths);
+    let features = request.features();
     if !request.afresh
-        && let Some(slot) = reusable(&slots, request)?
+        && let Some(slot) = reusable(&slots, request, &features)?
     {
         return Ok(slot);
     }
-    let staged = StagedFolder::new(slots.unused(&release.version)?)?;
-    let delivered = deliver::deliver(request, &staged, listener)?;
+    let staged = StagedFolder::new(slots.staging()?)?;
+    let delivered = deliver::deliver(request, &features, &staged, listener)?;
     interrupt::check()?;
     let keeps_heph = request.packages.iter().any(|name| name == HEPH);
     if keeps_heph && !delivered.binaries.iter().any(|binary| binary.name == HEPH) {
@@ -123,17 +147,24 @@ pub fn stage(request: &StageRequest, listener: &Listener) -> Result<Slot> {
         commit: Some(origin.commit.clone()),
         delivery: delivered.by,
         signed_by: delivered.signed_by,
+        features: match delivered.by {
+            Delivery::Cargo => features,
+            Delivery::Prebuilt | Delivery::Adopted => BTreeMap::new(),
+        },
         binaries: delivered.binaries,
         installed_at: clock::now(),
     };
     let slot = slots.seal(&staged.path, manifest)?;
-    staged.keep();
     Ok(slot)
 }
 
 /// Returns the complete slot of `release` if it is unchanged since its installation and from the same commit. A damaged one
 /// is removed, unless it is in use: then the fresh one is staged beside it.
-fn reusable(slots: &Slots, request: &StageRequest) -> Result<Option<Slot>> {
+fn reusable(
+    slots: &Slots,
+    request: &StageRequest,
+    features: &BTreeMap<String, Features>,
+) -> Result<Option<Slot>> {
     let (release, origin, packages) = (request.release, request.origin, request.packages);
     let require = request.trust.require();
     let Some(slot) = slots.find(&release.version)? else {
@@ -149,7 +180,11 @@ fn reusable(slots: &Slots, request: &StageRequest) -> Result<Option<Slot>> {
     // A build from a commit is proven with that commit, even if no proof was required when it was built.
     let proven = manifest.signed_by.is_some()
         || (manifest.delivery == Delivery::Cargo && origin.objection_to_build(require).is_none());
-    if !same_tag || !same_commit || (require == Require::Signature && !proven) {
+    let same_features = features.iter().all(|(package, wanted)| {
+        let built = manifest.features.get(package);
+        built.map_or_else(|| wanted.are_default(), |built| built == wanted)
+    });
+    if !same_tag || !same_commit || !same_features || (require == Require::Signature && !proven) {
         return Ok(None);
     }
     let verified = slot.verify().and_then(|()| {

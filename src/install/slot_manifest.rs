@@ -1,11 +1,13 @@
 //! `release.json`: the manifest of a slot, which must be valid throughout.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use crate::config::Features;
 use crate::error::{Result, ResultExt, ensure};
 use crate::os::files;
 
@@ -25,6 +27,9 @@ pub struct SlotManifest {
     /// The signer, if it is proven: the name in the list of keys, and the key.
     #[serde(default)]
     pub signed_by: Option<String>,
+    /// The features that it was built with, by package; of an archive they are unknown. Release 0.1.0 ignores them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub features: BTreeMap<String, Features>,
     /// Its binaries, sorted by name.
     pub binaries: Vec<Binary>,
     /// When it was completed.
@@ -134,6 +139,30 @@ mod tests {
         assert_eq!(
             SlotManifest::parse(extended.as_bytes()).unwrap(),
             Some(expected)
+        );
+    }
+
+    #[test]
+    fn features_are_remembered_and_none_are_written_where_none_are_known() {
+        let mut manifest = SlotManifest::parse(VALID.as_bytes()).unwrap().unwrap();
+        assert!(
+            !serde_json::to_string(&manifest)
+                .unwrap()
+                .contains("features")
+        );
+        let features = Features {
+            features: vec!["tls".to_owned()],
+            ..Features::default()
+        };
+        manifest.features.insert("heph".to_owned(), features);
+        manifest
+            .features
+            .insert("plain".to_owned(), Features::default());
+        let text = serde_json::to_string(&manifest).unwrap();
+        assert!(text.contains(r#""features":{"heph":{"features":["tls"]},"plain":{}}"#));
+        assert_eq!(
+            SlotManifest::parse(text.as_bytes()).unwrap(),
+            Some(manifest)
         );
     }
 

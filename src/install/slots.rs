@@ -1,8 +1,9 @@
 //! Slots: `versions/<version>/`, each complete or absent, and the one link to the slot in use.
 //!
-//! A folder becomes a slot by its `release.json`, which is written after everything else in it is on disk and removed before
-//! anything else in it. So a folder with that file has the whole release, at any instant and after any crash. Folders with
-//! other names and manifests of a newer heph are foreign: they are neither listed nor removed.
+//! A release is staged in a folder with a name of its own ([`Slots::staging`]), which no other run has. Once everything in it
+//! is on disk, its `release.json` is written, and one rename makes the folder a slot. `release.json` is removed before
+//! anything else in a slot. So a folder with that file has the whole release, at any instant and after any crash. Folders
+//! with other names and manifests of a newer heph are foreign: they are neither listed nor removed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,6 +14,7 @@ use semver::Version;
 
 pub(super) use super::slot_manifest::is_command_name;
 pub use super::slot_manifest::{Binary, Delivery, SlotManifest};
+use super::slot_name::{self, is_staging, parse_name, show_name};
 use crate::error::{Error, Result, ResultExt, ensure};
 use crate::os::files;
 use crate::paths::Paths;
@@ -53,6 +55,16 @@ impl Slot {
             );
         }
         Ok(())
+    }
+
+    /// Fails unless it is all that its manifest says, apart from the content of the binaries.
+    fn complete(&self) -> Result<()> {
+        let version = &self.manifest.version;
+        ensure!(
+            parse_name(&self.name).is_some_and(|(named, _)| named == *version),
+            "its manifest is of version {version}"
+        );
+        complete(&self.path, &self.manifest)
     }
 
     /// Returns how many times the version had been installed when this slot was made, from 1.
@@ -123,9 +135,14 @@ impl Slots {
         }
     }
 
-    /// Returns a new path at which `version` can be staged.
-    pub fn unused(&self, version: &Version) -> Result<PathBuf> {
+    /// Returns the path of a new folder in which a release can be staged. Nothing else ever has its name.
+    pub fn staging(&self) -> Result<PathBuf> {
         files::create_private_dir(&self.versions)?;
+        Ok(self.versions.join(slot_name::staging()))
+    }
+
+    /// Returns the path that the next slot of `version` gets.
+    pub fn unused(&self, version: &Version) -> Result<PathBuf> {
         let newest = self
             .folders()?
             .iter()
@@ -144,35 +161,37 @@ impl Slots {
         }
     }
 
-    /// Syncs the staged folder and writes its `release.json`, which makes it a slot.
+    /// Makes the staged `folder` a slot: syncs it, writes its `release.json`, and renames it. Call it only under the lock.
     ///
     /// # Errors
     ///
-    /// The folder is not one of [`Slots::unused`] for this version, lacks a binary, or cannot be synced.
+    /// The folder is not one of [`Slots::staging`], lacks a binary, or cannot be synced or renamed. It is no slot then.
     pub fn seal(&self, folder: &Path, manifest: SlotManifest) -> Result<Slot> {
-        let name = folder
-            .file_name()
-            .and_then(|name| name.to_str())
-            .filter(|_| folder.parent() == Some(&self.versions))
-            .with_context(|| format!("'{}' is not the path of a slot", folder.display()))?;
-        let path = folder.to_owned();
-        let slot = Slot {
-            name: name.to_owned(),
-            path,
-            manifest,
-        };
-        complete(&slot).with_context(|| format!("cannot make '{}' a slot", folder.display()))?;
+        let cannot = || format!("cannot make '{}' a slot", folder.display());
+        let name = folder.file_name().and_then(|name| name.to_str());
+        ensure!(
+            folder.parent() == Some(&self.versions) && name.is_some_and(is_staging),
+            "{}: no release is staged there",
+            cannot()
+        );
+        complete(folder, &manifest).with_context(cannot)?;
+        let text = encode(&manifest).with_context(cannot)?;
         sync_tree(folder)?;
+        files::write_atomic(&folder.join(MANIFEST), &text, files::PRIVATE)?;
+        let path = self.unused(&manifest.version)?;
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.with_context(cannot)?.to_owned();
+        fs::rename(folder, &path).with_context(cannot)?;
         // The names of the folder itself and of its parent must survive as well.
         files::sync_dir(&self.versions)?;
         if let Some(data) = self.versions.parent() {
             files::sync_dir(data)?;
         }
-        let mut text = serde_json::to_vec_pretty(&slot.manifest)
-            .with_context(|| format!("cannot encode the manifest of '{}'", folder.display()))?;
-        text.push(b'\n');
-        files::write_atomic(&folder.join(MANIFEST), &text, files::PRIVATE)?;
-        Ok(slot)
+        Ok(Slot {
+            name,
+            path,
+            manifest,
+        })
     }
 
     /// Points `current` at `slot`: one rename, all binaries at once.
@@ -203,21 +222,25 @@ impl Slots {
         files::remove_tree_if_there(&slot.path)
     }
 
-    /// Removes folders that never became slots. Returns their names. Call it only under the lock.
+    /// Removes what was staged and never became a slot, and folders that are no slot any more. Returns their names. Call it
+    /// only under the lock: nothing else tells the folder of a run under way.
     pub fn sweep(&self) -> Result<Vec<String>> {
-        // If it is unknown which folder is in use, nothing is removed; adoption repairs the link.
-        let Ok(current) = self.current_name() else {
-            return Ok(Vec::new());
-        };
-        let mut swept = Vec::new();
-        for name in self.folders()? {
-            if current.as_ref() == Some(&name) {
-                continue;
+        let entries = files::entries(&self.versions)?.into_iter();
+        let mut swept: Vec<String> = entries
+            .filter(|(name, kind)| kind.is_dir() && is_staging(name))
+            .map(|(name, _)| name)
+            .collect();
+        // If it is unknown which folder is in use, no folder of a release is removed; recovery or adoption repairs the link.
+        if let Ok(current) = self.current_name() {
+            for name in self.folders()? {
+                let in_use = current.as_ref() == Some(&name);
+                if !in_use && matches!(self.look(&name)?, FolderState::Incomplete(_)) {
+                    swept.push(name);
+                }
             }
-            if let FolderState::Incomplete(_) = self.look(&name)? {
-                files::remove_tree_if_there(&self.versions.join(&name))?;
-                swept.push(name);
-            }
+        }
+        for name in &swept {
+            files::remove_tree_if_there(&self.versions.join(name))?;
         }
         Ok(swept)
     }
@@ -260,7 +283,8 @@ impl Slots {
             self.current.display()
         ))
         .with_hint(
-            "install it again with `cargo install`; the next `heph self-update apply` adopts it",
+            "the next `heph self-update apply` goes to a complete release on disk, or installs one; \
+             where heph itself is gone, install it again with `cargo install`",
         )
     }
 
@@ -292,7 +316,7 @@ impl Slots {
             path,
             manifest,
         };
-        Ok(match complete(&slot) {
+        Ok(match slot.complete() {
             Ok(()) => FolderState::Slot(slot),
             Err(error) => FolderState::Incomplete(error),
         })
@@ -315,16 +339,11 @@ enum FolderState {
     Foreign(Error),
 }
 
-/// Fails unless a slot is all that its manifest says, apart from the content of the binaries.
-fn complete(slot: &Slot) -> Result<()> {
-    slot.manifest.validate()?;
-    let version = &slot.manifest.version;
-    ensure!(
-        parse_name(&slot.name).is_some_and(|(named, _)| named == *version),
-        "its manifest is of version {version}"
-    );
-    for Binary { name, size, .. } in &slot.manifest.binaries {
-        let file = fs::symlink_metadata(slot.binary(name))
+/// Fails unless `folder` has all that `manifest` says, apart from the content of the binaries.
+fn complete(folder: &Path, manifest: &SlotManifest) -> Result<()> {
+    manifest.validate()?;
+    for Binary { name, size, .. } in &manifest.binaries {
+        let file = fs::symlink_metadata(folder.join("bin").join(name))
             .with_context(|| format!("cannot inspect '{name}'"))?;
         ensure!(file.is_file(), "'{name}' is not a regular file");
         ensure!(
@@ -336,22 +355,10 @@ fn complete(slot: &Slot) -> Result<()> {
     Ok(())
 }
 
-/// Returns the version and the number in the name of a slot; `None` for any other name.
-fn parse_name(name: &str) -> Option<(Version, u32)> {
-    let (version, nth) = match name.split_once('~') {
-        None => (name, 1),
-        Some((version, nth)) => (version, nth.parse().ok().filter(|nth| *nth >= 2)?),
-    };
-    let version = Version::parse(version).ok()?;
-    // One slot has one name: no `~02`, no `~+2`.
-    (show_name(&version, nth) == name).then_some((version, nth))
-}
-
-fn show_name(version: &Version, nth: u32) -> String {
-    match nth {
-        1 => version.to_string(),
-        _ => format!("{version}~{nth}"),
-    }
+fn encode(manifest: &SlotManifest) -> Result<Vec<u8>> {
+    let mut text = serde_json::to_vec_pretty(manifest).context("cannot encode its manifest")?;
+    text.push(b'\n');
+    Ok(text)
 }
 
 /// Syncs `folder` and every file and folder below it. Links are not followed.

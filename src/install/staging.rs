@@ -1,4 +1,4 @@
-//! The folder in which a release is staged.
+//! The folder in which a release is staged. Its name is of this run alone, so removing it never removes a slot.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
@@ -9,11 +9,10 @@ use super::slots::Binary;
 use crate::error::{Error, Result, ResultExt};
 use crate::os::files;
 
-/// A folder that becomes a slot, or is removed.
+/// A folder that becomes a slot, by another name, or is removed.
 #[derive(Debug)]
 pub(super) struct StagedFolder {
     pub path: PathBuf,
-    kept: bool,
 }
 
 impl StagedFolder {
@@ -23,7 +22,7 @@ impl StagedFolder {
             .mode(0o700)
             .create(&path)
             .with_context(|| format!("cannot create the folder '{}'", path.display()))?;
-        Ok(StagedFolder { path, kept: false })
+        Ok(StagedFolder { path })
     }
 
     pub(crate) fn bin(&self) -> PathBuf {
@@ -36,18 +35,12 @@ impl StagedFolder {
             .map(|name| Binary::of(name, &self.bin().join(name)))
             .collect()
     }
-
-    pub(crate) fn keep(mut self) {
-        self.kept = true;
-    }
 }
 
 impl Drop for StagedFolder {
     fn drop(&mut self) {
-        if !self.kept {
-            // The next run sweeps what cannot be removed now; the error under way matters more.
-            let _ = files::remove_tree_if_there(&self.path);
-        }
+        // The next run sweeps what cannot be removed now; the error under way matters more.
+        let _ = files::remove_tree_if_there(&self.path);
     }
 }
 

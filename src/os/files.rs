@@ -1,6 +1,6 @@
 //! Files, written so that a crash leaves the old content or the new, never a mixture.
 
-use crate::error::{Result, ResultExt, bail};
+use crate::error::{Kind, Result, ResultExt, bail};
 use std::fs::{self, DirBuilder, File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
@@ -16,13 +16,25 @@ pub const PRIVATE: u32 = 0o600;
 /// Mode of files that other tools of the user read, such as units.
 pub const SHARED: u32 = 0o644;
 
-/// Creates `path` and its parents, each new one with mode 0700. An existing folder is left as it is.
+/// Creates `path` and its parents, each new one with mode 0700. An existing folder is left as it is. New folders survive a power
+/// loss: what is written to them later would be lost with them.
 pub fn create_private_dir(path: &Path) -> Result<()> {
+    let missing = path.ancestors().take_while(|folder| !folder.exists());
+    let parents = missing.filter_map(Path::parent);
+    let parents: Vec<&Path> = parents.filter(|it| !it.as_os_str().is_empty()).collect();
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .with_context(|| format!("cannot make the folder '{}'", path.display()))
+        .with_context(|| format!("cannot make the folder '{}'", path.display()))?;
+    for parent in parents.into_iter().rev() {
+        match sync_dir(parent) {
+            // It may be written to and not read.
+            Err(error) if error.kind() != Kind::Denied => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Writes `bytes` to `path` through a temporary file beside it, which is synced before it takes the name.

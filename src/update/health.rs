@@ -1,8 +1,11 @@
-//! Whether a restarted hephd is healthy: a pure function of the observations so far.
+//! Whether a hephd is healthy: before an update, and after its restart. Pure functions of what was observed.
 
+use std::path::Path;
 use std::time::Duration;
 
 use semver::Version;
+
+use crate::platform::service::Obstacle;
 
 /// One observation of hephd.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +71,53 @@ pub fn judge(
     }
 }
 
+/// hephd as it is before its restart.
+#[derive(Clone, Debug)]
+pub struct Condition<'a> {
+    /// Why the service manager cannot start it again.
+    pub obstacle: Option<Obstacle>,
+    /// The main process of the service.
+    pub service: Option<u32>,
+    /// Whether it has started, as far as the service manager knows.
+    pub is_up: bool,
+    /// What is at the socket.
+    pub answer: Answer,
+    pub socket: &'a Path,
+}
+
+/// What is at the socket of hephd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The hephd with this process id.
+    Process(u32),
+    /// A listener that does not answer.
+    Silence,
+    /// Nothing listens.
+    Nobody,
+}
+
+/// Returns what is wrong with hephd so that no release could become healthy; `None` if nothing is, or if the next release may
+/// be the cure: a hephd that crashes or hangs may do so because of its own release.
+pub fn ailment(condition: &Condition) -> Option<Obstacle> {
+    let socket = condition.socket.display();
+    match (&condition.obstacle, condition.service, condition.answer) {
+        (Some(obstacle), ..) => Some(obstacle.clone()),
+        (None, Some(pid), Answer::Nobody) if condition.is_up => Some(Obstacle {
+            what: format!(
+                "hephd, process {pid}, cannot be reached: nothing listens on its socket '{socket}'"
+            ),
+            hint: "`heph daemon restart`".to_owned(),
+        }),
+        (None, service, Answer::Process(other)) if service != Some(other) => Some(Obstacle {
+            what: format!(
+                "process {other} answers on '{socket}', and it is not that of the service"
+            ),
+            hint: format!("stop it with `kill {other}`, then `heph daemon restart`"),
+        }),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +167,47 @@ mod tests {
         unhealthy_because(seen(&[(0, good), (3, Some(("1.1.0", 8)))]), "died 3.0 s");
         unhealthy_because(seen(&[(0, good), (3, None)]), "stopped answering 3.0 s");
         unhealthy_because(seen(&[(0, None), (60, None)]), "did not answer within 60s");
+    }
+
+    #[test]
+    fn only_what_no_release_can_cure_is_an_ailment() {
+        use Answer::*;
+        let obstacle = Obstacle {
+            what: "heph.service is masked".to_owned(),
+            hint: "unmask it".to_owned(),
+        };
+        for (obstacle, service, answer, words) in [
+            (None, Some(7), Process(7), None),
+            (None, Some(7), Silence, None),
+            (None, None, Nobody, None),
+            (None, None, Silence, None),
+            (None, Some(7), Nobody, Some("process 7, cannot be reached")),
+            (None, Some(7), Process(8), Some("process 8 answers")),
+            (None, None, Process(8), Some("process 8 answers")),
+            (Some(obstacle.clone()), Some(7), Process(7), Some("masked")),
+            (Some(obstacle), None, Nobody, Some("masked")),
+        ] {
+            let condition = Condition {
+                obstacle,
+                service,
+                is_up: true,
+                answer,
+                socket: Path::new("/run/s"),
+            };
+            let found = ailment(&condition);
+            match words {
+                None => assert_eq!(found, None, "{condition:?}"),
+                Some(words) => assert!(found.unwrap().what.contains(words), "{condition:?}"),
+            }
+        }
+        let starting = Condition {
+            obstacle: None,
+            service: Some(7),
+            is_up: false,
+            answer: Nobody,
+            socket: Path::new("/run/s"),
+        };
+        assert_eq!(ailment(&starting), None);
     }
 
     #[test]

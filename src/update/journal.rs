@@ -5,15 +5,18 @@
 //! Whatever instant a run is killed at, the journal and the place that `current` points at together say what the next
 //! run must do: [`recovery`].
 
+use std::fs;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 use semver::Version;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::history;
-use crate::error::{Error, Result, ResultExt};
-use crate::os::files;
+use crate::error::{Error, Result, ResultExt, bail};
+use crate::os::{clock, files};
 use crate::paths::Paths;
 
 /// How often an interrupted update is finished before it is undone instead.
@@ -39,6 +42,9 @@ pub struct Journal {
     pub to: SlotRef,
     /// Whether hephd is to be restarted and watched.
     pub restart: bool,
+    /// The units that ran before and that the service manager stops along with hephd.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub companions: Vec<String>,
     /// The store of the hephd that ran before.
     pub store: Option<PathBuf>,
     /// The copy of the store taken before the switch.
@@ -47,6 +53,9 @@ pub struct Journal {
     pub attempts: u32,
     /// Why it is being undone.
     pub reason: Option<String>,
+    /// Whether that says nothing about the release.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub blameless: bool,
     /// How it ended: the line for the history.
     pub ended: Option<history::Entry>,
 }
@@ -115,17 +124,59 @@ pub fn recovery(journal: &Journal, current: Option<&str>) -> Recovery {
     }
 }
 
+/// Parses a journal. One of a newer heph is an error that says so.
+fn parse(text: &[u8]) -> Result<Journal> {
+    /// What any release of heph writes.
+    #[derive(Deserialize)]
+    struct Head {
+        schema: u32,
+        phase: Option<Value>,
+        aim: Option<Value>,
+    }
+    fn unknown<T: DeserializeOwned>(name: &str, word: Option<Value>) -> Option<String> {
+        let word = word.filter(|word| serde_json::from_value::<T>(word.clone()).is_err())?;
+        Some(format!("the {name} {word}"))
+    }
+    let strange = match serde_json::from_slice::<Head>(text) {
+        Ok(head) if head.schema > 1 => Some(format!("schema {}", head.schema)),
+        Ok(head) => {
+            unknown::<Phase>("phase", head.phase).or_else(|| unknown::<Aim>("aim", head.aim))
+        }
+        Err(_) => None,
+    };
+    match strange {
+        Some(strange) => bail!("it is of a newer heph: this one does not know {strange}"),
+        None => Ok(serde_json::from_slice(text)?),
+    }
+}
+
 impl Journal {
-    /// Reads the journal; `None` where no run is unfinished. A damaged one is an error: guessing could cost a working
-    /// installation.
+    /// Reads the journal; `None` where no run is unfinished. A damaged one, or one of a newer heph, is an error: guessing could
+    /// cost a working installation.
     pub fn load(paths: &Paths) -> Result<Option<Journal>> {
         let path = paths.journal();
-        files::read_json_if_there(&path, LIMIT).with_context(|| {
-            Error::new(format!("cannot parse the journal '{}'", path.display())).with_hint(format!(
-                "look at it, check with `heph self-update doctor` that the commands work, then remove it: rm '{}'",
-                path.display()
+        let read = || match files::read_if_there(&path, LIMIT)? {
+            Some(text) => parse(&text).map(Some),
+            None => Ok(None),
+        };
+        read().with_context(|| {
+            let path = path.display();
+            Error::new(format!("cannot parse the journal '{path}'")).with_hint(format!(
+                "`heph self-update rollback` sets it aside; or look at it, check with `heph self-update doctor` that the \
+                 commands work, then remove it: rm '{path}'"
             ))
         })
+    }
+
+    /// Moves a journal that cannot be read aside, durably, and returns its new path.
+    pub(super) fn set_aside(paths: &Paths) -> Result<PathBuf> {
+        let path = paths.journal();
+        let stamp = clock::now().strftime("%Y%m%dT%H%M%S%3fZ");
+        let aside = paths.state.join(format!("journal-{stamp}.json"));
+        fs::rename(&path, &aside)
+            .with_context(|| format!("cannot move the journal '{}'", path.display()))?;
+        files::sync_dir(&paths.state)?;
+        Ok(aside)
     }
 
     /// Reserves space and writes the journal durably: from here on the run must be finished or undone.
@@ -179,10 +230,12 @@ mod tests {
             from: Some(slot("1.0.0")),
             to: slot("1.1.0"),
             restart: true,
+            companions: Vec::new(),
             store: None,
             backup: None,
             attempts,
             reason: None,
+            blameless: false,
             ended: None,
         }
     }
@@ -233,6 +286,48 @@ mod tests {
         let journal = journal(Phase::RollingBack, 1);
         let text = serde_json::to_string(&journal).unwrap();
         assert!(text.contains(r#""phase":"rolling-back""#));
-        assert_eq!(serde_json::from_str::<Journal>(&text).unwrap(), journal);
+        assert_eq!(parse(text.as_bytes()).unwrap(), journal);
+        // What release 0.1.0 does not know is written only where it is needed.
+        assert!(!text.contains("companions") && !text.contains("blameless"));
+        let more = Journal {
+            companions: vec!["backup.service".to_owned()],
+            blameless: true,
+            ..journal
+        };
+        let text = serde_json::to_string(&more).unwrap();
+        assert_eq!(parse(text.as_bytes()).unwrap(), more);
+    }
+
+    #[test]
+    fn a_journal_of_a_newer_heph_is_named_and_a_damaged_one_is_not_taken_for_it() {
+        let text = serde_json::to_string(&journal(Phase::Switching, 0)).unwrap();
+        for (from, to, words) in [
+            (
+                r#""schema":1"#,
+                r#""schema":2"#,
+                "of a newer heph: this one does not know schema 2",
+            ),
+            (
+                "switching",
+                "staging",
+                "of a newer heph: this one does not know the phase \"staging\"",
+            ),
+            (
+                r#""update""#,
+                r#""fleet""#,
+                "of a newer heph: this one does not know the aim \"fleet\"",
+            ),
+            (r#""attempts":0"#, r#""attempts":-1"#, "invalid value"),
+            (r#""schema":1,"#, "", "missing field `schema`"),
+            ("{", "", ""),
+        ] {
+            let changed = text.replacen(from, to, 1);
+            assert_ne!(changed, text, "{from}");
+            let error = parse(changed.as_bytes()).unwrap_err().one_line();
+            assert!(error.contains(words), "{error}");
+        }
+        let later = r#"{"schema":7,"phase":{"of":"a fleet"}}"#;
+        let error = parse(later.as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("schema 7"), "{error}");
     }
 }

@@ -30,8 +30,10 @@ pub mod report;
 mod rollback;
 mod store;
 mod survey;
+mod switch;
 mod transaction;
 mod trust;
+mod undo;
 mod world;
 
 use std::cell::RefCell;
@@ -53,13 +55,14 @@ pub use check::{Check, Finding, check};
 pub use clean::clean;
 use history::{Action, Run};
 use journal::{Aim, Journal, SlotRef};
+use recover::Unreadable;
 use report::{Outcome, Report};
 pub use rollback::rollback;
 pub(crate) use survey::held_back;
 pub use survey::{Survey, survey};
 use transaction::Plan;
 pub use world::{Request, World};
-pub(crate) use world::{bin_dir, feed, policy};
+pub(crate) use world::{bin_dir, brings_hephd, feed, policy};
 
 /// Updates the installation to the release that the request and the settings choose.
 ///
@@ -94,7 +97,7 @@ pub fn apply(world: World, request: &Request) -> Report {
 
 /// Steps 2 to 9.
 fn straight_line(world: World, request: &Request, run: &Run, report: &mut Report) -> Result<()> {
-    recover::unfinished(world, report)?;
+    recover::unfinished(world, Unreadable::Refuse, report)?;
     let settings = &world.config.self_update;
     if request.scheduled && settings.on_battery == OnBattery::Skip && host::on_battery() {
         report.end(Outcome::Skipped, "running on battery");
@@ -112,6 +115,10 @@ fn straight_line(world: World, request: &Request, run: &Run, report: &mut Report
         Decision::Update(release) => release,
     };
 
+    let bin_dir = world.bin_dir()?;
+    if !request.no_restart && daemon::look(world, &bin_dir)?.managed {
+        daemon::check_condition(world)?;
+    }
     let origin = report.step_with("trust", |report| {
         trust::prove(world, request, &release, report)
     })?;
@@ -120,9 +127,13 @@ fn straight_line(world: World, request: &Request, run: &Run, report: &mut Report
     report.summary.signed_by = signed_by.map(str::to_owned);
     interrupt::check()?;
 
-    let bin_dir = world.bin_dir()?;
+    check_commands(world, request, &slot, report)?;
     let before = daemon::look(world, &bin_dir)?;
     let restart = before.managed && slot.has("hephd") && !request.no_restart;
+    if restart {
+        // Staging takes its time.
+        daemon::check_condition(world)?;
+    }
     let from = report.step("adopt", || bin_dir.adopt(&world.slots()))?;
     bin_dir.check(&slot)?;
 
@@ -190,6 +201,30 @@ fn choose(world: World, request: &Request, report: &mut Report) -> Result<Option
     Ok(Some(survey.decision))
 }
 
+/// Checks that the release in `slot` has every command that is installed, unless the user has agreed to fewer. The slot stays, so
+/// that the next run need not stage it again.
+fn check_commands(world: World, request: &Request, slot: &Slot, report: &mut Report) -> Result<()> {
+    let lost = world.bin_dir()?.lost(&world.slots(), slot);
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let (version, lost) = (&slot.manifest.version, lost.join(", "));
+    // Naming a release is consent to what it has.
+    if world.config.self_update.allow_fewer_commands || request.asked.to.is_some() {
+        report.note(format!(
+            "{version} does not have these commands any more: {lost}"
+        ));
+        return Ok(());
+    }
+    Err(Error::new(format!(
+        "{version} does not have these commands, which are installed: {lost}"
+    ))
+    .with_hint(
+        "`allow-fewer-commands = true` in [self-update] installs it without them; \
+         if a Cargo feature brings them, name it in `features`",
+    ))
+}
+
 /// Restores links that `cargo install`, or a person, has replaced or removed since the last update.
 fn repair_links(world: World, report: &mut Report) {
     let slots = world.slots();
@@ -208,6 +243,7 @@ fn repair_links(world: World, report: &mut Report) {
 /// hephd still runs an older release than the one installed: restart it, and go back to the slot it runs if that fails.
 fn restart_only(world: World, run: &Run, report: &mut Report) -> Result<()> {
     let bin_dir = world.bin_dir()?;
+    daemon::check_condition(world)?;
     let before = daemon::look(world, &bin_dir)?;
     let slots = world.slots();
     let to = report.step("adopt", || bin_dir.adopt(&slots))?;
@@ -254,6 +290,8 @@ fn stage(
         plain_git: feed(settings, &cache).is_plain_git(clock::now()),
         packages: &settings.packages,
         delivery: settings.delivery,
+        features: settings.chosen_features(),
+        allow_fewer_commands: settings.allow_fewer_commands,
         trust: &settings.trust,
         bin_dir: &world.bin_dir()?,
         paths: world.paths,
@@ -311,14 +349,34 @@ fn predict(decision: Option<Decision>, report: &mut Report) {
     report.end(Outcome::Skipped, format!("dry run: {would}"));
 }
 
+/// The lock of a run, held until it is dropped.
+#[derive(Debug)]
+pub struct Exclusive {
+    _versions: lock::Lock,
+    /// What release 0.1.0 locks.
+    _state: lock::Lock,
+}
+
 /// Takes the lock: one run at a time, and never as root in another user's home.
-pub fn exclusive(paths: &Paths) -> Result<lock::Lock> {
+///
+/// It is the folder of the slots itself that is locked: runs with other state folders, and those that find no lock file, share
+/// it. The lock file keeps runs of release 0.1.0 out.
+pub fn exclusive(paths: &Paths) -> Result<Exclusive> {
     host::check_owner(&paths.home)?;
-    lock::try_exclusive(&paths.lock())?.ok_or_else(|| {
+    let busy = || {
         Error::new("another run of heph self-update is under way")
             .with_kind(Kind::Busy)
             .with_hint("try again when it has ended: `heph self-update status`")
+    };
+    Ok(Exclusive {
+        _state: lock::try_exclusive(&paths.lock())?.ok_or_else(busy)?,
+        _versions: lock::try_exclusive_folder(&paths.versions())?.ok_or_else(busy)?,
     })
+}
+
+/// Returns whether a run is under way.
+pub(crate) fn is_under_way(paths: &Paths) -> bool {
+    lock::is_held(&paths.versions()) || lock::is_held(&paths.lock())
 }
 
 /// Step 1: runs `work` under the lock, or reports that another run holds it.

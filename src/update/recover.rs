@@ -2,24 +2,104 @@
 
 use std::time::Instant;
 
-use super::history::{self, Action, Run};
-use super::journal::{Journal, Recovery, recovery};
-use super::report::{Outcome, Report};
-use super::{World, record, transaction};
-use crate::error::Result;
+use semver::Version;
 
-/// Finishes or undoes what an interrupted run left, and removes slots that never became complete. After an error, nothing else
-/// may be tried.
-pub(super) fn unfinished(world: World, report: &mut Report) -> Result<()> {
+use super::history::{self, Action, Run};
+use super::journal::{Journal, Phase, Recovery, recovery};
+use super::quarantine::Quarantine;
+use super::report::{Outcome, Report};
+use super::survey::held_back;
+use super::undo::{self, Blame};
+use super::{World, record, switch, transaction};
+use crate::error::{Result, ResultExt};
+use crate::install::slots::Slot;
+use crate::release::trust::seen_tags::SeenTags;
+
+/// What to do about a journal that cannot be read, such as one of a newer heph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// Fail: what that run has left is unknown.
+    Refuse,
+    /// Set it aside: a person has asked for a release that is known to work.
+    SetAside,
+}
+
+/// Finishes or undoes what an interrupted run left, goes to a complete release where the commands are broken, and removes
+/// folders that never became slots. Returns the slot that broken commands were moved to. After an error, nothing else may be
+/// tried.
+pub(super) fn unfinished(
+    world: World,
+    unreadable: Unreadable,
+    report: &mut Report,
+) -> Result<Option<Slot>> {
     let start = Instant::now();
-    if let Some(journal) = Journal::load(world.paths)? {
-        report.note(end(world, journal)?);
+    match Journal::load(world.paths) {
+        Ok(None) => {}
+        Ok(Some(journal)) => report.note(end(world, journal)?),
+        Err(error) if unreadable == Unreadable::SetAside => {
+            let aside = Journal::set_aside(world.paths)?;
+            let (error, aside) = (error.one_line(), aside.display());
+            report.note(format!("{error}; it is kept as '{aside}'"));
+        }
+        Err(error) => return Err(error),
+    }
+    let repaired = repair(world)?;
+    if let Some(slot) = &repaired {
+        report.note(format!(
+            "the commands led to no complete release; they are those of {} now, which is",
+            slot.manifest.version
+        ));
     }
     for name in world.slots().sweep()? {
         report.note(format!("removed the unfinished slot {name}"));
     }
     report.took("recover", start);
-    Ok(())
+    Ok(repaired)
+}
+
+/// Where `current` leads to no complete release and a command is broken for it, goes to the newest complete release that is
+/// not held back. Returns its slot.
+fn repair(world: World) -> Result<Option<Slot>> {
+    let slots = world.slots();
+    // Most runs end here, without a look at the commands.
+    if slots.current().is_ok() {
+        return Ok(None);
+    }
+    let bin_dir = world.bin_dir()?;
+    if !bin_dir.is_broken(&slots)? {
+        return Ok(None);
+    }
+    let quarantine = Quarantine::load(world.paths)?;
+    let seen_tags = SeenTags::load(&world.paths.trust())?;
+    let held_back = held_back(&quarantine, &world.config.self_update, &seen_tags);
+    let complete = slots.list()?;
+    // Where a file is in the way, adoption or the update decides.
+    let refuge = refuges(&complete, &held_back)
+        .find(|slot| slot.verify().is_ok() && bin_dir.check(slot).is_ok());
+    if let Some(slot) = refuge {
+        slots.switch(slot)?;
+        bin_dir.relink(slot)?;
+    }
+    Ok(refuge.cloned())
+}
+
+/// Returns those of the `complete` slots, the highest version first, that are not held back. Pure.
+fn refuges<'a>(complete: &'a [Slot], held_back: &[Version]) -> impl Iterator<Item = &'a Slot> {
+    let admitted = |slot: &&Slot| {
+        let version = &slot.manifest.version;
+        let mut held_back = held_back.iter();
+        held_back.all(|held| held.cmp_precedence(version).is_ne())
+    };
+    complete.iter().filter(admitted)
+}
+
+/// Restores the links to the slot in use, of which an interrupted run may have removed some: those to commands that the other
+/// release lacks.
+fn restore_links(world: World, report: &mut Report) {
+    if let Ok(Some(slot)) = world.slots().current() {
+        let restored = switch::relink(world, &slot);
+        report.tolerate(restored.context("cannot restore the links"));
+    }
 }
 
 /// Finishes or undoes the run of `journal` and returns a sentence that says how.
@@ -44,11 +124,16 @@ fn end(world: World, mut journal: Journal) -> Result<String> {
         Recovery::Forget => {
             let reason = "interrupted before the switch; nothing was changed";
             report.end(Outcome::Failed, reason);
+            restore_links(world, &mut report);
             format!("an interrupted update to {to} had not switched yet; it is undone")
         }
         Recovery::LeaveAlone => {
             let reason = "interrupted, and the installation was changed by hand since";
             report.end(Outcome::Failed, reason);
+            restore_links(world, &mut report);
+            if journal.phase == Phase::RollingBack {
+                undo::quarantine_bad(world, &journal)?;
+            }
             format!(
                 "an interrupted update to {to} was superseded by a change by hand; it is dropped"
             )
@@ -59,24 +144,31 @@ fn end(world: World, mut journal: Journal) -> Result<String> {
             // A full disk must not prevent the recovery.
             report.tolerate(journal.save(world.paths));
             transaction::finish(world, journal.clone(), &mut report)?;
-            match report.summary.outcome {
-                Outcome::RolledBack => {
+            match (report.summary.outcome, &report.summary.reason) {
+                (Outcome::RolledBack, _) => {
                     format!("an interrupted update to {to} was not healthy; it is undone")
                 }
-                Outcome::Failed => {
-                    format!("an interrupted update to {to} could neither be finished nor undone")
+                (Outcome::Failed, Some(reason)) => {
+                    format!("an interrupted update to {to} could not be finished: {reason}")
                 }
                 _ => format!("an interrupted update to {to} is finished"),
             }
         }
         Recovery::RollBack => {
             (world.say)(&format!("undoing an interrupted update to {to}"));
-            let reason = journal.reason.as_deref();
-            let reason = reason.unwrap_or("interrupted repeatedly").to_owned();
-            transaction::roll_back(world, journal.clone(), reason, &mut report)?;
+            // Only a roll-back that had begun is a verdict: a machine that goes down again and again proves nothing.
+            let (reason, blame) = match (&journal.reason, journal.blameless) {
+                (Some(reason), false) => (reason.clone(), Blame::Release),
+                (Some(reason), true) => (reason.clone(), Blame::Machine),
+                (None, _) => ("interrupted repeatedly".to_owned(), Blame::Machine),
+            };
+            let undone = undo::roll_back(world, journal.clone(), reason, blame, &mut report)?;
             match &report.summary.reason {
-                Some(reason) if report.summary.outcome == Outcome::Failed => {
+                Some(reason) if !undone => {
                     format!("an interrupted update to {to} cannot be undone: {reason}")
+                }
+                Some(reason) if report.summary.outcome == Outcome::Failed => {
+                    format!("an interrupted update to {to} is undone: {reason}")
                 }
                 _ => format!("an interrupted update to {to} is undone"),
             }
@@ -90,4 +182,45 @@ fn end(world: World, mut journal: Journal) -> Result<String> {
     };
     record(world, &run, &mut report);
     Ok(sentence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::install::slots::{Delivery, SlotManifest};
+
+    #[test]
+    fn broken_commands_go_to_the_newest_release_that_is_not_held_back() {
+        let slot = |name: &str, version: &str| Slot {
+            name: name.to_owned(),
+            path: name.into(),
+            manifest: SlotManifest {
+                schema: 1,
+                version: version.parse().unwrap(),
+                tag: None,
+                commit: None,
+                delivery: Delivery::Cargo,
+                signed_by: None,
+                features: Default::default(),
+                binaries: Vec::new(),
+                installed_at: jiff::Timestamp::UNIX_EPOCH,
+            },
+        };
+        let complete = [
+            slot("1.2.0~2", "1.2.0"),
+            slot("1.2.0", "1.2.0"),
+            slot("1.1.0", "1.1.0"),
+            slot("1.0.0", "1.0.0"),
+        ];
+        for (held_back, expected) in [
+            (&[][..], Some("1.2.0~2")),
+            (&["1.2.0"], Some("1.1.0")),
+            (&["1.2.0+build.5", "1.1.0"], Some("1.0.0")),
+            (&["1.2.0", "1.1.0", "1.0.0"], None),
+        ] {
+            let held_back: Vec<Version> = held_back.iter().map(|it| it.parse().unwrap()).collect();
+            let first = refuges(&complete, &held_back).next();
+            assert_eq!(first.map(|slot| slot.name.as_str()), expected);
+        }
+    }
 }

@@ -4,9 +4,10 @@ use semver::Version;
 
 use super::history::{self, Action, Run};
 use super::journal::{Aim, SlotRef};
+use super::recover::{self, Unreadable};
 use super::report::{Outcome, Report};
 use super::transaction::{self, Plan};
-use super::{World, daemon, record, recover, with_lock};
+use super::{World, daemon, record, with_lock};
 use crate::error::{Error, Result, ResultExt};
 use crate::install::slots::Slot;
 
@@ -27,7 +28,13 @@ pub fn rollback(world: World, to: Option<&Version>) -> Report {
 }
 
 fn straight_line(world: World, to: Option<&Version>, run: &Run, report: &mut Report) -> Result<()> {
-    recover::unfinished(world, report)?;
+    let repaired = recover::unfinished(world, Unreadable::SetAside, report)?;
+    if let (Some(slot), None) = (repaired, to) {
+        // The release in use was lost, so that was the way back.
+        report.summary.outcome = Outcome::RolledBack;
+        report.summary.to = Some(slot.manifest.version);
+        return Ok(());
+    }
     let slots = world.slots();
     let current = slots.current()?.with_context(|| {
         Error::new("heph has not updated anything yet, so there is nothing to go back to")

@@ -1,12 +1,13 @@
-//! From the journal to the commit or the roll-back: the part of an update that is finished or undone, never left.
+//! From the journal to the commit or the way back ([`undo`]): the part of an update that is finished or undone, never left.
 
 use std::time::Instant;
 
-use super::daemon::{self, Daemon};
+use super::daemon::{self, Daemon, Setback};
 use super::history::{self, Run};
 use super::journal::{self, Aim, Journal, Phase, SlotRef};
 use super::report::{Outcome, Report};
-use super::{World, quarantine, store, trust};
+use super::undo::{self, Blame};
+use super::{World, quarantine, store, switch, trust};
 use crate::error::{Error, Result, ResultExt};
 use crate::install::slots::Slot;
 use crate::os::interrupt;
@@ -38,6 +39,10 @@ pub(super) fn carry_out(world: World, run: &Run, plan: Plan, report: &mut Report
         true => report.step("backup", || store::back_up(world, &plan.before))?,
         false => None,
     };
+    let companions = match plan.restart {
+        true => daemon::companions(world)?,
+        false => Vec::new(),
+    };
     interrupt::check()?;
     let journal = Journal {
         schema: 1,
@@ -48,21 +53,23 @@ pub(super) fn carry_out(world: World, run: &Run, plan: Plan, report: &mut Report
         from: plan.from,
         to: SlotRef::of(&plan.to),
         restart: plan.restart,
+        companions,
         store: plan.before.store(),
         backup,
         attempts: 0,
         reason: None,
+        blameless: false,
         ended: None,
     };
     report.step("journal", || journal.open(world.paths))?;
     let start = Instant::now();
-    let switched = switch(world, &plan.to);
+    let switched = switch::to(world, &plan.to);
     let took = start.elapsed();
     report.took("switch", start);
     if let Err(error) = switched {
         // Links to commands that the new release lacks may be gone already.
         if let Some(from) = &journal.from {
-            world.bin_dir()?.relink(&open(world, from)?)?;
+            switch::relink(world, &switch::open(world, from)?)?;
         }
         Journal::close(world.paths)?;
         return Err(error.context(format!(
@@ -86,25 +93,44 @@ pub(super) fn finish(world: World, journal: Journal, report: &mut Report) -> Res
 }
 
 fn finish_or_undo(world: World, journal: Journal, report: &mut Report) -> Result<()> {
-    let to = open(world, &journal.to)?;
-    match healthy(world, &journal, &to, report) {
-        Ok(()) => commit(world, &journal, report),
-        Err(error) => {
-            let reason = error.one_line();
-            if journal.restart && daemon::session_is_ending(world) {
-                return Err(Error::new(format!(
-                    "the session ended during the update ({reason}); the next run finishes it"
-                )));
-            }
-            (world.say)(&format!("{} is not healthy: {reason}", journal.to.version));
-            roll_back(world, journal, reason, report)
+    let to = switch::open(world, &journal.to)?;
+    let version = &journal.to.version;
+    let (error, blame) = match healthy(world, &journal, &to, report) {
+        Ok(()) => {
+            report.tolerate(daemon::start_companions(world, &journal.companions));
+            return commit(world, &journal, report).with_context(|| {
+                format!("{version} is in use, but that cannot be recorded; the next run does it")
+            });
         }
+        Err(Setback::Unhealthy(error)) => (error, Blame::Release),
+        Err(Setback::Machine(error)) => (error, Blame::Machine),
+    };
+    let reason = error.one_line();
+    if journal.restart && daemon::session_is_ending(world) {
+        return Err(Error::new(format!(
+            "the session ended during the update ({reason}); the next run finishes it"
+        )));
     }
+    (world.say)(&match blame {
+        Blame::Release => format!("{version} is not healthy: {reason}"),
+        Blame::Machine => format!("cannot finish the update to {version}: {reason}"),
+    });
+    if (journal.aim, blame) == (Aim::Restart, Blame::Machine) {
+        // hephd runs on as it did, and what is installed is right.
+        report.fail(error);
+        return Ok(());
+    }
+    undo::roll_back(world, journal, reason, blame, report).map(drop)
 }
 
-/// Restarts hephd as `slot` has it, and watches it; the error says why it is not healthy.
-fn healthy(world: World, journal: &Journal, slot: &Slot, report: &mut Report) -> Result<()> {
-    world.bin_dir()?.relink(slot)?;
+/// Restarts hephd as `slot` has it, and watches it.
+fn healthy(
+    world: World,
+    journal: &Journal,
+    slot: &Slot,
+    report: &mut Report,
+) -> Result<(), Setback> {
+    switch::relink(world, slot).map_err(Setback::Machine)?;
     if !journal.restart {
         return Ok(());
     }
@@ -114,8 +140,9 @@ fn healthy(world: World, journal: &Journal, slot: &Slot, report: &mut Report) ->
         .filter(|path| !store::can_read(slot, path))
     {
         // Going back by hand, past a migration of the store.
-        daemon::stop(world, slot)?;
-        if let Some(sentence) = store::make_readable(world, slot, path, None)? {
+        daemon::stop(world, slot).map_err(Setback::Machine)?;
+        let readable = store::make_readable(world, slot, path, None);
+        if let Some(sentence) = readable.map_err(Setback::Unhealthy)? {
             report.note(sentence);
         }
     }
@@ -153,138 +180,13 @@ fn commit(world: World, journal: &Journal, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Switches back, restarts, verifies the old release, and quarantines the new one. After an error, the journal stays for the
-/// next run.
-pub(super) fn roll_back(
-    world: World,
-    mut journal: Journal,
-    reason: String,
-    report: &mut Report,
-) -> Result<()> {
-    let start = Instant::now();
-    journal::use_reserve(world.paths);
-    journal.phase = Phase::RollingBack;
-    journal.reason = Some(reason.clone());
-    // A full disk must not keep the old release from coming back; what follows needs no space.
-    let saved = journal.save(world.paths);
-    report.tolerate(saved.context("rolling back without a record of it"));
-    let bad = journal.to.clone();
-    let quarantined = quarantine_bad(world, &journal, &reason);
-    let old = match &journal.from {
-        Some(from) if from.slot != bad.slot => world.slots().open(&from.slot)?,
-        _ => None,
-    };
-    let Some(old) = old else {
-        report.end(
-            Outcome::Failed,
-            format!("{reason}; there is no earlier release on disk to go back to"),
-        );
-        report.took("roll-back", start);
-        return quarantined;
-    };
-    let version = &old.manifest.version;
-    (world.say)(&format!("rolling back to {version}"));
-    switch(world, &old).with_context(|| {
-        Error::new(format!("cannot switch back to {version}"))
-            .with_hint("`heph self-update apply` tries it again")
-    })?;
-    world.bin_dir()?.relink(&old)?;
-    let back = match journal.restart {
-        true => revive(world, &journal, &old, report),
-        false => Ok(()),
-    };
-    if journal.aim != Aim::GoBack {
-        // On a full disk, the writes that follow need its space.
-        let removed = open(world, &bad).and_then(|slot| world.slots().remove(&slot));
-        report.tolerate(
-            removed.with_context(|| format!("cannot remove the slot of {}", bad.version)),
-        );
-    }
-    if quarantined.is_err() {
-        quarantine_bad(world, &journal, &reason)?;
-    }
-    match back {
-        Ok(()) => {
-            (world.say)(&format!("{version} is back"));
-            let outcome = match journal.aim {
-                Aim::GoBack => Outcome::Failed,
-                Aim::Update | Aim::Restart => Outcome::RolledBack,
-            };
-            report.end(outcome, reason);
-        }
-        Err(also) => {
-            let sentence = format!(
-                "{reason}; {version} is installed again, but it is not healthy either: {}",
-                also.one_line()
-            );
-            let hint = "see `heph daemon logs`, then `heph daemon restart`";
-            report.fail(Error::new(sentence).with_hint(hint));
-        }
-    }
-    report.took("roll-back", start);
-    Ok(())
-}
-
-fn quarantine_bad(world: World, journal: &Journal, reason: &str) -> Result<()> {
-    let same_version = journal
-        .from
-        .as_ref()
-        .is_some_and(|from| from.version == journal.to.version && from.slot != journal.to.slot);
-    if journal.aim == Aim::GoBack || same_version {
-        return Ok(());
-    }
-    let (version, commit) = (&journal.to.version, journal.to.commit.as_deref());
-    quarantine::put(world, version, commit, reason)
-}
-
-/// Brings the old hephd back to health, with a store that it can read.
-fn revive(world: World, journal: &Journal, old: &Slot, report: &mut Report) -> Result<()> {
-    if let Some(path) = &journal.store {
-        // The new hephd must not write while the old one's store is looked at.
-        daemon::stop(world, old)?;
-        match store::make_readable(world, old, path, journal.backup.as_deref()) {
-            Ok(None) => {}
-            Ok(Some(sentence)) => report.note(sentence),
-            Err(error) => {
-                // This run stopped it. The service manager keeps trying, and the next release may succeed.
-                drop(daemon::restart(world, old));
-                return Err(error);
-            }
-        }
-    }
-    daemon::restart(world, old)?;
-    daemon::settle(world, &old.manifest.version)
-}
-
-/// Points `current` at `slot`, unless it does so already.
-fn switch(world: World, slot: &Slot) -> Result<()> {
-    let slots = world.slots();
-    let there = || matches!(slots.current(), Ok(Some(current)) if current.name == slot.name);
-    if there() {
-        return Ok(());
-    }
-    world.bin_dir()?.retire(slot)?;
-    match slots.switch(slot) {
-        // The rename itself may have happened although syncing the folder failed.
-        Err(_) if there() => Ok(()),
-        other => other,
-    }
-}
-
-fn open(world: World, slot: &SlotRef) -> Result<Slot> {
-    world.slots().open(&slot.slot)?.with_context(|| {
-        Error::new(format!("the slot of {} is gone", slot.version)).with_hint(format!(
-            "`heph self-update apply --to {}` installs it again",
-            slot.version
-        ))
-    })
-}
-
 /// Records how the run ended: in the journal if it has one, in the history, then removes the journal.
 pub(super) fn close(world: World, entry: &history::Entry) -> Result<()> {
     // An earlier run's journal that this run could not bring to an end stays for the next one.
     let is_over = |journal: &Journal| journal.run == entry.run.id || journal.phase == Phase::Ended;
-    let Some(mut journal) = Journal::load(world.paths)?.filter(is_over) else {
+    // One that cannot be read is not of this run.
+    let journal = Journal::load(world.paths).unwrap_or_default();
+    let Some(mut journal) = journal.filter(is_over) else {
         return history::record(world.paths, entry);
     };
     journal::use_reserve(world.paths);

@@ -38,6 +38,12 @@ pub(crate) fn bin_dir(settings: &SelfUpdate, paths: &Paths) -> Result<BinDir> {
     BinDir::find(settings.bin_dir.as_deref(), &settings.packages, paths)
 }
 
+/// Returns whether hephd is part of the installation; also where bin-dir is unknown, so that nothing of it is left out.
+pub(crate) fn brings_hephd(world: World) -> bool {
+    let bin_dir = world.bin_dir();
+    bin_dir.map_or(true, |bin_dir| bin_dir.brings_hephd(&world.slots()))
+}
+
 /// Returns which releases the settings admit.
 pub(crate) fn policy(settings: &SelfUpdate) -> Policy {
     Policy {

@@ -70,7 +70,7 @@ pub fn in_a_slot_of(built: &Path, home: &Path) -> PathBuf {
 /// Makes a slot of `version` with these binaries, each put in place by `put`.
 pub fn slot(slots: &Slots, version: &str, names: &[String], put: impl Fn(&str, &Path)) -> Slot {
     let version: Version = version.parse().unwrap();
-    let folder = slots.unused(&version).unwrap();
+    let folder = slots.staging().unwrap();
     let bin = folder.join("bin");
     fs::create_dir_all(&bin).unwrap();
     let binaries = names
@@ -87,6 +87,7 @@ pub fn slot(slots: &Slots, version: &str, names: &[String], put: impl Fn(&str, &
         commit: None,
         delivery: Delivery::Adopted,
         signed_by: None,
+        features: Default::default(),
         binaries,
         installed_at: jiff::Timestamp::now(),
     };

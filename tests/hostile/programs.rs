@@ -116,3 +116,37 @@ fn whatever_answers_on_the_socket_cannot_steer_the_terminal() {
     assert!(!ended.out.contains(['\u{1b}', '\u{7}']), "{:?}", ended.out);
     impostor.join().unwrap();
 }
+
+#[test]
+fn a_release_that_lacks_an_installed_command_waits_for_consent() {
+    let scene = Scene::new();
+    scene.publish(NEW, None);
+    let more = scene.release(NEW).join("heph-extra");
+    executable(&more, "#!/bin/sh\necho heph-extra 9.9.1\n");
+    scene.apply().exits(0);
+    scene.publish("9.9.2", None);
+    let said = scene.apply().exits(1);
+    said.complains("heph-extra")
+        .complains("allow-fewer-commands = true");
+    assert_eq!(scene.commands_say().len(), 3, "nothing was changed");
+    assert_eq!(scene.quarantined(), [""; 0]);
+    // It is on disk already, so that each further attempt costs nothing.
+    fs::remove_file(scene.path.join("tools/cargo")).unwrap();
+    scene.apply().exits(1).complains("heph-extra");
+    scene.configure("allow-fewer-commands = true");
+    scene
+        .apply()
+        .exits(0)
+        .says("does not have these commands any more: heph-extra");
+    scene.assert_serves("9.9.2");
+    assert!(scene.bin().join("heph-extra").symlink_metadata().is_err());
+    // Back by hand, and forward by name, need no consent: a person has named the release.
+    scene.configure("");
+    scene.heph("self-update rollback").exits(0);
+    assert_eq!(scene.commands_say().len(), 3);
+    scene
+        .heph("self-update apply --to 9.9.2")
+        .exits(0)
+        .says("heph-extra");
+    scene.assert_serves("9.9.2");
+}

@@ -255,7 +255,7 @@ fn a_damaged_slot_gives_way_to_plain_files() {
     );
     assert_eq!(adopt(&home).unwrap(), None);
     fs::remove_dir_all(home.paths.versions()).unwrap();
-    assert!(home.bin_dir().installed(&home.slots()).is_err());
+    assert_eq!(installed(&home), None, "any release is better than none");
 
     home.plain("heph", "1.0.1");
     home.plain("hephd", "1.0.1");

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod crash;
+mod features;
 mod links;
 mod slots;
 mod staging;

@@ -327,11 +327,18 @@ fn a_stage_that_was_killed_is_swept_and_does_not_stop_the_next() {
     let repository = Repository::new();
     let (release, _) = repository.publish("1.0.0", &["tool"], SAYS_VERSION);
     let home = home(&repository, &["tool"]);
-    let left = home.slots().unused(&release.version).unwrap();
+    let left = home.slots().staging().unwrap();
     script(&left.join("bin").join("tool"), "echo tool 1.0.0");
     fs::write(left.join(".release.json.heph-new"), "{").unwrap();
+    // Release 0.1.0 staged in the folder of the slot.
+    let older = home.slots().unused(&release.version).unwrap();
+    script(&older.join("bin").join("tool"), "echo tool 1.0.0");
     assert_eq!(stage(&home, &release, false).unwrap().name, "1.0.0~2");
-    assert_eq!(home.slots().sweep().unwrap(), ["1.0.0"]);
+    let swept = home.slots().sweep().unwrap();
+    assert_eq!(
+        swept,
+        [left.file_name().unwrap().to_str().unwrap(), "1.0.0"]
+    );
     assert_eq!(home.versions(), ["1.0.0~2"]);
 }
 

@@ -4,6 +4,8 @@
 //! the disk can be left in is met once. After every death the commands in bin-dir must all work and be of one release
 //! (I1), and the next run must converge (I3), with every acknowledged task (I6).
 
+mod power_cut;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

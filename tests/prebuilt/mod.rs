@@ -5,7 +5,7 @@ mod delivery;
 mod dist;
 mod downloads;
 mod hostile;
-mod kit;
+pub mod kit;
 mod memory;
 mod near;
 mod plain_git;

@@ -216,3 +216,34 @@ fn an_archive_that_is_bad_is_an_error_and_no_reason_to_build() {
     assert!(!shop.home.paths.build().exists());
     assert!(shop.home.versions().is_empty());
 }
+
+#[test]
+fn one_of_unknown_features_is_built_where_the_installation_has_some() {
+    for (delivery, words) in [
+        (Delivery::Auto, "it was installed with --features=tls"),
+        (Delivery::Prebuilt, "`features = []` does without them"),
+    ] {
+        let mut shop = Shop::new(delivery);
+        shop.archive("tool", "echo tool 1.0.0");
+        // As cargo records `cargo install --features tls`.
+        let record = r#"{"installs":{"tool 0.9.0 (git+https://f.example/a?tag=v0.9.0#0)":{"bins":["tool"],"features":["tls"]}}}"#;
+        shop.home.write(".cargo/.crates2.json", record);
+        if delivery == Delivery::Prebuilt {
+            let error = shop.stage().0.unwrap_err();
+            assert!(error.hint().unwrap().contains(words), "{error:?}");
+        } else {
+            // This release has no such feature, so that the build fails; what counts is that it was tried.
+            let (staged, notes) = shop.stage();
+            staged.unwrap_err();
+            assert!(notes[0].contains(words), "{notes:?}");
+        }
+        // The settings do without.
+        shop.home.settings.features = Some(Vec::new());
+        let (staged, notes) = shop.stage();
+        assert_eq!(
+            staged.unwrap().manifest.delivery,
+            slots::Delivery::Prebuilt,
+            "{notes:?}"
+        );
+    }
+}

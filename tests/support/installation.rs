@@ -81,8 +81,7 @@ impl Installation {
     /// Makes a complete slot of commands that say `version`.
     pub fn slot(&self, version: &str, names: &[&str]) -> Slot {
         let slots = self.slots();
-        let parsed = Version::parse(version).unwrap();
-        let folder = slots.unused(&parsed).unwrap();
+        let folder = slots.staging().unwrap();
         let mut names = names.to_vec();
         names.sort_unstable();
         let binaries = names
@@ -107,6 +106,8 @@ impl Installation {
             plain_git: false,
             packages: &self.settings.packages,
             delivery: self.settings.delivery,
+            features: self.settings.chosen_features(),
+            allow_fewer_commands: self.settings.allow_fewer_commands,
             trust: &self.settings.trust,
             bin_dir: &self.bin_dir(),
             paths: &self.paths,
@@ -218,6 +219,7 @@ pub fn manifest(version: &str, binaries: Vec<Binary>) -> SlotManifest {
         commit: None,
         delivery: Delivery::Cargo,
         signed_by: None,
+        features: Default::default(),
         binaries,
         installed_at: "2026-11-21T00:00:00Z".parse().unwrap(),
     }

@@ -15,6 +15,7 @@ pub mod machine;
 pub mod manager;
 pub mod memory;
 pub mod node;
+pub mod power;
 pub mod programs;
 pub mod provider;
 pub mod releases;

@@ -76,6 +76,12 @@ pub(super) fn run(context: &Context, args: &Args, verb: Verb) -> Result<Exit> {
         *args.wait,
     )?;
     say(context, &up, start.elapsed());
+    if let Err(error) = &up.companions {
+        let error = error.one_line();
+        context.ui.warn(format!(
+            "units that depend on hephd do not run again: {error}"
+        ));
+    }
 
     let interval = args.self_update_interval_secs.map(Duration::from_secs);
     if args.self_update || interval.is_some() {

@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use crate::cli::Context;
 use crate::config::Mode;
 use crate::error::{Error, Exit, Result};
+use crate::install;
 use crate::paths::Paths;
 use crate::platform::schedule::cadence::Cadence;
 use crate::platform::schedule::job::{Environment, bake_env};
@@ -56,8 +57,13 @@ fn enable(
     force: bool,
 ) -> Result<()> {
     let Context { config, paths, ui } = context;
-    let bin_dir = update::bin_dir(&config.self_update, paths)?;
-    let program = bin_dir.path.join("heph");
+    let settings = &config.self_update;
+    let bin_dir = update::bin_dir(settings, paths)?;
+    let program = match settings.packages.iter().any(|package| package == "heph") {
+        true => bin_dir.path.join("heph"),
+        // Another tool has no heph of its own.
+        false => install::invoked_heph().unwrap_or_else(|| bin_dir.path.join("heph")),
+    };
     if !program.is_file() {
         let program = program.display();
         let message = format!("cannot enable the timer: there is no '{program}'");
@@ -71,8 +77,8 @@ fn enable(
         environment: environment(paths)?,
         notify_only,
         cadence,
-        default_notify_only: config.self_update.mode == Mode::Notify,
-        default_cadence: Cadence::every(*config.self_update.every)?,
+        default_notify_only: settings.mode == Mode::Notify,
+        default_cadence: Cadence::every(*settings.every)?,
         force,
     };
     let Enabled {

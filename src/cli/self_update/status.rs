@@ -8,10 +8,9 @@ use serde_json::{Value, json};
 
 use super::{outcome, rows, shown, size};
 use crate::cli::{Context, ui::Ui};
-use crate::error::{Exit, Result};
+use crate::error::{Error, Exit, Result};
 use crate::install::slots::Slots;
-use crate::os::{files, lock};
-use crate::paths::Paths;
+use crate::os::files;
 use crate::platform::schedule::job::Job;
 use crate::platform::schedule::{self, Scheduler};
 use crate::release::decide::{Asked, Decision};
@@ -40,8 +39,10 @@ struct Facts {
     withdrawn: Option<Version>,
     slots: Vec<SlotSize>,
     quarantine: Quarantine,
-    /// The version that an interrupted run was installing.
-    unfinished: Option<String>,
+    /// The version that an interrupted run was installing; an error if its journal cannot be read.
+    unfinished: Result<Option<String>>,
+    /// Whether the packages have a hephd.
+    brings_hephd: bool,
 }
 
 #[derive(Serialize)]
@@ -89,15 +90,13 @@ fn gather(context: &Context) -> Result<Facts> {
             .map(|release| release.version.clone()),
         slots: slots.collect(),
         quarantine: Quarantine::load(paths)?,
-        unfinished: Journal::load(paths)?
-            .filter(|_| !is_under_way(paths))
-            .map(|journal| journal.to.version.to_string()),
+        // The journal of a run that is under way does not mean an interruption.
+        unfinished: match Journal::load(paths) {
+            _ if update::is_under_way(paths) => Ok(None),
+            journal => journal.map(|it| it.map(|journal| journal.to.version.to_string())),
+        },
+        brings_hephd: outcome::with_world(context, true, update::brings_hephd),
     })
-}
-
-/// Returns whether a run holds the lock just now: its journal does not mean an interruption then.
-fn is_under_way(paths: &Paths) -> bool {
-    matches!(lock::try_exclusive(&paths.lock()), Ok(None))
 }
 
 /// Returns the one sentence that says why this machine is not on the latest release; `None` where it is.
@@ -160,7 +159,8 @@ fn object(facts: &Facts) -> Value {
         "slots": facts.slots,
         "quarantine": facts.quarantine.entries().collect::<Vec<_>>(),
         "failed_build": survey.and_then(|survey| survey.waiting.as_ref()).map(failed_build),
-        "unfinished": facts.unfinished,
+        "unfinished": facts.unfinished.as_ref().ok(),
+        "journal": facts.unfinished.as_ref().err().map(Error::one_line),
     })
 }
 
@@ -215,7 +215,9 @@ fn print(ui: &Ui, facts: &Facts) {
             .map(|at| format!(", checked {}", time(*at)))
             .collect();
         ui.say(format!("installed  {}", or_none(survey.installed.as_ref())));
-        ui.say(format!("running    {}", or_none(survey.running.as_ref())));
+        if facts.brings_hephd {
+            ui.say(format!("running    {}", or_none(survey.running.as_ref())));
+        }
         ui.say(format!("latest     {}{checked}", or_none(latest)));
     }
     let withdrawn = facts.withdrawn.iter();
@@ -255,9 +257,16 @@ fn print(ui: &Ui, facts: &Facts) {
         ];
         rows(ui, "waiting    ", lines.into_iter().chain(log));
     }
-    let unfinished = facts.unfinished.iter().map(|version| {
-        format!("an update to {version} was interrupted; the next run, or `heph self-update apply`, ends it")
-    });
+    let unfinished = match &facts.unfinished {
+        Ok(None) => Vec::new(),
+        Ok(Some(version)) => vec![format!(
+            "an update to {version} was interrupted; the next run, or `heph self-update apply`, ends it"
+        )],
+        Err(error) => {
+            let hint = error.hint().map(str::to_owned);
+            [error.one_line()].into_iter().chain(hint).collect()
+        }
+    };
     rows(ui, "unfinished ", unfinished);
     rows(ui, "not latest ", reason(facts));
 }

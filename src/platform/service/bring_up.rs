@@ -27,6 +27,8 @@ pub struct Up {
     pub wrote: Vec<PathBuf>,
     /// Whether the process is a new one.
     pub started: bool,
+    /// Why units that the service manager had stopped along with hephd do not run again.
+    pub companions: Result<()>,
 }
 
 /// Writes the files of `definition` where they differ, starts hephd, or with `restart` replaces its process, and returns once
@@ -57,6 +59,7 @@ pub fn bring_up(
         log::prepare(&log)?;
     }
     let mark = log::size(&log);
+    let companions = manager.companions()?;
     let run = if replace {
         manager.restart(&files, wait)
     } else {
@@ -68,6 +71,7 @@ pub fn bring_up(
             status,
             wrote,
             started,
+            companions: manager.start_companions(&companions),
         })
         .map_err(|error| with_log(error, &log, mark))
 }

@@ -32,6 +32,13 @@ impl Process {
     };
 }
 
+/// Why a service manager cannot start hephd, and what helps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    pub what: String,
+    pub hint: String,
+}
+
 /// A service manager: renders and reads service files, and drives its tool. Stopping what is stopped succeeds.
 pub trait Manager: fmt::Debug {
     /// Returns "systemd" or "launchd".
@@ -69,6 +76,21 @@ pub trait Manager: fmt::Debug {
 
     /// Returns hephd's process.
     fn process(&self) -> Result<Process>;
+
+    /// Returns why it could not start hephd again, apart from hephd itself; `None` where it knows no reason.
+    fn obstacle(&self) -> Result<Option<Obstacle>> {
+        Ok(None)
+    }
+
+    /// Returns the units that run now and that it stops along with hephd.
+    fn companions(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    /// Starts those of `companions` that do not run any more.
+    fn start_companions(&self, _companions: &[String]) -> Result<()> {
+        Ok(())
+    }
 
     /// Writes those of `files` that are due, has them loaded and hephd started at login, and starts hephd unless it runs.
     fn start(&self, files: &[Planned], limit: Duration) -> Result<()>;

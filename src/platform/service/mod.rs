@@ -21,7 +21,7 @@ use crate::paths::Paths;
 use crate::platform::generated::FileState;
 use crate::platform::systemd::systemctl;
 use definition::Definition;
-pub(crate) use manager::{Activity, Manager, Process};
+pub(crate) use manager::{Activity, Manager, Obstacle, Process};
 
 /// The state of hephd as a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +86,26 @@ pub(crate) fn find(choice: ServiceManager, paths: &Paths) -> Result<Option<Box<d
         return Ok(None);
     };
     Ok(optional(choice, manager.answers())?.map(|()| manager))
+}
+
+/// Returns the units that run now and that the service manager of `choice` stops along with hephd.
+pub(crate) fn companions(choice: ServiceManager, paths: &Paths) -> Result<Vec<String>> {
+    match choose(choice, paths) {
+        Some(manager) => manager.companions(),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Starts those of `companions` that do not run any more.
+pub(crate) fn start_companions(
+    choice: ServiceManager,
+    paths: &Paths,
+    companions: &[String],
+) -> Result<()> {
+    match choose(choice, paths) {
+        Some(manager) => manager.start_companions(companions),
+        None => Ok(()),
+    }
 }
 
 /// Returns the service manager of `choice`, whether or not it answers.

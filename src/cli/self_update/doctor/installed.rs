@@ -7,6 +7,7 @@ use semver::Version;
 
 use super::facts::{Job, Shell};
 use super::row::Row;
+use crate::cli::self_update::outcome;
 use crate::error::{Error, Result};
 use crate::install::slots::Slots;
 use crate::platform::service;
@@ -130,8 +131,12 @@ pub(super) fn journal(shell: &Shell) -> Option<Row> {
     })
 }
 
+/// No question where the packages have no hephd.
 pub(super) fn hephd(shell: &Shell) -> Option<Row> {
     let (config, paths) = (&shell.context.config, &shell.context.paths);
+    if !outcome::with_world(shell.context, true, update::brings_hephd) {
+        return None;
+    }
     let state = service::state(config.service_manager, paths);
     let program = match &state {
         Ok(Some(state)) => state.program.clone(),

@@ -273,14 +273,19 @@ fn room_is_needed_for_the_build_and_for_the_release() {
 
 #[test]
 fn what_shows_only_after_logout_or_never_is_told() {
-    expect(&lingering_row(Some(true)), Fine, "", "");
+    expect(&lingering_row(Some(true), true), Fine, "", "");
     expect(
-        &lingering_row(Some(false)),
+        &lingering_row(Some(false), true),
         Warning,
         "logged in",
         "loginctl enable-linger",
     );
-    expect(&lingering_row(None), Warning, "cannot tell", "loginctl");
+    expect(
+        &lingering_row(None, true),
+        Warning,
+        "cannot tell",
+        "loginctl",
+    );
     expect(&cron_row(true), Fine, "", "");
     expect(
         &cron_row(false),

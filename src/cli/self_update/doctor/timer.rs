@@ -8,12 +8,14 @@ use semver::Version;
 use super::facts::Shell;
 use super::probe::Folders;
 use super::row::Row;
+use crate::cli::self_update::outcome;
 use crate::error::{Error, Result};
 use crate::install::verify;
 use crate::platform::launchd::launchctl::Agent;
 use crate::platform::schedule::job::Job;
 use crate::platform::schedule::{self, Scheduler, launchd};
 use crate::platform::systemd::systemctl;
+use crate::update;
 
 /// What helps against generated files that do not fit this heph, or this shell.
 const ENABLE: &str = "run `heph self-update enable` again";
@@ -160,15 +162,21 @@ pub(super) fn folders_row(here: &Folders, there: &Folders) -> Option<Row> {
 }
 
 pub(super) fn lingering(shell: &Shell) -> Option<Row> {
-    (shell.scheduler == Scheduler::Systemd).then(|| lingering_row(systemctl::lingers()))
+    let brings_hephd = outcome::with_world(shell.context, true, update::brings_hephd);
+    (shell.scheduler == Scheduler::Systemd)
+        .then(|| lingering_row(systemctl::lingers(), brings_hephd))
 }
 
 /// Judges whether the timer runs without a login.
-pub(super) fn lingering_row(lingers: Option<bool>) -> Row {
+pub(super) fn lingering_row(lingers: Option<bool>, brings_hephd: bool) -> Row {
+    let run = match brings_hephd {
+        true => "the timer and hephd run",
+        false => "the timer runs",
+    };
     match lingers {
         Some(true) => Row::ok("the timer runs without a login"),
         Some(false) => Row::warning(
-            "the timer and hephd run only while you are logged in",
+            format!("{run} only while you are logged in"),
             "`loginctl enable-linger` lets them run always",
         ),
         None => Row::warning(
