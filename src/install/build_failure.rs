@@ -197,17 +197,26 @@ pub(crate) fn recognize(output: &str) -> BuildFailure {
     .unwrap_or(BuildFailure::Unknown)
 }
 
-/// Returns cargo's last error and its causes: lines that begin with `error:`, and, indented, those below `Caused by:`.
+/// Returns cargo's last error and its causes: lines that begin with `error:`, and, indented, those below `Caused by:`. If these
+/// say that `git fetch` failed, what git printed before them belongs to it.
 ///
 /// cargo prints this after everything that compilers and build scripts print has ended. Where one of those failed, nothing
 /// stands below it but that compiling failed.
 fn conclusion(output: &str) -> String {
     let lines: Vec<&str> = output.lines().collect();
-    let start = lines.iter().rposition(|line| line.starts_with("error:"));
-    let block = start.map_or(&[][..], |start| &lines[start..]);
+    let Some(start) = lines.iter().rposition(|line| line.starts_with("error:")) else {
+        return String::new();
+    };
+    let (before, block) = lines.split_at(start);
     let own = |line: &&&str| line.starts_with("error:") || line.starts_with("  ");
-    let block: Vec<&str> = block.iter().filter(own).copied().collect();
-    block.join("\n")
+    let mut found: Vec<&str> = block.iter().filter(own).copied().collect();
+    if found.iter().any(|line| line.contains("`git fetch")) {
+        let is_status = |line: &&str| line.starts_with("    Updating ");
+        let git = before.rsplit(is_status).next().unwrap_or_default();
+        let warned = |line: &&&str| line.starts_with("warning:");
+        found.extend(git.iter().filter(|line| !warned(line)));
+    }
+    found.join("\n")
 }
 
 /// Returns the http statuses in `conclusion`, as libgit2, cargo, git and curl name them.

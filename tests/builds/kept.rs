@@ -142,13 +142,17 @@ fn damaged_objects_of_the_repository_are_fetched_again() {
     let scene = checked_out();
     let git = scene.path.join(".cargo/git");
     fs::remove_dir_all(git.join("checkouts")).unwrap();
-    let packs = find(&git.join("db"), "hephaestus-").join("objects/pack");
-    damage(&find(&packs, ".pack"), |bytes| {
-        let mut bytes = bytes.to_vec();
-        let (start, end) = (bytes.len() / 3, bytes.len() * 2 / 3);
-        bytes[start..end].fill(0);
-        bytes
-    });
+    let objects = find(&git.join("db"), "hephaestus-").join("objects");
+    for folder in entries(&objects) {
+        for object in entries(&objects.join(&folder)) {
+            damage(&objects.join(&folder).join(object), |bytes| {
+                let mut bytes = bytes.to_vec();
+                let half = bytes.len() / 2;
+                bytes[half..].fill(0);
+                bytes
+            });
+        }
+    }
     let report = scene.self_update("apply").reports(0, "updated");
     assert!(!report["notes"].as_array().unwrap().is_empty());
     assert_eq!(scene.installed(), "tiny 1.1.0");

@@ -102,10 +102,20 @@ impl Scene {
     /// Has heph use a cargo that notes each build and then runs `body`.
     pub fn cargo(&mut self, body: &str) {
         let cargo = self.path.join("tools/cargo");
-        let text = "if [ \"$1\" = -V ]; then cat ~/cargo-version; exit; fi\necho >>~/builds\n";
+        let text = "if [ \"$1\" = -V ]; then cat ~/cargo-version; exit; fi\n\
+                    [ \"$1\" = install ] && echo >>~/builds\n";
         script(&cargo, &format!("{text}{body}"));
         self.write("cargo-version", "cargo 1.0.0\n");
         self.home.set("CARGO", cargo);
+        // The real one hangs where the library of faketime is preloaded.
+        let rustc = outer("rustc").display().to_string();
+        let tools = self.path.join("tools");
+        script(
+            &tools.join("rustc"),
+            &format!("unset LD_PRELOAD\nexec '{rustc}' \"$@\""),
+        );
+        let path = std::env::var("PATH").unwrap();
+        self.home.set("PATH", format!("{}:{path}", tools.display()));
     }
 
     /// Has heph use a cargo that fails as if the compiler had refused the release.

@@ -50,6 +50,11 @@ fn status_check_dry_run_and_history_say_what_waits() {
         .says("tries it again after")
         .says("not latest")
         .quietly();
+    let doctor = scene.self_update("doctor").ends().json();
+    let rows = doctor["rows"].as_array().unwrap();
+    let row = rows.iter().find(|row| row["name"] == "failed build");
+    let detail = row.unwrap()["detail"].to_string();
+    assert!(detail.contains("would end as `skipped`"), "{detail}");
     scene
         .heph("self-update quarantine list")
         .exits(0)

@@ -27,6 +27,15 @@ fn cannot_fetch(cause: &str) -> String {
     )
 }
 
+/// What cargo says when the git command cannot fetch, which prints this.
+fn git_cannot_fetch(said: &str) -> String {
+    format!(
+        "    Updating git repository `https://f.example/tool`\n{said}\n\
+         error: failed to clone into: /c/git/db/tool-1\n\nCaused by:\n  process didn't exit successfully: `git fetch --no-tags \
+         'https://f.example/tool' '+refs/tags/v1.1.0:refs/remotes/origin/tags/v1.1.0'` (exit status: 128)"
+    )
+}
+
 #[test]
 fn a_host_that_cannot_be_reached_is_the_network() {
     for output in [
@@ -35,6 +44,13 @@ fn a_host_that_cannot_be_reached_is_the_network() {
         cannot_fetch("unexpected http status code: 503; class=Http (34)"),
         cannot_fetch("unexpected http status code: 429; class=Http (34)"),
         cannot_fetch("the SSL certificate is invalid; class=Ssl (16); code=Certificate (-17)"),
+        git_cannot_fetch(
+            "fatal: unable to access 'https://f.example/tool/': Failed to connect to f.example port 443 after 0 ms: Couldn't \
+             connect to server",
+        ),
+        git_cannot_fetch("fatal: unable to access 'https://f.example/tool/': The requested URL returned error: 503"),
+        git_cannot_fetch("fatal: unable to access 'https://f.example/tool/': Empty reply from server"),
+        git_cannot_fetch("ssh: connect to host f.example port 22: Connection refused\nfatal: Could not read from remote repository."),
         "error: failed to compile `tool v1.1.0`, intermediate artifacts can be found at `/b`.\n\nCaused by:\n  failed to download \
          from `https://static.crates.io/x`\n\nCaused by:\n  [6] Could not resolve hostname (Could not resolve host: x)"
             .to_owned(),
@@ -59,6 +75,12 @@ fn a_request_that_is_rejected_is_not_the_network() {
         cannot_fetch("unexpected http status code: 403; class=Http (34)"),
         cannot_fetch("too many redirects or authentication replays; class=Http (34)\n  authentication required but no callback set"),
         cannot_fetch("unknown object format 'sha256'; class=Net (12)"),
+        git_cannot_fetch(
+            "warning: spurious network error (1 try remaining): connection reset\nfatal: repository 'https://f.example/tool/' not found",
+        ),
+        git_cannot_fetch("fatal: could not read Username for 'https://f.example': terminal prompts disabled"),
+        git_cannot_fetch("fatal: unable to access 'https://f.example/tool/': The requested URL returned error: 403"),
+        git_cannot_fetch("fatal: mismatched algorithms: client sha1; server sha256"),
         "error: failed to fetch into: /c/git/db/tool-1\n\nCaused by:\n  failed to authenticate when downloading repository\n\n  * \
          attempted to find username/password via git's `credential.helper` support, but failed\n\nCaused by:\n  connection closed"
             .to_owned(),
@@ -168,6 +190,8 @@ fn what_has_a_remedy_is_recognized() {
     ] {
         assert_eq!(recognize(output), expected, "{output}");
     }
+    let corrupt = "error: corrupt loose object 'ab'\nfatal: loose object ab is corrupt";
+    assert_eq!(recognize(&git_cannot_fetch(corrupt)), GitStore);
 }
 
 #[test]

@@ -7,11 +7,14 @@ use semver::Version;
 
 use super::facts::{Job, Shell};
 use super::row::Row;
+use crate::cli::Context;
 use crate::cli::self_update::outcome;
 use crate::error::{Error, Result};
 use crate::install::slots::Slots;
 use crate::platform::service;
+use crate::release::decide::Asked;
 use crate::update;
+use crate::update::builds::Waiting;
 use crate::update::journal::Journal;
 use crate::update::quarantine::Quarantine;
 
@@ -112,6 +115,33 @@ pub(super) fn quarantine_row(failed: Result<Vec<Version>>) -> Row {
         Err(error) => Row::problem(
             error.one_line(),
             "move that file away; what it forbids may be tried again then",
+        ),
+    }
+}
+
+/// Checks whether the newest release has a build that failed; no question where it has not.
+pub(super) fn failed_build(shell: &Shell) -> Option<Row> {
+    let Context { config, paths, .. } = shell.context;
+    let latest = update::feed(&config.self_update, &paths.feed())
+        .cached()
+        .latest;
+    let survey = outcome::with_world(shell.context, true, |world| {
+        update::survey(world, latest, &Asked::default())
+    });
+    // What prevents the survey has rows of its own.
+    Some(failed_build_row(&survey.ok()?.waiting?))
+}
+
+/// Judges a build that failed, by whether the next run tries it again.
+pub(super) fn failed_build_row(waiting: &Waiting) -> Row {
+    match waiting.objection() {
+        Some(reason) => Row::warning(
+            format!("a run would end as `skipped`: {reason}"),
+            "`heph self-update apply` tries it now",
+        ),
+        None => Row::warning(
+            waiting.try_again(),
+            "`heph self-update status` names the log of the last try",
         ),
     }
 }

@@ -75,6 +75,7 @@ const MACHINE: &[(&str, ShellCheck)] = &[
     ("cron", timer::cron),
     ("PATH", installed::path),
     ("quarantine", installed::quarantine),
+    ("failed build", installed::failed_build),
     ("journal", installed::journal),
     ("hephd", installed::hephd),
 ];
