@@ -55,7 +55,7 @@ pub enum Kind {
     Ambiguous,
     /// The same id was used for something else.
     Conflict,
-    /// A request is larger than its receiver accepts.
+    /// A request or an answer is larger than its receiver accepts.
     TooLarge,
     /// The login is missing, expired or rejected.
     Unauthorized,

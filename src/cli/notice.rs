@@ -29,7 +29,9 @@ pub struct Known {
     pub installed: Option<Version>,
     /// The newest release at the last check that succeeded.
     pub latest: Option<Release>,
-    /// When that was.
+    /// For how long it has been known.
+    pub age: Option<Duration>,
+    /// When that check was.
     pub last_success: Option<Timestamp>,
     /// What the user allows.
     pub policy: Policy,
@@ -64,12 +66,19 @@ pub fn line(known: &Known) -> Option<String> {
 /// Prints the line that is due, from the state files.
 pub fn print(context: &Context) {
     let settings = &context.config.self_update;
-    let remembered = update::feed(settings, &context.paths.feed()).cached();
+    let now = clock::now();
+    let cache = context.paths.feed();
+    let feed = update::feed(settings, &cache);
+    let remembered = feed.cached();
     let seen_tags = SeenTags::load(&context.paths.trust()).unwrap_or_default();
     let quarantine = Quarantine::load(&context.paths).unwrap_or_default();
     let keeps_heph = settings.packages.iter().any(|name| name == "heph");
     let known = Known {
         installed: keeps_heph.then(|| VERSION.parse().ok()).flatten(),
+        age: remembered
+            .latest
+            .as_ref()
+            .and_then(|latest| feed.age(latest, now)),
         build_failed: latest_failed(
             remembered.latest.as_ref(),
             settings,
@@ -84,7 +93,7 @@ pub fn print(context: &Context) {
         last_success: remembered.last_success,
         policy: update::policy(settings),
         timer: timer(context),
-        now: clock::now(),
+        now,
     };
     if let Some(line) = line(&known) {
         context.ui.note(line);
@@ -144,7 +153,7 @@ fn news(known: &Known) -> Option<String> {
         waiting: None,
         healthy: known.healthy.as_ref(),
         asked: &Asked::default(),
-        now: known.now,
+        age: known.age,
     };
     let version = &latest.version;
     let failed = |failed: &Version| failed.cmp_precedence(version).is_eq();
@@ -202,6 +211,7 @@ mod tests {
         let mut known = Known {
             installed: Some(version("1.0.0")),
             latest: Some(release),
+            age: Some(24 * HOUR),
             last_success: Some(time("2026-01-10T11:00:00Z")),
             policy: Policy::default(),
             quarantine: Vec::new(),

@@ -285,8 +285,8 @@ pub(super) fn packages<'de, D: Deserializer<'de>>(
     Ok(names.into_iter().map(|Name(name)| name).collect())
 }
 
-/// What stands before the version in a tag, such as `v`, `heph-v` or `heph/v`: with a version behind it, a valid tag
-/// (git-check-ref-format(1)) that no tool takes for an option and that needs no escape in a URL.
+/// What stands before the version in a tag, such as `v`, `heph-v`, `heph/v` or `heph@`: with a version behind it, a valid tag
+/// (git-check-ref-format(1)) that no tool takes for an option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagPrefix(String);
 
@@ -313,7 +313,7 @@ impl FromStr for TagPrefix {
     type Err = Error;
 
     fn from_str(prefix: &str) -> Result<TagPrefix> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/+".contains(&byte);
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/+@".contains(&byte);
         let tag = format!("{prefix}1");
         let part = |part: &str| {
             !part.is_empty()
@@ -400,12 +400,22 @@ mod tests {
 
     #[test]
     fn a_tag_prefix_begins_a_tag_that_is_safe_everywhere() {
-        for prefix in ["", "v", "heph-v", "heph/v", "release/", "heph_1.2+v"] {
+        for prefix in [
+            "",
+            "v",
+            "heph-v",
+            "heph/v",
+            "release/",
+            "heph_1.2+v",
+            "heph@",
+            "@scope/heph@",
+            "@",
+        ] {
             assert_eq!(prefix.parse::<TagPrefix>().unwrap().as_str(), prefix);
         }
         for bad in [
-            "-v", "v ", "../v", "x;y", "a//v", "/v", ".v", "a/.v", "a.lock/v", "a./v", "heph@",
-            "v..",
+            "-v", "v ", "../v", "x;y", "a//v", "/v", ".v", "a/.v", "a.lock/v", "a./v", "-@",
+            "heph@{", "v..",
         ] {
             assert!(bad.parse::<TagPrefix>().is_err(), "{bad}");
         }

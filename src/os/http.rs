@@ -19,14 +19,15 @@ mod proxy;
 mod reach;
 mod url;
 
+use std::cell::RefCell;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use ureq::http::{HeaderMap, HeaderName, Response, Uri, header};
+use ureq::http::{self, HeaderMap, HeaderName, Method, Response, Uri, header};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::transport::DefaultConnector;
-use ureq::{Agent, Body};
+use ureq::{Agent, AsSendBody, Body};
 
 use super::clock;
 use super::text::excerpt;
@@ -37,6 +38,8 @@ pub(crate) use url::{authority, check, is_loopback};
 const USER_AGENT: &str = concat!("heph/", env!("CARGO_PKG_VERSION"));
 /// How much of a URL, a header or an error of the other side a message quotes, in characters.
 const LONGEST_QUOTE: usize = 200;
+/// How much of a body is read at a time.
+const PIECE: usize = 64 << 10;
 
 /// How much one request may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +68,7 @@ impl Default for Limits {
     }
 }
 
-/// A GET to send: conditional where it has validators of an earlier answer (RFC 9110, section 13).
+/// A request to send: conditional where it has validators of an earlier answer (RFC 9110, section 13).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Get<'a> {
     /// Where from.
@@ -81,6 +84,8 @@ pub struct Get<'a> {
     pub last_modified: Option<&'a str>,
     /// Further headers.
     pub headers: &'a [(HeaderName, &'a str)],
+    /// What to send as the body of a POST; `None`: it is a GET.
+    pub post: Option<&'a [u8]>,
 }
 
 /// What a server answered, after redirects.
@@ -135,6 +140,37 @@ pub(crate) fn peek(request: &Get, limits: &Limits, longest: u64) -> Result<Answe
             .map_err(|error| failure(error.into(), &answer.host, limits))?;
     }
     Ok(answer)
+}
+
+/// Sends `request` as [`get`] does, and hands the body of an answer with status 200 to `take`, piece by piece, until there is no
+/// more or `take` returns false.
+pub(crate) fn stream(
+    request: &Get,
+    limits: &Limits,
+    mut take: impl FnMut(&[u8]) -> Result<bool>,
+) -> Result<Answer> {
+    let (host, response) = open(request, limits)?;
+    let (answer, body) = answer(host, response);
+    if answer.status != 200 {
+        return Ok(answer);
+    }
+    check_encoding(&answer)?;
+    let mut body = body.into_with_config().limit(u64::MAX).reader();
+    let mut piece = vec![0; PIECE];
+    let mut arrived = 0;
+    loop {
+        let count = body
+            .read(&mut piece)
+            .map_err(|error| failure(error.into(), &answer.host, limits))?;
+        arrived += count as u64;
+        if arrived > limits.body {
+            let error = ureq::Error::BodyExceedsLimit(limits.body);
+            return Err(failure(error, &answer.host, limits));
+        }
+        if count == 0 || !take(&piece[..count])? {
+            return Ok(answer);
+        }
+    }
 }
 
 /// Sends `request` and follows redirects; returns the host that answered and its answer, the body unread.
@@ -223,13 +259,54 @@ fn send(
     let conditions = conditions
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)));
-    let mut builder = agent_for(uri, base, limits)?
-        .get(uri)
+    let method = request.post.map_or(Method::GET, |_| Method::POST);
+    let mut builder = http::Request::builder()
+        .method(method)
+        .uri(uri)
         .header(header::ACCEPT, request.accept);
     for (name, value) in conditions.chain(request.headers.iter().cloned()) {
         builder = builder.header(name, value);
     }
-    builder.call()
+    let agent = kept_agent(uri, base, limits)?;
+    match request.post {
+        Some(body) => run(&agent, builder.body(body)?, limits),
+        None => run(&agent, builder.body(())?, limits),
+    }
+}
+
+fn run(
+    agent: &Agent,
+    request: http::Request<impl AsSendBody>,
+    limits: &Limits,
+) -> Result<Response<Body>, ureq::Error> {
+    let request = agent
+        .configure_request(request)
+        .timeout_resolve(Some(limits.connect))
+        .timeout_connect(Some(limits.connect))
+        .timeout_global(Some(limits.total))
+        .timeout_per_read(Some(limits.idle))
+        .build();
+    agent.run(request)
+}
+
+thread_local! {
+    /// What sent the last request, to which host and on whose behalf: its connection serves the next one.
+    static LAST: RefCell<Option<(String, Agent)>> = const { RefCell::new(None) };
+}
+
+/// As [`agent_for`]; the next call for the same hosts returns the same one.
+fn kept_agent(uri: &Uri, base: &Uri, limits: &Limits) -> Result<Agent, ureq::Error> {
+    let [to, of] =
+        [uri, base].map(|uri| format!("{}://{}", uri.scheme_str().unwrap_or(""), authority(uri)));
+    let hosts = format!("{to} for {of}");
+    LAST.with_borrow_mut(|last| match last {
+        Some((kept, agent)) if *kept == hosts => Ok(agent.clone()),
+        _ => {
+            let agent = agent_for(uri, base, limits)?;
+            *last = Some((hosts, agent.clone()));
+            Ok(agent)
+        }
+    })
 }
 
 /// Reads the answer of `host` to its end, decompressed, within `limits`. Rejects an encoding that was not requested.
@@ -237,13 +314,19 @@ pub(crate) fn read(response: Response<Body>, host: String, limits: &Limits) -> R
     let name = host.clone();
     let answer =
         read_whole(response, host, limits).map_err(|error| failure(error, &name, limits))?;
-    // Decompression has removed this header already.
-    if let Some(encoding) = answer.headers.get(header::CONTENT_ENCODING)
-        && encoding != "identity"
-    {
-        bail!("{name} answers in the encoding {encoding:?}, which heph did not request");
-    }
+    check_encoding(&answer)?;
     Ok(answer)
+}
+
+fn check_encoding(answer: &Answer) -> Result<()> {
+    // Decompression has removed this header already.
+    match answer.headers.get(header::CONTENT_ENCODING) {
+        Some(encoding) if encoding != "identity" => bail!(
+            "{} answers in the encoding {encoding:?}, which heph did not request",
+            answer.host
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// As [`read`], in any encoding, and with the error of the library.

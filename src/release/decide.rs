@@ -3,7 +3,6 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use semver::{Version, VersionReq};
 
 use super::Release;
@@ -49,7 +48,8 @@ pub(crate) struct Situation<'a> {
     /// The highest version that was ever healthy here.
     pub healthy: Option<&'a Version>,
     pub asked: &'a Asked,
-    pub now: Timestamp,
+    /// For how long `latest` has been known ([`Feed::age`](super::feed::Feed::age)); `None` if nothing dates it.
+    pub age: Option<Duration>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub(crate) enum Decision {
 ///
 /// Versions are compared by semver precedence, which ignores build metadata. The answer is never a lower version than the
 /// installed one unless `asked.to` names it, and a feed whose newest release is lower than one that was healthy here is not
-/// followed. A release without a date is old enough for any cooldown.
+/// followed. A release of unknown age is as young as can be.
 pub(crate) fn decide(situation: &Situation) -> Decision {
     let Some(latest) = situation.latest else {
         return stay(situation, Some("no release is published".to_owned()));
@@ -163,7 +163,7 @@ fn restart_helps(situation: &Situation) -> bool {
 
 /// Returns why `release`, which is newer than the installed one, must not be installed; `None` if it may.
 pub(crate) fn objection(situation: &Situation, release: &Release) -> Option<String> {
-    let Situation { policy, now, .. } = *situation;
+    let Situation { policy, age, .. } = *situation;
     let version = &release.version;
     if !policy.prereleases && !version.pre.is_empty() {
         return Some(format!(
@@ -187,19 +187,27 @@ pub(crate) fn objection(situation: &Situation, release: &Release) -> Option<Stri
              `heph self-update quarantine clear {failed}` lets it be tried again"
         ));
     }
-    if let Some(published) = release.published_at {
-        // A release from the future has no age.
-        let age = Duration::try_from(now.duration_since(published)).unwrap_or_default();
-        if age < *policy.cooldown {
-            return Some(format!(
-                "{version} was published at {published}, and `cooldown = \"{}\"` in [self-update] lets it wait",
-                policy.cooldown
-            ));
-        }
+    let age = age.unwrap_or_default();
+    if age < *policy.cooldown {
+        return Some(format!(
+            "{version} has been out for {}, and `cooldown = \"{}\"` in [self-update] lets it wait",
+            in_words(age),
+            policy.cooldown
+        ));
     }
     let asked = situation.asked.by_hand || situation.asked.force;
     let waiting = situation.waiting.filter(|_| !asked);
     waiting.map(str::to_owned)
+}
+
+/// Returns `age` in the largest unit that says enough.
+fn in_words(age: Duration) -> String {
+    let minutes = age.as_secs() / 60;
+    match minutes {
+        0..120 => format!("{minutes} min"),
+        120..2880 => format!("{} h", minutes / 60),
+        _ => format!("{} days", minutes / (24 * 60)),
+    }
 }
 
 /// Returns whether `pin` admits `version`. A pre-release counts as the release it leads to: whether pre-releases

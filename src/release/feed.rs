@@ -6,20 +6,24 @@
 //! other error, which needs a person. The cache records when and why in all three cases; the newest release that was ever
 //! seen stays until a good answer replaces it.
 
+mod api;
+mod detect;
 mod feed_cache;
 mod named;
+mod remote;
 mod response;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::Release;
-use super::decide::Policy;
-use super::source::{Question, ReleaseFilter};
+use super::decide::{self, Policy};
+use super::sightings::Sightings;
+use super::source::ReleaseFilter;
 use crate::config::{Forge, Repository, TagPrefix};
-use crate::error::{Error, Kind, Result, ResultExt};
+use crate::error::{Error, Kind, Result};
 use crate::os::http::{self, Answer, Get, Limits};
 pub use feed_cache::FeedCache;
 use feed_cache::FeedKey;
@@ -56,9 +60,9 @@ impl Feed<'_> {
     /// Requests the newest release that the settings admit, or else the newest of all, so that the decision can say what holds
     /// it back. `None`: nothing is published.
     ///
-    /// That is one request, plus one probe the first time with `forge = "auto"`, plus one for the list if the forge's latest
-    /// turns out to be a pre-release. A state file that cannot be written does not spoil the answer: the next request is
-    /// unconditional, that is all.
+    /// That is one request, plus a few probes the first time with `forge = "auto"`, plus those for the list if the forge's latest
+    /// has changed and may hide a higher release. A state file that cannot be written does not spoil the answer: the next request
+    /// is unconditional, that is all.
     ///
     /// # Errors
     ///
@@ -81,9 +85,25 @@ impl Feed<'_> {
         }
         cache.last_attempt = Some(now);
         cache.not_before = None;
-        let latest = self.request(&mut cache, now, limits);
+        let waits = !self.policy.cooldown.is_zero();
+        let mut sightings = match waits {
+            true => self.sightings(now),
+            false => Sightings::default(),
+        };
+        if waits && !sightings.has_begun() {
+            // Without a record, an unchanged answer would not say which releases it lists.
+            cache.invalidate();
+        }
+        let latest = self.request(&mut cache, &mut sightings, now, limits);
+        let mut recorded = Ok(());
         match &latest {
             Ok(()) => {
+                if waits {
+                    let pin = self.policy.pin.as_ref();
+                    recorded = sightings.save(&self.first_seen(), |version| {
+                        pin.is_none_or(|pin| decide::admits(pin, version))
+                    });
+                }
                 cache.last_success = Some(now);
                 cache.last_error = None;
             }
@@ -97,12 +117,13 @@ impl Feed<'_> {
                 } else {
                     // Another kind of forge may answer there by now: the next run probes again.
                     cache.detected = None;
+                    cache.base = None;
                 }
             }
         }
         FeedCheck {
             latest: latest.map(|()| cache.latest.clone()),
-            unwritten: cache.save(self.cache).err(),
+            unwritten: cache.save(self.cache).and(recorded).err(),
         }
     }
 
@@ -113,35 +134,19 @@ impl Feed<'_> {
 
     /// Returns whether the releases are known to come from a plain git remote, which lists no files. Sends no request.
     pub(crate) fn is_plain_git(&self, now: Timestamp) -> bool {
-        let detected = || self.load(now).detected;
-        self.forge.known(self.repository).or_else(detected) == Some(Forge::Git)
+        self.known_kind(&self.load(now)) == Some(Forge::Git)
     }
 
-    /// Returns the kind of forge, which is found out with one request if neither the settings, the host nor the cache has it.
-    fn kind(&self, cache: &FeedCache, now: Timestamp, limits: &Limits) -> Result<Forge> {
-        if let Some(kind) = self.forge.known(self.repository).or(cache.detected) {
-            return Ok(kind);
-        }
-        let Some(url) = Forge::probe_url(self.repository) else {
-            return Ok(Forge::Git);
+    /// Returns for how long `release` has been known; `None` if nothing dates it. With a `cooldown`, the date of the forge does not
+    /// make it older than its first sighting. Sends no request.
+    pub fn age(&self, release: &Release, now: Timestamp) -> Option<Duration> {
+        let since = if self.policy.cooldown.is_zero() {
+            release.published_at
+        } else {
+            self.sightings(now).known_since(release)
         };
-        let request = Get {
-            url: &url,
-            accept: "application/json",
-            ..Get::default()
-        };
-        match http::get(&request, limits) {
-            Ok(answer) => match classify(&answer, now) {
-                ResponseClass::Later(why, until) => {
-                    let host = self.repository.host();
-                    Err(later(format!("{host} {why}"), until, now))
-                }
-                _ => Ok(Forge::from_probe(&answer.headers, &answer.body)),
-            },
-            Err(error) if error.kind() == Kind::Unreachable => Err(error),
-            // Whatever that was, it is not an API.
-            Err(_) => Ok(Forge::Git),
-        }
+        // A release from the future has no age.
+        since.map(|since| Duration::try_from(now.duration_since(since)).unwrap_or_default())
     }
 
     fn load(&self, now: Timestamp) -> FeedCache {
@@ -149,51 +154,37 @@ impl Feed<'_> {
         FeedCache::load(self.cache, &key, now)
     }
 
-    /// Sends the request, and puts what the answer says into `cache`.
-    fn request(&self, cache: &mut FeedCache, now: Timestamp, limits: &Limits) -> Result<()> {
+    fn sightings(&self, now: Timestamp) -> Sightings {
+        Sightings::load(&self.first_seen(), self.repository, self.tag_prefix, now)
+    }
+
+    /// Returns the path of `first-seen.json`.
+    fn first_seen(&self) -> PathBuf {
+        self.cache.with_file_name("first-seen.json")
+    }
+
+    fn filter(&self, now: Timestamp) -> ReleaseFilter<'_> {
         let cooldown = *self.policy.cooldown;
-        let filter = ReleaseFilter {
+        ReleaseFilter {
             prefix: self.tag_prefix.as_str(),
             prereleases: self.policy.prereleases,
             pin: self.policy.pin.as_ref(),
             ripe: (!cooldown.is_zero())
                 .then(|| now.checked_sub(cooldown).unwrap_or(Timestamp::MIN)),
-        };
-        let kind = self.kind(cache, now, limits)?;
-        let mut question = filter.question();
-        loop {
-            let url = kind.url(self.repository, question)?;
-            // What is cached answers the first question only; the list is requested unconditionally.
-            let first = question == filter.question();
-            let conditional = first && cache.has_validators();
-            let (answer, class) = get(&url, kind, conditional.then_some(&*cache), now, limits)?;
-            cache.not_before = response::used_up(&answer, now);
-            if conditional && class == ResponseClass::NotModified {
-                return Ok(());
-            }
-            class.usable(&url, now)?;
-            let selection = (kind.source().parse)(question, &answer.body, &filter)
-                .with_context(|| unusable(&url))?;
-            if let Some(selection) = selection {
-                let confirmable = first && selection.lasting;
-                cache.update(kind, selection, confirmable.then_some(&answer));
-                return Ok(());
-            }
-            question = Question::List;
         }
     }
 }
 
 fn get(
     url: &str,
-    kind: Forge,
+    accept: &str,
     cached: Option<&FeedCache>,
     now: Timestamp,
     limits: &Limits,
 ) -> Result<(Answer, ResponseClass)> {
     let request = Get {
         url,
-        accept: kind.source().accept,
+        accept,
         etag: cached.and_then(|cache| cache.etag.as_deref()),
         last_modified: cached.and_then(|cache| cache.last_modified.as_deref()),
         ..Get::default()
@@ -228,7 +219,8 @@ impl ResponseClass {
                 return Err(Error::new(format!(
                     "no release is published at '{url}', or there is no such repository ({status})"
                 ))
-                .with_hint(format!("publish a release there, or {HINT}")));
+                .with_hint(format!("publish a release there, or {HINT}"))
+                .with_kind(Kind::NotFound));
             }
             ResponseClass::NotModified => "its status is 304, but nothing was cached".to_owned(),
             ResponseClass::Wrong(why) => why,

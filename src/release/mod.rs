@@ -13,6 +13,7 @@ pub mod trust;
 pub(crate) mod version;
 
 mod bare_git;
+mod sightings;
 
 use jiff::{SignedDuration, Timestamp};
 use semver::Version;

@@ -36,10 +36,10 @@ impl TryFrom<String> for Tag {
     type Error = Error;
 
     /// Accepts what is safe as an argument, in a URL and in a path, and what git accepts (git-check-ref-format(1)):
-    /// ASCII letters, digits and `.` `_` `+` `-` `/`, no leading `-`, no empty part, no part that starts with a dot or
-    /// ends in `.lock`, no two dots in a row.
+    /// ASCII letters, digits and `.` `_` `+` `-` `/` `@`, no leading `-`, no empty part, no part that starts with a dot or
+    /// ends in `.lock`, no two dots in a row. (`@{`, which git reads as a date, cannot occur, and `@` alone means HEAD.)
     fn try_from(name: String) -> Result<Tag> {
-        let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-/".contains(&byte);
+        let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-/@".contains(&byte);
         let part = |part: &str| {
             !part.is_empty()
                 && !part.starts_with('.')
@@ -49,6 +49,7 @@ impl TryFrom<String> for Tag {
         if name.len() <= LONGEST
             && name.bytes().all(safe)
             && !name.starts_with('-')
+            && name != "@"
             && !name.contains("..")
             && name.split('/').all(part)
         {
@@ -89,6 +90,11 @@ mod tests {
             version("heph/v", "heph/v1.2.3-rc.1+b.5").as_deref(),
             Some("1.2.3-rc.1+b.5")
         );
+        assert_eq!(version("heph@", "heph@1.2.3").as_deref(), Some("1.2.3"));
+        assert_eq!(
+            version("@scope/heph@", "@scope/heph@1.2.3").as_deref(),
+            Some("1.2.3")
+        );
         for name in [
             "1.2.3", "V1.2.3", "vv1.2.3", "v1.2", "v01.2.3", "v1.2.3 ", "v1.2.3.4", "v", "latest",
         ] {
@@ -122,6 +128,10 @@ mod tests {
             "v1.0.0:x",
             "v1.0.0%2e",
             "v1.0.0\\x",
+            "@",
+            "-@1.0.0",
+            "a@/../1.0.0",
+            "heph@1.0.0@{u}",
             "",
             &long,
         ] {
@@ -160,8 +170,8 @@ mod tests {
             if let Ok(tag) = Tag::try_from(name) {
                 let name = tag.as_str();
                 prop_assert!(!name.starts_with(['-', '/', '.']));
-                let tricks = ['\\', ' ', ';', '$', '~', ':', '@', '{', '}'];
-                prop_assert!(!name.contains(tricks));
+                let tricks = ['\\', ' ', ';', '$', '~', ':', '{', '}'];
+                prop_assert!(!name.contains(tricks) && name != "@");
                 prop_assert!(!std::path::Path::new(name).components()
                     .any(|part| !matches!(part, std::path::Component::Normal(_))));
                 let unquoted = format!("refs/tags/{name}");

@@ -57,6 +57,10 @@ pub fn survey(world: World, latest: Option<Release>, asked: &Asked) -> Result<Su
         builds::waiting(world, &in_quarantine, release, commit, now)
     });
     let objection = waiting.as_ref().and_then(Waiting::objection);
+    let cache = world.paths.feed();
+    let age = latest
+        .as_ref()
+        .and_then(|latest| feed(settings, &cache).age(latest, now));
     let decision = decide(&Situation {
         installed: installed.as_ref(),
         running: running.as_ref().filter(|_| ours),
@@ -66,7 +70,7 @@ pub fn survey(world: World, latest: Option<Release>, asked: &Asked) -> Result<Su
         waiting: objection.as_deref(),
         healthy: seen_tags.healthy(&settings.repository, &settings.tag_prefix),
         asked,
-        now,
+        age,
     });
     let decision = match (decision, &installed) {
         // The timer does not retry a restart that failed.

@@ -32,9 +32,12 @@ fn run(row: &Row) -> Result<(), String> {
     let home = Home::new().with_commands();
     let forge = Forge::speaking(row.speaks);
     let path = match row.list {
-        true => forge.latest_path().replace("/latest", ""),
+        true => forge.list_path(),
         false => forge.latest_path(),
     };
+    if let Some(list) = &row.beside {
+        forge.script(&forge.list_path(), list.clone());
+    }
     forge.script(&path, row.script.clone());
     let kind = match row.speaks {
         Speaks::Forgejo => "forgejo",

@@ -1,7 +1,13 @@
-//! Feeds, good and bad, asked over the wire: a table of answers, what is remembered, TLS, and git.
+//! Feeds, good and bad, asked over the wire: a table of answers, every release in it, what is remembered, TLS, and git.
 
 mod binary;
+mod cooldown;
+mod detected;
 mod git;
+mod lists;
+mod machine;
+mod many_refs;
+mod other_tags;
 mod remembering;
 mod rows;
 mod table;

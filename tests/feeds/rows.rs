@@ -17,6 +17,8 @@ pub struct Row {
     pub list: bool,
     /// What is answered in place of the feed.
     pub script: Reply,
+    /// What the list answers then, if it is asked about such a feed.
+    pub beside: Option<Reply>,
     /// How the run must end.
     pub ends: Ends,
     /// Words that must be in the error.
@@ -40,6 +42,7 @@ fn row(name: &'static str, ends: Ends, script: Reply, words: &'static [&'static 
         speaks: Speaks::Forgejo,
         list: false,
         script,
+        beside: None,
         ends,
         words,
         slow: false,
@@ -74,9 +77,22 @@ fn status(status: u16, headers: &[(&str, &str)]) -> Reply {
     Reply::with(status, headers, b"{\"message\":\"no\"}")
 }
 
-/// Returns an otherwise good release with this tag.
-fn tag(tag: &str) -> Reply {
-    Reply::ok(serde_json::json!({ "tag_name": tag, "draft": false }).to_string())
+/// Returns an otherwise good release with this tag, and a list of nothing else.
+fn tag(tag: &str) -> (Reply, Reply) {
+    let release = serde_json::json!({ "tag_name": tag, "draft": false }).to_string();
+    (Reply::ok(&release), Reply::ok(format!("[{release}]")))
+}
+
+/// A row about a tag that is no release.
+fn no_release(
+    name: &'static str,
+    (latest, list): (Reply, Reply),
+    words: &'static [&'static str],
+) -> Row {
+    Row {
+        beside: Some(list),
+        ..fails(name, latest, words)
+    }
 }
 
 fn redirect(to: &str) -> Reply {
@@ -536,59 +552,59 @@ fn types() -> Vec<Row> {
 fn tags() -> Vec<Row> {
     let long = format!("v2.0.0-{}", "a".repeat(1 << 20));
     vec![
-        fails("an option", tag("--config=x"), &["tag \"--config=x\""]),
-        fails("an option after the prefix", tag("v--config=x"), &["tag"]),
-        fails(
+        no_release("an option", tag("--config=x"), &["tag \"--config=x\""]),
+        no_release("an option after the prefix", tag("v--config=x"), &["tag"]),
+        no_release(
             "a dash before the version",
             tag("-v2.0.0"),
             &["tag \"-v2.0.0\""],
         ),
-        fails("a second command", tag("v2.0.0;rm"), &["tag \"v2.0.0;rm\""]),
-        fails("a substitution", tag("v2.0.0$(id)"), &["tag"]),
-        fails("backquotes", tag("v2.0.0`id`"), &["tag"]),
-        fails("a pipe", tag("v2.0.0|sh"), &["tag"]),
-        fails(
+        no_release("a second command", tag("v2.0.0;rm"), &["tag \"v2.0.0;rm\""]),
+        no_release("a substitution", tag("v2.0.0$(id)"), &["tag"]),
+        no_release("backquotes", tag("v2.0.0`id`"), &["tag"]),
+        no_release("a pipe", tag("v2.0.0|sh"), &["tag"]),
+        no_release(
             "a second argument",
             tag("v2.0.0 --git=https://evil.example"),
             &["tag"],
         ),
-        fails(
+        no_release(
             "a second line",
             tag("v2.0.0\nv3.0.0"),
             &["tag \"v2.0.0\\nv3.0.0\""],
         ),
-        fails("a terminal escape", tag("v2.0.0\u{1b}[2J"), &["tag"]),
-        fails("a NUL", tag("v2.0.0\0"), &["tag \"v2.0.0\\0\""]),
-        fails("a way up", tag("../.."), &["tag \"../..\""]),
-        fails("a way up after the prefix", tag("v2.0.0/../../x"), &["tag"]),
-        fails("an absolute path", tag("/etc/passwd"), &["tag"]),
-        fails("a ref expression", tag("v2.0.0@{0}"), &["tag"]),
-        fails("a colon", tag("v2.0.0:refs/heads/main"), &["tag"]),
-        fails("a percent sign", tag("v2.0.0%2e"), &["tag"]),
-        fails(
+        no_release("a terminal escape", tag("v2.0.0\u{1b}[2J"), &["tag"]),
+        no_release("a NUL", tag("v2.0.0\0"), &["tag \"v2.0.0\\0\""]),
+        no_release("a way up", tag("../.."), &["tag \"../..\""]),
+        no_release("a way up after the prefix", tag("v2.0.0/../../x"), &["tag"]),
+        no_release("an absolute path", tag("/etc/passwd"), &["tag"]),
+        no_release("a ref expression", tag("v2.0.0@{0}"), &["tag"]),
+        no_release("a colon", tag("v2.0.0:refs/heads/main"), &["tag"]),
+        no_release("a percent sign", tag("v2.0.0%2e"), &["tag"]),
+        no_release(
             "writing backwards",
             tag("v2.0.0\u{202e}"),
             &["tag", "\\u{202e}"],
         ),
-        fails("other digits", tag("v２.０.０"), &["tag"]),
-        fails("an empty tag", tag(""), &["tag \"\""]),
-        fails("only the prefix", tag("v"), &["tag"]),
-        fails("no prefix", tag("2.0.0"), &["tag \"2.0.0\"", "v1.2.3"]),
-        fails("another prefix", tag("release-2.0.0"), &["tag"]),
-        fails("a version of two parts", tag("v2.0"), &["tag"]),
-        fails("a version of four parts", tag("v2.0.0.0"), &["tag"]),
-        fails("a leading zero", tag("v02.0.0"), &["tag"]),
-        fails(
+        no_release("other digits", tag("v２.０.０"), &["tag"]),
+        no_release("an empty tag", tag(""), &["tag \"\""]),
+        no_release("only the prefix", tag("v"), &["tag"]),
+        no_release("no prefix", tag("2.0.0"), &["tag \"2.0.0\"", "v1.2.3"]),
+        no_release("another prefix", tag("release-2.0.0"), &["tag"]),
+        no_release("a version of two parts", tag("v2.0"), &["tag"]),
+        no_release("a version of four parts", tag("v2.0.0.0"), &["tag"]),
+        no_release("a leading zero", tag("v02.0.0"), &["tag"]),
+        no_release(
             "a number beyond all",
             tag("v99999999999999999999.0.0"),
             &["tag"],
         ),
-        fails(
+        no_release(
             "a tag of a megabyte",
             tag(&long),
             &["tag \"v2.0.0-aaa", "…"],
         ),
-        fails("a moving tag", tag("latest"), &["tag \"latest\""]),
+        no_release("a moving tag", tag("latest"), &["tag \"latest\""]),
     ]
 }
 
@@ -622,15 +638,21 @@ fn others() -> Vec<Row> {
         .from(Speaks::Git),
         fails("git: no ref", git("0009\u{1b}[2J0000"), &["not a ref"]).from(Speaks::Git),
         fails("git: an error", git("000aERR no0000"), &["says \"no\""]).from(Speaks::Git),
-        fails("git: version 2", git("000eversion 2\n0000"), &["version 2"]).from(Speaks::Git),
+        fails(
+            "git: version 2 without its list",
+            git("000eversion 2\n0000"),
+            &["version 2", "ls-refs"],
+        )
+        .from(Speaks::Git),
         fails("git: 401", status(401, &[]), &["login"]).from(Speaks::Git),
         fails("git: 404", status(404, &[]), &["no such repository"]).from(Speaks::Git),
         later("git: 503", status(503, &[]), &["503"]).from(Speaks::Git),
         later("github: a rate limit", status(429, &[]), &["429"]).from(Speaks::Github),
         fails("github: HTML", Reply::ok(HTML), &["HTML"]).from(Speaks::Github),
-        fails("github: a hostile tag", tag("--config=x"), &["--config=x"]).from(Speaks::Github),
+        no_release("github: a hostile tag", tag("--config=x"), &["--config=x"])
+            .from(Speaks::Github),
         fails("gitlab: a login page", Reply::ok(HTML), &["HTML"]).from(Speaks::Gitlab),
-        fails("gitlab: a hostile tag", tag("v2.0.0;rm"), &["v2.0.0;rm"]).from(Speaks::Gitlab),
+        no_release("gitlab: a hostile tag", tag("v2.0.0;rm"), &["v2.0.0;rm"]).from(Speaks::Gitlab),
         fails(
             "gitlab: links of a wrong type",
             Reply::ok(r#"{"tag_name":"v2.0.0","_links":3}"#),

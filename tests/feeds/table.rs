@@ -55,9 +55,12 @@ fn run(row: &Row) -> Result<(), String> {
     };
 
     let path = match row.list {
-        true => forge.latest_path().replace("/latest", ""),
+        true => forge.list_path(),
         false => forge.latest_path(),
     };
+    if let Some(list) = &row.beside {
+        forge.script(&forge.list_path(), list.clone());
+    }
     forge.script(&path, row.script.clone());
     let limits = Limits {
         total: Duration::from_secs(if row.slow { 1 } else { 30 }),
@@ -94,6 +97,7 @@ fn run(row: &Row) -> Result<(), String> {
 
     // And when all is well again, nothing stands in the way but what the forge asked for.
     forge.script(&path, Reply::Normal);
+    forge.script(&forge.list_path(), Reply::Normal);
     let tomorrow = later + Duration::from_secs(25 * 60 * 60);
     match feed.fetch(tomorrow) {
         Ok(Some(_)) => Ok(()),

@@ -3,13 +3,14 @@
 use semver::Version;
 use serde_json::json;
 
-use super::{outcome, rows, shown};
+use super::{ignored, outcome, rows, shown};
 use crate::cli::Context;
 use crate::cli::ui::{self, Ui};
 use crate::config::OnBattery;
 use crate::error::{Exit, Result};
 use crate::os::{files, host};
 use crate::platform::schedule;
+use crate::release::source::ForeignTags;
 use crate::update::hooks::{self, News};
 use crate::update::{self, Check, Finding};
 
@@ -34,11 +35,22 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     let check = outcome::with_world(context, args.json, |world| {
         update::check(world, args.scheduled)
     });
-    let object = object(&check);
+    let foreign = update::feed(&context.config.self_update, &context.paths.feed())
+        .cached()
+        .foreign_tags()
+        .cloned();
+    let object = object(&check, foreign.as_ref());
     if args.json {
         context.ui.json(&object);
     } else {
         print(&context.ui, &check);
+        let prefix = &context.config.self_update.tag_prefix;
+        let foreign = foreign.iter().filter(|_| check.error.is_none());
+        rows(
+            &context.ui,
+            "ignored    ",
+            foreign.map(|tags| ignored(tags, prefix)),
+        );
     }
     if args.scheduled
         && let Some(failure) = announce(context, &check, &object)
@@ -48,7 +60,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     Ok(check.exit())
 }
 
-fn object(check: &Check) -> serde_json::Value {
+fn object(check: &Check, foreign: Option<&ForeignTags>) -> serde_json::Value {
     let survey = check.survey.as_ref();
     let latest = survey.and_then(|survey| survey.latest.as_ref());
     json!({
@@ -60,6 +72,7 @@ fn object(check: &Check) -> serde_json::Value {
         "url": latest.and_then(|release| release.url.as_ref()),
         "published_at": latest.and_then(|release| release.published_at),
         "reason": check.reason,
+        "ignored_tags": foreign.map(ForeignTags::printable_names),
     })
 }
 

@@ -19,7 +19,9 @@ use semver::Version;
 pub(crate) use enable::enable_timer;
 
 use super::{Context, ui::Ui};
+use crate::config::TagPrefix;
 use crate::error::{Exit, Result, ResultExt};
+use crate::release::source::ForeignTags;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -112,6 +114,13 @@ fn rows(ui: &Ui, title: &str, lines: impl IntoIterator<Item = String>) {
         let before = if index == 0 { title } else { &below };
         ui.say(format!("{before}{line}"));
     }
+}
+
+/// Returns the row about tags of another form than `prefix` and a version: a project that changed the form must not look like one
+/// without releases.
+fn ignored(foreign: &ForeignTags, prefix: &TagPrefix) -> String {
+    let names = foreign.in_words();
+    format!("{names}: not '{prefix}' (`tag-prefix`) and a version")
 }
 
 /// Returns a size in bytes in the unit that people read: "12.3 MiB".

@@ -6,14 +6,16 @@ use semver::Version;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{outcome, rows, shown, size};
+use super::{ignored, outcome, rows, shown, size};
 use crate::cli::{Context, ui::Ui};
+use crate::config::TagPrefix;
 use crate::error::{Error, Exit, Result};
 use crate::install::slots::Slots;
 use crate::os::files;
 use crate::platform::schedule::job::Job;
 use crate::platform::schedule::{self, Scheduler};
 use crate::release::decide::{Asked, Decision};
+use crate::release::source::ForeignTags;
 use crate::update::builds::{FailedBuild, Wait, Waiting};
 use crate::update::history::{self, Entry};
 use crate::update::journal::Journal;
@@ -37,6 +39,7 @@ struct Facts {
     last_success: Option<Timestamp>,
     last_error: Option<String>,
     withdrawn: Option<Version>,
+    foreign: Option<ForeignTags>,
     slots: Vec<SlotSize>,
     quarantine: Quarantine,
     /// The version that an interrupted run was installing; an error if its journal cannot be read.
@@ -57,7 +60,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     if args.json {
         context.ui.json(&object(&facts));
     } else {
-        print(&context.ui, &facts);
+        print(&context.ui, &facts, &context.config.self_update.tag_prefix);
     }
     Ok(Exit::Done)
 }
@@ -88,6 +91,7 @@ fn gather(context: &Context) -> Result<Facts> {
         withdrawn: remembered
             .withdrawn()
             .map(|release| release.version.clone()),
+        foreign: remembered.foreign_tags().cloned(),
         slots: slots.collect(),
         quarantine: Quarantine::load(paths)?,
         // The journal of a run that is under way does not mean an interruption.
@@ -154,7 +158,9 @@ fn object(facts: &Facts) -> Value {
         "installed": survey.and_then(|survey| survey.installed.as_ref()),
         "running": survey.and_then(|survey| survey.running.as_ref()),
         "latest": latest.map(|release| &release.version),
+        "last_check_error": facts.last_error,
         "withdrawn": facts.withdrawn,
+        "ignored_tags": facts.foreign.as_ref().map(ForeignTags::printable_names),
         "reason": reason(facts),
         "slots": facts.slots,
         "quarantine": facts.quarantine.entries().collect::<Vec<_>>(),
@@ -181,7 +187,7 @@ fn failed_build(waiting: &Waiting) -> Value {
     })
 }
 
-fn print(ui: &Ui, facts: &Facts) {
+fn print(ui: &Ui, facts: &Facts, prefix: &TagPrefix) {
     let time = |at: Timestamp| {
         let at = at.to_zoned(TimeZone::system());
         at.strftime("%Y-%m-%d %H:%M %Z").to_string()
@@ -224,6 +230,18 @@ fn print(ui: &Ui, facts: &Facts) {
     let withdrawn =
         withdrawn.map(|version| format!("{version}: the feed named it before, and no longer does"));
     rows(ui, "withdrawn  ", withdrawn);
+    let foreign = facts.foreign.iter();
+    rows(ui, "ignored    ", foreign.map(|tags| ignored(tags, prefix)));
+    // Without any success, it is the reason below.
+    let error = facts
+        .last_error
+        .iter()
+        .filter(|_| facts.last_success.is_some());
+    rows(
+        ui,
+        "last check ",
+        error.map(|error| format!("failed: {error}")),
+    );
     let slots = facts.slots.iter().map(|slot| {
         let mark = if slot.current { "  in use" } else { "" };
         format!("{}  {}{mark}", slot.name, size(slot.size))

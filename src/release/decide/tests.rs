@@ -28,8 +28,10 @@ struct Case {
     waiting: Option<&'static str>,
     healthy: Option<Version>,
     asked: Asked,
-    now: Option<Timestamp>,
+    age: Option<Duration>,
 }
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 impl Case {
     fn installed(text: &str) -> Case {
@@ -46,8 +48,8 @@ impl Case {
         self.latest = Some(release(text));
         self
     }
-    fn unknown_age(mut self) -> Case {
-        self.latest.as_mut().unwrap().published_at = None;
+    fn age(mut self, age: Duration) -> Case {
+        self.age = Some(age);
         self
     }
     fn pin(mut self, text: &str) -> Case {
@@ -60,10 +62,6 @@ impl Case {
     }
     fn cooldown(mut self, hours: u64) -> Case {
         self.policy.cooldown = Interval::from_secs(hours * 3600);
-        self
-    }
-    fn now(mut self, text: &str) -> Case {
-        self.now = Some(text.parse().unwrap());
         self
     }
     fn quarantine(mut self, text: &str) -> Case {
@@ -100,9 +98,7 @@ impl Case {
             waiting: self.waiting,
             healthy: self.healthy.as_ref(),
             asked: &self.asked,
-            now: self
-                .now
-                .unwrap_or_else(|| "2026-01-02T00:00:00Z".parse().unwrap()),
+            age: self.age,
         })
     }
     fn updates_to(&self, text: &str) -> bool {
@@ -185,19 +181,23 @@ fn a_daemon_that_runs_a_newer_release_is_not_moved_back() {
 
 #[test]
 fn a_reason_to_wait_names_the_setting_or_the_command() {
-    let newer = || Case::installed("1.0.0").latest("1.1.0");
+    let newer = || Case::installed("1.0.0").latest("1.1.0").age(24 * HOUR);
     assert!(newer().pin("~1.0").skips().contains("pin"));
     assert!(newer().pin("^1").updates_to("1.1.0"));
     assert!(newer().cooldown(25).skips().contains("cooldown = \"25h\""));
     assert!(newer().cooldown(24).updates_to("1.1.0"));
+    assert!(newer().cooldown(25).skips().contains("out for 24 h"));
+    assert!(newer().age(HOUR / 60).cooldown(1).skips().contains("1 min"));
     assert!(
         newer()
-            .cooldown(1)
-            .now("2025-01-01T00:00:00Z")
+            .age(72 * HOUR)
+            .cooldown(99)
             .skips()
-            .contains("cooldown")
+            .contains("3 days")
     );
-    assert!(newer().unknown_age().cooldown(99).updates_to("1.1.0"));
+    let undated = || Case::installed("1.0.0").latest("1.1.0");
+    assert!(undated().cooldown(1).skips().contains("cooldown"));
+    assert!(undated().updates_to("1.1.0"), "no cooldown");
     assert!(
         newer()
             .quarantine("1.1.0")
@@ -359,10 +359,10 @@ proptest! {
         by_hand: bool,
         waiting: bool,
         hours in 0u64..48,
-        published in proptest::option::of(0i64..4_000_000_000),
+        age in proptest::option::of(0u64..400_000),
     ) {
-        let published_at = published.map(|second| Timestamp::from_second(second).unwrap());
-        let latest = Release { published_at, ..release(&latest.to_string()) };
+        let age = age.map(Duration::from_secs);
+        let latest = release(&latest.to_string());
         let policy = Policy {
             pin: pinned.then(|| "^1".parse().unwrap()),
             prereleases,
@@ -377,7 +377,7 @@ proptest! {
             waiting: waiting.then_some("its build failed"),
             healthy: healthy.as_ref(),
             asked: &Asked { to: None, force, by_hand },
-            now: "2026-01-02T00:00:00Z".parse().unwrap(),
+            age,
         };
         match decide(&situation) {
             Decision::Update(to) => {
@@ -385,6 +385,7 @@ proptest! {
                 let newer = to.version.cmp_precedence(&installed).is_gt();
                 prop_assert!(newer || force);
                 prop_assert!(!waiting || force || by_hand);
+                prop_assert!(!newer || age.unwrap_or_default() >= *policy.cooldown);
                 let line = healthy.filter(|healthy| {
                     (prereleases || healthy.pre.is_empty()) && (!pinned || healthy.major == 1)
                 });

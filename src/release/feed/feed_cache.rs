@@ -11,7 +11,7 @@ use crate::os::files;
 use crate::os::http::{Answer, LONGEST_RETRY_AFTER};
 use crate::release::Release;
 use crate::release::decide::Policy;
-use crate::release::source::Selection;
+use crate::release::source::{ForeignTags, Selection};
 
 /// 2: releases have assets.
 const SCHEMA: u32 = 2;
@@ -47,7 +47,17 @@ impl FeedKey {
     }
 }
 
-/// The content of `feed.json`.
+/// What a forge is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Question {
+    /// The one release that it calls its latest.
+    Latest,
+    /// The list, from its first page.
+    List,
+}
+
+/// The content of `feed.json`. Release 0.1.0 reads it, and writes it without the members that it does not know.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FeedCache {
     schema: u32,
@@ -55,9 +65,23 @@ pub struct FeedCache {
     key: FeedKey,
     /// The kind of forge that gave the last good answer.
     pub(super) detected: Option<Forge>,
-    /// The validators of that answer.
+    /// The path of its host below which that forge is, if it had to be found out.
+    pub(super) base: Option<String>,
+    /// Whether an API ever answered; `None` in a file of release 0.1.0. Bare tags, which carry no mark of pre-releases, must not
+    /// replace it.
+    had_api: Option<bool>,
+    /// The validators of that answer, and what it answered; `None` for one that release 0.1.0 wrote.
     pub(super) etag: Option<String>,
     pub(super) last_modified: Option<String>,
+    pub(super) answered: Option<Question>,
+    /// What tells that answer from a later one that has no validators.
+    pub(super) fingerprint: Option<String>,
+    /// Since when the forge's latest has not been the newest release here, so that the list is asked at once.
+    pub(super) list_first_since: Option<Timestamp>,
+    /// When the list was last read as far as it had to be.
+    pub(super) listed_at: Option<Timestamp>,
+    /// The tags that are of another form, if the answer listed them.
+    pub(super) foreign: Option<ForeignTags>,
     /// The newest release that the settings admit, or else the newest of all.
     pub latest: Option<Release>,
     /// The highest release, whatever `pin` and `cooldown` say; `decide::objection` says why it is not `latest`.
@@ -82,6 +106,7 @@ impl FeedCache {
             return FeedCache {
                 schema: SCHEMA,
                 key: key.clone(),
+                had_api: Some(false),
                 ..FeedCache::default()
             };
         };
@@ -89,34 +114,65 @@ impl FeedCache {
         let longest = now
             .checked_add(LONGEST_RETRY_AFTER)
             .unwrap_or(Timestamp::MAX);
+        let had_api = Some(cache.had_api());
         FeedCache {
             etag: cache.etag.filter(|text| is_header(text)),
             last_modified: cache.last_modified.filter(|text| is_header(text)),
             not_before: cache.not_before.filter(|until| *until <= longest),
+            had_api,
             ..cache
         }
+    }
+
+    pub(crate) fn had_api(&self) -> bool {
+        let detected = || self.detected.is_some_and(|kind| kind != Forge::Git);
+        self.had_api.unwrap_or_else(detected)
+    }
+
+    pub(crate) fn set_had_api(&mut self) {
+        self.had_api = Some(true);
     }
 
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
         files::write_json(path, self)
     }
 
-    /// Returns whether a request can be conditional.
-    pub(crate) fn has_validators(&self) -> bool {
-        self.last_success.is_some() && (self.etag.is_some() || self.last_modified.is_some())
+    /// Returns whether a request with this question can be conditional.
+    pub(crate) fn has_validators(&self, question: Question) -> bool {
+        self.is_of(question) && (self.etag.is_some() || self.last_modified.is_some())
     }
 
-    /// Caches a good answer; its validators only if `answer` is given.
-    pub(crate) fn update(&mut self, kind: Forge, selection: Selection, answer: Option<&Answer>) {
+    /// Returns whether the last good answer to this question was the one with this fingerprint.
+    pub(crate) fn is_same(&self, question: Question, fingerprint: &str) -> bool {
+        self.is_of(question) && self.fingerprint.as_deref() == Some(fingerprint)
+    }
+
+    fn is_of(&self, question: Question) -> bool {
+        self.last_success.is_some() && self.answered == Some(question)
+    }
+
+    /// Caches the validators of the answer that the selection depends on.
+    pub(crate) fn validate(&mut self, question: Question, answer: &Answer, fingerprint: String) {
         let validator = |name| {
-            answer
-                .and_then(|answer| answer.header(name))
-                .filter(|text| is_header(text))
-                .map(str::to_owned)
+            let value = answer.header(name).filter(|text| is_header(text));
+            value.map(str::to_owned)
         };
         self.etag = validator("etag");
         self.last_modified = validator("last-modified");
-        self.detected = Some(kind);
+        self.answered = Some(question);
+        self.fingerprint = Some(fingerprint);
+    }
+
+    /// Lets the next request be unconditional.
+    pub(crate) fn invalidate(&mut self) {
+        (self.etag, self.last_modified) = (None, None);
+        (self.answered, self.fingerprint) = (None, None);
+    }
+
+    /// Caches what a good answer led to. The next request is unconditional, unless [`FeedCache::validate`] follows.
+    pub(crate) fn store(&mut self, selection: Selection, foreign: Option<ForeignTags>) {
+        self.invalidate();
+        self.foreign = foreign.filter(|foreign| !foreign.is_empty());
         self.latest = selection.latest;
         // It is only displayed, never installed.
         self.highest = selection.highest.map(|release| Release {
@@ -126,6 +182,11 @@ impl FeedCache {
         if self.withdrawn().is_none() {
             self.named = self.highest.clone().or(self.named.take());
         }
+    }
+
+    /// Returns the tags that are of another form than the settings name, if the last list had any.
+    pub(crate) fn foreign_tags(&self) -> Option<&ForeignTags> {
+        self.foreign.as_ref()
     }
 
     /// Returns the highest release that was ever named, if neither it nor a higher one is named any more.
@@ -180,6 +241,7 @@ mod tests {
         cache.etag = Some("W/\"1\"".to_owned());
         cache.last_error = Some("why".to_owned());
         cache.detected = Some(Forge::Gitlab);
+        cache.set_had_api();
         cache.save(&path).unwrap();
         assert_eq!(FeedCache::load(&path, &key, now()), cache);
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();

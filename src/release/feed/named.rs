@@ -5,7 +5,6 @@ use semver::Version;
 
 use super::response::ResponseClass;
 use super::{Feed, HINT, get, unusable};
-use crate::config::Forge;
 use crate::error::{Error, Kind, Result, ResultExt};
 use crate::os::http::Limits;
 use crate::release::source::git::{self, Advertised};
@@ -31,59 +30,66 @@ impl Feed<'_> {
     /// nothing.
     pub(crate) fn tagged(&self, version: &Version, now: Timestamp) -> Result<Release> {
         let prefix = self.tag_prefix.as_str();
-        let found = git::find(self.advertised(now)?, version).map_err(|near| {
+        let tag = Tag::of(prefix, version);
+        let found = git::find(self.listed(Some(&tag), now)?, version).map_err(|near| {
             let near: Vec<_> = near.iter().map(Tag::as_str).collect();
-            Error::new(format!(
-                "{} has no tag '{}'",
-                self.repository,
-                Tag::of(prefix, version).as_str()
-            ))
-            .with_hint(if near.is_empty() {
-                format!("it has no tag that is '{prefix}' and a version; {HINT}")
-            } else {
-                format!("the nearest are {}", near.join(" and "))
-            })
+            Error::new(format!("{} has no tag '{}'", self.repository, tag.as_str())).with_hint(
+                if near.is_empty() {
+                    format!("it has no tag that is '{prefix}' and a version; {HINT}")
+                } else {
+                    format!("the nearest are {}", near.join(" and "))
+                },
+            )
         });
         found.map(Release::from)
     }
 
-    /// Returns every release that the git remote has a tag for, with the commit of each (one request).
+    /// Returns every release that the git remote has a tag for, with the commit of each; of very many, the highest.
     ///
     /// # Errors
     ///
     /// What answers is not a git remote (exit 1), or the remote cannot be reached (exit 75).
     pub(crate) fn advertised(&self, now: Timestamp) -> Result<Vec<Advertised>> {
-        let url = git::url(self.repository);
-        let body = get(&url, Forge::Git, None, now, &Limits::default())
-            .and_then(|(answer, class)| class.usable(&url, now).map(|()| answer.body))
-            .map_err(|error| match error.kind() {
-                Kind::Unreachable => error
-                    .with_hint("try again later; `heph self-update doctor` looks for the cause"),
-                _ => error,
-            })?;
-        git::advertised(&body, self.tag_prefix.as_str()).with_context(|| unusable(&url))
+        self.listed(None, now)
+    }
+
+    /// As [`Feed::advertised`], and `wanted` however many there are.
+    fn listed(&self, wanted: Option<&Tag>, now: Timestamp) -> Result<Vec<Advertised>> {
+        let refs = self.refs(wanted, now, &Limits::default());
+        let refs = refs.map_err(|error| match error.kind() {
+            Kind::Unreachable => {
+                error.with_hint("try again later; `heph self-update doctor` looks for the cause")
+            }
+            _ => error,
+        })?;
+        Ok(refs.tags)
     }
 
     /// Returns the files that the forge lists for a release that git knows (one request).
     fn assets(&self, release: &Release, now: Timestamp) -> Result<Vec<Asset>> {
         let limits = Limits::default();
         let mut cache = self.load(now);
-        let known = self.forge.known(self.repository).or(cache.detected);
+        let known = self.known_kind(&cache);
         let kind = self.kind(&cache, now, &limits)?;
         if known.is_none() {
             cache.detected = Some(kind);
             // If it cannot be written, the next run probes again.
             drop(cache.save(self.cache));
         }
-        let Some(url) = kind.tagged_url(self.repository, &release.tag) else {
+        let Some(source) = kind.source() else {
             return Ok(Vec::new());
         };
-        let (answer, class) = get(&url, kind, None, now, &limits)?;
-        if let ResponseClass::Missing(_) = class {
-            // A tag that was never published as a release.
-            return Ok(Vec::new());
+        for base in self.bases(kind, &cache) {
+            let url = source.tagged_url(self.repository, &base, &release.tag)?;
+            let (answer, class) = get(&url, source.accept, None, now, &limits)?;
+            if let ResponseClass::Missing(_) = class {
+                continue;
+            }
+            class.usable(&url, now)?;
+            let published = (source.one)(&answer.body).with_context(|| unusable(&url))?;
+            return Ok(published.assets);
         }
-        class.usable(&url, now)?;
-        (kind.source().assets)(&answer.body).with_context(|| unusable(&url))
+        // A tag that was never published as a release.
+        Ok(Vec::new())
     }
 }

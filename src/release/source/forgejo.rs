@@ -1,23 +1,26 @@
-//! Forgejo and Gitea: `GET /api/v1/repos/{owner}/{repo}/releases/latest` (forgejo.org/docs/latest/user/api-usage).
+//! Forgejo and Gitea: `GET /api/v1/repos/{owner}/{repo}/releases/latest` (forgejo.org/docs/latest/user/api-usage). A page of
+//! the list has at most as many releases as the instance allows, 50 unless it says otherwise; the header `Link` says whether
+//! another one follows.
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::selection::{Entry, Source, assets_in_json, parse_json, usable};
+use super::published::{PublishedRelease, Source, list, one, usable};
 
 pub(crate) const SOURCE: Source = Source {
     hosts: &["codeberg.org"],
     accept: "application/json",
     answers_probe: |_, body| is_version(body),
-    releases: |repository| {
+    releases: |repository, _| {
         let (forge, owner, name) = repository.owner_and_name()?;
         Ok(format!("{forge}/api/v1/repos/{owner}/{name}/releases"))
     },
     latest: "/latest",
-    list: "?draft=false&limit=50",
-    by_tag: Some("/tags/"),
-    parse: parse_json::<Published>,
-    assets: assets_in_json::<Published>,
+    latest_is_by_date: true,
+    page: |size, number| format!("?draft=false&limit={size}&page={number}"),
+    by_tag: "/tags/",
+    one: one::<Published>,
+    list: list::<Published>,
 };
 
 #[derive(Debug, Deserialize)]
@@ -40,14 +43,14 @@ struct Attached {
     browser_download_url: String,
 }
 
-impl From<Published> for Entry {
-    fn from(published: Published) -> Entry {
-        Entry {
+impl From<Published> for PublishedRelease {
+    fn from(published: Published) -> PublishedRelease {
+        PublishedRelease {
             tag: published.tag_name,
-            published: !published.draft,
-            prerelease: published.prerelease,
+            is_public: !published.draft,
+            is_prerelease: published.prerelease,
             page: published.html_url,
-            published_at: published.published_at,
+            at: published.published_at,
             assets: usable(published.assets.into_iter().flatten().map(|asset| {
                 let size = asset.size.filter(|size| *size > 0);
                 (asset.name, asset.browser_download_url, size)

@@ -1,27 +1,31 @@
 //! GitLab: `GET /api/v4/projects/{path}/releases/permalink/latest`, which redirects to the release
-//! (docs.gitlab.com/api/releases). The path may have any number of groups, so a GitLab below a path of its own looks
-//! like a group; such an installation is read as a plain git remote.
+//! (docs.gitlab.com/api/releases). The path may have any number of groups, so a GitLab below a path of its own looks like a
+//! group: which it is, only the answers tell ([`Forge::bases`](crate::config::Forge)).
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::selection::{Entry, Source, assets_in_json, parse_json, usable};
+use super::published::{PublishedRelease, Source, list, one, usable};
 
 pub(crate) const SOURCE: Source = Source {
     hosts: &["gitlab.com"],
     accept: "application/json",
     // Every answer of GitLab carries it.
     answers_probe: |headers, _| headers.contains_key("x-gitlab-meta"),
-    releases: |repository| {
-        let project = repository.path().replace('/', "%2F");
+    releases: |repository, base| {
+        let path = repository.path();
+        let below = base.trim_start_matches('/');
+        let project = path.strip_prefix(below).unwrap_or(path);
+        let project = project.trim_start_matches('/').replace('/', "%2F");
         let root = repository.root();
-        Ok(format!("{root}/api/v4/projects/{project}/releases"))
+        Ok(format!("{root}{base}/api/v4/projects/{project}/releases"))
     },
     latest: "/permalink/latest",
-    list: "?per_page=50",
-    by_tag: Some("/"),
-    parse: parse_json::<Published>,
-    assets: assets_in_json::<Published>,
+    latest_is_by_date: true,
+    page: |size, number| format!("?per_page={size}&page={number}"),
+    by_tag: "/",
+    one: one::<Published>,
+    list: list::<Published>,
 };
 
 /// A release of GitLab, which knows neither drafts nor pre-releases, but releases of the future.
@@ -56,15 +60,15 @@ struct Links {
     page: Option<String>,
 }
 
-impl From<Published> for Entry {
-    fn from(published: Published) -> Entry {
+impl From<Published> for PublishedRelease {
+    fn from(published: Published) -> PublishedRelease {
         let links = published.assets.and_then(|assets| assets.links);
-        Entry {
+        PublishedRelease {
             tag: published.tag_name,
-            published: !published.upcoming_release,
-            prerelease: false,
+            is_public: !published.upcoming_release,
+            is_prerelease: false,
             page: published.links.page,
-            published_at: published.released_at,
+            at: published.released_at,
             assets: usable(links.unwrap_or_default().into_iter().map(|link| {
                 let url = link.direct_asset_url.unwrap_or(link.url);
                 (link.name, url, None)

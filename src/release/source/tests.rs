@@ -1,11 +1,15 @@
 //! Tests of the sources: addresses, and answers good and bad.
 
 use super::*;
-use crate::release::asset::Asset;
+use crate::release::asset::{self, Asset};
+use crate::release::sightings::Sightings;
+use git::{Advertised, Listing, RefsReader};
+use jiff::Timestamp;
 use proptest::prelude::*;
 use semver::{Version, VersionReq};
 
-use crate::release::{Release, asset};
+use crate::error::Error;
+use crate::release::Release;
 
 fn repository(url: &str) -> Repository {
     url.parse().unwrap()
@@ -22,22 +26,77 @@ const ALL: ReleaseFilter = ReleaseFilter {
     ..V
 };
 
-/// Returns the version that an answer leads to, in words.
-fn read(kind: Forge, question: Question, body: &str, wanted: &ReleaseFilter) -> String {
-    match (kind.source().parse)(question, body.as_bytes(), wanted) {
-        Ok(Some(choice)) => choice
-            .latest
-            .map_or("none".to_owned(), |release| release.version.to_string()),
-        Ok(None) => "list".to_owned(),
-        Err(error) => format!("error: {error}"),
+fn source(kind: Forge) -> &'static Source {
+    kind.source().unwrap()
+}
+
+fn version(selection: &Selection) -> String {
+    let latest = selection.latest.as_ref();
+    latest.map_or("none".to_owned(), |release| release.version.to_string())
+}
+
+fn words(read: Result<String>) -> String {
+    read.unwrap_or_else(|error| format!("error: {error}"))
+}
+
+/// Returns the version that an answer for the latest release leads to, in words.
+fn latest(kind: Forge, body: &str, filter: &ReleaseFilter) -> String {
+    words((source(kind).one)(body.as_bytes()).map(|published| {
+        let is_marked = published.is_prerelease;
+        let release = Some(published).filter(|published| published.is_public);
+        let release = release.and_then(|published| published.into_release(filter.prefix));
+        let counts = release.filter(|release| filter.counts(release, is_marked));
+        counts.map_or("list".to_owned(), |release| release.version.to_string())
+    }))
+}
+
+/// Returns what a list leads to, page by page.
+fn select_from(kind: Forge, pages: &[&str], filter: &ReleaseFilter) -> Result<Selection> {
+    let mut gathered = Gathered::new(*filter);
+    let mut sightings = Sightings::default();
+    for page in pages {
+        let page = (source(kind).list)(page.as_bytes())?;
+        gathered.add(page, &mut sightings, Timestamp::UNIX_EPOCH);
     }
+    if !gathered.has_releases() && !gathered.foreign.is_empty() {
+        return Err(gathered.foreign.error(filter.prefix));
+    }
+    Ok(gathered.selection(&sightings))
+}
+
+fn list(kind: Forge, page: &str, filter: &ReleaseFilter) -> String {
+    words(select_from(kind, &[page], filter).map(|selection| version(&selection)))
+}
+
+/// Returns the tags in an answer that arrives in pieces of this size.
+fn tags_in(mut reader: RefsReader, body: &[u8], size: usize) -> Result<Vec<Advertised>> {
+    for piece in body.chunks(size) {
+        reader.push(piece)?;
+    }
+    match reader.finish()? {
+        Listing::Refs(refs) => Ok(refs.tags),
+        Listing::OnCommand { object_format } => {
+            Err(Error::new(format!("on command, {object_format:?}")))
+        }
+    }
+}
+
+/// Returns the version that an advertisement leads to, in words.
+fn advertised(body: &str, filter: &ReleaseFilter) -> String {
+    let reader = RefsReader::of_advertisement(filter.prefix, None);
+    words(tags_in(reader, body.as_bytes(), 1000).map(|tags| {
+        let mut releases: Vec<Release> = tags.into_iter().map(Release::from).collect();
+        releases.retain(|release| filter.counts(release, false));
+        version(&select(&releases, filter, &Sightings::default()))
+    }))
 }
 
 #[test]
 fn each_forge_has_its_address() {
     let url = |kind: Forge, url| {
-        let repository = repository(url);
-        [Question::Latest, Question::List].map(|question| kind.url(&repository, question).unwrap())
+        let releases = (source(kind).releases)(&repository(url), "").unwrap();
+        let page = (source(kind).page)(30, 2);
+        [source(kind).latest, &page].map(|end| format!("{releases}{end}"))
     };
     assert_eq!(
         url(
@@ -46,14 +105,14 @@ fn each_forge_has_its_address() {
         ),
         [
             "https://forge.example:3000/git/api/v1/repos/eblume/heph/releases/latest",
-            "https://forge.example:3000/git/api/v1/repos/eblume/heph/releases?draft=false&limit=50",
+            "https://forge.example:3000/git/api/v1/repos/eblume/heph/releases?draft=false&limit=30&page=2",
         ]
     );
     assert_eq!(
         url(Forge::Github, "https://github.com/eblume/heph.git"),
         [
             "https://api.github.com/repos/eblume/heph/releases/latest",
-            "https://api.github.com/repos/eblume/heph/releases?per_page=50",
+            "https://api.github.com/repos/eblume/heph/releases?per_page=30&page=2",
         ]
     );
     assert_eq!(
@@ -64,42 +123,79 @@ fn each_forge_has_its_address() {
         url(Forge::Gitlab, "https://gitlab.example/group/sub/heph"),
         [
             "https://gitlab.example/api/v4/projects/group%2Fsub%2Fheph/releases/permalink/latest",
-            "https://gitlab.example/api/v4/projects/group%2Fsub%2Fheph/releases?per_page=50",
+            "https://gitlab.example/api/v4/projects/group%2Fsub%2Fheph/releases?per_page=30&page=2",
         ]
     );
     assert_eq!(
-        url(Forge::Git, "http://127.0.0.1:8080/heph.git")[0],
+        git::url(&repository("http://127.0.0.1:8080/heph.git")),
         "http://127.0.0.1:8080/heph.git/info/refs?service=git-upload-pack"
     );
-    assert!(
-        Forge::Forgejo
-            .url(&repository("https://forge.example/heph"), Question::Latest)
-            .is_err()
+    let nameless = repository("https://forge.example/heph");
+    assert!((source(Forge::Forgejo).releases)(&nameless, "").is_err());
+}
+
+#[test]
+fn a_gitlab_may_be_below_any_part_of_the_path() {
+    let gitlab = repository("https://host.example/git/group/sub/heph");
+    let bases = Forge::Gitlab.bases(&gitlab);
+    assert_eq!(bases, ["", "/git", "/git/group"]);
+    let url = |base: &str| (source(Forge::Gitlab).releases)(&gitlab, base).unwrap();
+    assert_eq!(
+        url("/git"),
+        "https://host.example/git/api/v4/projects/group%2Fsub%2Fheph/releases"
     );
+    assert_eq!(
+        url("/git/group"),
+        "https://host.example/git/group/api/v4/projects/sub%2Fheph/releases"
+    );
+    let known = repository("https://gitlab.com/group/sub/heph");
+    assert_eq!(Forge::Gitlab.bases(&known), [""]);
+    assert_eq!(Forge::Forgejo.bases(&gitlab), [""]);
+    let deep = repository("https://host.example/a/b/c/d/e/f/g/h");
+    assert_eq!(Forge::Gitlab.bases(&deep).len(), MOST_BASES);
 }
 
 #[test]
 fn the_kind_of_a_forge_is_known_by_its_host_or_its_answer() {
-    let known = |url| Forge::Auto.known(&repository(url));
+    let known = |url| Forge::of_host(&repository(url));
     assert_eq!(known("https://github.com/a/b"), Some(Forge::Github));
     assert_eq!(known("https://GitLab.com/a/b"), Some(Forge::Gitlab));
     assert_eq!(known("https://codeberg.org/a/b"), Some(Forge::Forgejo));
     assert_eq!(known("https://forge.example/a/b"), None);
-    let from_probe = |body: &[u8], gitlab| {
+    let from_probe = |body: &[u8], header: Option<&'static str>| {
         let mut headers = HeaderMap::new();
-        if gitlab {
-            headers.insert("x-gitlab-meta", "{}".parse().unwrap());
+        if let Some(header) = header {
+            headers.insert(header, "{}".parse().unwrap());
         }
         Forge::from_probe(&headers, body)
     };
     assert_eq!(
-        from_probe(br#"{"version":"9.0.3+gitea-1.22.0"}"#, false),
-        Forge::Forgejo
+        from_probe(br#"{"version":"9.0.3+gitea-1.22.0"}"#, None),
+        Some(Forge::Forgejo)
     );
-    assert_eq!(from_probe(b"", true), Forge::Gitlab);
+    assert_eq!(from_probe(b"", Some("x-gitlab-meta")), Some(Forge::Gitlab));
+    let enterprise = Some("x-github-enterprise-version");
+    assert_eq!(from_probe(b"", enterprise), Some(Forge::Github));
     for body in ["", "<html>", "{}", r#"{"version":1}"#, r#"["1.0"]"#, "null"] {
-        assert_eq!(from_probe(body.as_bytes(), false), Forge::Git, "{body}");
+        assert_eq!(from_probe(body.as_bytes(), None), None, "{body}");
     }
+    let probes = |url| Forge::probes(&repository(url));
+    assert_eq!(
+        probes("https://f.example/a/b"),
+        [
+            "https://f.example/api/v1/version",
+            "https://f.example/api/v3/meta"
+        ]
+    );
+    assert_eq!(
+        probes("https://f.example/git/group/b"),
+        [
+            "https://f.example/git/api/v1/version",
+            "https://f.example/api/v4/version",
+            "https://f.example/api/v3/meta"
+        ]
+    );
+    assert!(probes("https://f.example/b").is_empty());
 }
 
 #[test]
@@ -120,7 +216,7 @@ fn the_files_of_a_release_are_read_as_the_forge_writes_them() {
     ];
     for kind in [Forge::Forgejo, Forge::Github] {
         assert_eq!(
-            (kind.source().assets)(forgejo.as_bytes()).unwrap(),
+            (source(kind).one)(forgejo.as_bytes()).unwrap().assets,
             expected
         );
     }
@@ -131,37 +227,46 @@ fn the_files_of_a_release_are_read_as_the_forge_writes_them() {
         asset("a.tar.gz", "https://f.example/-/a", None),
         asset("b.tar.gz", "https://elsewhere.example/b", None),
     ];
-    assert_eq!(
-        (Forge::Gitlab.source().assets)(gitlab.as_bytes()).unwrap(),
-        expected
-    );
+    let published = (source(Forge::Gitlab).one)(gitlab.as_bytes()).unwrap();
+    assert_eq!(published.assets, expected);
     for none in [
         r#"{"tag_name":"v1.2.3"}"#,
         r#"{"tag_name":"v1.2.3","assets":null}"#,
     ] {
         for kind in [Forge::Forgejo, Forge::Github, Forge::Gitlab] {
-            assert_eq!((kind.source().assets)(none.as_bytes()), Ok(Vec::new()));
+            let published = (source(kind).one)(none.as_bytes()).unwrap();
+            assert_eq!(published.assets, []);
         }
     }
     let many: Vec<_> = (0..1000)
         .map(|n| format!(r#"{{"name":"a{n}","browser_download_url":"https://f.example/{n}"}}"#))
         .collect();
     let many = format!(r#"{{"tag_name":"v1.2.3","assets":[{}]}}"#, many.join(","));
-    let kept = (Forge::Forgejo.source().assets)(many.as_bytes())
-        .unwrap()
-        .len();
-    assert_eq!(kept, asset::MOST);
+    let published = (source(Forge::Forgejo).one)(many.as_bytes()).unwrap();
+    assert_eq!(published.assets.len(), asset::MOST);
 }
 
 #[test]
 fn a_release_that_is_named_is_asked_for_by_its_tag() {
-    let tag = Tag::try_from("heph/v1.2.3".to_owned()).unwrap();
-    let url = |kind: Forge| kind.tagged_url(&repository("https://f.example/a/b"), &tag);
-    let forgejo = "https://f.example/api/v1/repos/a/b/releases/tags/heph%2Fv1.2.3";
-    assert_eq!(url(Forge::Forgejo).as_deref(), Some(forgejo));
-    let gitlab = "https://f.example/api/v4/projects/a%2Fb/releases/heph%2Fv1.2.3";
-    assert_eq!(url(Forge::Gitlab).as_deref(), Some(gitlab));
-    assert_eq!(url(Forge::Git), None);
+    let url = |kind: Forge, tag: &str| {
+        let tag = Tag::try_from(tag.to_owned()).unwrap();
+        let repository = repository("https://f.example/a/b");
+        source(kind).tagged_url(&repository, "", &tag).unwrap()
+    };
+    for (tag, encoded) in [
+        ("heph/v1.2.3", "heph%2Fv1.2.3"),
+        ("@scope/heph@1.2.3", "%40scope%2Fheph%401.2.3"),
+        ("v1.2.3+b.1", "v1.2.3%2Bb.1"),
+    ] {
+        assert_eq!(
+            url(Forge::Forgejo, tag),
+            format!("https://f.example/api/v1/repos/a/b/releases/tags/{encoded}")
+        );
+        assert_eq!(
+            url(Forge::Gitlab, tag),
+            format!("https://f.example/api/v4/projects/a%2Fb/releases/{encoded}")
+        );
+    }
 }
 
 #[test]
@@ -175,33 +280,43 @@ fn the_latest_release_is_read_as_the_forge_writes_it() {
         published_at: Some("2026-01-02T01:04:05Z".parse().unwrap()),
         assets: Vec::new(),
     };
-    let found = Some(Selection {
-        latest: Some(expected.clone()),
-        highest: Some(expected),
-        lasting: true,
-    });
+    let read = |kind, body: &str| {
+        let published = (source(kind).one)(body.as_bytes()).unwrap();
+        published.into_release("v").unwrap()
+    };
     for kind in [Forge::Forgejo, Forge::Github] {
-        assert_eq!(
-            (kind.source().parse)(Question::Latest, forgejo.as_bytes(), &V).unwrap(),
-            found
-        );
+        assert_eq!(read(kind, forgejo), expected);
     }
     let gitlab = r#"{"tag_name":"v1.2.3","released_at":"2026-01-02T01:04:05.000Z","upcoming_release":false,
         "_links":{"self":"https://forge.example/a/b/releases/tag/v1.2.3"}}"#;
-    assert_eq!(
-        (Forge::Gitlab.source().parse)(Question::Latest, gitlab.as_bytes(), &V).unwrap(),
-        found
-    );
+    assert_eq!(read(Forge::Gitlab, gitlab), expected);
+}
+
+#[test]
+fn old_answers_with_less_in_them_are_read_too() {
+    let forgejo = r#"{"id":1,"tag_name":"v0.0.1","created_at":"2026-01-01T00:00:00Z"}"#;
+    assert_eq!(latest(Forge::Forgejo, forgejo, &V), "0.0.1");
+    let gitlab = r#"{"tag_name":"v0.1.0","name":"x","description":"y","created_at":"2019-01-03T01:55:18.203Z",
+        "assets":{"count":2,"sources":[]}}"#;
+    assert_eq!(latest(Forge::Gitlab, gitlab, &V), "0.1.0");
 }
 
 #[test]
 fn a_latest_that_does_not_count_sends_to_the_list() {
-    let latest = |body| read(Forge::Forgejo, Question::Latest, body, &V);
-    assert_eq!(latest(r#"{"tag_name":"v1.0.0-rc.1"}"#), "list");
-    assert_eq!(latest(r#"{"tag_name":"v1.0.0","prerelease":true}"#), "list");
-    assert_eq!(latest(r#"{"tag_name":"v1.0.0","draft":true}"#), "list");
+    for body in [
+        r#"{"tag_name":"v1.0.0-rc.1"}"#,
+        r#"{"tag_name":"v1.0.0","prerelease":true}"#,
+        r#"{"tag_name":"v1.0.0","draft":true}"#,
+        r#"{"tag_name":"other-v2.0.0"}"#,
+        r#"{"tag_name":"other@2.0.0"}"#,
+        r#"{"tag_name":"nightly"}"#,
+    ] {
+        for kind in [Forge::Forgejo, Forge::Github] {
+            assert_eq!(latest(kind, body, &V), "list", "{body}");
+        }
+    }
     let upcoming = r#"{"tag_name":"v1.0.0","upcoming_release":true}"#;
-    assert_eq!(read(Forge::Gitlab, Question::Latest, upcoming, &V), "list");
+    assert_eq!(latest(Forge::Gitlab, upcoming, &V), "list");
 }
 
 #[test]
@@ -214,7 +329,8 @@ fn the_highest_that_counts_is_chosen_from_a_list() {
         {"tag_name":"v1.9.0"},
         {"tag_name":"v1.10.0"}
     ]"#;
-    let chosen = |wanted: &ReleaseFilter| read(Forge::Forgejo, Question::List, list, wanted);
+    let text = list;
+    let chosen = |wanted: &ReleaseFilter| self::list(Forge::Forgejo, text, wanted);
     assert_eq!(chosen(&V), "1.10.0");
     assert_eq!(chosen(&ALL), "2.1.0-rc.1");
     let pin: VersionReq = "~1.9".parse().unwrap();
@@ -233,14 +349,30 @@ fn the_highest_that_counts_is_chosen_from_a_list() {
         }),
         "1.10.0"
     );
-    assert_eq!(read(Forge::Forgejo, Question::List, "[]", &V), "none");
-    let foreign = read(
-        Forge::Forgejo,
-        Question::List,
-        r#"[{"tag_name":"nightly"}]"#,
-        &V,
-    );
+    assert_eq!(self::list(Forge::Forgejo, "[]", &V), "none");
+    let foreign = self::list(Forge::Forgejo, r#"[{"tag_name":"nightly"}]"#, &V);
     assert!(foreign.contains("error: the tag \"nightly\""), "{foreign}");
+}
+
+#[test]
+fn pages_are_one_list_that_may_move_between_two_of_them() {
+    let pages = [
+        r#"[{"tag_name":"other-v9.0.0"},{"tag_name":"v1.2.9","assets":[{"name":"a","browser_download_url":"https://f.example/a"}]}]"#,
+        r#"[{"tag_name":"v1.2.9"},{"tag_name":"v1.3.0","assets":[{"name":"b","browser_download_url":"https://f.example/b"}]}]"#,
+        r#"[{"tag_name":"v1.1.0"}]"#,
+    ];
+    for kind in [Forge::Forgejo, Forge::Github] {
+        let selection = select_from(kind, &pages, &V).unwrap();
+        assert_eq!(version(&selection), "1.3.0");
+        assert_eq!(selection.latest.unwrap().assets[0].name, "b");
+    }
+    let mut gathered = Gathered::new(V);
+    let added = pages.map(|page| {
+        let page = (source(Forge::Github).list)(page.as_bytes()).unwrap();
+        gathered.add(page, &mut Sightings::default(), Timestamp::UNIX_EPOCH)
+    });
+    assert_eq!(added, [2, 1, 1]);
+    assert_eq!(gathered.foreign.in_words(), "\"other-v9.0.0\"");
 }
 
 #[test]
@@ -252,15 +384,20 @@ fn a_release_that_has_to_ripen_lets_an_older_one_go_first() {
     ]"#;
     let choose = |ripe: &str, pin: &str| {
         let pin: VersionReq = pin.parse().unwrap();
-        let wanted = ReleaseFilter {
+        let filter = ReleaseFilter {
             ripe: Some(ripe.parse().unwrap()),
             pin: Some(&pin),
             ..V
         };
-        let found = (Forge::Forgejo.source().parse)(Question::List, list.as_bytes(), &wanted);
-        let Ok(Some(choice)) = found else {
-            panic!("{found:?}");
-        };
+        let mut gathered = Gathered::new(filter);
+        let mut sightings = Sightings::default();
+        let page = (source(Forge::Forgejo).list)(list.as_bytes()).unwrap();
+        gathered.add(
+            page,
+            &mut sightings,
+            "2026-02-01T00:00:00Z".parse().unwrap(),
+        );
+        let choice = gathered.selection(&sightings);
         let version = |release: Option<Release>| release.unwrap().version.to_string();
         (
             version(choice.latest),
@@ -291,11 +428,8 @@ fn a_page_that_could_play_tricks_is_left_out() {
         "",
     ] {
         let body = format!(r#"{{"tag_name":"v1.0.0","html_url":"{page}"}}"#);
-        let found = (Forge::Github.source().parse)(Question::Latest, body.as_bytes(), &V);
-        let Ok(Some(choice)) = found else {
-            panic!("{page}: {found:?}");
-        };
-        assert_eq!(choice.latest.unwrap().url, None, "{page}");
+        let published = (source(Forge::Github).one)(body.as_bytes()).unwrap();
+        assert_eq!(published.into_release("v").unwrap().url, None, "{page}");
     }
 }
 
@@ -329,7 +463,7 @@ fn the_highest_tag_of_a_git_remote_is_its_newest_release() {
         "refs/tags/v../../3.0.0",
         "refs/tags/v4.0.0;rm",
     ]);
-    let found = |body: &str, wanted| read(Forge::Git, Question::Latest, body, wanted);
+    let found = advertised;
     assert_eq!(found(&tags, &V), "1.10.0");
     assert_eq!(found(&tags, &ALL), "2.0.0-rc.1");
     let older = tags.replacen("0000", "0000000eversion 1\n", 1);
@@ -358,11 +492,20 @@ fn an_advertisement_that_is_none_says_why() {
         ("0008spam", "\"spam\" is not a ref"),
         ("001eERR repository not found\n0000", "repository not found"),
         ("000eversion 2\n0000", "version 2"),
+        ("000eversion 2\n000bls-refs0000", "on command, None"),
+        (
+            "000eversion 2\n000bls-refs0018object-format=sha2560000",
+            "on command, Some(\"sha256\")",
+        ),
+        (
+            "000eversion 2\n000bls-refs0015object-format=a;b0000",
+            "not a word",
+        ),
         (&tags[..tags.len() - 4], "ends too early"),
         (&tags[..tags.len() - 9], "middle of a line"),
     ];
     for (body, words) in cases {
-        let wrong = read(Forge::Git, Question::Latest, body, &V);
+        let wrong = advertised(body, &V);
         assert!(
             wrong.starts_with("error:") && wrong.contains(words),
             "{body:?}: {wrong}"
@@ -378,7 +521,8 @@ fn a_named_release_is_found_exactly_or_its_neighbours_are_named() {
         "refs/tags/v2.0.0-rc.1",
     ]);
     let named = |version: &str| {
-        let all = git::advertised(tags.as_bytes(), "v").unwrap();
+        let reader = RefsReader::of_advertisement("v", None);
+        let all = tags_in(reader, tags.as_bytes(), 1000).unwrap();
         git::find(all, &version.parse().unwrap())
             .map(|found| found.tag.as_str().to_owned())
             .map_err(|near| near.iter().map(Tag::as_str).collect::<Vec<_>>().join(" "))
@@ -390,36 +534,104 @@ fn a_named_release_is_found_exactly_or_its_neighbours_are_named() {
     assert_eq!(named("2.0.0"), Err("v2.0.0-rc.1".to_owned()));
 }
 
+#[test]
+fn a_list_of_version_2_is_the_same_tags_in_fewer_words() {
+    let line = |text: String| format!("{:04x}{text}\n", text.len() + 5);
+    let commit = "1".repeat(40);
+    let body = [
+        line(format!("{OID} refs/tags/heph@1.0.0")),
+        line(format!("{OID} refs/tags/heph@1.1.0 peeled:{commit}")),
+        line(format!("{OID} refs/tags/heph@nightly")),
+        line(format!("{OID} refs/heads/heph@9.9.9")),
+        line("unborn HEAD symref-target:refs/heads/main".to_owned()),
+        "0000".to_owned(),
+    ]
+    .concat();
+    for size in [1, 3, 1000] {
+        let mut reader = RefsReader::of_list("heph@", None);
+        reader.push(b"").unwrap();
+        let tags = tags_in(reader, body.as_bytes(), size).unwrap();
+        let shown: Vec<_> = tags
+            .iter()
+            .map(|tag| (tag.tag.as_str(), tag.commit.as_str(), tag.is_annotated()))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("heph@1.0.0", OID, false),
+                ("heph@1.1.0", commit.as_str(), true)
+            ]
+        );
+    }
+    let bad = line(format!("{OID} refs/tags/v1.0.0 peeled:--upload-pack=x")) + "0000";
+    let refused = tags_in(RefsReader::of_list("v", None), bad.as_bytes(), 9).unwrap_err();
+    assert!(refused.to_string().contains("is not a ref"), "{refused}");
+    let twice = line(format!("{OID} refs/tags/v1.0.0")).repeat(2) + "0000";
+    let refused = tags_in(RefsReader::of_list("v", None), twice.as_bytes(), 9).unwrap_err();
+    assert!(refused.to_string().contains("twice"), "{refused}");
+    assert_eq!(
+        String::from_utf8(git::Refs::command("refs/tags/heph@", Some("sha256"))).unwrap(),
+        "0014command=ls-refs\n0019object-format=sha256\n00010009peel\n001fref-prefix refs/tags/heph@\n0000"
+    );
+}
+
+#[test]
+fn of_very_many_tags_the_highest_and_the_wanted_one_are_kept() {
+    let mut reader = RefsReader::of_list("v", None);
+    let wanted = Tag::try_from("v1.0.5".to_owned()).unwrap();
+    let mut other = RefsReader::of_list("v", Some(&wanted));
+    for number in 0..150_000_u32 {
+        let text = format!("{OID} refs/tags/v1.0.{number}\n");
+        let line = format!("{:04x}{text}", text.len() + 4);
+        reader.push(line.as_bytes()).unwrap();
+        other.push(line.as_bytes()).unwrap();
+    }
+    let kept = |mut reader: RefsReader| {
+        reader.push(b"0000").unwrap();
+        match reader.finish().unwrap() {
+            Listing::Refs(refs) => refs.tags,
+            listing => panic!("{listing:?}"),
+        }
+    };
+    let tags = kept(reader);
+    assert!(tags.len() <= 100_000, "{}", tags.len());
+    assert!(git::find(tags, &Version::new(1, 0, 149_999)).is_ok());
+    assert!(git::find(kept(other), &Version::new(1, 0, 5)).is_ok());
+}
+
 proptest! {
     #[test]
-    fn no_answer_panics(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-        for kind in [Forge::Forgejo, Forge::Github, Forge::Gitlab, Forge::Git] {
-            let _ = (kind.source().parse)(Question::Latest, &body, &V);
-            let _ = (kind.source().parse)(Question::List, &body, &ALL);
+    fn no_answer_panics(body in proptest::collection::vec(any::<u8>(), 0..200), size in 1usize..50) {
+        for kind in [Forge::Forgejo, Forge::Github, Forge::Gitlab] {
+            let _ = (source(kind).one)(&body);
+            let _ = (source(kind).list)(&body);
+            let _ = Forge::from_probe(&HeaderMap::new(), &body);
         }
+        let _ = tags_in(RefsReader::of_advertisement("v", None), &body, size);
+        let _ = tags_in(RefsReader::of_list("v", None), &body, size);
     }
 
     #[test]
-    fn no_damaged_advertisement_panics(
+    fn no_damaged_advertisement_panics_however_it_arrives(
         at in 0usize..200,
         byte: u8,
         cut in 0usize..400,
+        size in 1usize..100,
     ) {
         let mut body = advertisement(&["HEAD", "refs/tags/v1.0.0", "refs/tags/v1.0.0^{}", "refs/tags/v2.0.0"]).into_bytes();
         let at = at % body.len();
         body[at] = byte;
         body.truncate(cut);
-        let _ = (Forge::Git.source().parse)(Question::Latest, &body, &V);
-        let all = git::advertised(&body, "v").unwrap_or_default();
-        let _ = git::find(all, &Version::new(1, 1, 0));
+        let read = |size| tags_in(RefsReader::of_advertisement("v", None), &body, size);
+        let all = read(size);
+        prop_assert_eq!(&all, &read(1000), "in pieces of {}", size);
+        let _ = git::find(all.unwrap_or_default(), &Version::new(1, 1, 0));
     }
 
     #[test]
     fn whatever_a_tag_is_called_the_error_is_one_short_line(name in ".*") {
-        let body = serde_json::json!({ "tag_name": name }).to_string();
-        if let Err(error) = (Forge::Forgejo.source().parse)(Question::Latest, body.as_bytes(), &V) {
-            let text = format!("{error:#}");
-            prop_assert!(text.len() < 1000 && !text.contains(char::is_control), "{}", text);
-        }
+        let body = serde_json::json!([{ "tag_name": name }]).to_string();
+        let text = list(Forge::Forgejo, &body, &V);
+        prop_assert!(text.len() < 1000 && !text.contains(char::is_control), "{}", text);
     }
 }

@@ -45,8 +45,37 @@ impl Published {
     }
 }
 
-/// Returns what the interface of the forge answers at `path`.
-pub fn releases(speaks: Speaks, releases: &[Published], path: &str) -> Option<Value> {
+/// One page of a list, and whether another one follows.
+pub fn page(speaks: Speaks, list: &[Value], query: &str) -> (Value, Option<usize>) {
+    let parameter = |name: &str| {
+        query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
+    };
+    let (name, most) = match speaks {
+        Speaks::Forgejo => ("limit", 50),
+        _ => ("per_page", 100),
+    };
+    let size: usize = parameter(name).unwrap_or(30).min(most);
+    let number: usize = parameter("page").unwrap_or(1);
+    let rest = list.iter().skip((number - 1) * size);
+    let follows = rest.clone().count() > size;
+    let page: Value = rest.take(size).cloned().collect();
+    (page, follows.then_some(number + 1))
+}
+
+fn encoded(tag: &str) -> String {
+    tag.replace('@', "%40").replace('/', "%2F")
+}
+
+fn decoded(tag: &str) -> String {
+    tag.replace("%40", "@")
+        .replace("%2F", "/")
+        .replace("%2B", "+")
+}
+
+/// Returns what the interface of the forge, which is below a path of its host, answers at `path`.
+pub fn releases(speaks: Speaks, releases: &[Published], below: &str, path: &str) -> Option<Value> {
     let latest = || releases.iter().rev().find(|r| !r.draft && !r.prerelease);
     let like_forgejo = |release: &Published| {
         json!({
@@ -91,7 +120,7 @@ pub fn releases(speaks: Speaks, releases: &[Published], path: &str) -> Option<Va
                         .collect(),
                 ),
                 Some(path) if path.starts_with("/tags/") => {
-                    let tag = path.trim_start_matches("/tags/");
+                    let tag = decoded(path.trim_start_matches("/tags/"));
                     releases.iter().find(|r| r.tag == tag).map(like_forgejo)
                 }
                 _ if path == "/api/v1/version" && speaks == Speaks::Forgejo => {
@@ -105,13 +134,13 @@ pub fn releases(speaks: Speaks, releases: &[Published], path: &str) -> Option<Va
             match path.strip_prefix(&base)? {
                 "" => Some(releases.iter().rev().map(like_gitlab).collect()),
                 "/permalink/latest" => {
-                    let tag = &releases.last()?.tag;
-                    Some(json!({ "redirect": format!("{base}/{tag}") }))
+                    let tag = encoded(&releases.last()?.tag);
+                    Some(json!({ "redirect": format!("{below}{base}/{tag}") }))
                 }
-                tag => releases
-                    .iter()
-                    .find(|r| tag == format!("/{}", r.tag))
-                    .map(like_gitlab),
+                tag => {
+                    let tag = decoded(tag.trim_start_matches('/'));
+                    releases.iter().find(|r| r.tag == tag).map(like_gitlab)
+                }
             }
         }
         Speaks::Git => None,

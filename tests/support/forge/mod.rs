@@ -14,6 +14,7 @@ use std::collections::hash_map::{DefaultHasher, HashMap};
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
@@ -21,8 +22,8 @@ use serde_json::Value;
 use super::http::{Reply, Request, Server};
 use cgi::run_git;
 pub use download::Served;
-use interface::releases;
 pub use interface::{Attached, Published, Speaks};
+use interface::{page, releases};
 pub use work_tree::{WorkTree, git};
 
 /// Where the releases and the git repository are, unless a test says otherwise.
@@ -39,8 +40,11 @@ pub struct Forge {
 #[derive(Debug)]
 struct Shared {
     speaks: Speaks,
+    /// The path of the host below which all is.
+    below: &'static str,
     git_root: PathBuf,
     releases: Mutex<Vec<Published>>,
+    first_protocol: AtomicBool,
     files: Mutex<HashMap<String, Served>>,
 }
 
@@ -60,23 +64,30 @@ impl Forge {
 
     /// Starts a forge of this kind on a free port.
     pub fn speaking(speaks: Speaks) -> Forge {
+        Forge::below("", speaks)
+    }
+
+    /// Starts one below a path of its host, where nothing else is.
+    pub fn below(path: &'static str, speaks: Speaks) -> Forge {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().to_owned();
-        let mut forge = Forge::listening(speaks, root);
+        let mut forge = Forge::listening(speaks, path, root);
         forge._folder = Some(folder);
         forge
     }
 
     /// Starts a Forgejo with its repositories in the folder `root`, which somebody else removes.
     pub fn serving(root: &Path) -> Forge {
-        Forge::listening(Speaks::Forgejo, root.to_owned())
+        Forge::listening(Speaks::Forgejo, "", root.to_owned())
     }
 
-    fn listening(speaks: Speaks, git_root: PathBuf) -> Forge {
+    fn listening(speaks: Speaks, below: &'static str, git_root: PathBuf) -> Forge {
         let shared = Arc::new(Shared {
             speaks,
+            below,
             git_root,
             releases: Mutex::default(),
+            first_protocol: AtomicBool::default(),
             files: Mutex::default(),
         });
         let known = Arc::clone(&shared);
@@ -89,7 +100,14 @@ impl Forge {
 
     /// Returns the address of the repository, as the setting `repository` and `cargo install --git` take it.
     pub fn repository(&self) -> String {
-        format!("{}/{PROJECT}", self.url())
+        format!("{}{}/{PROJECT}", self.url(), self.shared.below)
+    }
+
+    /// Returns the path of the list of releases.
+    pub fn list_path(&self) -> String {
+        let latest = self.latest_path();
+        let list = latest.trim_end_matches("/latest");
+        list.trim_end_matches("/permalink").to_owned()
     }
 
     /// Returns the path of the request for the latest release.
@@ -131,6 +149,11 @@ impl Forge {
         files.insert(path.to_owned(), file);
     }
 
+    /// From now on, its git ignores which version of the protocol is asked for.
+    pub fn speak_the_first_protocol(&self) {
+        self.shared.first_protocol.store(true, Ordering::SeqCst);
+    }
+
     /// Takes all releases back.
     pub fn unpublish(&self) {
         self.shared.releases.lock().unwrap().clear();
@@ -158,6 +181,17 @@ impl Forge {
 
 /// Returns what the forge answers when nothing was scripted.
 fn answer(shared: &Shared, request: &Request) -> Reply {
+    let Some(path) = request.path.strip_prefix(shared.below) else {
+        return Reply::with(404, &[], b"");
+    };
+    let mut request = Request {
+        path: path.to_owned(),
+        ..request.clone()
+    };
+    if shared.first_protocol.load(Ordering::SeqCst) {
+        request.headers.remove("git-protocol");
+    }
+    let request = &request;
     if request.path.ends_with("/info/refs") || request.path.ends_with("/git-upload-pack") {
         return run_git(&shared.git_root, request)
             .unwrap_or_else(|error| Reply::with(500, &[], format!("git http-backend: {error}")));
@@ -170,14 +204,28 @@ fn answer(shared: &Shared, request: &Request) -> Reply {
             "X-Gitlab-Meta",
             "{\"correlation_id\":\"1\",\"version\":\"1\"}",
         )],
+        Speaks::Github => &[("X-GitHub-Enterprise-Version", "3.15.0")],
         _ => &[],
     };
     let published = shared.releases.lock().unwrap().clone();
-    let Some(value) = releases(shared.speaks, &published, &request.path) else {
+    let value = releases(shared.speaks, &published, shared.below, &request.path);
+    let Some(mut value) = value else {
         return Reply::with(404, extra, b"{\"message\":\"404 Not Found\"}");
     };
     if let Some(to) = value.get("redirect").and_then(Value::as_str) {
         return Reply::with(302, &[extra, &[("Location", to)]].concat(), b"");
+    }
+    let mut link = None;
+    if let Some(list) = value.as_array() {
+        let (of_list, next) = page(shared.speaks, list, &request.query);
+        // A client that followed it would leave the forge.
+        link = next.map(|next| {
+            format!(
+                "<https://elsewhere.example{}?page={next}>; rel=\"next\"",
+                request.path
+            )
+        });
+        value = of_list;
     }
     let body = value.to_string();
     let mut hasher = DefaultHasher::new();
@@ -188,6 +236,8 @@ fn answer(shared: &Shared, request: &Request) -> Reply {
         &[("Content-Type", "application/json"), ("ETag", &etag)],
     ]
     .concat();
+    let link = link.as_deref().map(|link| ("Link", link));
+    let headers = [&headers[..], link.as_slice()].concat();
     if request.header("if-none-match") == Some(&etag) {
         Reply::with(304, &headers, b"")
     } else {
