@@ -10,9 +10,12 @@ use semver::Version;
 
 use super::printed_version;
 use crate::error::{Error, Kind, Result, bail};
+use crate::os::interrupt;
 use crate::os::process::{Output, Run, describe};
 
 const LIMIT: Duration = Duration::from_secs(10);
+/// How long all helpers together may take: an archive may have thousands that hang.
+const LIMIT_OF_HELPERS: Duration = Duration::from_secs(60);
 /// The commands that their package does not give its own name, and that must report its version nevertheless.
 const OWN: [&str; 1] = ["hephd"];
 
@@ -34,11 +37,25 @@ pub(crate) fn binaries<'a>(
     packages: &[String],
     expected: &Version,
 ) -> Result<()> {
-    let answers = names.into_iter().map(|name| {
-        let called = called(name, packages);
-        (name, ask(&folder.join(name), &called, LIMIT))
-    });
-    judge(answers.collect(), packages, expected)
+    let mut left = LIMIT_OF_HELPERS;
+    let mut answers = Vec::new();
+    for name in names {
+        interrupt::check()?;
+        let own = is_own(name, packages);
+        let limit = if own { LIMIT } else { LIMIT.min(left) };
+        let start = Instant::now();
+        let answer = match limit.is_zero() {
+            true => Answer::Silence(Error::new(format!(
+                "there was no time left to run '{name}'"
+            ))),
+            false => ask(&folder.join(name), &called(name, packages), limit),
+        };
+        if !own {
+            left = left.saturating_sub(start.elapsed());
+        }
+        answers.push((name, answer));
+    }
+    judge(answers, packages, expected)
 }
 
 /// Decides whether commands that answer so are of the version `expected`.
