@@ -26,6 +26,7 @@ mod printed_version;
 mod slot_manifest;
 mod slot_name;
 mod staging;
+mod suspects;
 mod toolchain;
 pub(crate) mod verify;
 

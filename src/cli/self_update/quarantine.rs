@@ -73,8 +73,11 @@ fn list(context: &Context, json: bool) -> Result<Exit> {
 fn clear(context: &Context, version: &Version) -> Result<Exit> {
     let _lock = update::exclusive(&context.paths)?;
     if !quarantine::clear(&context.paths, version)? {
-        return Err(Error::new(format!("{version} is not in quarantine"))
-            .with_hint("`heph self-update quarantine list`"));
+        return Err(
+            Error::new(format!("{version} is not in quarantine")).with_hint(
+                "`heph self-update quarantine list`; `heph self-update apply` tries a build that failed",
+            ),
+        );
     }
     context.ui.say(format!("{version} may be tried again"));
     Ok(Exit::Done)
