@@ -20,6 +20,7 @@ pub mod builds;
 mod check;
 mod clean;
 mod daemon;
+mod exclusive;
 pub mod health;
 pub mod history;
 pub mod hooks;
@@ -37,7 +38,7 @@ mod undo;
 mod world;
 
 use std::cell::RefCell;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use semver::Version;
 
@@ -45,14 +46,15 @@ use crate::config::OnBattery;
 use crate::error::{Error, Kind, Result, ResultExt};
 use crate::install::slots::Slot;
 use crate::install::{self, Listener, Progress, StageRequest};
-use crate::os::{clock, host, interrupt, lock};
-use crate::paths::Paths;
+use crate::os::{clock, host, interrupt};
 use crate::release::decide::Decision;
 use crate::release::trust::Origin;
 use crate::release::{Release, Tag};
 
 pub use check::{Check, Finding, check};
 pub use clean::clean;
+pub use exclusive::exclusive;
+pub(crate) use exclusive::is_under_way;
 use history::{Action, Run};
 use journal::{Aim, Journal, SlotRef};
 use recover::Unreadable;
@@ -63,6 +65,9 @@ pub use survey::{Survey, survey};
 use transaction::Plan;
 pub use world::{Request, World};
 pub(crate) use world::{bin_dir, brings_hephd, feed, policy};
+
+/// How long the condition of hephd counts. A build takes longer.
+const STALE: Duration = Duration::from_secs(10);
 
 /// Updates the installation to the release that the request and the settings choose.
 ///
@@ -119,6 +124,7 @@ fn straight_line(world: World, request: &Request, run: &Run, report: &mut Report
     if !request.no_restart && daemon::look(world, &bin_dir)?.managed {
         daemon::check_condition(world)?;
     }
+    let checked = Instant::now();
     let origin = report.step_with("trust", |report| {
         trust::prove(world, request, &release, report)
     })?;
@@ -130,8 +136,7 @@ fn straight_line(world: World, request: &Request, run: &Run, report: &mut Report
     check_commands(world, request, &slot, report)?;
     let before = daemon::look(world, &bin_dir)?;
     let restart = before.managed && slot.has("hephd") && !request.no_restart;
-    if restart {
-        // Staging takes its time.
+    if restart && checked.elapsed() > STALE {
         daemon::check_condition(world)?;
     }
     let from = report.step("adopt", || bin_dir.adopt(&world.slots()))?;
@@ -347,36 +352,6 @@ fn predict(decision: Option<Decision>, report: &mut Report) {
         Some(Decision::Update(release)) => format!("would install {}", release.version),
     };
     report.end(Outcome::Skipped, format!("dry run: {would}"));
-}
-
-/// The lock of a run, held until it is dropped.
-#[derive(Debug)]
-pub struct Exclusive {
-    _versions: lock::Lock,
-    /// What release 0.1.0 locks.
-    _state: lock::Lock,
-}
-
-/// Takes the lock: one run at a time, and never as root in another user's home.
-///
-/// It is the folder of the slots itself that is locked: runs with other state folders, and those that find no lock file, share
-/// it. The lock file keeps runs of release 0.1.0 out.
-pub fn exclusive(paths: &Paths) -> Result<Exclusive> {
-    host::check_owner(&paths.home)?;
-    let busy = || {
-        Error::new("another run of heph self-update is under way")
-            .with_kind(Kind::Busy)
-            .with_hint("try again when it has ended: `heph self-update status`")
-    };
-    Ok(Exclusive {
-        _state: lock::try_exclusive(&paths.lock())?.ok_or_else(busy)?,
-        _versions: lock::try_exclusive_folder(&paths.versions())?.ok_or_else(busy)?,
-    })
-}
-
-/// Returns whether a run is under way.
-pub(crate) fn is_under_way(paths: &Paths) -> bool {
-    lock::is_held(&paths.versions()) || lock::is_held(&paths.lock())
 }
 
 /// Step 1: runs `work` under the lock, or reports that another run holds it.
