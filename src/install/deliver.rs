@@ -193,6 +193,11 @@ fn by_archive(
     })
 }
 
+/// Returns whether the release has an archive of each package for this machine, with what vouches for it. Downloads none.
+pub(crate) fn has_archives(request: &StageRequest) -> bool {
+    plans(request).is_ok()
+}
+
 /// Plans the installation from the files that the forge lists, or, for a plain git remote, from those that the release's
 /// Cargo.toml leads to. The latter are guesses: if they cannot be looked up now, cargo may build instead.
 fn plans(request: &StageRequest) -> Result<Vec<ArchivePlan>, NotFromArchive> {

@@ -102,11 +102,6 @@ pub(super) fn plan(
         .collect()
 }
 
-/// Returns whether the files that `release` lists may be enough to install `packages` here without building them.
-pub(crate) fn may_suffice(release: &Release, packages: &[String], trust: &Trust) -> bool {
-    select(release, packages, trust, &asset::targets()).is_ok()
-}
-
 /// Selects the archive of each package, and the files that vouch for it.
 fn select(
     release: &Release,

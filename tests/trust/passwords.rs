@@ -1,7 +1,7 @@
 //! Passwords of the user: no forge gets one, by whatever way git would find it.
 
 use super::place::Place;
-use crate::support::files::script;
+use crate::support::files::{outer, script};
 use crate::support::forge::{Forge, PROJECT};
 use crate::support::http::{Reply, Request, Server};
 
@@ -166,6 +166,34 @@ fn without_git_heph_builds_and_gives_no_password_either() {
     answers_cargo(&place, Reply::Normal);
     place.self_update("apply").reports(0, "updated");
     assert_eq!(place.installed(), "tiny 1.1.0");
+}
+
+#[test]
+fn a_git_that_always_reads_the_users_settings_gives_no_password_either() {
+    let mut place = Place::new();
+    let tools = place.path.join("tools");
+    // Before 2.32 there was no GIT_CONFIG_GLOBAL.
+    let git = outer("git");
+    script(
+        &tools.join("git"),
+        &format!(
+            "[ \"$1\" = --version ] && exec echo git version 2.31.8\nunset GIT_CONFIG_GLOBAL\nexec '{}' \"$@\"",
+            git.display()
+        ),
+    );
+    let path = std::env::var("PATH").unwrap();
+    place
+        .home
+        .set("PATH", format!("{}:{path}", tools.display()));
+    let host = place.forge.address.to_string();
+    (WAYS[0].lay)(&mut place, &host);
+    place.unsigned("1.1.0");
+    answers_cargo(&place, who_are_you());
+    let ended = place.heph("self-update apply").ends();
+    assert_ne!(ended.code, 0, "{ended}");
+    assert_eq!(betrayed(place.forge.seen()), [""; 0]);
+    answers_cargo(&place, Reply::Normal);
+    place.self_update("apply").reports(0, "updated");
 }
 
 #[test]

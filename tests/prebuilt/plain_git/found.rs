@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{ALL, Shop, archive, packed};
 use crate::prebuilt::kit::{Key, sum_line, target};
+use crate::support::files::tools;
 use crate::support::forge::Served;
 
 #[test]
@@ -180,4 +181,22 @@ fn behind_a_page_the_archive_that_is_there_is_found() {
     let sum = sum_line("greet.tar.gz", &bytes);
     shop.serve("greet.tar.gz.sha256", sum.as_bytes());
     shop.assert_installs("1.0.0", "prebuilt");
+}
+
+#[test]
+fn the_doctor_demands_no_cargo_where_the_release_has_an_archive() {
+    let shop = Shop::new("");
+    shop.publish("1.0.0", ALL);
+    let programs = shop.kit.path.join("programs");
+    tools(&programs, &["git"]);
+    let of_cargo = || {
+        let doctor = shop.kit.self_update("doctor").env("PATH", &programs);
+        let said = doctor.ends().json();
+        let rows = said["rows"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["name"] == "cargo");
+        row.unwrap_or_else(|| panic!("{said:#}"))["status"].clone()
+    };
+    assert_eq!(of_cargo(), "problem");
+    shop.summed("1.0.0");
+    assert_eq!(of_cargo(), "warning");
 }

@@ -8,14 +8,14 @@ use super::probe::{self, Findings};
 use crate::cli::Context;
 use crate::config::Delivery;
 use crate::error::Result;
-use crate::install::Progress;
 use crate::install::cargo::Cargo;
-use crate::install::prebuilt;
-use crate::os::clock;
+use crate::install::{self, Progress, StageRequest};
+use crate::os::{clock, files};
 use crate::paths::Paths;
 use crate::platform::schedule::job::Job as TimerJob;
 use crate::platform::schedule::{self, Scheduler};
 use crate::release::Release;
+use crate::release::trust::{Origin, Proof};
 use crate::update;
 
 /// How long a program may take to print its version.
@@ -93,15 +93,49 @@ impl<'a> Job<'a> {
 }
 
 fn building(context: &Context, latest: Option<&Release>) -> Building {
-    let settings = &context.config.self_update;
-    let has_archives =
-        |release| prebuilt::may_suffice(release, &settings.packages, &settings.trust);
-    match settings.delivery {
+    let has_archives = |release| has_archives(context, release).unwrap_or(false);
+    match context.config.self_update.delivery {
         Delivery::Cargo => Building::Needed,
         Delivery::Prebuilt => Building::Never,
         Delivery::Auto if latest.is_some_and(has_archives) => Building::Spared,
         Delivery::Auto => Building::Needed,
     }
+}
+
+/// Returns whether a run would find archives of `release` that it may install.
+fn has_archives(context: &Context, release: &Release) -> Result<bool> {
+    let settings = &context.config.self_update;
+    let (mut paths, now) = (context.paths.clone(), clock::now());
+    let cache = paths.feed();
+    let feed = update::feed(settings, &cache);
+    let plain_git = feed.is_plain_git(now);
+    let here = match plain_git {
+        true => feed.advertised(now)?,
+        false => Vec::new(),
+    };
+    let here = here.into_iter().find(|here| here.tag == release.tag);
+    // A folder of its own: a run may be under way.
+    paths.cache = paths.cache.join("doctor");
+    let found = install::has_archives(&StageRequest {
+        release,
+        origin: &Origin {
+            commit: here.map(|here| here.commit).unwrap_or_default(),
+            proof: Proof::Unproven(String::new()),
+        },
+        repository: &settings.repository,
+        plain_git,
+        packages: &settings.packages,
+        delivery: settings.delivery,
+        features: settings.chosen_features(),
+        allow_fewer_commands: settings.allow_fewer_commands,
+        trust: &settings.trust,
+        bin_dir: &update::bin_dir(settings, &context.paths)?,
+        paths: &paths,
+        environment: Vec::new(),
+        afresh: false,
+    });
+    files::remove_tree_if_there(&paths.cache)?;
+    Ok(found)
 }
 
 fn cargo(paths: &Paths) -> Result<(Cargo, String)> {
