@@ -35,6 +35,15 @@ pub(crate) struct Flags {
     /// How many requests a minute one user may send to the hub
     #[arg(long, value_name = "N")]
     pub(crate) sync_rate: Option<NonZeroU32>,
+    /// Scopes to log in for, separated by spaces, instead of those that the provider says it supports
+    #[arg(long, value_name = "SCOPES")]
+    pub(crate) oidc_scopes: Option<String>,
+    /// Let the token go to the hub over plain http: for a tailnet, or a network whose members you all trust
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
+    pub(crate) hub_plain_http: bool,
+    /// Let the hub serve every address, to the machines that `heph hub invite` has invited
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
+    pub(crate) invited_only: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

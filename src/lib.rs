@@ -14,7 +14,7 @@
 //! | [`platform`] | systemd, launchd and cron; hephd as a service, the timer |
 //! | [`hephd`] | the daemon: socket, store |
 //! | [`client`] | the thin client of hephd's socket |
-//! | [`login`] | logging in at an OpenID provider, and staying logged in |
+//! | [`login`] | logging in at an OpenID provider, and staying logged in; the secret of an invited machine |
 //! | [`os`] | the edges: process, http, files, lock, clock |
 //!
 //! # The dependency rule

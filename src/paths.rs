@@ -54,6 +54,16 @@ impl HephdPaths {
     pub(crate) fn tokens(&self) -> PathBuf {
         self.data.join("tokens.json")
     }
+
+    /// Returns the file of the secret with which this machine identifies itself at its hub.
+    pub(crate) fn hub_secret(&self) -> PathBuf {
+        self.data.join("hub-secret.json")
+    }
+
+    /// Returns the file of the machines that were invited to the hub on this machine.
+    pub(crate) fn machines(&self) -> PathBuf {
+        self.data.join("machines.json")
+    }
 }
 
 /// The places of the command line and of updates. All are absolute; none need exist.

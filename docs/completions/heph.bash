@@ -43,6 +43,9 @@ _heph() {
             heph,help)
                 cmd="heph__subcmd__help"
                 ;;
+            heph,hub)
+                cmd="heph__subcmd__hub"
+                ;;
             heph,list)
                 cmd="heph__subcmd__list"
                 ;;
@@ -151,6 +154,9 @@ _heph() {
             heph__subcmd__help,help)
                 cmd="heph__subcmd__help__subcmd__help"
                 ;;
+            heph__subcmd__help,hub)
+                cmd="heph__subcmd__help__subcmd__hub"
+                ;;
             heph__subcmd__help,list)
                 cmd="heph__subcmd__help__subcmd__list"
                 ;;
@@ -192,6 +198,15 @@ _heph() {
                 ;;
             heph__subcmd__help__subcmd__daemon,uninstall)
                 cmd="heph__subcmd__help__subcmd__daemon__subcmd__uninstall"
+                ;;
+            heph__subcmd__help__subcmd__hub,invite)
+                cmd="heph__subcmd__help__subcmd__hub__subcmd__invite"
+                ;;
+            heph__subcmd__help__subcmd__hub,machines)
+                cmd="heph__subcmd__help__subcmd__hub__subcmd__machines"
+                ;;
+            heph__subcmd__help__subcmd__hub,revoke)
+                cmd="heph__subcmd__help__subcmd__hub__subcmd__revoke"
                 ;;
             heph__subcmd__help__subcmd__self__subcmd__update,apply)
                 cmd="heph__subcmd__help__subcmd__self__subcmd__update__subcmd__apply"
@@ -241,11 +256,38 @@ _heph() {
             heph__subcmd__help__subcmd__self__subcmd__update__subcmd__trust,show)
                 cmd="heph__subcmd__help__subcmd__self__subcmd__update__subcmd__trust__subcmd__show"
                 ;;
+            heph__subcmd__help__subcmd__sync,join)
+                cmd="heph__subcmd__help__subcmd__sync__subcmd__join"
+                ;;
             heph__subcmd__help__subcmd__sync,now)
                 cmd="heph__subcmd__help__subcmd__sync__subcmd__now"
                 ;;
             heph__subcmd__help__subcmd__sync,status)
                 cmd="heph__subcmd__help__subcmd__sync__subcmd__status"
+                ;;
+            heph__subcmd__hub,help)
+                cmd="heph__subcmd__hub__subcmd__help"
+                ;;
+            heph__subcmd__hub,invite)
+                cmd="heph__subcmd__hub__subcmd__invite"
+                ;;
+            heph__subcmd__hub,machines)
+                cmd="heph__subcmd__hub__subcmd__machines"
+                ;;
+            heph__subcmd__hub,revoke)
+                cmd="heph__subcmd__hub__subcmd__revoke"
+                ;;
+            heph__subcmd__hub__subcmd__help,help)
+                cmd="heph__subcmd__hub__subcmd__help__subcmd__help"
+                ;;
+            heph__subcmd__hub__subcmd__help,invite)
+                cmd="heph__subcmd__hub__subcmd__help__subcmd__invite"
+                ;;
+            heph__subcmd__hub__subcmd__help,machines)
+                cmd="heph__subcmd__hub__subcmd__help__subcmd__machines"
+                ;;
+            heph__subcmd__hub__subcmd__help,revoke)
+                cmd="heph__subcmd__hub__subcmd__help__subcmd__revoke"
                 ;;
             heph__subcmd__self__subcmd__update,apply)
                 cmd="heph__subcmd__self__subcmd__update__subcmd__apply"
@@ -379,6 +421,9 @@ _heph() {
             heph__subcmd__sync,help)
                 cmd="heph__subcmd__sync__subcmd__help"
                 ;;
+            heph__subcmd__sync,join)
+                cmd="heph__subcmd__sync__subcmd__join"
+                ;;
             heph__subcmd__sync,now)
                 cmd="heph__subcmd__sync__subcmd__now"
                 ;;
@@ -387,6 +432,9 @@ _heph() {
                 ;;
             heph__subcmd__sync__subcmd__help,help)
                 cmd="heph__subcmd__sync__subcmd__help__subcmd__help"
+                ;;
+            heph__subcmd__sync__subcmd__help,join)
+                cmd="heph__subcmd__sync__subcmd__help__subcmd__join"
                 ;;
             heph__subcmd__sync__subcmd__help,now)
                 cmd="heph__subcmd__sync__subcmd__help__subcmd__now"
@@ -401,7 +449,7 @@ _heph() {
 
     case "${cmd}" in
         heph)
-            opts="-h -V --config --help --version add list next done reopen edit delete backup sync daemon auth self-update completions help"
+            opts="-h -V --config --help --version add list next done reopen edit delete backup sync hub daemon auth self-update completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -525,7 +573,7 @@ _heph() {
             return 0
             ;;
         heph__subcmd__auth__subcmd__login)
-            opts="-h --issuer --client-id --json --config --help"
+            opts="-h --issuer --client-id --oidc-scopes --json --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -536,6 +584,10 @@ _heph() {
                     return 0
                     ;;
                 --client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --oidc-scopes)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -779,7 +831,7 @@ _heph() {
             return 0
             ;;
         heph__subcmd__daemon__subcmd__restart)
-            opts="-h --mode --hub-url --http-addr --oidc-issuer --oidc-audience --oidc-client-id --insecure-no-auth --sync-rate --unset --self-update --self-update-interval-secs --force --wait --config --help"
+            opts="-h --mode --hub-url --http-addr --oidc-issuer --oidc-audience --oidc-client-id --insecure-no-auth --sync-rate --oidc-scopes --hub-plain-http --invited-only --unset --self-update --self-update-interval-secs --force --wait --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -815,6 +867,18 @@ _heph() {
                     ;;
                 --sync-rate)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --oidc-scopes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --hub-plain-http)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --invited-only)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 --unset)
@@ -841,7 +905,7 @@ _heph() {
             return 0
             ;;
         heph__subcmd__daemon__subcmd__start)
-            opts="-h --mode --hub-url --http-addr --oidc-issuer --oidc-audience --oidc-client-id --insecure-no-auth --sync-rate --unset --self-update --self-update-interval-secs --force --wait --config --help"
+            opts="-h --mode --hub-url --http-addr --oidc-issuer --oidc-audience --oidc-client-id --insecure-no-auth --sync-rate --oidc-scopes --hub-plain-http --invited-only --unset --self-update --self-update-interval-secs --force --wait --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -877,6 +941,18 @@ _heph() {
                     ;;
                 --sync-rate)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --oidc-scopes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --hub-plain-http)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --invited-only)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 --unset)
@@ -1011,7 +1087,7 @@ _heph() {
             return 0
             ;;
         heph__subcmd__help)
-            opts="add list next done reopen edit delete backup sync daemon auth self-update completions help"
+            opts="add list next done reopen edit delete backup sync hub daemon auth self-update completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1265,6 +1341,62 @@ _heph() {
         heph__subcmd__help__subcmd__help)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__help__subcmd__hub)
+            opts="invite machines revoke"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__help__subcmd__hub__subcmd__invite)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__help__subcmd__hub__subcmd__machines)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__help__subcmd__hub__subcmd__revoke)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1557,8 +1689,22 @@ _heph() {
             return 0
             ;;
         heph__subcmd__help__subcmd__sync)
-            opts="status now"
+            opts="status now join"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__help__subcmd__sync__subcmd__join)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1591,6 +1737,152 @@ _heph() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__hub)
+            opts="-h --config --help invite machines revoke help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__hub__subcmd__help)
+            opts="invite machines revoke help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__hub__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__hub__subcmd__help__subcmd__invite)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__hub__subcmd__help__subcmd__machines)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__hub__subcmd__help__subcmd__revoke)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__hub__subcmd__invite)
+            opts="-h --url --json --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__hub__subcmd__machines)
+            opts="-h --json --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__hub__subcmd__revoke)
+            opts="-h --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -2365,7 +2657,7 @@ _heph() {
             return 0
             ;;
         heph__subcmd__sync)
-            opts="-h --config --help status now help"
+            opts="-h --config --help status now join help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2383,7 +2675,7 @@ _heph() {
             return 0
             ;;
         heph__subcmd__sync__subcmd__help)
-            opts="status now help"
+            opts="status now join help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2397,6 +2689,20 @@ _heph() {
             return 0
             ;;
         heph__subcmd__sync__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__sync__subcmd__help__subcmd__join)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2431,6 +2737,24 @@ _heph() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__sync__subcmd__join)
+            opts="-h --hub-plain-http --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

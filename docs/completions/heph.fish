@@ -36,6 +36,7 @@ complete -c heph -n "__fish_heph_needs_command" -f -a "edit" -d 'Change the titl
 complete -c heph -n "__fish_heph_needs_command" -f -a "delete" -d 'Delete a task for good'
 complete -c heph -n "__fish_heph_needs_command" -f -a "backup" -d 'Write a consistent copy of the store to a file'
 complete -c heph -n "__fish_heph_needs_command" -f -a "sync" -d 'Show the state of the sync with the hub, or sync now'
+complete -c heph -n "__fish_heph_needs_command" -f -a "hub" -d 'Invite machines to the hub on this machine, list and revoke them'
 complete -c heph -n "__fish_heph_needs_command" -f -a "daemon" -d 'Manage hephd as a service of the operating system'
 complete -c heph -n "__fish_heph_needs_command" -f -a "auth" -d 'Log in at the OpenID provider that the hub trusts'
 complete -c heph -n "__fish_heph_needs_command" -f -a "self-update" -d 'Keep heph and hephd current'
@@ -67,20 +68,44 @@ complete -c heph -n "__fish_heph_using_subcommand delete" -s h -l help -d 'Print
 complete -c heph -n "__fish_heph_using_subcommand backup" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
 complete -c heph -n "__fish_heph_using_subcommand backup" -l json -d 'Print one JSON object'
 complete -c heph -n "__fish_heph_using_subcommand backup" -s h -l help -d 'Print help'
-complete -c heph -n "__fish_heph_using_subcommand sync; and not __fish_seen_subcommand_from status now help" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
-complete -c heph -n "__fish_heph_using_subcommand sync; and not __fish_seen_subcommand_from status now help" -s h -l help -d 'Print help'
-complete -c heph -n "__fish_heph_using_subcommand sync; and not __fish_seen_subcommand_from status now help" -f -a "status" -d 'Show when hephd last synced with its hub, and what is still to send'
-complete -c heph -n "__fish_heph_using_subcommand sync; and not __fish_seen_subcommand_from status now help" -f -a "now" -d 'Sync with the hub now, and wait until that is done'
-complete -c heph -n "__fish_heph_using_subcommand sync; and not __fish_seen_subcommand_from status now help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c heph -n "__fish_heph_using_subcommand sync; and not __fish_seen_subcommand_from status now join help" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand sync; and not __fish_seen_subcommand_from status now join help" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand sync; and not __fish_seen_subcommand_from status now join help" -f -a "status" -d 'Show when hephd last synced with its hub, and what is still to send'
+complete -c heph -n "__fish_heph_using_subcommand sync; and not __fish_seen_subcommand_from status now join help" -f -a "now" -d 'Sync with the hub now, and wait until that is done'
+complete -c heph -n "__fish_heph_using_subcommand sync; and not __fish_seen_subcommand_from status now join help" -f -a "join" -d 'Sync with the hub that invited this machine'
+complete -c heph -n "__fish_heph_using_subcommand sync; and not __fish_seen_subcommand_from status now join help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c heph -n "__fish_heph_using_subcommand sync; and __fish_seen_subcommand_from status" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
 complete -c heph -n "__fish_heph_using_subcommand sync; and __fish_seen_subcommand_from status" -l json -d 'Print one JSON object'
 complete -c heph -n "__fish_heph_using_subcommand sync; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
 complete -c heph -n "__fish_heph_using_subcommand sync; and __fish_seen_subcommand_from now" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
 complete -c heph -n "__fish_heph_using_subcommand sync; and __fish_seen_subcommand_from now" -l json -d 'Print one JSON object'
 complete -c heph -n "__fish_heph_using_subcommand sync; and __fish_seen_subcommand_from now" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand sync; and __fish_seen_subcommand_from join" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand sync; and __fish_seen_subcommand_from join" -l hub-plain-http -d 'Accept a hub on a public network over plain http'
+complete -c heph -n "__fish_heph_using_subcommand sync; and __fish_seen_subcommand_from join" -s h -l help -d 'Print help'
 complete -c heph -n "__fish_heph_using_subcommand sync; and __fish_seen_subcommand_from help" -f -a "status" -d 'Show when hephd last synced with its hub, and what is still to send'
 complete -c heph -n "__fish_heph_using_subcommand sync; and __fish_seen_subcommand_from help" -f -a "now" -d 'Sync with the hub now, and wait until that is done'
+complete -c heph -n "__fish_heph_using_subcommand sync; and __fish_seen_subcommand_from help" -f -a "join" -d 'Sync with the hub that invited this machine'
 complete -c heph -n "__fish_heph_using_subcommand sync; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c heph -n "__fish_heph_using_subcommand hub; and not __fish_seen_subcommand_from invite machines revoke help" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand hub; and not __fish_seen_subcommand_from invite machines revoke help" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand hub; and not __fish_seen_subcommand_from invite machines revoke help" -f -a "invite" -d 'Print the line with which another machine joins this hub'
+complete -c heph -n "__fish_heph_using_subcommand hub; and not __fish_seen_subcommand_from invite machines revoke help" -f -a "machines" -d 'List the machines that are invited'
+complete -c heph -n "__fish_heph_using_subcommand hub; and not __fish_seen_subcommand_from invite machines revoke help" -f -a "revoke" -d 'Revoke the secret of a machine, which then can no longer sync'
+complete -c heph -n "__fish_heph_using_subcommand hub; and not __fish_seen_subcommand_from invite machines revoke help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c heph -n "__fish_heph_using_subcommand hub; and __fish_seen_subcommand_from invite" -l url -d 'URL at which other machines reach this hub; by default, that of the last invitation, else of --http-addr' -r
+complete -c heph -n "__fish_heph_using_subcommand hub; and __fish_seen_subcommand_from invite" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand hub; and __fish_seen_subcommand_from invite" -l json -d 'Print one JSON object'
+complete -c heph -n "__fish_heph_using_subcommand hub; and __fish_seen_subcommand_from invite" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand hub; and __fish_seen_subcommand_from machines" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand hub; and __fish_seen_subcommand_from machines" -l json -d 'Print one JSON object'
+complete -c heph -n "__fish_heph_using_subcommand hub; and __fish_seen_subcommand_from machines" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand hub; and __fish_seen_subcommand_from revoke" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand hub; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
+complete -c heph -n "__fish_heph_using_subcommand hub; and __fish_seen_subcommand_from help" -f -a "invite" -d 'Print the line with which another machine joins this hub'
+complete -c heph -n "__fish_heph_using_subcommand hub; and __fish_seen_subcommand_from help" -f -a "machines" -d 'List the machines that are invited'
+complete -c heph -n "__fish_heph_using_subcommand hub; and __fish_seen_subcommand_from help" -f -a "revoke" -d 'Revoke the secret of a machine, which then can no longer sync'
+complete -c heph -n "__fish_heph_using_subcommand hub; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and not __fish_seen_subcommand_from start stop restart status uninstall logs help" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
 complete -c heph -n "__fish_heph_using_subcommand daemon; and not __fish_seen_subcommand_from start stop restart status uninstall logs help" -s h -l help -d 'Print help'
 complete -c heph -n "__fish_heph_using_subcommand daemon; and not __fish_seen_subcommand_from start stop restart status uninstall logs help" -f -a "start" -d 'Install hephd as a service that starts now and at every login'
@@ -100,6 +125,11 @@ complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcom
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l insecure-no-auth -d 'Let the hub serve every address without tokens: any client can read and write every task' -r -f -a "true\t''
 false\t''"
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l sync-rate -d 'How many requests a minute one user may send to the hub' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l oidc-scopes -d 'Scopes to log in for, separated by spaces, instead of those that the provider says it supports' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l hub-plain-http -d 'Let the token go to the hub over plain http: for a tailnet, or a network whose members you all trust' -r -f -a "true\t''
+false\t''"
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l invited-only -d 'Let the hub serve every address, to the machines that `heph hub invite` has invited' -r -f -a "true\t''
+false\t''"
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l unset -d 'Remove a flag from the service, such as hub-url; may be given more than once' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l self-update-interval-secs -d 'The same, with this many seconds between two runs' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l wait -d 'How long to wait until hephd answers' -r
@@ -119,6 +149,11 @@ complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcom
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l insecure-no-auth -d 'Let the hub serve every address without tokens: any client can read and write every task' -r -f -a "true\t''
 false\t''"
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l sync-rate -d 'How many requests a minute one user may send to the hub' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l oidc-scopes -d 'Scopes to log in for, separated by spaces, instead of those that the provider says it supports' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l hub-plain-http -d 'Let the token go to the hub over plain http: for a tailnet, or a network whose members you all trust' -r -f -a "true\t''
+false\t''"
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l invited-only -d 'Let the hub serve every address, to the machines that `heph hub invite` has invited' -r -f -a "true\t''
+false\t''"
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l unset -d 'Remove a flag from the service, such as hub-url; may be given more than once' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l self-update-interval-secs -d 'The same, with this many seconds between two runs' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l wait -d 'How long to wait until hephd answers' -r
@@ -151,6 +186,7 @@ complete -c heph -n "__fish_heph_using_subcommand auth; and not __fish_seen_subc
 complete -c heph -n "__fish_heph_using_subcommand auth; and not __fish_seen_subcommand_from login logout status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from login" -l issuer -d 'URL of the OpenID provider; by default, that of hephd' -r
 complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from login" -l client-id -d 'Client id of heph at the provider; by default, that of hephd' -r
+complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from login" -l oidc-scopes -d 'Scopes to request, separated by spaces; by default, those of hephd, else what the provider supports of openid and offline_access' -r
 complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from login" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
 complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from login" -l json -d 'Print one JSON object, and the instructions on standard error'
 complete -c heph -n "__fish_heph_using_subcommand auth; and __fish_seen_subcommand_from login" -s h -l help -d 'Print help'
@@ -243,22 +279,27 @@ complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_s
 complete -c heph -n "__fish_heph_using_subcommand self-update; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c heph -n "__fish_heph_using_subcommand completions" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
 complete -c heph -n "__fish_heph_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync daemon auth self-update completions help" -f -a "add" -d 'Add a task'
-complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync daemon auth self-update completions help" -f -a "list" -d 'List tasks'
-complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync daemon auth self-update completions help" -f -a "next" -d 'Show the task to do next'
-complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync daemon auth self-update completions help" -f -a "done" -d 'Mark a task as done'
-complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync daemon auth self-update completions help" -f -a "reopen" -d 'Mark a task as open again'
-complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync daemon auth self-update completions help" -f -a "edit" -d 'Change the title of a task'
-complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync daemon auth self-update completions help" -f -a "delete" -d 'Delete a task for good'
-complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync daemon auth self-update completions help" -f -a "backup" -d 'Write a consistent copy of the store to a file'
-complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync daemon auth self-update completions help" -f -a "sync" -d 'Show the state of the sync with the hub, or sync now'
-complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync daemon auth self-update completions help" -f -a "daemon" -d 'Manage hephd as a service of the operating system'
-complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync daemon auth self-update completions help" -f -a "auth" -d 'Log in at the OpenID provider that the hub trusts'
-complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync daemon auth self-update completions help" -f -a "self-update" -d 'Keep heph and hephd current'
-complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync daemon auth self-update completions help" -f -a "completions" -d 'Print shell completions'
-complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync daemon auth self-update completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync hub daemon auth self-update completions help" -f -a "add" -d 'Add a task'
+complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync hub daemon auth self-update completions help" -f -a "list" -d 'List tasks'
+complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync hub daemon auth self-update completions help" -f -a "next" -d 'Show the task to do next'
+complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync hub daemon auth self-update completions help" -f -a "done" -d 'Mark a task as done'
+complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync hub daemon auth self-update completions help" -f -a "reopen" -d 'Mark a task as open again'
+complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync hub daemon auth self-update completions help" -f -a "edit" -d 'Change the title of a task'
+complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync hub daemon auth self-update completions help" -f -a "delete" -d 'Delete a task for good'
+complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync hub daemon auth self-update completions help" -f -a "backup" -d 'Write a consistent copy of the store to a file'
+complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync hub daemon auth self-update completions help" -f -a "sync" -d 'Show the state of the sync with the hub, or sync now'
+complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync hub daemon auth self-update completions help" -f -a "hub" -d 'Invite machines to the hub on this machine, list and revoke them'
+complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync hub daemon auth self-update completions help" -f -a "daemon" -d 'Manage hephd as a service of the operating system'
+complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync hub daemon auth self-update completions help" -f -a "auth" -d 'Log in at the OpenID provider that the hub trusts'
+complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync hub daemon auth self-update completions help" -f -a "self-update" -d 'Keep heph and hephd current'
+complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync hub daemon auth self-update completions help" -f -a "completions" -d 'Print shell completions'
+complete -c heph -n "__fish_heph_using_subcommand help; and not __fish_seen_subcommand_from add list next done reopen edit delete backup sync hub daemon auth self-update completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from sync" -f -a "status" -d 'Show when hephd last synced with its hub, and what is still to send'
 complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from sync" -f -a "now" -d 'Sync with the hub now, and wait until that is done'
+complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from sync" -f -a "join" -d 'Sync with the hub that invited this machine'
+complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from hub" -f -a "invite" -d 'Print the line with which another machine joins this hub'
+complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from hub" -f -a "machines" -d 'List the machines that are invited'
+complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from hub" -f -a "revoke" -d 'Revoke the secret of a machine, which then can no longer sync'
 complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "start" -d 'Install hephd as a service that starts now and at every login'
 complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "stop" -d 'Stop hephd until the next login or start'
 complete -c heph -n "__fish_heph_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "restart" -d 'Rewrite the service file and replace hephd by a new process'

@@ -10,12 +10,14 @@ mod daemon;
 mod delete;
 mod done;
 mod edit;
+mod hub;
 mod list;
 mod next;
 mod notice;
 mod reopen;
 mod self_update;
 mod sync;
+mod table;
 mod task;
 
 use std::path::PathBuf;
@@ -62,6 +64,8 @@ enum Command {
     Backup(backup::Args),
     /// Show the state of the sync with the hub, or sync now
     Sync(sync::Args),
+    /// Invite machines to the hub on this machine, list and revoke them
+    Hub(hub::Args),
     /// Manage hephd as a service of the operating system
     Daemon(daemon::Args),
     /// Log in at the OpenID provider that the hub trusts
@@ -79,6 +83,7 @@ impl Command {
             Command::Daemon(args) => args.writes(),
             Command::Auth(args) => args.writes(),
             Command::SelfUpdate(args) => args.writes(),
+            Command::Sync(args) => args.writes(),
             Command::Add(_)
             | Command::List(_)
             | Command::Next(_)
@@ -87,7 +92,7 @@ impl Command {
             | Command::Edit(_)
             | Command::Delete(_)
             | Command::Backup(_)
-            | Command::Sync(_)
+            | Command::Hub(_)
             | Command::Completions(_) => false,
         }
     }
@@ -149,6 +154,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit> {
         Command::Delete(args) => delete::run(context, args),
         Command::Backup(args) => backup::run(context, args),
         Command::Sync(args) => sync::run(context, args),
+        Command::Hub(args) => hub::run(context, args),
         Command::Daemon(args) => daemon::run(context, args),
         Command::Auth(args) => auth::run(context, args),
         Command::SelfUpdate(args) => self_update::run(context, args),

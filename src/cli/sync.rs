@@ -1,16 +1,23 @@
 //! `heph sync`: show the state of the sync, or sync now.
 
+mod join;
+
 use std::time::Duration;
 
 use clap::Subcommand;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::Context;
-use crate::client::{self, SyncStatus};
+use super::table::table;
+use super::{Context, auth};
+use crate::client::{self, SpokeStatus, SyncStatus};
 use crate::error::{Exit, Result};
+use crate::login;
 use crate::os::clock;
-use crate::os::text::printable;
+use crate::os::text::{excerpt, printable};
+
+/// How much of a user's name is shown, in characters.
+const LONGEST_USER: usize = 60;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -24,6 +31,8 @@ enum Command {
     Status(Form),
     /// Sync with the hub now, and wait until that is done
     Now(Form),
+    /// Sync with the hub that invited this machine
+    Join(join::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -33,10 +42,18 @@ struct Form {
     json: bool,
 }
 
+impl Args {
+    /// Returns whether the command may write files.
+    pub(super) fn writes(&self) -> bool {
+        matches!(self.command, Command::Join(_))
+    }
+}
+
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     match args.command {
         Command::Status(form) => status(context, &form),
         Command::Now(form) => now(context, &form),
+        Command::Join(args) => join::run(context, &args),
     }
 }
 
@@ -45,7 +62,11 @@ fn status(context: &Context, form: &Form) -> Result<Exit> {
     if form.json {
         context.ui.json(&status);
     } else {
-        for line in lines(&status, clock::now(), &TimeZone::system()) {
+        let now = clock::now();
+        for line in lines(&status, now, &TimeZone::system()) {
+            context.ui.say(line);
+        }
+        if let Some(line) = end_of_login(context, &status, now)? {
             context.ui.say(line);
         }
     }
@@ -69,8 +90,27 @@ fn now(context: &Context, form: &Form) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// Returns a line about a login that nothing renews.
+fn end_of_login(context: &Context, status: &SyncStatus, now: Timestamp) -> Result<Option<String>> {
+    if status.issuer.is_none() {
+        return Ok(None);
+    }
+    let tokens = login::load(&auth::data(context)?.tokens())?;
+    let tokens = tokens.filter(|tokens| !tokens.renews_bearer());
+    Ok(tokens.map(|tokens| {
+        let at = auth::local(tokens.expires_at);
+        match tokens.valid(now) {
+            Some(_) => format!("login         ends at {at}: run `heph auth login` by then"),
+            None => format!("login         ended at {at}: run `heph auth login`"),
+        }
+    }))
+}
+
 /// Returns the lines about `status` at the time `now`, with times of day in `zone`.
 fn lines(status: &SyncStatus, now: Timestamp, zone: &TimeZone) -> Vec<String> {
+    if let Some(spokes) = &status.spokes {
+        return machines(spokes, now);
+    }
     let Some(hub) = &status.hub else {
         return vec![
             "hephd has no hub; set one with `heph daemon restart --hub-url URL`".to_owned(),
@@ -95,6 +135,9 @@ fn lines(status: &SyncStatus, now: Timestamp, zone: &TimeZone) -> Vec<String> {
     if let Some(error) = &status.last_error {
         line("last error", printable(error));
     }
+    if let Some(warning) = &status.warning {
+        line("warning", printable(warning));
+    }
     line(
         "next attempt",
         match status.next_attempt {
@@ -103,6 +146,33 @@ fn lines(status: &SyncStatus, now: Timestamp, zone: &TimeZone) -> Vec<String> {
         },
     );
     lines
+}
+
+/// Returns the lines about a hub: who syncs with it.
+fn machines(spokes: &[SpokeStatus], now: Timestamp) -> Vec<String> {
+    if spokes.is_empty() {
+        return vec!["this is a hub; no machine has synced since hephd started".to_owned()];
+    }
+    let rows = spokes.iter().map(|spoke| {
+        let name = spoke.machine.as_ref().unwrap_or(&spoke.spoke);
+        let user = spoke.user.as_deref().unwrap_or("(owner)");
+        let lag = spoke.lag_seconds.map_or("-".to_owned(), |seconds| {
+            let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+            length(jiff::SignedDuration::from_secs(seconds))
+        });
+        let lag = match spoke.is_behind {
+            true => format!("{lag}, and has more to fetch"),
+            false => lag,
+        };
+        [
+            printable(name),
+            excerpt(user, LONGEST_USER),
+            printable(&spoke.version),
+            ago(spoke.last_seen, now),
+            lag,
+        ]
+    });
+    table(["machine", "user", "version", "last seen", "lag"], rows)
 }
 
 fn operations(count: u64) -> String {
@@ -117,6 +187,11 @@ fn refused(count: u64) -> String {
         "the hub refused {}; `heph daemon logs` says why",
         operations(count)
     )
+}
+
+/// Returns how long ago `at` was.
+pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
+    format!("{} ago", length(now.duration_since(at)))
 }
 
 /// Returns `length` in its largest unit. A negative one, as after a clock was set, counts as zero.
@@ -167,6 +242,54 @@ mod tests {
         last error    cannot connect to h.example
         next attempt  in 2 min
         ");
+    }
+
+    #[test]
+    fn a_hub_shows_who_syncs() {
+        let spoke = |machine: Option<&str>, user: Option<&str>, seen: &str| SpokeStatus {
+            machine: machine.map(str::to_owned),
+            user: user.map(str::to_owned),
+            spoke: "01K9ZZZZZZABCDEFGHJKMNPQRS".to_owned(),
+            version: "1.2.3".to_owned(),
+            last_seen: seen.parse().unwrap(),
+            lag_seconds: machine.map(|_| 90),
+            is_behind: user.is_some(),
+        };
+        let status = SyncStatus {
+            spokes: Some(vec![
+                spoke(Some("laptop"), None, "2026-02-03T04:05:00Z"),
+                spoke(
+                    None,
+                    Some("https://id.example alice"),
+                    "2026-02-03T04:00:00Z",
+                ),
+            ]),
+            ..SyncStatus::default()
+        };
+        insta::assert_snapshot!(shown(&status), @r"
+        machine                     user                      version  last seen  lag
+        laptop                      (owner)                   1.2.3    6 s ago    90 s
+        01K9ZZZZZZABCDEFGHJKMNPQRS  https://id.example alice  1.2.3    5 min ago  -, and has more to fetch
+        ");
+        let idle = SyncStatus {
+            spokes: Some(Vec::new()),
+            ..SyncStatus::default()
+        };
+        assert!(shown(&idle).contains("no machine has synced"));
+    }
+
+    #[test]
+    fn a_hub_over_plain_http_is_warned_of() {
+        let status = SyncStatus {
+            hub: Some("http://100.64.0.1:7345".to_owned()),
+            warning: Some("tasks and the token travel unencrypted".to_owned()),
+            ..SyncStatus::default()
+        };
+        let shown = shown(&status);
+        assert!(
+            shown.contains("\nwarning       tasks and the token travel unencrypted"),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The thin client of hephd's socket: newline-delimited JSON-RPC 2.0.
 //!
 //! A restart of hephd is no reason for a command to fail: a call that was cut off is made again, and a socket that has just
-//! gone is waited for. So every call but `backup` is idempotent: those that write carry an operation id that is chosen here.
+//! gone is waited for. So every call but `backup` and those that change the
+//! machines of a hub is idempotent: those that write carry an operation id that is chosen here.
 
 mod connection;
 mod reconnect;
@@ -17,8 +18,11 @@ use ulid::Ulid;
 use crate::error::{Error, Result, ResultExt};
 use crate::os::text::printable;
 use connection::Caller;
-use wire::{Call, Failure, NextTask, OneTask, OperationId, Tasks, Written};
-pub use wire::{State, Status, SyncRound, SyncStatus, Task, Which};
+use wire::{
+    Call, Failure, Machines, NextTask, OneTask, OperationId, RevokedMachine, Tasks, Written,
+};
+pub(crate) use wire::{InvitedMachine, Machine};
+pub use wire::{SpokeStatus, State, Status, SyncRound, SyncStatus, Task, Which};
 
 /// How long a command waits for hephd.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -108,6 +112,33 @@ pub(crate) fn sync_status_if_there(socket: &Path, limit: Duration) -> Result<Opt
 /// Has hephd sync with its hub, and returns what that did.
 pub(crate) fn sync_now(socket: &Path) -> Result<SyncRound> {
     Caller::connect(socket, SYNC_LIMIT)?.call(&Call::SyncNow {})
+}
+
+/// Has the hub on this machine invite a machine, and returns its secret, which is nowhere else.
+pub(crate) fn invite(
+    socket: &Path,
+    name: Option<String>,
+    url: Option<String>,
+) -> Result<InvitedMachine> {
+    // Not again: a second one would replace the secret of the first.
+    Caller::connect(socket, LIMIT)?.call_once(&Call::HubInvite { name, url })
+}
+
+/// Returns the machines that are invited to the hub on this machine.
+pub(crate) fn machines(socket: &Path) -> Result<Vec<Machine>> {
+    let call = Call::HubMachines {};
+    Ok(Caller::connect(socket, LIMIT)?
+        .call::<Machines>(&call)?
+        .machines)
+}
+
+/// Has the hub on this machine revoke the secret of the machine `name`, and returns the name.
+pub(crate) fn revoke(socket: &Path, name: &str) -> Result<String> {
+    let name = name.to_owned();
+    // Not again: it would find no such machine.
+    let revoked: RevokedMachine =
+        Caller::connect(socket, LIMIT)?.call_once(&Call::HubRevoke { name })?;
+    Ok(revoked.name)
 }
 
 /// Checks that `socket` fits into the address of a unix socket.

@@ -64,6 +64,15 @@ pub(crate) enum Call {
     SyncStatus {},
     #[serde(rename = "sync.now")]
     SyncNow {},
+    #[serde(rename = "hub.invite")]
+    HubInvite {
+        name: Option<String>,
+        url: Option<String>,
+    },
+    #[serde(rename = "hub.machines")]
+    HubMachines {},
+    #[serde(rename = "hub.revoke")]
+    HubRevoke { name: String },
     /// A method that this release does not have.
     #[serde(other)]
     Unknown,
@@ -165,6 +174,8 @@ pub(crate) mod code {
     /// The store, or the disk below it, failed; nothing was changed.
     pub(crate) const STORE: i64 = -32004;
     pub(crate) const BACKUP: i64 = -32005;
+    /// No machine of this name is invited.
+    pub(crate) const NO_MACHINE: i64 = -32006;
     pub(crate) const NO_HUB: i64 = -32010;
     /// The hub cannot be reached or cannot answer now: a later attempt may succeed.
     pub(crate) const HUB_AWAY: i64 = -32011;
@@ -175,7 +186,7 @@ pub(crate) mod code {
     pub(super) fn kind(code: i64) -> Kind {
         match code {
             INVALID_PARAMS => Kind::Invalid,
-            NO_TASK => Kind::NotFound,
+            NO_TASK | NO_MACHINE => Kind::NotFound,
             AMBIGUOUS => Kind::Ambiguous,
             OPERATION_REUSED => Kind::Conflict,
             NO_HUB => Kind::Usage,
@@ -248,6 +259,65 @@ pub struct SyncStatus {
     pub issuer: Option<String>,
     /// The client id to log in with.
     pub client_id: Option<String>,
+    /// The scopes to log in for, where the user named some.
+    #[serde(default)]
+    pub scopes: Option<String>,
+    /// What is unsafe about the way to the hub, in a sentence.
+    #[serde(default)]
+    pub warning: Option<String>,
+    /// The machines that have synced since hephd started, if it is a hub; the latest first.
+    #[serde(default)]
+    pub spokes: Option<Vec<SpokeStatus>>,
+}
+
+/// A machine that syncs with this hub.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpokeStatus {
+    /// Its name, if it was invited.
+    pub machine: Option<String>,
+    /// Issuer and subject; null for the hub's owner.
+    pub user: Option<String>,
+    /// The ULID of its store.
+    pub spoke: String,
+    pub version: String,
+    pub last_seen: Timestamp,
+    /// How long its latest operations had waited when the hub got them, by its own clock.
+    pub lag_seconds: Option<u64>,
+    /// Whether it had more to fetch after its last request.
+    #[serde(rename = "behind")]
+    pub is_behind: bool,
+}
+
+/// A machine that was invited to this hub.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    pub(crate) name: String,
+    pub(crate) invited_at: Timestamp,
+    /// When it last synced since hephd started.
+    pub(crate) last_seen: Option<Timestamp>,
+    pub(crate) version: Option<String>,
+}
+
+/// The result of `hub.machines`, by name.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Machines {
+    pub(crate) machines: Vec<Machine>,
+}
+
+/// The result of `hub.invite`; the secret is nowhere else.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct InvitedMachine {
+    pub(crate) name: String,
+    pub(crate) url: String,
+    pub(crate) secret: String,
+    /// Whether the machine had another secret, which is invalid now.
+    pub(crate) replaced: bool,
+}
+
+/// The result of `hub.revoke`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RevokedMachine {
+    pub(crate) name: String,
 }
 
 /// What a round of sync did, and the state of the sync after it.

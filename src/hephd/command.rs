@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 
-use super::role::{self, Role};
+use super::role::{self, Data, Role};
 use super::{log, store};
 use crate::error::{Error, Exit, Result};
 use crate::flags::Flags;
+use crate::login::secret::HubSecret;
 use crate::os::{clock, host};
 use crate::paths::{self, HephdPaths};
 
@@ -62,7 +63,7 @@ enum StoreCommand {
 /// It could not start, or has lost its store; or the store cannot be read or restored.
 pub fn run(hephd: Hephd) -> Result<Exit> {
     let places = HephdPaths::from_env()?;
-    let tokens = places.tokens();
+    let (tokens, secret, machines) = (places.tokens(), places.hub_secret(), places.machines());
     let store = match hephd.db {
         Some(path) => std::path::absolute(path)?,
         None => places.store,
@@ -87,7 +88,12 @@ pub fn run(hephd: Hephd) -> Result<Exit> {
             Ok(Exit::Done)
         }
         None => {
-            let role = Role::new(&hephd.flags, tokens)?;
+            let data = Data {
+                tokens,
+                secret: HubSecret::load(&secret)?,
+                machines,
+            };
+            let role = Role::new(&hephd.flags, data)?;
             for name in role::ignored(&hephd.flags) {
                 log::line(format!("{name} has no effect without --mode server"));
             }

@@ -9,24 +9,16 @@ use tokio::sync::Mutex;
 use tokio::task;
 use ulid::Ulid;
 
+use super::about::About;
 use super::store::{self, Store};
 use super::store_thread::{StoreGone, StoreHandle};
-use super::{rpc, sync};
+use super::{hub, rpc, sync};
 use crate::client::wire::{
-    Call, Failure, NextTask, OneTask, OperationId, Status, SyncRound, Task, Tasks, Written, code,
+    Call, Failure, NextTask, OneTask, OperationId, RevokedMachine, Status, SyncRound, SyncStatus,
+    Task, Tasks, Written, code,
 };
 use crate::error::{Error, Kind, Result};
 use crate::os::clock;
-
-/// Facts about this hephd, whatever its store holds.
-#[derive(Clone, Debug)]
-pub(super) struct About {
-    /// `local` or `server`.
-    pub(super) mode: &'static str,
-    pub(super) store: PathBuf,
-    pub(super) schema: u32,
-    pub(super) started_at: Timestamp,
-}
 
 /// What the methods work with.
 #[derive(Debug)]
@@ -34,16 +26,23 @@ pub(super) struct Methods {
     about: About,
     store: StoreHandle,
     sync: sync::Handle,
+    hub: hub::Handle,
     // One at a time: a backup reads the whole store.
     backup: Mutex<()>,
 }
 
 impl Methods {
-    pub(super) fn new(about: About, store: StoreHandle, sync: sync::Handle) -> Methods {
+    pub(super) fn new(
+        about: About,
+        store: StoreHandle,
+        sync: sync::Handle,
+        hub: hub::Handle,
+    ) -> Methods {
         Methods {
             about,
             store,
             sync,
+            hub,
             backup: Mutex::new(()),
         }
     }
@@ -89,8 +88,14 @@ impl Methods {
                 of_store(self.store.call_at_once(next).await)
             }
             Call::Backup { path } => self.backup(path).await,
-            Call::SyncStatus {} => self.read(|this, store| this.sync.status(store)).await,
+            Call::SyncStatus {} => self.read(Methods::sync_status).await,
             Call::SyncNow {} => self.sync_now().await,
+            Call::HubInvite { name, url } => of_hub(self.hub.invite(name, url).await),
+            Call::HubMachines {} => of_hub(self.hub.machines()),
+            Call::HubRevoke { name } => {
+                let revoked = self.hub.revoke(name.clone()).await;
+                of_hub(revoked.map(|()| RevokedMachine { name }))
+            }
             Call::Unknown => Err(rpc::failure(code::NO_METHOD, "there is no such method")),
         }
     }
@@ -118,6 +123,13 @@ impl Methods {
         let written = self.store.call_at_once(work).await;
         self.sync.wrote();
         of_store(written)
+    }
+
+    fn sync_status(&self, store: &mut Store) -> Result<SyncStatus> {
+        Ok(SyncStatus {
+            spokes: self.hub.spokes(),
+            ..self.sync.status(store)?
+        })
     }
 
     fn status(&self, store: &mut Store) -> Result<Status> {
@@ -160,11 +172,24 @@ impl Methods {
             Ok(SyncRound {
                 sent: done.sent,
                 received: done.received,
-                status: this.sync.status(store)?,
+                status: this.sync_status(store)?,
             })
         })
         .await
     }
+}
+
+fn of_hub<T: Serialize>(done: Result<T>) -> Result<Vec<u8>, Failure> {
+    let failed = |error: Error| {
+        let code = match error.kind() {
+            Kind::Usage => code::NO_HUB,
+            Kind::Invalid => code::INVALID_PARAMS,
+            Kind::NotFound => code::NO_MACHINE,
+            _ => code::STORE,
+        };
+        Failure::new(code, error)
+    };
+    done.and_then(|result| rpc::result(&result)).map_err(failed)
 }
 
 fn of_store<T>(called: Result<Result<T>, StoreGone>) -> Result<T, Failure> {

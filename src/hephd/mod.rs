@@ -10,13 +10,15 @@
 //! | `connections`, `eviction` | the accept, evict and drain loop of the socket and of the hub's port |
 //! | `server` | the socket's connections |
 //! | `socket`, `activation` | the socket's path; listeners that the service manager holds |
+//! | `about` | the facts about this hephd |
 //! | `rpc`, `methods` | JSON-RPC 2.0, pure; the methods |
 //! | `store`, `store_thread` | the log of operations and the tasks derived from it; the thread that owns it |
 //! | `protocol` | what a spoke and its hub exchange |
 //! | `sync` | the spoke: a thread that exchanges operations with a hub |
-//! | `hub`, `auth` | the store over HTTP, for spokes; whose a request is |
+//! | `hub`, `auth` | the store over HTTP, for spokes; whose a request is: an invited machine's or a user's |
 //! | `notify`, `log` | messages to the service manager, and output |
 
+mod about;
 mod activation;
 mod auth;
 mod command;
@@ -45,12 +47,13 @@ use tokio::sync::watch;
 use crate::error::{Error, Result, ResultExt};
 use crate::os::clock;
 use crate::os::text::printable;
+use about::About;
 use activation::Inherited;
 pub use command::{Hephd, run};
-use methods::{About, Methods};
+use methods::Methods;
 use notify::SlowStartup;
 use role::Role;
-pub(crate) use role::validate;
+pub(crate) use role::{Way, validate, warning, way};
 use store::Store;
 use store_thread::{StoreHandle, StoreThread};
 
@@ -161,12 +164,13 @@ async fn serve(
             stopping.send_replace(true);
         }
     };
+    let hub_handle = hub.as_ref().map(hub::Bound::handle).unwrap_or_default();
     let serve_hub = async {
         if let Some(hub) = hub {
             hub.serve().await;
         }
     };
-    let methods = Methods::new(about, store, sync);
+    let methods = Methods::new(about, store, sync, hub_handle);
     tokio::join!(server::serve(socket, methods, stopped), serve_hub, stop);
     Ok(())
 }

@@ -3,9 +3,22 @@
 
 use std::path::PathBuf;
 
+use super::sync::{HubUrl, Network};
 use super::{hub, sync};
 use crate::error::{Error, Result};
 use crate::flags::Flags;
+use crate::login::secret::HubSecret;
+
+/// What a role needs of the data folder.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Data {
+    /// The file of a spoke's tokens.
+    pub(super) tokens: PathBuf,
+    /// The secret of a machine that was invited to a hub.
+    pub(super) secret: Option<HubSecret>,
+    /// The file of the machines that were invited to this hub.
+    pub(super) machines: PathBuf,
+}
 
 #[derive(Debug)]
 pub(super) enum Role {
@@ -15,24 +28,25 @@ pub(super) enum Role {
 }
 
 impl Role {
-    /// Returns the role that `flags` describe. The tokens of a spoke are in the file `tokens`.
+    /// Returns the role that `flags` describe.
     ///
     /// # Errors
     ///
     /// Flags are missing, invalid, or contradict each other.
-    pub(super) fn new(flags: &Flags, tokens: PathBuf) -> Result<Role> {
+    pub(super) fn new(flags: &Flags, data: Data) -> Result<Role> {
         if flags.is_hub() {
-            return hub::Settings::new(flags).map(Role::Hub);
+            return hub::Settings::new(flags, data.machines).map(Role::Hub);
         }
         let of_a_hub = [
             ("--insecure-no-auth", flags.insecure_no_auth),
+            ("--invited-only", flags.invited_only),
             ("--sync-rate", flags.sync_rate.is_some()),
         ];
         if let Some((name, _)) = of_a_hub.into_iter().find(|(_, given)| *given) {
             return Err(Error::usage(format!("{name} requires --mode server"))
                 .with_hint(format!("leave out {name}, or add --mode server")));
         }
-        Ok(match sync::Hub::new(flags, tokens)? {
+        Ok(match sync::Hub::new(flags, data.tokens, data.secret)? {
             Some(hub) => Role::Spoke(hub),
             None => Role::Alone,
         })
@@ -53,7 +67,40 @@ impl Role {
 ///
 /// hephd would reject them.
 pub(crate) fn validate(flags: &Flags) -> Result<()> {
-    Role::new(flags, PathBuf::new()).map(drop)
+    Role::new(flags, Data::default()).map(drop)
+}
+
+/// Returns what to warn of where the service gets these flags: a token that may travel unencrypted.
+pub(crate) fn warning(flags: &Flags) -> Option<String> {
+    let url = flags.hub_url.as_ref().filter(|_| flags.hub_plain_http)?;
+    HubUrl::parse(url).ok()?.warning(true)
+}
+
+/// How tasks and tokens travel to a hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Encrypted,
+    /// They stay on the machine.
+    Loopback,
+    /// By plain http in a tailnet or private network.
+    OwnNetwork,
+    /// By plain http anywhere else.
+    Public,
+}
+
+/// Returns how tasks and tokens travel to the hub at `url`.
+///
+/// # Errors
+///
+/// It is not the URL of a hub.
+pub(crate) fn way(url: &str) -> Result<Way> {
+    let url = HubUrl::parse(url)?;
+    Ok(match (url.is_https(), url.is_unencrypted, url.network()) {
+        (true, ..) => Way::Encrypted,
+        (_, false, _) => Way::Loopback,
+        (_, _, Network::Public) => Way::Public,
+        (_, _, Network::Tailnet | Network::Private) => Way::OwnNetwork,
+    })
 }
 
 /// Returns the flags that have no effect. Release 0.1.0 accepted them, so a service that has them must go on working.
@@ -75,7 +122,7 @@ mod tests {
 
     fn role(arguments: &[&str]) -> Result<Role> {
         let arguments = arguments.iter().map(ToString::to_string).collect();
-        Role::new(&Flags::parse(arguments)?, PathBuf::new())
+        Role::new(&Flags::parse(arguments)?, Data::default())
     }
 
     #[test]
@@ -89,6 +136,34 @@ mod tests {
     }
 
     #[test]
+    fn plain_http_with_a_token_is_allowed_and_warned_of_by_name() {
+        const HUB: &str = "--hub-url=http://100.64.0.1:7345";
+        let flags = |more: &'static [&'static str]| {
+            let login = ["--oidc-issuer=https://id.example", "--oidc-client-id=heph"];
+            [&[HUB][..], &login, more].concat()
+        };
+        let error = role(&flags(&[])).unwrap_err();
+        assert!(error.hint().unwrap().contains("--hub-plain-http"));
+        assert!(role(&flags(&["--hub-plain-http=false"])).is_err());
+        assert!(role(&flags(&["--hub-plain-http"])).is_ok());
+        // It stays in the service when the hub is left or gets https.
+        assert!(role(&["--hub-plain-http"]).is_ok());
+        assert!(role(&["--hub-plain-http", "--hub-url=https://hub.example"]).is_ok());
+
+        let warned = |arguments: &[&str]| {
+            let arguments = arguments.iter().map(ToString::to_string).collect();
+            warning(&Flags::parse(arguments).unwrap())
+        };
+        assert!(
+            warned(&[HUB, "--hub-plain-http"])
+                .unwrap()
+                .contains("tailnet")
+        );
+        assert_eq!(warned(&["--hub-plain-http"]), None);
+        assert_eq!(warned(&["--hub-plain-http", "--hub-url=https://h"]), None);
+    }
+
+    #[test]
     fn flags_of_a_hub_are_wrong_usage_elsewhere_and_what_0_1_0_ignored_still_is() {
         for (argument, message) in [
             (
@@ -96,6 +171,7 @@ mod tests {
                 "--insecure-no-auth requires --mode server",
             ),
             ("--sync-rate=9", "--sync-rate requires --mode server"),
+            ("--invited-only", "--invited-only requires --mode server"),
         ] {
             let error = role(&[argument]).unwrap_err();
             assert_eq!(error.to_string(), message);

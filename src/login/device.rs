@@ -8,10 +8,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::discovery::{Metadata, discover};
+use super::discovery::{self, Metadata, discover};
 use super::endpoint::{self, EndpointError};
 use super::grant::{self, Granted};
-use super::{LOG_IN, SCOPE, Tokens, pkce, quoted};
+use super::{LOG_IN, Tokens, lenient, pkce, quoted, scopes};
 use crate::error::{Error, Kind, Result, ResultExt, bail, ensure};
 use crate::os::backoff::Backoff;
 use crate::os::http;
@@ -23,8 +23,14 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(5 * 60);
 const SLOWER: Duration = Duration::from_secs(5);
 /// The longest lifetime of a code that is waited for.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a code is assumed to be valid where the issuer does not say.
+const LIFETIME: Duration = Duration::from_secs(10 * 60);
 /// The longest code that a person could enter, in bytes.
 const LONGEST_USER_CODE: usize = 100;
+/// The longest URL that is shown to a person, in bytes.
+const LONGEST_ADDRESS: usize = 2_000;
+/// The longest code that is sent back with each poll, in bytes.
+const LONGEST_DEVICE_CODE: usize = 16 * 1024;
 
 /// A login that has begun.
 #[derive(Clone)]
@@ -41,29 +47,44 @@ pub(crate) struct Login {
 }
 
 /// What to show to the person, as the issuer sent it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Prompt {
-    // Some issuers named it so before the standard had settled.
-    #[serde(alias = "verification_url")]
     pub(crate) verification_uri: String,
     pub(crate) user_code: String,
     /// A URL that includes the code.
-    #[serde(default, alias = "verification_url_complete")]
     pub(crate) verification_uri_complete: Option<String>,
 }
 
-/// The response of the device authorization endpoint (section 3.2).
+/// The response of the device authorization endpoint (section 3.2). The addresses have older names, too, which some issuers
+/// send alone or beside the present ones.
 #[derive(Deserialize)]
 struct Offer {
     device_code: String,
-    #[serde(flatten)]
-    prompt: Prompt,
-    expires_in: u64,
-    interval: Option<u64>,
+    user_code: String,
+    #[serde(default, deserialize_with = "lenient::text")]
+    verification_uri: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    verification_url: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    verification_uri_complete: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    verification_url_complete: Option<String>,
+    #[serde(default, deserialize_with = "lenient::seconds")]
+    expires_in: Option<f64>,
+    #[serde(default, deserialize_with = "lenient::seconds")]
+    interval: Option<f64>,
 }
 
-/// Requests a code from the issuer.
-pub(crate) fn begin(issuer: &str, client_id: &str) -> Result<Login> {
+/// A code, as the device authorization endpoint issued it.
+struct Code {
+    device_code: String,
+    prompt: Prompt,
+    lifetime: Duration,
+    interval: Duration,
+}
+
+/// Requests a code from the issuer, for `scopes` if the user named some.
+pub(crate) fn begin(issuer: &str, client_id: &str, scopes: Option<&str>) -> Result<Login> {
     let metadata = discover(issuer, &endpoint::LIMITS)?;
     let endpoint = metadata.device_authorization_endpoint.clone();
     let url = endpoint.with_context(|| {
@@ -75,26 +96,33 @@ pub(crate) fn begin(issuer: &str, client_id: &str) -> Result<Login> {
     metadata.token_endpoint()?;
     let verifier = metadata.has_pkce().then(pkce::verifier).transpose()?;
     let challenge = verifier.as_deref().map(pkce::challenge);
-    let mut form = vec![("client_id", client_id), ("scope", SCOPE)];
-    if let Some(challenge) = &challenge {
-        form.extend([
-            ("code_challenge", challenge.as_str()),
-            ("code_challenge_method", pkce::METHOD),
-        ]);
-    }
-    let offer = endpoint::post(&url, &form)
+    let request = |scope: &str| {
+        let mut form = vec![("client_id", client_id), ("scope", scope)];
+        if let Some(challenge) = &challenge {
+            form.extend([
+                ("code_challenge", challenge.as_str()),
+                ("code_challenge_method", pkce::METHOD),
+            ]);
+        }
+        endpoint::post(&url, &form)
+    };
+    let scopes = scopes::choose(scopes, &metadata.scopes_supported);
+    let answer = match (request(&scopes.requested), scopes.fallback) {
+        (Err(error), Some(fewer)) if error.code() == Some("invalid_scope") => request(fewer),
+        (answer, _) => answer,
+    };
+    let code = answer
         .map_err(|error| with_client_hint(error, client_id))
-        .and_then(|answer| read(&answer.body))
+        .and_then(|answer| read(issuer, &answer.body))
         .with_context(|| format!("cannot begin to log in at '{issuer}'"))?;
-    let interval = offer.interval.map_or(INTERVAL, Duration::from_secs);
     Ok(Login {
         metadata,
         client_id: client_id.to_owned(),
         verifier,
-        lifetime: Duration::from_secs(offer.expires_in).min(LONGEST_LIFETIME),
-        interval: interval.clamp(Duration::from_secs(1), LONGEST_INTERVAL),
-        device_code: offer.device_code,
-        prompt: offer.prompt,
+        lifetime: code.lifetime,
+        interval: code.interval,
+        device_code: code.device_code,
+        prompt: code.prompt,
     })
 }
 
@@ -196,31 +224,76 @@ fn expired() -> Error {
     Error::new("the code expired before it was confirmed").with_hint(LOG_IN)
 }
 
-/// Reads the answer of the device authorization endpoint. Pure.
-fn read(body: &[u8]) -> Result<Offer> {
+/// Reads the answer of the device authorization endpoint of `issuer`. Pure.
+fn read(issuer: &str, body: &[u8]) -> Result<Code> {
+    let no_code = || Error::new("the answer holds no code for a device");
     // Without the words of the parser, which could quote the code.
-    let offer: Offer = serde_json::from_slice(body)
-        .map_err(|_| Error::new("the answer holds no code for a device"))?;
-    let prompt = &offer.prompt;
-    let complete = prompt.verification_uri_complete.as_ref();
-    for url in complete.into_iter().chain([&prompt.verification_uri]) {
-        http::check(url)
-            .with_context(|| format!("the verification URL '{}' is unsafe", quoted(url)))?;
-    }
+    let offer: Offer = serde_json::from_slice(body).map_err(|_| no_code())?;
+    let address = |url: String| -> Result<String> {
+        let url = discovery::absolute(issuer, &url);
+        let uri = http::check(&url)
+            .with_context(|| format!("the verification URL '{}' is unsafe", quoted(&url)))?;
+        ensure!(
+            url.len() <= LONGEST_ADDRESS,
+            "the verification URL has {} bytes, which no person could open",
+            url.len()
+        );
+        if issuer.starts_with("https:") && uri.scheme_str() != Some("https") {
+            bail!(
+                "the verification URL '{}' is plain http, but the issuer is https",
+                quoted(&url)
+            );
+        }
+        Ok(url)
+    };
+    let verification_uri = offer.verification_uri.or(offer.verification_url);
+    let complete = offer
+        .verification_uri_complete
+        .or(offer.verification_url_complete);
     ensure!(
-        (1..=LONGEST_USER_CODE).contains(&prompt.user_code.len()),
+        (1..=LONGEST_USER_CODE).contains(&offer.user_code.len()),
         "the answer holds no code that a person could enter"
     );
-    Ok(offer)
+    ensure!(
+        (1..=LONGEST_DEVICE_CODE).contains(&offer.device_code.len()),
+        "the answer holds no code for a device"
+    );
+    let prompt = Prompt {
+        verification_uri: address(verification_uri.with_context(no_code)?)?,
+        user_code: offer.user_code,
+        verification_uri_complete: complete.map(address).transpose()?,
+    };
+    let length = |seconds: f64, longest: Duration| {
+        // `as` saturates, and a negative number becomes zero.
+        Duration::from_secs(seconds as u64).min(longest)
+    };
+    let lifetime = offer
+        .expires_in
+        .map_or(LIFETIME, |seconds| length(seconds, LONGEST_LIFETIME));
+    let interval = offer
+        .interval
+        .map_or(INTERVAL, |seconds| length(seconds.ceil(), LONGEST_INTERVAL));
+    Ok(Code {
+        device_code: offer.device_code,
+        prompt,
+        lifetime,
+        interval: interval.max(Duration::from_secs(1)),
+    })
 }
 
+/// Adds what helps against a refusal of the device authorization endpoint.
 fn with_client_hint(error: EndpointError, client_id: &str) -> Error {
-    match error.code() {
-        Some("invalid_client" | "unauthorized_client") => Error::from(error).with_hint(format!(
+    let hint = match error.code() {
+        Some("invalid_client" | "unauthorized_client") => format!(
             "register '{client_id}' at the issuer as a public client with the grants device_code and refresh_token"
-        )),
-        _ => error.into(),
-    }
+        ),
+        Some("unsupported_grant_type") => {
+            format!("enable the device authorization grant for the client '{client_id}' at the issuer")
+        }
+        Some("invalid_scope") => "name scopes that the issuer accepts for this client: `heph auth login --oidc-scopes SCOPES`, or for good `heph daemon restart --oidc-scopes SCOPES`".to_owned(),
+        _ => return error.into(),
+    };
+    Error::from(error).with_hint(hint)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::quoted;
+use super::{lenient, quoted};
 use crate::error::{Error, Kind, Result, ResultExt, ensure};
 use crate::os::http::{self, Get, Limits};
 
@@ -12,16 +12,19 @@ use crate::os::http::{self, Get, Limits};
 pub(crate) struct Metadata {
     /// What the issuer calls itself: exactly what was asked for.
     pub(crate) issuer: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub(crate) jwks_uri: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub(crate) device_authorization_endpoint: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     token_endpoint: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub(crate) revocation_endpoint: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::words")]
     code_challenge_methods_supported: Vec<String>,
+    /// Empty where the issuer does not say.
+    #[serde(default, deserialize_with = "lenient::words")]
+    pub(super) scopes_supported: Vec<String>,
 }
 
 impl Metadata {
@@ -84,7 +87,7 @@ pub(crate) fn fetch(url: &str, limits: &Limits) -> Result<Vec<u8>> {
 
 /// Reads the metadata that `issuer` answered with, and checks that it is that issuer's and its endpoints are safe to use. Pure.
 pub(crate) fn read(issuer: &str, document: &[u8]) -> Result<Metadata> {
-    let metadata: Metadata =
+    let mut metadata: Metadata =
         serde_json::from_slice(document).context("the answer is not the metadata of an issuer")?;
     // Section 4.3: exactly, or one issuer, or one tenant of a provider, could pass for another.
     ensure!(
@@ -93,12 +96,13 @@ pub(crate) fn read(issuer: &str, document: &[u8]) -> Result<Metadata> {
         quoted(&metadata.issuer)
     );
     let endpoints = [
-        &metadata.jwks_uri,
-        &metadata.device_authorization_endpoint,
-        &metadata.token_endpoint,
-        &metadata.revocation_endpoint,
+        &mut metadata.jwks_uri,
+        &mut metadata.device_authorization_endpoint,
+        &mut metadata.token_endpoint,
+        &mut metadata.revocation_endpoint,
     ];
     for endpoint in endpoints.into_iter().flatten() {
+        *endpoint = absolute(issuer, endpoint);
         let unsafe_endpoint = || format!("the endpoint '{}' is unsafe", quoted(endpoint));
         let uri = http::check(endpoint).with_context(unsafe_endpoint)?;
         if issuer.starts_with("https:") && uri.scheme_str() != Some("https") {
@@ -107,6 +111,18 @@ pub(crate) fn read(issuer: &str, document: &[u8]) -> Result<Metadata> {
         }
     }
     Ok(metadata)
+}
+
+/// Returns `url`, which the issuer sent; one that begins with a single `/` is relative to the host of the issuer.
+pub(super) fn absolute(issuer: &str, url: &str) -> String {
+    let is_relative = url.starts_with('/') && !url.starts_with("//");
+    match issuer.split_once("://") {
+        Some((scheme, rest)) if is_relative => {
+            let host = rest.split('/').next().unwrap_or_default();
+            format!("{scheme}://{host}{url}")
+        }
+        _ => url.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -193,6 +209,35 @@ mod tests {
         ] {
             let heard = reading(issuer, &document);
             assert!(heard.contains(said), "{document}: {heard}");
+        }
+    }
+
+    #[test]
+    fn what_is_a_little_off_is_read_and_stays_safe() {
+        let metadata = json!({
+            "issuer": ISSUER, "jwks_uri": "/keys", "token_endpoint": "https://id.example/token",
+            "device_authorization_endpoint": null, "revocation_endpoint": "",
+            "code_challenge_methods_supported": null, "scopes_supported": "openid profile",
+        });
+        let metadata = read(ISSUER, metadata.to_string().as_bytes()).unwrap();
+        assert_eq!(metadata.jwks_uri.unwrap(), "https://id.example/keys");
+        assert_eq!(metadata.device_authorization_endpoint, None);
+        assert_eq!(metadata.revocation_endpoint, None);
+        assert!(metadata.code_challenge_methods_supported.is_empty());
+        assert_eq!(metadata.scopes_supported, ["openid", "profile"]);
+    }
+
+    #[test]
+    fn only_a_path_is_relative_to_the_issuer() {
+        for (url, resolved) in [
+            ("/device", "https://id.example:8443/device"),
+            ("//evil.example/device", "//evil.example/device"),
+            ("https://id.example/device", "https://id.example/device"),
+            ("javascript:alert(1)", "javascript:alert(1)"),
+            ("device", "device"),
+            ("", ""),
+        ] {
+            assert_eq!(absolute("https://id.example:8443/realms/a", url), resolved);
         }
     }
 

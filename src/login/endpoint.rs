@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::quoted;
+use super::{lenient, quoted};
 use crate::error::{Error, Kind, Result, ResultExt};
 use crate::os::http::{self, Answer, Limits};
 
@@ -31,7 +31,7 @@ pub(super) enum EndpointError {
 #[derive(Debug, Deserialize)]
 pub(super) struct OAuthError {
     error: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     error_description: Option<String>,
 }
 
@@ -89,10 +89,13 @@ pub(super) fn post(url: &str, form: &[(&str, &str)]) -> Result<Answer, EndpointE
     sort(http::read(response, host, &LIMITS)?)
 }
 
-/// Returns `answer` if its status is one of success. Pure.
+/// Returns `answer` if it is one of success. Some issuers refuse with the status of success. Pure.
 pub(super) fn sort(answer: Answer) -> Result<Answer, EndpointError> {
     if matches!(answer.status, 200 | 204) {
-        return Ok(answer);
+        return match serde_json::from_slice::<OAuthError>(&answer.body) {
+            Ok(refusal) if !refusal.error.is_empty() => Err(EndpointError::Refused(refusal)),
+            _ => Ok(answer),
+        };
     }
     let failure = answer.failure();
     if failure.kind() == Kind::Unreachable {

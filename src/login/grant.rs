@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use super::endpoint::{self, EndpointError};
-use super::{Tokens, jwt};
+use super::{Tokens, jwt, lenient};
 use crate::error::{Error, Result, bail, ensure};
 use crate::os::http::Answer;
 
@@ -17,13 +17,13 @@ const LONGEST_LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 365);
 #[derive(Clone, PartialEq, Deserialize)]
 pub(super) struct Granted {
     access_token: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     token_type: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     id_token: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     refresh_token: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::seconds")]
     expires_in: Option<f64>,
 }
 
@@ -63,7 +63,8 @@ fn read(answer: &Answer) -> Result<Granted> {
 
 impl Granted {
     /// Returns the tokens to store, issued `now`. What was not issued anew is kept from `former`: a refresh token stays
-    /// valid until another replaces it (section 6).
+    /// valid until another replaces it (section 6), and renewing need not bring an id token (OpenID Connect Core 1.0,
+    /// section 12.2), so that the former one goes on to its own end.
     pub(super) fn tokens(
         self,
         issuer: &str,
@@ -71,41 +72,54 @@ impl Granted {
         former: Option<Tokens>,
         now: Timestamp,
     ) -> Tokens {
-        let expires_at = now
-            .saturating_add(self.lifetime())
-            .unwrap_or(Timestamp::MAX);
-        let (id_token, refresh_token) = former.map_or((None, None), |former| {
-            (former.id_token, former.refresh_token)
+        let after = |length| now.saturating_add(length).unwrap_or(Timestamp::MAX);
+        let announced = self.announced();
+        let access_ends = after(lifetime(&self.access_token, announced));
+        let issued = self.id_token.map(|token| {
+            let ends = after(lifetime(&token, announced));
+            (token, ends)
         });
-        Tokens {
+        let is_renewal = former.is_some();
+        let is_without_id_token = issued.is_none();
+        let (accepted, refresh_token, former_id_token) = match former {
+            Some(former) => {
+                let id_token = former.id_token_with_end();
+                (former.accepted, former.refresh_token, id_token)
+            }
+            None => (None, None, None),
+        };
+        let id_token = issued.or(former_id_token);
+        let id_ends = id_token.as_ref().map(|(_, ends)| *ends);
+        let tokens = Tokens {
             issuer: issuer.to_owned(),
             client_id: client_id.to_owned(),
             access_token: self.access_token,
-            id_token: self.id_token.or(id_token),
+            id_token_is_not_renewed: is_renewal && is_without_id_token && id_token.is_some(),
+            id_token: id_token.map(|(token, _)| token),
             refresh_token: self.refresh_token.or(refresh_token),
-            expires_at,
-        }
+            expires_at: access_ends,
+            accepted,
+            other_expires_at: None,
+        };
+        tokens.ending(access_ends, id_ends)
     }
 
-    /// Returns how long the bearer lasts. Lengths of time, not instants: the issuer's clock may differ.
-    fn lifetime(&self) -> SignedDuration {
-        let announced = self
-            .expires_in
-            .filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
-        let announced = announced.map(|seconds| SignedDuration::from_secs(seconds as i64));
-        let written = |token: &str| {
-            let claims = jwt::claims(token)?;
-            let seconds = claims.exp?.checked_sub(claims.iat?)?;
-            (seconds >= 0).then(|| SignedDuration::from_secs(seconds))
-        };
-        let id_token = self.id_token.as_deref();
-        let lifetime = match jwt::claims(&self.access_token) {
-            Some(_) => announced.or_else(|| written(&self.access_token)),
-            // Then the id token is the bearer.
-            None => id_token.and_then(written).or(announced),
-        };
-        lifetime.unwrap_or(UNKNOWN_LIFETIME).min(LONGEST_LIFETIME)
+    /// Returns how long the issuer says that the access token lasts.
+    fn announced(&self) -> Option<SignedDuration> {
+        let announced = self.expires_in.filter(|seconds| *seconds >= 0.0);
+        announced.map(|seconds| SignedDuration::from_secs(seconds as i64))
     }
+}
+
+/// Returns how long `token` lasts: until its own `exp`, which the hub goes by, else as long as the issuer has `announced`.
+/// Lengths of time, not instants: the issuer's clock may differ.
+fn lifetime(token: &str, announced: Option<SignedDuration>) -> SignedDuration {
+    let written = jwt::claims(token).and_then(|claims| {
+        let seconds = claims.exp?.checked_sub(claims.iat.or(claims.nbf)?)?;
+        (seconds >= 0).then(|| SignedDuration::from_secs(seconds))
+    });
+    let lifetime = written.or(announced).unwrap_or(UNKNOWN_LIFETIME);
+    lifetime.min(LONGEST_LIFETIME)
 }
 
 #[cfg(test)]
@@ -168,8 +182,34 @@ pub(super) mod tests {
             ),
             (
                 200,
-                json!({ "access_token": "a", "refresh_token": "" }),
+                json!({ "access_token": "a", "refresh_token": "a b" }),
                 "Failed",
+            ),
+            (200, json!({ "access_token": "" }), "Failed"),
+            (
+                200,
+                json!({ "access_token": "a", "refresh_token": "", "id_token": "", "token_type": null }),
+                "granted",
+            ),
+            (
+                200,
+                json!({ "access_token": "a", "expires_in": "3600" }),
+                "granted",
+            ),
+            (
+                200,
+                json!({ "access_token": "a", "expires_in": "soon" }),
+                "Failed: the answer of id.example holds no tokens",
+            ),
+            (
+                200,
+                json!({ "error": "authorization_pending" }),
+                "refused: authorization_pending",
+            ),
+            (
+                403,
+                json!({ "error": "authorization_pending", "error_description": null }),
+                "refused: authorization_pending",
             ),
             (
                 200,
@@ -192,7 +232,7 @@ pub(super) mod tests {
             (
                 404,
                 json!("not here"),
-                "Failed: id.example answers with status 404",
+                "NotFound: id.example answers with status 404",
             ),
             (
                 429,
@@ -231,20 +271,56 @@ pub(super) mod tests {
             ),
             (
                 json!({ "access_token": jwt, "expires_in": 30, "id_token": endless }),
-                30,
+                90,
             ),
             (json!({ "access_token": jwt }), 90),
             (json!({ "access_token": endless }), 300),
             (json!({ "access_token": backwards }), 300),
             (json!({ "access_token": jwt, "expires_in": -1 }), 90),
+            // The hub goes by `exp`, whatever the issuer announces.
+            (json!({ "access_token": jwt, "expires_in": 1e300 }), 90),
+            (json!({ "access_token": jwt, "expires_in": 30 }), 90),
             (
-                json!({ "access_token": jwt, "expires_in": 1e300 }),
+                json!({ "access_token": "opaque", "expires_in": 1e300 }),
                 365 * 24 * 3600,
             ),
+            (json!({ "access_token": "opaque", "expires_in": "30" }), 30),
+            (json!({ "access_token": "opaque", "expires_in": "" }), 300),
         ] {
             let kept = granted(&body).tokens("i", "c", None, Timestamp::UNIX_EPOCH);
             assert_eq!(kept.expires_at.as_second(), seconds, "{body}");
         }
+    }
+
+    #[test]
+    fn each_token_has_an_end_of_its_own_and_renewing_prolongs_what_it_brings() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let id_token = token(&json!({ "iat": 1_000, "exp": 1_060 }));
+        let granted_at = |second, body: &Value, former| {
+            let tokens = granted(body).tokens("i", "c", former, at(second));
+            let (bearer, ends) = (tokens.bearer().to_owned(), tokens.expires_at.as_second());
+            (tokens, bearer, ends)
+        };
+        let both = json!({ "access_token": "one", "expires_in": 3_600, "id_token": id_token, "refresh_token": "r" });
+        let (first, bearer, ends) = granted_at(0, &both, None);
+        assert_eq!((bearer.as_str(), ends), (id_token.as_str(), 60));
+        assert_eq!(first.other_expires_at, Some(at(3_600)));
+        assert!(first.renews_bearer());
+
+        // Without a new id token the former one keeps its end.
+        let access = json!({ "access_token": "two", "expires_in": 3_600 });
+        let (second, bearer, ends) = granted_at(10, &access, Some(first.clone()));
+        assert_eq!((bearer.as_str(), ends), (id_token.as_str(), 60));
+        assert_eq!(second.other_expires_at, Some(at(3_610)));
+        assert!(!second.renews_bearer(), "nothing renews the id token");
+        assert_eq!(second.lasting(at(30)), Some(id_token.as_str()));
+        assert_eq!(second.lasting(at(60)), Some("two"), "the hub may take it");
+        assert_eq!(second.lasting(at(3_600)), None);
+
+        // With one, all is as after the login.
+        let (third, bearer, ends) = granted_at(20, &both, Some(second));
+        assert_eq!((bearer.as_str(), ends), (id_token.as_str(), 80));
+        assert!(third.renews_bearer());
     }
 
     #[test]

@@ -1,14 +1,21 @@
 //! JSON Web Tokens (RFC 7519) in compact form (RFC 7515, section 3.1): taken apart and read, never verified. The hub
 //! verifies signatures and judges claims; the client displays claims.
 
+use std::fmt;
+
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Number, Value};
 
+use super::quoted;
+
 /// The longest token that is read, in bytes: hubs and proxies bound the header that carries it.
 pub(crate) const LONGEST: usize = 16 * 1024;
+
+/// How many audiences of a token are shown.
+const MOST_SHOWN: usize = 3;
 
 /// What is wrong with a token that is not a JWT, in a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +59,21 @@ pub struct Claims {
 pub(crate) enum Audience {
     One(String),
     Many(Vec<String>),
+}
+
+/// Displays the names in quotes, within bounds.
+impl fmt::Display for Audience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = match self {
+            Audience::One(name) => std::slice::from_ref(name),
+            Audience::Many(names) => &names[..names.len().min(MOST_SHOWN)],
+        };
+        let names: Vec<_> = names
+            .iter()
+            .map(|name| format!("'{}'", quoted(name)))
+            .collect();
+        f.write_str(&names.join(" and "))
+    }
 }
 
 impl<'a> Jwt<'a> {

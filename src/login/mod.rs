@@ -13,6 +13,8 @@
 //!    use for theft. So one process at a time renews, under a lock; it looks first whether another did so just now; and the
 //!    new refresh token is on disk before the access token is used.
 //!
+//! A hub may also know its machines without any provider, by a [`secret`] of each: an [`invitation`] carries it there.
+//!
 //! heph verifies no token: that is the hub's business. What it reads of one ([`jwt`]) it displays, and nothing depends on it.
 //!
 //! Architecture invariant: nothing from the network becomes a path or an option, tokens appear in no message, and no request
@@ -22,21 +24,23 @@ pub(crate) mod device;
 pub(crate) mod discovery;
 mod endpoint;
 mod grant;
+pub(crate) mod invitation;
 pub mod jwt;
+pub(crate) mod lenient;
 pub mod pkce;
 mod renew;
 pub(crate) mod revoke;
+mod scopes;
+pub(crate) mod secret;
 pub(crate) mod tokens;
 
 pub(crate) use discovery::discover;
-pub use renew::{bearer, renewed};
+pub use renew::{accept, bearer, other, renewed};
 pub(crate) use tokens::remove;
-pub use tokens::{Tokens, load, save};
+pub use tokens::{Bearer, Tokens, load, save};
 
 use crate::os::text::excerpt;
 
-/// The scopes to request: the identity, and a refresh token (OpenID Connect Core 1.0, sections 3.1.2.1 and 11).
-const SCOPE: &str = "openid offline_access";
 /// The hint of every error that only a new login resolves.
 const LOG_IN: &str = "heph auth login";
 

@@ -44,8 +44,40 @@ pub fn renewed(
     now: Timestamp,
 ) -> Result<String> {
     renew(path, issuer, client_id, now, |tokens| {
-        tokens.bearer() != rejected
+        tokens.bearer() != rejected && tokens.beside(tokens.bearer(), now) != Some(rejected)
     })
+}
+
+/// Returns the token of this login beside `rejected`, which the hub did not accept, if it has not expired: access tokens of
+/// many issuers are for themselves only, and their id tokens are for the client.
+///
+/// # Errors
+///
+/// As [`bearer`], but for those of the issuer, which is not contacted.
+pub fn other(
+    path: &Path,
+    issuer: &str,
+    client_id: &str,
+    rejected: &str,
+    now: Timestamp,
+) -> Result<Option<String>> {
+    let stored = tokens::of(path, issuer, client_id)?;
+    Ok(stored.beside(rejected, now).map(str::to_owned))
+}
+
+/// Records that the hub accepts `token`, which [`other`] returned: it is the bearer from now on.
+///
+/// # Errors
+///
+/// As [`other`]; or the file cannot be written.
+pub fn accept(path: &Path, issuer: &str, client_id: &str, token: &str) -> Result<()> {
+    let _lock = tokens::lock(path)?;
+    let stored = tokens::of(path, issuer, client_id)?;
+    let accepted = stored.clone().accepting(token);
+    if accepted != stored {
+        tokens::save(path, &accepted)?;
+    }
+    Ok(())
 }
 
 /// Renews the tokens at `path`, unless another process has stored `good` ones before the lock was free.
@@ -59,7 +91,8 @@ fn renew(
     let _lock = tokens::lock(path)?;
     let stored = tokens::of(path, issuer, client_id)?;
     if good(&stored) {
-        return Ok(stored.bearer().to_owned());
+        let token = stored.lasting(now).unwrap_or_else(|| stored.bearer());
+        return Ok(token.to_owned());
     }
     let Some(refresh_token) = stored.refresh_token.as_deref() else {
         return Err(ended(issuer, "it cannot be renewed"));
@@ -75,7 +108,9 @@ fn renew(
             let renewed = granted.tokens(issuer, client_id, Some(stored), now);
             // Before any use: the issuer has withdrawn the old refresh token already.
             tokens::save(path, &renewed)?;
-            Ok(renewed.bearer().to_owned())
+            // An id token that was not renewed may have ended.
+            let token = renewed.lasting(now).unwrap_or_else(|| renewed.bearer());
+            Ok(token.to_owned())
         }
         Err(error) => {
             if ends_login(&error) {

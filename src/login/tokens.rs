@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{LOG_IN, jwt};
+use super::{LOG_IN, jwt, quoted};
 use crate::error::{Error, Kind, Result, ResultExt};
 use crate::os::files;
 use crate::os::lock::{self, Lock};
@@ -36,6 +36,25 @@ pub struct Tokens {
     pub refresh_token: Option<String>,
     /// When the bearer expires.
     pub expires_at: Timestamp,
+    /// Which token the hub accepted after it had rejected the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<Bearer>,
+    /// When the token expires that is not the bearer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_expires_at: Option<Timestamp>,
+    /// Whether the last renewal brought no id token.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub id_token_is_not_renewed: bool,
+}
+
+/// Which of the tokens is sent to the hub as the bearer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bearer {
+    /// The access token.
+    AccessToken,
+    /// The id token.
+    IdToken,
 }
 
 /// Tokens appear in no log.
@@ -50,24 +69,133 @@ impl fmt::Debug for Tokens {
 }
 
 impl Tokens {
-    /// Returns what to send to the hub: the access token if it is a JSON Web Token, which a hub can verify by itself, else
-    /// the id token, else the access token after all.
+    /// Returns what to send to the hub: the token that it is known to accept; else the access token if it is a JSON Web
+    /// Token, which a hub can verify by itself; else the id token, if there is one.
     pub fn bearer(&self) -> &str {
-        match &self.id_token {
-            Some(id_token) if jwt::claims(&self.access_token).is_none() => id_token,
+        match (self.kind(), &self.id_token) {
+            (Bearer::IdToken, Some(id_token)) => id_token,
             _ => &self.access_token,
         }
     }
 
-    /// Returns the bearer if it outlives a request that is sent `now`.
+    /// Returns which token the bearer is.
+    fn kind(&self) -> Bearer {
+        match (self.accepted, &self.id_token) {
+            (_, None) => Bearer::AccessToken,
+            (Some(accepted), _) => accepted,
+            (None, Some(_)) if jwt::claims(&self.access_token).is_none() => Bearer::IdToken,
+            _ => Bearer::AccessToken,
+        }
+    }
+
+    /// Returns the token that is not the bearer, with its end; one of release 0.1.0, which stored no end, has its `exp`.
+    fn other(&self) -> Option<(&str, Timestamp)> {
+        let other: &str = match self.kind() {
+            Bearer::AccessToken => self.id_token.as_deref()?,
+            Bearer::IdToken => &self.access_token,
+        };
+        let written = || Timestamp::from_second(jwt::claims(other)?.exp?).ok();
+        let ends = self.other_expires_at.or_else(written);
+        Some((other, ends.unwrap_or(Timestamp::MIN)))
+    }
+
+    /// Returns the id token with its end.
+    pub(super) fn id_token_with_end(&self) -> Option<(String, Timestamp)> {
+        let id_token = self.id_token.clone()?;
+        let ends = match self.kind() {
+            Bearer::IdToken => self.expires_at,
+            Bearer::AccessToken => self.other()?.1,
+        };
+        Some((id_token, ends))
+    }
+
+    /// Returns these tokens, of which the access token and the id token end then.
+    pub(super) fn ending(mut self, access: Timestamp, id: Option<Timestamp>) -> Tokens {
+        (self.expires_at, self.other_expires_at) = match (self.kind(), id) {
+            (Bearer::IdToken, Some(id)) => (id, Some(access)),
+            (_, id) => (access, id),
+        };
+        self
+    }
+
+    /// Returns these tokens with `token`, which the hub has accepted, as the bearer from now on.
+    pub(super) fn accepting(mut self, token: &str) -> Tokens {
+        if token != self.bearer()
+            && let Some((other, ends)) = self.other()
+            && other == token
+        {
+            let accepted = match self.kind() {
+                Bearer::AccessToken => Bearer::IdToken,
+                Bearer::IdToken => Bearer::AccessToken,
+            };
+            (self.expires_at, self.other_expires_at) = (ends, Some(self.expires_at));
+            self.accepted = Some(accepted);
+        }
+        self
+    }
+
+    /// Returns whether renewing prolongs the bearer, as far as that is known: a renewal need not bring an id token.
+    pub(crate) fn renews_bearer(&self) -> bool {
+        let stays = self.id_token_is_not_renewed && self.kind() == Bearer::IdToken;
+        self.refresh_token.is_some() && !stays
+    }
+
+    /// Returns whether renewing brings an id token, as far as that is known.
+    pub(crate) fn renews_id_token(&self) -> bool {
+        self.refresh_token.is_some() && self.id_token.is_some() && !self.id_token_is_not_renewed
+    }
+
+    /// Returns whether the bearer has expired `now` and cannot be renewed.
+    pub(crate) fn has_lost_its_bearer(&self, now: Timestamp) -> bool {
+        self.valid(now).is_none() && !self.renews_bearer()
+    }
+
+    /// Returns a token to send that outlives a request that is sent `now`. A bearer that nothing renews is used to its end;
+    /// after that the hub may accept the other token.
     pub(super) fn lasting(&self, now: Timestamp) -> Option<&str> {
         let soon = now.saturating_add(MARGIN).unwrap_or(Timestamp::MAX);
-        (self.expires_at > soon).then(|| self.bearer())
+        if self.expires_at > soon {
+            return Some(self.bearer());
+        }
+        if self.renews_bearer() {
+            return None;
+        }
+        let other = self.other().filter(|(_, ends)| *ends > soon);
+        self.valid(now).or(other.map(|(token, _)| token))
     }
 
     /// Returns the bearer unless it has expired `now`.
     pub(crate) fn valid(&self, now: Timestamp) -> Option<&str> {
         (self.expires_at > now).then(|| self.bearer())
+    }
+
+    /// Returns the token beside `rejected`, which the hub did not accept, unless it has expired `now`.
+    pub(super) fn beside(&self, rejected: &str, now: Timestamp) -> Option<&str> {
+        let other = self.other().filter(|(_, ends)| *ends > now);
+        let candidates = [self.valid(now), other.map(|(token, _)| token)];
+        candidates
+            .into_iter()
+            .flatten()
+            .find(|token| *token != rejected)
+    }
+
+    /// Returns for whom the tokens are, unverified: for display only.
+    pub(crate) fn audiences(&self) -> String {
+        let of = |name: &str, token: &str| {
+            let words = match jwt::claims(token) {
+                None => "is not a JWT".to_owned(),
+                Some(claims) => match claims.aud {
+                    None => "names no audience".to_owned(),
+                    Some(audience) => format!("is for {audience}"),
+                },
+            };
+            format!("the {name} {words}")
+        };
+        let access = of("access token", &self.access_token);
+        match &self.id_token {
+            Some(id_token) => format!("{access}, {}", of("id token", id_token)),
+            None => access,
+        }
     }
 
     /// Returns the subject, unverified: for display only.
@@ -76,6 +204,7 @@ impl Tokens {
         tokens
             .filter_map(|token| jwt::claims(token))
             .find_map(|claims| claims.sub)
+            .map(|subject| quoted(&subject))
     }
 }
 
@@ -169,6 +298,9 @@ pub(super) mod tests {
             id_token: Some(token(&json!({ "sub": "alice" }))),
             refresh_token: refresh.map(str::to_owned),
             expires_at: Timestamp::from_second(expires_at).unwrap(),
+            accepted: None,
+            other_expires_at: None,
+            id_token_is_not_renewed: false,
         }
     }
 
@@ -201,7 +333,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_bearer_lasts_if_it_outlives_a_request() {
-        let tokens = some("opaque", None, 100);
+        let tokens = some("opaque", Some("r"), 100);
         let at = |second| Timestamp::from_second(second).unwrap();
         for (now, lasting, valid) in [
             (0, true, true),
@@ -213,6 +345,53 @@ pub(super) mod tests {
             assert_eq!(tokens.lasting(at(now)).is_some(), lasting, "{now}");
             assert_eq!(tokens.valid(at(now)).is_some(), valid, "{now}");
         }
+        // What nothing renews is used to its end.
+        let last = some("opaque", None, 100);
+        assert_eq!(last.lasting(at(99)), Some(last.bearer()));
+        assert_eq!(last.lasting(at(100)), None);
+    }
+
+    #[test]
+    fn the_token_that_the_hub_accepts_is_the_bearer_with_its_own_end() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let access = token(&json!({ "sub": "alice", "aud": "account" }));
+        // Keycloak without a mapper: the access token is for another audience.
+        let tokens = Tokens {
+            other_expires_at: Some(at(300)),
+            ..some(&access, Some("r"), 100)
+        };
+        let id_token = tokens.id_token.clone().unwrap();
+        assert_eq!(tokens.bearer(), access);
+        assert_eq!(tokens.beside(&access, at(0)), Some(id_token.as_str()));
+        assert_eq!(tokens.beside(&access, at(300)), None, "it has expired");
+        assert_eq!(tokens.clone().accepting("unknown"), tokens);
+        assert_eq!(tokens.clone().accepting(&access), tokens);
+
+        let accepted = tokens.clone().accepting(&id_token);
+        assert_eq!(accepted.bearer(), id_token);
+        assert_eq!(accepted.expires_at, at(300));
+        assert_eq!(accepted.other_expires_at, Some(at(100)));
+        assert_eq!(accepted.beside(&id_token, at(0)), Some(access.as_str()));
+        assert_eq!(accepted.accepting(&access).expires_at, at(100));
+    }
+
+    #[test]
+    fn the_audiences_of_a_login_are_shown_without_its_tokens() {
+        let of = |access: &str, id_token: Option<String>| {
+            let tokens = Tokens {
+                id_token,
+                ..some(access, None, 0)
+            };
+            tokens.audiences()
+        };
+        let id_token = token(&json!({ "aud": ["cli", "\u{1b}[2J"] }));
+        assert_eq!(
+            of(&token(&json!({ "aud": "account" })), Some(id_token)),
+            "the access token is for 'account', the id token is for 'cli' and '\\u{1b}[2J'"
+        );
+        assert_eq!(of("hush", None), "the access token is not a JWT");
+        let silent = token(&json!({}));
+        assert_eq!(of(&silent, None), "the access token names no audience");
     }
 
     #[test]

@@ -76,7 +76,12 @@ impl Spoke {
         Spoke(Node::with(&flags))
     }
 
-    /// The same, with `user` logged in.
+    /// Starts one with these flags.
+    pub fn with(flags: &str) -> Spoke {
+        Spoke(Node::with(flags))
+    }
+
+    /// The same as [`Spoke::start`], with `user` logged in.
     pub fn of(user: &str, hub: &Hub, provider: &Provider) -> Spoke {
         let spoke = Spoke::start(hub, provider);
         spoke.log_in(user);

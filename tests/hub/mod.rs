@@ -4,9 +4,10 @@ mod drain;
 mod exchange;
 mod flags;
 mod http;
-mod issuer;
+mod invited;
+pub mod issuer;
 mod limits;
-mod signer;
+pub mod signer;
 mod slow;
 mod tokens;
 

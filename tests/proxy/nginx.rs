@@ -22,11 +22,20 @@ pub struct Nginx {
 impl Nginx {
     /// Starts one for the hub that listens on `hub`.
     pub fn start(hub: &str) -> Nginx {
+        Nginx::start_with(hub, certify, str::to_owned)
+    }
+
+    /// Starts one with the certificate that `certify` makes in its folder, and with changed settings.
+    pub fn start_with(
+        hub: &str,
+        certify: impl FnOnce(&Path),
+        change: impl FnOnce(&str) -> String,
+    ) -> Nginx {
         let folder = tempfile::tempdir().unwrap();
         certify(folder.path());
         let port = free_port();
         let settings = folder.path().join("nginx.conf");
-        fs::write(&settings, settings_for(folder.path(), port, hub)).unwrap();
+        fs::write(&settings, change(&settings_for(folder.path(), port, hub))).unwrap();
         let program = which::which_in("nginx", Some("/usr/sbin:/usr/local/sbin:/usr/bin"), "/")
             .expect("nginx is installed (Debian: package nginx-light)");
         let errors = folder.path().join("error.log");
@@ -63,6 +72,14 @@ impl Nginx {
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// Returns the command of the how-to that makes a certificate for localhost.
+pub fn certificate_command() -> String {
+    let (_, after) = HOW_TO.split_once("    openssl req").unwrap();
+    let (words, _) = after.split_once("\n\n").unwrap();
+    let words = words.replace("\\\n", " ");
+    words.replace("hub.example.org", "localhost")
 }
 
 /// Returns the block of the how-to in what every nginx.conf has around it.

@@ -157,3 +157,29 @@ fn an_issuer_that_is_away_is_waited_for() {
     spoke.heph("sync now").exits(75);
     assert_eq!(hub.seen().len(), 0);
 }
+
+#[test]
+fn each_rejection_has_its_own_words_and_asks_for_a_login_only_where_that_helps() {
+    let issuer = issuer("new");
+    let json = ("Content-Type", "application/json");
+    let bearer = ("WWW-Authenticate", "Bearer realm=\"heph\"");
+    let html = ("Content-Type", "text/html");
+    let basic = ("WWW-Authenticate", "Basic realm=\"private\"");
+    let audience =
+        r#"{"error":"the token is for another audience","hint":"see the hub","reason":"audience"}"#;
+    let expired = r#"{"error":"the token has expired","hint":"log in again","reason":"expired"}"#;
+    let too_large = "<title>400 Request Header Or Cookie Too Large</title>";
+    for (status, headers, body, words, login_helps) in [
+        (401, [json, bearer], audience, "another audience", false),
+        (401, [json, bearer], expired, "has expired", true),
+        (401, [html, basic], "<html>", "a password of its own", false),
+        (403, [html, html], "<html>", "denies access", false),
+        (400, [html, html], too_large, "headers of this size", false),
+        (431, [html, html], "", "headers of this size", false),
+    ] {
+        let hub = Server::start(move |_| Reply::with(status, &headers, body));
+        let spoke = spoke(&hub, &issuer, Some(("old", SignedDuration::from_hours(1))));
+        let ended = spoke.heph("sync now").exits(1).complains(words);
+        assert_eq!(ended.err.contains("log in"), login_helps, "{ended}");
+    }
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Context, Output};
 use crate::client::{self, SyncStatus};
-use crate::error::{Error, Exit, Result};
+use crate::error::{Error, Exit, Result, ensure};
 use crate::login::device::{self, Prompt};
 use crate::login::{self, tokens};
 use crate::os::clock;
@@ -23,6 +23,10 @@ pub struct Args {
     /// Client id of heph at the provider; by default, that of hephd
     #[arg(long, value_name = "ID", requires = "issuer")]
     client_id: Option<String>,
+    /// Scopes to request, separated by spaces; by default, those of hephd, else what the provider supports of openid and
+    /// offline_access
+    #[arg(long, value_name = "SCOPES", value_parser = scopes)]
+    oidc_scopes: Option<String>,
     /// Print one JSON object, and the instructions on standard error
     #[arg(long)]
     json: bool,
@@ -30,11 +34,20 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     let path = super::tokens(context)?;
-    let (issuer, client_id) = match (args.issuer, args.client_id) {
-        (Some(issuer), Some(client_id)) => (issuer, client_id),
+    let Provider {
+        issuer,
+        client_id,
+        scopes,
+    } = match (args.issuer, args.client_id) {
+        (Some(issuer), Some(client_id)) => Provider {
+            scopes: scopes_of_hephd(context, &issuer)?,
+            issuer,
+            client_id,
+        },
         _ => of_hephd(context)?,
     };
-    let login = device::begin(&issuer, &client_id)?;
+    let scopes = args.oidc_scopes.or(scopes);
+    let login = device::begin(&issuer, &client_id, scopes.as_deref())?;
     for line in instructions(&issuer, &login.prompt, login.lifetime) {
         // Standard output may be for a script.
         if args.json {
@@ -75,20 +88,55 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Returns issuer and client of the spoke: from the service file, else from the running hephd.
-fn of_hephd(context: &Context) -> Result<(String, String)> {
-    let flags = service::definition(context.config.service_manager, &context.paths)?
-        .map_or_else(ServiceFlags::default, |definition| definition.flags);
+/// Where to log in.
+struct Provider {
+    issuer: String,
+    client_id: String,
+    /// The scopes that the user named, if any.
+    scopes: Option<String>,
+}
+
+/// Returns the provider of the spoke: from the service file, else from the running hephd.
+fn of_hephd(context: &Context) -> Result<Provider> {
+    let flags = flags(context)?;
     let flag = |flag| flags.get(flag).map(str::to_owned);
     let (issuer, client_id) = (flag("oidc-issuer"), flag("oidc-client-id"));
     if let (Some(issuer), Some(client_id)) = (&issuer, &client_id) {
-        return Ok((issuer.clone(), client_id.clone()));
+        return Ok(Provider {
+            issuer: issuer.clone(),
+            client_id: client_id.clone(),
+            scopes: flag("oidc-scopes"),
+        });
     }
     let sync = sync(context);
     match (sync.issuer, sync.client_id) {
-        (Some(issuer), Some(client_id)) => Ok((issuer, client_id)),
+        (Some(issuer), Some(client_id)) => Ok(Provider {
+            issuer,
+            client_id,
+            scopes: sync.scopes,
+        }),
         _ => Err(missing(issuer.is_some(), client_id.is_some())),
     }
+}
+
+/// Returns the scopes that the service file names for `issuer`.
+fn scopes_of_hephd(context: &Context, issuer: &str) -> Result<Option<String>> {
+    let flags = flags(context)?;
+    let is_ours = flags.get("oidc-issuer") == Some(issuer);
+    Ok(flags
+        .get("oidc-scopes")
+        .filter(|_| is_ours)
+        .map(str::to_owned))
+}
+
+fn flags(context: &Context) -> Result<ServiceFlags> {
+    let definition = service::definition(context.config.service_manager, &context.paths)?;
+    Ok(definition.map_or_else(ServiceFlags::default, |definition| definition.flags))
+}
+
+fn scopes(text: &str) -> Result<String> {
+    ensure!(!text.trim().is_empty(), "it names no scope");
+    Ok(text.to_owned())
 }
 
 /// Returns the sync status of the running hephd; empty where it cannot be had.

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::Context;
 use crate::error::{Exit, Result};
 use crate::login::Tokens;
+use crate::paths::HephdPaths;
 use crate::platform::service;
 
 #[derive(Debug, clap::Args)]
@@ -46,13 +47,18 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     }
 }
 
-/// Returns where the tokens of the service's hephd are: its data folder may be another than this shell's.
+/// Returns where the tokens of the service's hephd are.
 fn tokens(context: &Context) -> Result<PathBuf> {
+    Ok(data(context)?.tokens())
+}
+
+/// Returns where the files of the service's hephd are: its data folder may be another than this shell's.
+pub(super) fn data(context: &Context) -> Result<HephdPaths> {
     let definition = service::definition(context.config.service_manager, &context.paths)?;
     let ours = &context.paths.hephd;
     Ok(match definition {
-        Some(definition) => definition.environment.paths(ours, None).tokens(),
-        None => ours.tokens(),
+        Some(definition) => definition.environment.paths(ours, None),
+        None => ours.clone(),
     })
 }
 
@@ -69,7 +75,7 @@ struct Output<'a> {
 
 impl<'a> Output<'a> {
     fn of(tokens: Option<&'a Tokens>, now: Timestamp) -> Output<'a> {
-        let renewable = tokens.is_some_and(|tokens| tokens.refresh_token.is_some());
+        let renewable = tokens.is_some_and(Tokens::renews_bearer);
         Output {
             logged_in: renewable || tokens.is_some_and(|tokens| tokens.valid(now).is_some()),
             issuer: tokens.map(|tokens| tokens.issuer.as_str()),
@@ -82,7 +88,7 @@ impl<'a> Output<'a> {
 }
 
 /// Returns a time to the second, in the user's time zone.
-fn local(at: Timestamp) -> String {
+pub(super) fn local(at: Timestamp) -> String {
     let zoned = at.to_zoned(jiff::tz::TimeZone::system());
     zoned.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }

@@ -35,20 +35,16 @@ fn lines(tokens: &Tokens, now: Timestamp) -> Vec<String> {
     let subject = tokens.subject();
     let subject = subject.as_deref().map_or("unknown".into(), printable);
     let valid = tokens.valid(now).is_some();
-    let expires = match (valid, &tokens.refresh_token) {
-        (true, Some(_)) => format!("{}; renewed automatically", local(tokens.expires_at)),
-        (true, None) => format!(
-            "{}; not renewable: run `heph auth login` by then",
-            local(tokens.expires_at)
-        ),
-        (false, Some(_)) => format!(
-            "{}, in the past; renewed when needed",
-            local(tokens.expires_at)
-        ),
-        (false, None) => format!(
-            "{}, in the past; not renewable: run `heph auth login`",
-            local(tokens.expires_at)
-        ),
+    let at = local(tokens.expires_at);
+    let why = match &tokens.refresh_token {
+        Some(_) => "the issuer renews no id token, and the hub takes no other",
+        None => "not renewable",
+    };
+    let expires = match (valid, tokens.renews_bearer()) {
+        (true, true) => format!("{at}; renewed automatically"),
+        (true, false) => format!("{at}; {why}: run `heph auth login` by then"),
+        (false, true) => format!("{at}, in the past; renewed when needed"),
+        (false, false) => format!("{at}, in the past; {why}: run `heph auth login`"),
     };
     vec![
         format!("issuer   {}", printable(&tokens.issuer)),
@@ -70,6 +66,9 @@ mod tests {
             id_token: None,
             refresh_token: refresh_token.map(str::to_owned),
             expires_at: Timestamp::from_second(1_000).unwrap(),
+            accepted: None,
+            other_expires_at: None,
+            id_token_is_not_renewed: false,
         }
     }
 
@@ -97,6 +96,26 @@ mod tests {
             assert!(!json.to_string().contains("hush"), "{json}");
             assert_eq!(json["logged_in"], now.as_second() == 0 || refresh.is_some());
             assert_eq!(json["renewable"], refresh.is_some());
+        }
+    }
+
+    #[test]
+    fn a_login_whose_id_token_is_not_renewed_ends_with_it() {
+        let tokens = Tokens {
+            id_token: Some("of alice".to_owned()),
+            id_token_is_not_renewed: true,
+            ..tokens(Some("hush"))
+        };
+        for (now, ending) in [
+            (0, "run `heph auth login` by then"),
+            (1_000, "run `heph auth login`"),
+        ] {
+            let now = Timestamp::from_second(now).unwrap();
+            let lines = lines(&tokens, now).join("\n");
+            assert!(lines.contains("renews no id token"), "{lines}");
+            assert!(lines.ends_with(ending), "{lines}");
+            let json = serde_json::to_value(Output::of(Some(&tokens), now)).unwrap();
+            assert_eq!(json["renewable"], false);
         }
     }
 

@@ -15,6 +15,8 @@ use crate::platform::service::bring_up::{Up, bring_up};
 use crate::platform::service::definition::{Definition, Environment};
 use crate::platform::service::{self, Manager};
 
+/// How long `heph sync join` waits until hephd answers.
+const JOIN_WAIT: Interval = Interval::from_secs(60);
 /// The shortest interval of the timer, in seconds.
 const SHORTEST: u64 = crate::config::SHORTEST_EVERY;
 
@@ -66,6 +68,11 @@ pub(super) fn run(context: &Context, args: &Args, verb: Verb) -> Result<Exit> {
         ));
     }
 
+    if let Ok(flags) = Flags::parse(definition.flags.to_arguments())
+        && let Some(warning) = hephd::warning(&flags)
+    {
+        context.ui.warn(warning);
+    }
     let start = Instant::now();
     let restart = verb == Verb::Restart;
     let up = bring_up(
@@ -88,6 +95,30 @@ pub(super) fn run(context: &Context, args: &Args, verb: Verb) -> Result<Exit> {
         enable_timer(context, interval)?;
     }
     Ok(Exit::Done)
+}
+
+/// Makes hephd a spoke of the hub at `url`, which knows this machine by its secret instead of a login.
+pub(in crate::cli) fn join(context: &Context, url: &str, plain_http: bool) -> Result<Exit> {
+    let mut given = vec![(flag("hub-url")?, url.to_owned())];
+    let mut unset = vec![
+        flag("oidc-issuer")?,
+        flag("oidc-client-id")?,
+        flag("oidc-scopes")?,
+    ];
+    if plain_http {
+        given.push((flag("hub-plain-http")?, "true".to_owned()));
+    } else {
+        unset.push(flag("hub-plain-http")?);
+    }
+    let args = Args {
+        given: Given(given),
+        unset,
+        self_update: false,
+        self_update_interval_secs: None,
+        force: false,
+        wait: JOIN_WAIT,
+    };
+    run(context, &args, Verb::Restart)
 }
 
 impl Args {

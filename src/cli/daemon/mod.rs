@@ -11,6 +11,7 @@ use clap::Subcommand;
 
 use super::Context;
 use crate::error::{Exit, Result};
+pub(super) use change::join;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -1,7 +1,8 @@
 //! The keys of an issuer (RFC 7517), as far as they verify RS256, ES256 or EdDSA (RFC 7518, RFC 8037). Pure.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use ring::signature::{
     self, ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey,
 };
@@ -9,9 +10,16 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::{Result, ResultExt};
+use crate::login::lenient;
 
 /// How many keys of a set are read; an issuer has a handful.
 const MOST: usize = 100;
+
+/// Some issuers pad the numbers of their keys, which RFC 7515 (section 2) rules out.
+const BASE64_URL: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// A signature algorithm that hephd accepts; `none` and those with a shared secret are not among them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +37,8 @@ impl Algorithm {
         match name {
             "RS256" => Some(Algorithm::Rs256),
             "ES256" => Some(Algorithm::Es256),
-            "EdDSA" => Some(Algorithm::EdDsa),
+            // RFC 9864 names the curve.
+            "EdDSA" | "Ed25519" => Some(Algorithm::EdDsa),
             _ => None,
         }
     }
@@ -111,11 +120,15 @@ impl Keys {
 #[derive(Deserialize)]
 struct Jwk {
     kty: String,
+    #[serde(default, deserialize_with = "lenient::text")]
     kid: Option<String>,
-    #[serde(rename = "use")]
+    #[serde(rename = "use", default, deserialize_with = "lenient::text")]
     usage: Option<String>,
-    key_ops: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "lenient::words")]
+    key_ops: Vec<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
     alg: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
     crv: Option<String>,
     n: Option<String>,
     e: Option<String>,
@@ -125,8 +138,7 @@ struct Jwk {
 
 fn read_key(value: Value) -> Option<Key> {
     let jwk: Jwk = serde_json::from_value(value).ok()?;
-    let mut ops = jwk.key_ops.iter().flatten();
-    let may_verify = jwk.key_ops.is_none() || ops.any(|op| op == "verify");
+    let may_verify = jwk.key_ops.is_empty() || jwk.key_ops.iter().any(|op| op == "verify");
     if !may_verify || jwk.usage.is_some_and(|usage| usage != "sig") {
         return None;
     }
@@ -154,7 +166,7 @@ fn read_key(value: Value) -> Option<Key> {
 }
 
 fn bytes(text: String) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode(text).ok()
+    BASE64_URL.decode(text).ok()
 }
 
 /// Reads a big-endian number; leading zeros, which some issuers write, are removed, since ring rejects them.

@@ -1,4 +1,5 @@
-//! Authentication at the hub: the bearer token of a request (RFC 6750), verified with the keys that its issuer publishes.
+//! Authentication at the hub: the bearer of a request (RFC 6750). It is the secret of a machine that was invited
+//! ([`machines`]), or a token of a provider, verified with the keys that its issuer publishes. Both may be on.
 //!
 //! The keys are fetched when the hub starts, and every hour, so that a key which the issuer has withdrawn stops working.
 //! In between, a token with an unknown key triggers one more fetch, at most once a minute. While the issuer cannot be
@@ -6,6 +7,7 @@
 
 mod issuer;
 mod keys;
+pub(super) mod machines;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -19,7 +21,9 @@ use tokio::time::{Instant, sleep};
 
 use super::log;
 use crate::error::{Error, Result};
+use crate::login::secret;
 use keys::Keys;
+use machines::Machines;
 pub use token::{Expected, TokenError};
 
 /// How old the keys may be.
@@ -34,6 +38,8 @@ const SOON: Duration = Duration::from_secs(5);
 pub enum AuthError {
     MissingToken,
     BadToken(TokenError),
+    /// It is not the secret of a machine that is invited now.
+    UnknownMachine,
     /// There are no keys to verify the token with.
     NoKeys(Error),
 }
@@ -43,8 +49,25 @@ impl AuthError {
     pub fn word(&self) -> &'static str {
         match self {
             AuthError::MissingToken => "missing",
+            AuthError::UnknownMachine => "machine",
             AuthError::BadToken(error) => error.word(),
             AuthError::NoKeys(_) => "no-keys",
+        }
+    }
+}
+
+impl AuthError {
+    /// Returns what helps.
+    pub(super) fn hint(&self) -> &'static str {
+        match self {
+            AuthError::MissingToken => {
+                "`heph sync join LINE`, with a line of `heph hub invite`, or `heph auth login`"
+            }
+            AuthError::UnknownMachine => {
+                "`heph hub invite NAME` on the hub, then `heph sync join LINE` on the machine"
+            }
+            AuthError::BadToken(error) => error.hint(),
+            AuthError::NoKeys(_) => "see the log of the hub",
         }
     }
 }
@@ -53,44 +76,91 @@ impl fmt::Display for AuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AuthError::MissingToken => f.write_str("the request has no bearer token"),
+            AuthError::UnknownMachine => {
+                f.write_str("the token is not the secret of a machine that is invited")
+            }
             AuthError::BadToken(error) => error.fmt(f),
             AuthError::NoKeys(error) => f.write_str(&error.one_line()),
         }
     }
 }
 
+/// Whose a request is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// The empty string for the hub's owner, else `<iss> <sub>`.
+    pub user: String,
+    /// The name of the machine, if it was invited.
+    pub machine: Option<String>,
+}
+
 /// How a hub authenticates its users.
 #[derive(Debug)]
-pub enum Auth {
-    /// Not at all: every request is the owner's.
-    None,
-    /// By the tokens of an issuer.
-    Tokens(Verifier),
+pub(super) struct Auth {
+    /// The machines of the owner.
+    pub(super) machines: Machines,
+    /// The tokens of other users, if there is a provider.
+    pub(super) tokens: Option<Verifier>,
+    pub(super) anonymous: Anonymous,
+}
+
+/// Whether a request without a bearer is the owner's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Anonymous {
+    Always,
+    /// On loopback, until the first machine is invited.
+    UntilInvited,
+    Never,
 }
 
 impl Auth {
-    /// Returns the user of a request with this `Authorization` header at `now` (seconds since 1970): the empty string
-    /// without authentication, else `<iss> <sub>`.
-    pub async fn user(&self, authorization: Option<&[u8]>, now: i64) -> Result<String, AuthError> {
-        match self {
-            Auth::None => Ok(String::new()),
-            Auth::Tokens(verifier) => {
-                let token =
-                    bearer(authorization.unwrap_or_default()).ok_or(AuthError::MissingToken)?;
+    /// Returns whose a request with this `Authorization` header is at `now` (seconds since 1970).
+    pub(super) async fn caller(
+        &self,
+        authorization: Option<&[u8]>,
+        now: i64,
+    ) -> Result<Caller, AuthError> {
+        let token = bearer(authorization.unwrap_or_default());
+        // A revoked secret is rejected also where none is required.
+        if let Some(secret) = token.filter(|token| token.starts_with(secret::PREFIX)) {
+            let machine = self.machines.named_by(secret);
+            let machine = machine.ok_or(AuthError::UnknownMachine)?;
+            return Ok(Caller {
+                machine: Some(machine),
+                ..Caller::default()
+            });
+        }
+        match &self.tokens {
+            Some(verifier) => {
+                let token = token.ok_or(AuthError::MissingToken)?;
                 let subject = verifier.subject(token, now).await?;
-                Ok(format!("{} {subject}", verifier.expected.issuer))
+                Ok(Caller {
+                    user: format!("{} {subject}", verifier.expected.issuer),
+                    machine: None,
+                })
             }
+            None if self.serves_anonymous() => Ok(Caller::default()),
+            None if token.is_some() => Err(AuthError::UnknownMachine),
+            None => Err(AuthError::MissingToken),
+        }
+    }
+
+    fn serves_anonymous(&self) -> bool {
+        match self.anonymous {
+            Anonymous::Always => true,
+            Anonymous::UntilInvited => !self.machines.has_any(),
+            Anonymous::Never => false,
         }
     }
 
     /// Refreshes the keys, for as long as it is polled.
-    pub async fn keep_fresh(&self) {
-        match self {
-            Auth::None => std::future::pending().await,
-            Auth::Tokens(verifier) => loop {
-                let fetched = verifier.fetch().await;
-                sleep(if fetched { HOURLY } else { MINUTE }).await;
-            },
+    pub(super) async fn keep_fresh(&self) {
+        let Some(verifier) = &self.tokens else {
+            return std::future::pending().await;
+        };
+        loop {
+            let fetched = verifier.fetch().await;
+            sleep(if fetched { HOURLY } else { MINUTE }).await;
         }
     }
 }

@@ -276,15 +276,44 @@ fn a_key_is_chosen_by_name_and_algorithm() {
         jwk
     };
     let ok = Ok("alice".to_owned());
-    // No key named: the only one that fits the algorithm, and none of several.
+    // No key named: any of a few that fit the algorithm.
     assert_eq!(
         verified(&signed(&one, None), &keys(&[one.jwk("a"), rsa.jwk("b")])),
         ok
     );
-    let several = keys(&[one.jwk("a"), two.jwk("b")]);
+    let several = keys(&[two.jwk("b"), one.jwk("a")]);
+    assert_eq!(verified(&signed(&one, None), &several), ok);
+    assert_eq!(verified(&signed(&one, Some("")), &several), ok);
+    let many: Vec<_> = (0..9).map(|n| two.jwk(&n.to_string())).collect();
     assert_eq!(
-        verified(&signed(&one, None), &several),
+        verified(&signed(&one, None), &keys(&many)),
         Err(TokenError::NoKeyNamed)
+    );
+    // One that is not among them may be new.
+    assert_eq!(
+        verified(&signed(&one, None), &keys(&[two.jwk("a")])),
+        Err(TokenError::UnknownKey)
+    );
+    // Keys without names, and a token that names one.
+    let nameless = |signer: &Signer| {
+        let mut jwk = signer.jwk("k");
+        jwk.as_object_mut().unwrap().remove("kid");
+        jwk
+    };
+    let unnamed = keys(&[nameless(&two), nameless(&one)]);
+    assert_eq!(verified(&signed(&one, Some("k")), &unnamed), ok);
+    assert_eq!(verified(&signed(&one, None), &unnamed), ok);
+    assert_eq!(
+        verified(&signed(&one, Some("k")), &keys(&[nameless(&two)])),
+        Err(TokenError::UnknownKey)
+    );
+    // A name that another key has decides.
+    assert_eq!(
+        verified(
+            &signed(&one, Some("k")),
+            &keys(&[two.jwk("k"), nameless(&one)])
+        ),
+        Err(TokenError::Signature)
     );
     assert_eq!(
         verified(&signed(&one, None), &keys(&[])),
@@ -298,7 +327,14 @@ fn a_key_is_chosen_by_name_and_algorithm() {
     for (name, value, why) in [
         ("use", json!("sig"), None),
         ("use", json!("enc"), Some(TokenError::UnknownKey)),
+        ("use", json!(""), None),
+        ("use", json!(null), None),
         ("key_ops", json!(["verify"]), None),
+        ("key_ops", json!([]), None),
+        ("key_ops", json!(null), None),
+        ("alg", json!(""), None),
+        ("alg", json!(null), None),
+        ("crv", json!(""), None),
         ("key_ops", json!(["encrypt"]), Some(TokenError::UnknownKey)),
         ("alg", json!("RS256"), None),
         ("alg", json!("RS512"), Some(TokenError::WrongKey)),
@@ -310,6 +346,65 @@ fn a_key_is_chosen_by_name_and_algorithm() {
             why,
             "{name} {value}"
         );
+    }
+}
+
+#[test]
+fn the_newer_name_of_an_algorithm_is_the_same_algorithm() {
+    let signer = Signer::ed();
+    for (in_key, in_token) in [
+        (json!("EdDSA"), "Ed25519"),
+        (json!("Ed25519"), "EdDSA"),
+        (json!("Ed25519"), "Ed25519"),
+        (json!(null), "Ed25519"),
+    ] {
+        let mut jwk = signer.jwk("k");
+        jwk["alg"] = in_key;
+        let token = signer.sign(&json!({ "alg": in_token, "kid": "k" }), &claims(json!({})));
+        assert_eq!(verified(&token, &keys(&[jwk])), Ok("alice".to_owned()));
+    }
+    // Another curve stays another algorithm.
+    let token = signer.sign(&json!({ "alg": "Ed448", "kid": "k" }), &claims(json!({})));
+    assert_eq!(
+        verified(&token, &keys(&[signer.jwk("k")])),
+        Err(TokenError::Algorithm)
+    );
+}
+
+#[test]
+fn the_numbers_of_a_key_may_be_padded() {
+    for signer in [Signer::rsa(), Signer::ec(), Signer::ed()] {
+        let mut jwk = signer.jwk("k");
+        for member in ["n", "e", "x", "y"] {
+            if let Some(number) = jwk[member].as_str() {
+                let padding = "=".repeat((4 - number.len() % 4) % 4);
+                jwk[member] = format!("{number}{padding}").into();
+            }
+        }
+        let header = json!({ "alg": signer.alg(), "kid": "k" });
+        let token = signer.sign(&header, &claims(json!({})));
+        assert_eq!(verified(&token, &keys(&[jwk])), Ok("alice".to_owned()));
+    }
+}
+
+#[test]
+fn only_faults_that_a_login_mends_ask_for_one() {
+    for (error, helps) in [
+        (TokenError::Expired, true),
+        (TokenError::NotYet, true),
+        (TokenError::UnknownKey, true),
+        (TokenError::Signature, true),
+        (TokenError::Audience, false),
+        (TokenError::Issuer, false),
+        (TokenError::Algorithm, false),
+        (TokenError::Kind, false),
+        (TokenError::Malformed("x"), false),
+        (TokenError::Subject, false),
+        (TokenError::NoKeyNamed, false),
+        (TokenError::WrongKey, false),
+    ] {
+        let hint = error.hint();
+        assert_eq!(hint.contains("heph auth login"), helps, "{error:?}: {hint}");
     }
 }
 
@@ -351,6 +446,60 @@ fn a_bearer_token_is_read_from_its_header() {
         assert_eq!(bearer(header.as_bytes()), token, "{header}");
     }
     assert_eq!(bearer(b"Bearer \xff"), None);
+}
+
+#[test]
+fn a_machine_that_was_invited_is_the_owner_whatever_else_is_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let machines = || Machines::load(&folder.path().join("machines.json")).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let caller = |auth: &Auth, header: Option<String>| {
+        runtime.block_on(auth.caller(header.as_deref().map(str::as_bytes), NOW))
+    };
+    let auth = |anonymous| Auth {
+        machines: machines(),
+        tokens: None,
+        anonymous,
+    };
+    let owner = Ok(Caller::default());
+    let alone = auth(Anonymous::UntilInvited);
+    assert_eq!(caller(&alone, None), owner);
+    assert_eq!(
+        caller(&auth(Anonymous::Never), None),
+        Err(AuthError::MissingToken)
+    );
+
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let invited = alone.machines.invite(Some("laptop"), None, now).unwrap();
+    let bearer = Some(format!("Bearer {}", invited.secret.text()));
+    let laptop = Ok(Caller {
+        user: String::new(),
+        machine: Some("laptop".to_owned()),
+    });
+    let provider = Auth {
+        tokens: Some(Verifier::new(Expected {
+            issuer: ISSUER.to_owned(),
+            audience: "heph".to_owned(),
+        })),
+        ..auth(Anonymous::Never)
+    };
+    for auth in [&alone, &auth(Anonymous::Always), &provider] {
+        assert_eq!(caller(auth, bearer.clone()), laptop);
+    }
+    // Since then nobody else is the owner, but where the user said so.
+    assert_eq!(caller(&alone, None), Err(AuthError::MissingToken));
+    let other = Some("Bearer a.b.c".to_owned());
+    assert_eq!(caller(&alone, other), Err(AuthError::UnknownMachine));
+    assert_eq!(caller(&auth(Anonymous::Always), None), owner);
+
+    alone.machines.revoke("laptop").unwrap();
+    for auth in [&alone, &auth(Anonymous::Always)] {
+        assert_eq!(caller(auth, bearer.clone()), Err(AuthError::UnknownMachine));
+    }
+    assert_eq!(caller(&alone, None), Err(AuthError::MissingToken));
 }
 
 #[test]

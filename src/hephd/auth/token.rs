@@ -12,6 +12,8 @@ use crate::login::jwt::{Audience, Claims, Jwt, Malformed};
 pub(super) const LEEWAY: i64 = 60;
 /// The longest subject, in bytes (OpenID Connect Core 1.0, section 2).
 const LONGEST_SUBJECT: usize = 255;
+/// How many keys are tried for a token that names none of them.
+const MOST_TRIED: usize = 8;
 
 /// What a token must claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +71,38 @@ impl TokenError {
     }
 }
 
+impl TokenError {
+    /// Returns what helps, and only where it helps to log in, that.
+    pub(crate) fn hint(self) -> &'static str {
+        match self {
+            TokenError::Expired | TokenError::NotYet => {
+                "compare the clocks of the provider, the hub and this machine; if they agree, log in again: heph auth login"
+            }
+            TokenError::UnknownKey | TokenError::Signature => {
+                "log in again: heph auth login; if that does not help, the provider signs with other keys than it publishes"
+            }
+            TokenError::Audience => {
+                "let the provider add the hub's audience (--oidc-audience) to the tokens, or start the hub with an audience that they have"
+            }
+            TokenError::Issuer => {
+                "hub and spoke need the same --oidc-issuer, and the tokens its exact name: compare it with the provider's discovery document"
+            }
+            TokenError::Algorithm => {
+                "set the signature algorithm of this client at the provider to RS256, ES256 or EdDSA"
+            }
+            TokenError::Subject => {
+                "let the provider put a `sub` of at most 255 bytes into the tokens"
+            }
+            TokenError::Kind | TokenError::Malformed(_) => {
+                "let the provider issue access tokens that are signed JWTs, or start the hub with the client id as --oidc-audience, for which id tokens are"
+            }
+            TokenError::NoKeyNamed | TokenError::WrongKey => {
+                "correct the keys that the provider publishes: each with its own `kid` and `alg`"
+            }
+        }
+    }
+}
+
 impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -83,7 +117,7 @@ impl fmt::Display for TokenError {
             TokenError::UnknownKey => {
                 "the token is signed with a key that its issuer does not publish"
             }
-            TokenError::NoKeyNamed => "the token names no key, and its issuer has several",
+            TokenError::NoKeyNamed => "the token names no key, and its issuer has many",
             TokenError::WrongKey => "the token's key is not for its algorithm",
             TokenError::Signature => "the token's signature is wrong",
         })
@@ -111,12 +145,21 @@ pub(super) fn verify(
     let subject = judge_claims(jwt.claims()?, expected, now)?;
 
     let signature = jwt.signature()?;
-    let candidates = choose(keys, jwt.header.kid.as_deref(), algorithm)?;
+    let kid = jwt.header.kid.as_deref().filter(|kid| !kid.is_empty());
+    let candidates = choose(keys, kid, algorithm)?;
     // Two keys of one name should not be, but while keys are rotated they are.
     let signed = candidates
         .iter()
         .any(|key| key.verifies(jwt.signed.as_bytes(), &signature));
-    signed.then_some(subject).ok_or(TokenError::Signature)
+    if signed {
+        return Ok(subject);
+    }
+    // Without a name in common, its key may be one that the issuer has made meanwhile.
+    let is_named = kid.is_some() && candidates.iter().any(|key| key.kid.as_deref() == kid);
+    Err(match is_named {
+        true => TokenError::Signature,
+        false => TokenError::UnknownKey,
+    })
 }
 
 /// Returns whether a token with this `typ` may be sent as a bearer.
@@ -163,16 +206,27 @@ fn choose<'a>(
     kid: Option<&str>,
     algorithm: Algorithm,
 ) -> Result<Vec<&'a Key>, TokenError> {
-    let is_named = |key: &&Key| kid.is_none() || key.kid.as_deref() == kid;
-    let named = keys.iter().filter(is_named);
-    let fit: Vec<_> = named.filter(|key| key.is_for(algorithm)).collect();
-    match (kid, fit.len()) {
-        (Some(_), 0) if keys.iter().any(|key| key.kid.as_deref() == kid) => {
-            Err(TokenError::WrongKey)
+    let of = |is_wanted: &dyn Fn(&Key) -> bool| -> Vec<&'a Key> {
+        keys.iter().filter(|key| is_wanted(key)).collect()
+    };
+    if let Some(kid) = kid {
+        let named = of(&|key| key.kid.as_deref() == Some(kid));
+        let fit: Vec<_> = named
+            .iter()
+            .copied()
+            .filter(|key| key.is_for(algorithm))
+            .collect();
+        match (named.is_empty(), fit.is_empty()) {
+            (false, true) => return Err(TokenError::WrongKey),
+            (false, false) => return Ok(fit),
+            (true, _) => {}
         }
-        (_, 0) => Err(TokenError::UnknownKey),
-        // OpenID Connect Core 1.0, section 10.1: with several keys the token has to name its own.
-        (None, 2..) => Err(TokenError::NoKeyNamed),
-        _ => Ok(fit),
+    }
+    // A name on one side only says nothing.
+    let fit = of(&|key| (kid.is_none() || key.kid.is_none()) && key.is_for(algorithm));
+    match fit.len() {
+        0 => Err(TokenError::UnknownKey),
+        1..=MOST_TRIED => Ok(fit),
+        _ => Err(TokenError::NoKeyNamed),
     }
 }

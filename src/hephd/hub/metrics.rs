@@ -4,6 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::{Display, Write as _};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
+use crate::client::wire::SpokeStatus;
+
 /// The most spokes that are kept.
 const MOST_SPOKES: usize = 1_000;
 /// How long a spoke counts after its last sync.
@@ -30,8 +34,13 @@ pub(super) struct Metrics {
 
 #[derive(Debug)]
 struct Spoke {
+    /// The name of the machine, if it was invited.
+    machine: Option<String>,
     version: String,
     at: Instant,
+    seen: Timestamp,
+    /// How long its latest operations had waited, in milliseconds.
+    lag: Option<i64>,
     behind: bool,
 }
 
@@ -39,6 +48,10 @@ struct Spoke {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Exchange<'a> {
     pub(super) user: &'a str,
+    /// The name of the machine, if it was invited.
+    pub(super) machine: Option<&'a str>,
+    /// When it was.
+    pub(super) seen: Timestamp,
     pub(super) spoke: &'a str,
     pub(super) version: &'a str,
     /// How many operations the spoke sent.
@@ -86,21 +99,48 @@ impl Metrics {
         self.refused += exchange.refused as u64;
         self.sent += exchange.sent as u64;
         self.resets += u64::from(exchange.reset);
-        if let Some(lag) = exchange.lag.filter(|_| exchange.accepted > 0) {
+        let lag = exchange.lag.filter(|_| exchange.accepted > 0);
+        if let Some(lag) = lag {
             self.lagged(lag);
         }
         let key = (exchange.user.to_owned(), exchange.spoke.to_owned());
+        let former_lag = self.spokes.get(&key).and_then(|spoke| spoke.lag);
         let is_new = !self.spokes.contains_key(&key);
         if is_new && self.spokes.len() >= MOST_SPOKES {
             self.evict(now);
         }
         let spoke = Spoke {
+            machine: exchange.machine.map(str::to_owned),
             version: label(exchange.version),
             at: now,
+            seen: exchange.seen,
+            lag: lag.or(former_lag),
             behind: exchange.more,
         };
         self.spokes.insert(key, spoke);
         is_new
+    }
+
+    /// Returns the spokes that have synced since the hub started, the latest first.
+    pub(super) fn spokes(&self) -> Vec<SpokeStatus> {
+        let mut spokes: Vec<_> = self
+            .spokes
+            .iter()
+            .map(|((user, id), spoke)| SpokeStatus {
+                machine: spoke.machine.clone(),
+                user: Some(user.clone()).filter(|user| !user.is_empty()),
+                spoke: id.clone(),
+                version: spoke.version.clone(),
+                last_seen: spoke.seen,
+                lag_seconds: spoke.lag.map(|lag| u64::try_from(lag / 1000).unwrap_or(0)),
+                is_behind: spoke.behind,
+            })
+            .collect();
+        spokes.sort_by(|a, b| {
+            let names = (&a.user, &a.machine, &a.spoke).cmp(&(&b.user, &b.machine, &b.spoke));
+            b.last_seen.cmp(&a.last_seen).then(names)
+        });
+        spokes
     }
 
     fn lagged(&mut self, milliseconds: i64) {
@@ -284,6 +324,8 @@ mod tests {
 
     const SYNC: Exchange<'_> = Exchange {
         user: "https://id.example alice",
+        machine: None,
+        seen: Timestamp::UNIX_EPOCH,
         spoke: "01A",
         version: "1.2.3",
         received: 3,
@@ -294,6 +336,41 @@ mod tests {
         more: true,
         lag: Some(4_500),
     };
+
+    #[test]
+    fn the_owner_sees_which_machines_sync_and_how_late() {
+        let mut metrics = Metrics::default();
+        let now = Instant::now();
+        metrics.exchanged(&SYNC, now);
+        let of_the_owner = Exchange {
+            user: "",
+            machine: Some("laptop"),
+            spoke: "01B",
+            seen: Timestamp::from_second(9).unwrap(),
+            lag: Some(-1),
+            more: false,
+            ..SYNC
+        };
+        metrics.exchanged(&of_the_owner, now);
+        // Nothing new says nothing of the lag.
+        let idle = Exchange {
+            accepted: 0,
+            lag: None,
+            seen: Timestamp::from_second(10).unwrap(),
+            ..of_the_owner
+        };
+        metrics.exchanged(&idle, now);
+        let spokes = metrics.spokes();
+        assert_eq!(spokes.len(), 2);
+        assert_eq!(spokes[0].machine.as_deref(), Some("laptop"));
+        assert_eq!(spokes[0].user, None);
+        assert_eq!(spokes[0].lag_seconds, Some(0));
+        assert_eq!(spokes[0].last_seen.as_second(), 10);
+        assert!(!spokes[0].is_behind);
+        assert_eq!(spokes[1].user.as_deref(), Some("https://id.example alice"));
+        assert_eq!(spokes[1].lag_seconds, Some(4));
+        assert!(spokes[1].is_behind);
+    }
 
     #[test]
     fn the_page_has_every_count_and_names_no_user() {

@@ -12,6 +12,7 @@
 
 mod body;
 mod connection;
+mod handle;
 mod limited_log;
 mod metrics;
 mod rate;
@@ -36,12 +37,14 @@ use axum::routing::{get, post};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
+use super::about::About;
+use super::auth::machines::Machines;
 use super::auth::{Auth, Verifier};
 use super::eviction::Registry;
 use super::log;
-use super::methods::About;
 use super::store_thread::StoreHandle;
 use crate::error::{Error, Kind, Result, ResultExt};
+pub(super) use handle::Handle;
 use limited_log::LimitedLog;
 use metrics::{Gauges, Metrics};
 use rate::Rate;
@@ -61,6 +64,7 @@ const READY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 struct Hub {
     auth: Auth,
+    address: SocketAddr,
     store: StoreHandle,
     store_path: PathBuf,
     started: f64,
@@ -104,12 +108,14 @@ pub(super) fn start(
     let cannot = || format!("cannot listen on {} (--http-addr)", settings.address);
     let address = listener.local_addr().with_context(cannot)?;
     // The listener that was passed may be wider than the flag.
-    settings::check_exposure(address, settings.expected.is_some() || settings.open)?;
+    settings::check_exposure(address, settings.authenticates())?;
     let listener = listener
         .set_nonblocking(true)
         .and_then(|()| tokio::net::TcpListener::from_std(listener))
         .with_context(cannot)?;
-    let hub = Arc::new(Hub::new(settings, about, store.clone(), stopped));
+    let machines = Machines::load(&settings.machines)?;
+    let hub = Hub::new(settings, address, machines, about, store.clone(), stopped);
+    let hub = Arc::new(hub);
     if settings.open {
         log::event("insecure", &[("tokens", &"none"), ("address", &address)]);
     }
@@ -143,6 +149,11 @@ fn bind(address: SocketAddr) -> Result<TcpListener> {
 }
 
 impl Bound {
+    /// Returns what the socket's connections see of the hub.
+    pub(super) fn handle(&self) -> Handle {
+        Handle(Some(Arc::clone(&self.hub)))
+    }
+
     /// Serves until hephd shuts down, then drains.
     pub(super) async fn serve(self) {
         let fresh = tokio::spawn({
@@ -157,15 +168,19 @@ impl Bound {
 impl Hub {
     fn new(
         settings: &Settings,
+        address: SocketAddr,
+        machines: Machines,
         about: &About,
         store: StoreHandle,
         stopped: watch::Receiver<bool>,
     ) -> Hub {
         Hub {
-            auth: match settings.expected.clone() {
-                None => Auth::None,
-                Some(expected) => Auth::Tokens(Verifier::new(expected)),
+            auth: Auth {
+                machines,
+                tokens: settings.expected.clone().map(Verifier::new),
+                anonymous: settings.anonymous(),
             },
+            address,
             store,
             store_path: about.store.clone(),
             started: about.started_at.as_millisecond() as f64 / 1000.0,

@@ -17,6 +17,8 @@ pub(super) const A_WHILE: Duration = Duration::from_secs(5);
 pub(super) struct Rejection {
     pub(super) status: StatusCode,
     error: Error,
+    /// Why a token was rejected, in one word.
+    reason: Option<&'static str>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -36,6 +38,7 @@ impl From<Error> for Rejection {
         Rejection {
             status,
             error,
+            reason: None,
             headers: Vec::new(),
         }
     }
@@ -47,6 +50,11 @@ impl From<AuthError> for Rejection {
         let challenge = match &denied {
             AuthError::NoKeys(_) => return unavailable(denied.to_string()).into(),
             AuthError::MissingToken => "Bearer realm=\"heph\"".to_owned(),
+            AuthError::UnknownMachine => {
+                format!(
+                    "Bearer realm=\"heph\", error=\"invalid_token\", error_description=\"{denied}\""
+                )
+            }
             // The words are hephd's own: nothing of the token gets into a header.
             AuthError::BadToken(why) => format!(
                 "Bearer realm=\"heph\", error=\"invalid_token\", error_description=\"{why}\""
@@ -54,8 +62,9 @@ impl From<AuthError> for Rejection {
         };
         let error = Error::new(denied.to_string())
             .with_kind(Kind::Unauthorized)
-            .with_hint("log in again: heph auth login");
-        let rejection = Rejection::from(error);
+            .with_hint(denied.hint());
+        let mut rejection = Rejection::from(error);
+        rejection.reason = Some(denied.word());
         match HeaderValue::try_from(challenge) {
             Ok(challenge) => rejection.with_header(header::WWW_AUTHENTICATE, challenge),
             Err(_) => rejection,
@@ -94,7 +103,11 @@ impl Rejection {
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         let error = self.error;
-        let body = json!({ "error": error.one_line(), "hint": error.hint(), "kind": error.kind() });
+        let mut body =
+            json!({ "error": error.one_line(), "hint": error.hint(), "kind": error.kind() });
+        if let Some(reason) = self.reason {
+            body["reason"] = reason.into();
+        }
         let mut response = Response::new(Body::from(format!("{body}\n")));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();

@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 
 use crate::error::{Error, Result};
 use crate::flags::Flags;
-use crate::hephd::auth::Expected;
+use crate::hephd::auth::{Anonymous, Expected};
 use crate::login::discovery;
 use crate::os::text::printable;
 
@@ -20,12 +21,16 @@ pub(in crate::hephd) struct Settings {
     pub(super) expected: Option<Expected>,
     /// Whether clients without tokens may come from other machines.
     pub(super) open: bool,
+    /// Whether only machines that were invited may come.
+    pub(super) invited_only: bool,
+    /// The file of the machines that were invited.
+    pub(super) machines: PathBuf,
     /// How many requests a minute one user may send; `None` for no limit.
     pub(super) rate: Option<NonZeroU32>,
 }
 
 impl Settings {
-    pub(in crate::hephd) fn new(flags: &Flags) -> Result<Settings> {
+    pub(in crate::hephd) fn new(flags: &Flags, machines: PathBuf) -> Result<Settings> {
         if flags.hub_url.is_some() {
             return Err(Error::usage("a hub (--mode server) syncs with no other hub (--hub-url)")
                 .with_hint("leave out one of the two; `heph daemon restart --unset hub-url` removes it from the service"));
@@ -36,21 +41,54 @@ impl Settings {
             )
             .with_hint("name the audience of the tokens with --oidc-audience NAME"));
         }
+        if flags.oidc_scopes.is_some() {
+            return Err(Error::usage(
+                "--oidc-scopes is for spokes, which log in; a hub checks tokens",
+            ));
+        }
         let address = flags.http_addr.as_deref().ok_or_else(|| {
             Error::usage("a hub (--mode server) requires --http-addr")
                 .with_hint("--http-addr ADDR, such as --http-addr 127.0.0.1:8787")
         })?;
         let address = parse_address(address)?;
         let expected = expected(flags)?;
-        check_exposure(address, expected.is_some() || flags.insecure_no_auth)?;
-        // Without tokens all spokes are one user, and there is no other to protect.
-        let rate = flags.sync_rate.or(expected.is_some().then_some(SYNC_RATE));
-        Ok(Settings {
+        if flags.insecure_no_auth && flags.invited_only {
+            return Err(Error::usage(
+                "--insecure-no-auth and --invited-only contradict each other",
+            )
+            .with_hint("leave out --insecure-no-auth to have machines identify themselves"));
+        }
+        let settings = Settings {
             address,
+            rate: None,
             expected,
             open: flags.insecure_no_auth,
-            rate,
+            invited_only: flags.invited_only,
+            machines,
+        };
+        check_exposure(address, settings.authenticates())?;
+        // Without tokens all spokes are one user, and there is no other to protect.
+        let rate = settings.expected.is_some().then_some(SYNC_RATE);
+        Ok(Settings {
+            rate: flags.sync_rate.or(rate),
+            ..settings
         })
+    }
+
+    /// Returns whether strangers may connect: none gets anything, or the user said that all may.
+    pub(super) fn authenticates(&self) -> bool {
+        self.expected.is_some() || self.invited_only || self.open
+    }
+
+    /// Returns when a request without a bearer is the owner's.
+    pub(super) fn anonymous(&self) -> Anonymous {
+        if self.open {
+            Anonymous::Always
+        } else if self.expected.is_some() || self.invited_only {
+            Anonymous::Never
+        } else {
+            Anonymous::UntilInvited
+        }
     }
 }
 
@@ -107,8 +145,8 @@ pub(super) fn check_exposure(address: SocketAddr, authenticated: bool) -> Result
         "on {address} anybody who can connect could read and write every task: no tokens are checked"
     ))
     .with_hint(
-        "--oidc-issuer URL --oidc-audience NAME checks tokens; 127.0.0.1 keeps the hub to this machine; \
-         --insecure-no-auth serves everybody",
+        "--invited-only serves the machines that `heph hub invite` invites; --oidc-issuer URL --oidc-audience NAME checks \
+         tokens; 127.0.0.1 keeps the hub to this machine; --insecure-no-auth serves everybody",
     ))
 }
 
@@ -127,7 +165,7 @@ mod tests {
 
     fn settings(arguments: &[&str]) -> Result<Settings> {
         let arguments = arguments.iter().map(ToString::to_string).collect();
-        Settings::new(&Flags::parse(arguments)?)
+        Settings::new(&Flags::parse(arguments)?, PathBuf::new())
     }
 
     #[test]
@@ -144,7 +182,14 @@ mod tests {
 
         let slow = settings(&[HUB, "--sync-rate=1"]).unwrap();
         assert_eq!(slow.rate.unwrap().get(), 1);
+        let invited = settings(&["--http-addr=100.64.0.1:1", "--invited-only"]).unwrap();
+        assert_eq!(invited.anonymous(), Anonymous::Never);
+        assert_eq!(
+            settings(&[HUB]).unwrap().anonymous(),
+            Anonymous::UntilInvited
+        );
         let open = settings(&["--http-addr=[::]:1", "--insecure-no-auth"]).unwrap();
+        assert_eq!(open.anonymous(), Anonymous::Always);
         assert_eq!(open.expected, None);
     }
 

@@ -19,7 +19,7 @@ use super::body::{self, Encoding};
 use super::metrics::Exchange;
 use super::rejection::{A_WHILE, Rejection, invalid, too_large, unavailable};
 use crate::error::{Error, Kind, Result};
-use crate::hephd::auth::AuthError;
+use crate::hephd::auth::{AuthError, Caller};
 use crate::hephd::log;
 use crate::hephd::protocol::{self, PAGE_OPERATIONS};
 use crate::os::clock;
@@ -38,7 +38,8 @@ pub(super) async fn sync(
 ) -> Result<Response<Body>, Rejection> {
     let hub = &*hub;
     let (parts, body) = request.into_parts();
-    let user = authenticate(hub, &parts).await?;
+    let caller = authenticate(hub, &parts).await?;
+    let user = &caller.user;
     let (encoding, length) = body::announced(&parts.headers)?;
     let units = u32::try_from(length.div_ceil(UNIT)).unwrap_or(u32::MAX);
     let room = timeout(A_WHILE, hub.room.acquire_many(units.max(1))).await;
@@ -61,9 +62,9 @@ pub(super) async fn sync(
     };
     drop(room);
 
-    let (request, answer, accepted) = exchange(hub, &user, request).await?;
+    let (request, answer, accepted) = exchange(hub, user, request).await?;
     drop(permit);
-    record(hub, &user, &request, &answer, accepted);
+    record(hub, &caller, &request, &answer, accepted);
     let accepts_gzip = body::accepts_gzip(&parts.headers);
     let size = answer.operations.len() * 256;
     let encode =
@@ -90,8 +91,8 @@ pub(super) async fn sync(
     Ok(response)
 }
 
-/// Returns the user of a request, if the user may send one now.
-async fn authenticate(hub: &Hub, parts: &Parts) -> Result<String, Rejection> {
+/// Returns whose a request is, if its user may send one now.
+async fn authenticate(hub: &Hub, parts: &Parts) -> Result<Caller, Rejection> {
     // Browsers send it with every POST. A page must not reach a hub without tokens because it is on the same machine, by
     // whatever name the page found it (DNS rebinding).
     if parts.headers.contains_key(header::ORIGIN) {
@@ -101,8 +102,8 @@ async fn authenticate(hub: &Hub, parts: &Parts) -> Result<String, Rejection> {
     let authorization = parts.headers.get(header::AUTHORIZATION);
     let authorization = authorization.map(HeaderValue::as_bytes);
     let now = clock::now().as_second();
-    let user = hub.auth.user(authorization, now).await;
-    let user = user.inspect_err(|denied| {
+    let caller = hub.auth.caller(authorization, now).await;
+    let caller = caller.inspect_err(|denied| {
         hub.metrics().denied(denied.word());
         let event = match denied {
             AuthError::NoKeys(_) => "unavailable",
@@ -111,15 +112,15 @@ async fn authenticate(hub: &Hub, parts: &Parts) -> Result<String, Rejection> {
         hub.log.event(event, &[("reason", &denied.word())]);
     })?;
     let wait = match &mut *hub.rate() {
-        Some(rate) => rate.take(&user, Instant::now()).err(),
+        Some(rate) => rate.take(&caller.user, Instant::now()).err(),
         None => None,
     };
     if let Some(wait) = wait {
-        hub.log.event("too-many", &[("user", &user)]);
+        hub.log.event("too-many", &[("user", &caller.user)]);
         let error = Error::new("too many requests in a minute").with_kind(Kind::Busy);
         return Err(error.with_retry_after(wait).into());
     }
-    Ok(user)
+    Ok(caller)
 }
 
 /// Runs expensive `work` on the blocking pool, with bounded concurrency: neither other requests nor the memory suffer.
@@ -190,15 +191,19 @@ async fn exchange(
 /// Counts an exchange, and logs it unless nothing was exchanged.
 fn record(
     hub: &Hub,
-    user: &str,
+    caller: &Caller,
     request: &protocol::Request,
     answer: &protocol::Response,
     accepted: u64,
 ) {
+    let user = &caller.user;
     let oldest = request.operations.iter().map(|one| one.created_at).min();
-    let now = clock::now().as_millisecond();
+    let seen = clock::now();
+    let now = seen.as_millisecond();
     let exchange = Exchange {
         user,
+        machine: caller.machine.as_deref(),
+        seen,
         spoke: &request.spoke,
         version: &request.version,
         received: request.operations.len(),
@@ -224,7 +229,10 @@ fn record(
         ("reset", &answer.reset),
     ];
     if !user.is_empty() {
-        fields.insert(0, ("user", &user));
+        fields.insert(0, ("user", user));
+    }
+    if let Some(machine) = &caller.machine {
+        fields.insert(0, ("machine", machine));
     }
     log::event("sync", &fields);
 }

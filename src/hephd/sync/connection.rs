@@ -28,7 +28,29 @@ pub(super) enum RequestError {
     Interrupted(Error),
     /// Nothing listens at the address of the hub.
     NotListening(Error),
+    /// The hub rejected the token.
+    Rejected(Error, Remedy),
     Other(Error),
+}
+
+/// Which token the hub may accept instead of one that it rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// A renewed one.
+    Renewal,
+    /// None of the same kind, unless the provider or the hub is set up differently.
+    AnotherKind,
+}
+
+impl From<RequestError> for Error {
+    fn from(error: RequestError) -> Error {
+        match error {
+            RequestError::Interrupted(error)
+            | RequestError::NotListening(error)
+            | RequestError::Rejected(error, _)
+            | RequestError::Other(error) => error,
+        }
+    }
 }
 
 impl From<Error> for RequestError {

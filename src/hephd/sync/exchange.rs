@@ -3,11 +3,11 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::connection::{self, HubConnection, RequestError};
-use super::hub::{Hub, Login};
+use super::connection::{self, HubConnection, Remedy, RequestError};
+use super::hub::{Credential, Hub, Login};
 use super::hub_url::HubUrl;
-use super::response::{self, RequestContext};
-use crate::error::{Kind, Result};
+use super::response::{self, RequestContext, Sent};
+use crate::error::Result;
 use crate::hephd::log;
 use crate::hephd::protocol::{Request, Response};
 use crate::os::backoff::Backoff;
@@ -23,7 +23,7 @@ const BACKOFF: Backoff = Backoff {
 
 /// A hub to exchange pages with.
 pub(super) struct Exchange {
-    login: Option<Login>,
+    credential: Credential,
     connection: HubConnection,
     /// The clock difference that the log last mentioned.
     clock_difference: Option<String>,
@@ -32,7 +32,7 @@ pub(super) struct Exchange {
 impl Exchange {
     pub fn new(hub: Hub) -> Exchange {
         Exchange {
-            login: hub.login,
+            credential: hub.credential,
             connection: HubConnection::new(hub.url),
             clock_difference: None,
         }
@@ -42,56 +42,94 @@ impl Exchange {
         &self.connection.url
     }
 
-    /// Sends `request` and returns the hub's response. Renews a token that the hub rejects, once.
+    /// Sends `request` and returns the hub's response.
     ///
     /// # Errors
     ///
-    /// Besides [`Kind::Unreachable`]: [`Kind::Unauthorized`] where the login is missing or rejected, [`Kind::TooLarge`]
-    /// where a smaller page may pass, and anything that does not pass by itself.
+    /// Besides [`Kind::Unreachable`](crate::error::Kind::Unreachable):
+    /// [`Kind::Unauthorized`](crate::error::Kind::Unauthorized) where the login is missing or rejected,
+    /// [`Kind::TooLarge`](crate::error::Kind::TooLarge) where a smaller page may pass, and anything that does not pass by
+    /// itself.
     pub fn send(&mut self, request: &Request) -> Result<Response> {
         let body = connection::gzip(&serde_json::to_vec(request)?)?;
-        let token = self.token(None)?;
-        match self.send_repeatedly(&body, token.as_deref()) {
-            Err(error) if error.kind() == Kind::Unauthorized && token.is_some() => {
-                let renewed = self.token(token.as_deref())?;
-                self.send_repeatedly(&body, renewed.as_deref())
+        match self.credential.clone() {
+            Credential::None => Ok(self.send_repeatedly(&body, None, Sent::Nothing)?),
+            Credential::Secret(secret) => {
+                Ok(self.send_repeatedly(&body, Some(secret.text()), Sent::Secret)?)
             }
-            result => result,
+            Credential::Login(login) => self.send_with_login(&body, &login),
         }
     }
 
-    /// Returns the token to send, another one than `rejected`; `None` where hephd has no login.
-    fn token(&self, rejected: Option<&str>) -> Result<Option<String>> {
-        let login = self.login.as_ref();
-        login.map(|login| login.token(rejected)).transpose()
+    /// Sends `body` with a token that the hub accepts: the bearer of the login, else its other token, else, once, those that
+    /// renewing brings.
+    fn send_with_login(&mut self, body: &[u8], login: &Login) -> Result<Response> {
+        let mut token = login.token(None)?;
+        let mut was_renewed = false;
+        loop {
+            let (error, remedy) = match self.send_repeatedly(body, Some(&token), Sent::Token) {
+                Err(RequestError::Rejected(error, remedy)) => (error, remedy),
+                result => return Ok(result?),
+            };
+            let other_remedy = match login.other(&token)? {
+                Some(other) => match self.send_repeatedly(body, Some(&other), Sent::Token) {
+                    Err(RequestError::Rejected(_, remedy)) => Some(remedy),
+                    Ok(response) => {
+                        login.accept(&other);
+                        return Ok(response);
+                    }
+                    Err(error) => return Err(error.into()),
+                },
+                // It has expired, and a new one may be what the hub accepts.
+                None if login.renews_other()? => Some(Remedy::Renewal),
+                None => None,
+            };
+            let remedies = [Some(remedy), other_remedy];
+            if was_renewed || !remedies.contains(&Some(Remedy::Renewal)) {
+                return Err(login.explain(error, remedy));
+            }
+            token = login.token(Some(&token))?;
+            was_renewed = true;
+        }
     }
 
     /// Sends `body` until a whole response arrives. It may be repeated because the hub applies each operation once, so a
     /// restart of the hub is not a failure.
-    fn send_repeatedly(&mut self, body: &[u8], token: Option<&str>) -> Result<Response> {
+    fn send_repeatedly(
+        &mut self,
+        body: &[u8],
+        token: Option<&str>,
+        sent: Sent,
+    ) -> Result<Response, RequestError> {
         let mut deadline = None;
         let mut failures = 0;
         loop {
-            let error = match self.send_once(body, token) {
-                Ok(response) => return Ok(response),
-                Err(RequestError::Other(error)) => return Err(error),
+            let error = match self.send_once(body, token, sent) {
                 // The hub was down before, so this is not a restart.
-                Err(RequestError::NotListening(error)) if deadline.is_none() => return Err(error),
+                Err(RequestError::NotListening(error)) if deadline.is_none() => {
+                    return Err(error.into());
+                }
                 Err(RequestError::Interrupted(error) | RequestError::NotListening(error)) => error,
+                result => return result,
             };
             if Instant::now() >= *deadline.get_or_insert_with(|| Instant::now() + RESTART) {
-                return Err(error);
+                return Err(error.into());
             }
             failures += 1;
             thread::sleep(BACKOFF.wait(failures));
         }
     }
 
-    fn send_once(&mut self, body: &[u8], token: Option<&str>) -> Result<Response, RequestError> {
+    fn send_once(
+        &mut self,
+        body: &[u8],
+        token: Option<&str>,
+        sent: Sent,
+    ) -> Result<Response, RequestError> {
         let answer = self.connection.post(body, token)?;
         let context = RequestContext {
             hub: &self.connection.url.text,
-            with_token: token.is_some(),
+            sent,
             now: clock::now(),
         };
         let response = response::interpret(&answer, &context)?;

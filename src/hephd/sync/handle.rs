@@ -70,7 +70,7 @@ impl Handle {
             return Ok(SyncStatus::default());
         };
         let (pending, refused) = (store.pending()?, store.refused()?);
-        let login = shared.hub.login.as_ref();
+        let login = shared.hub.login();
         let state = shared.lock();
         Ok(SyncStatus {
             hub: Some(shared.hub.url.text.clone()),
@@ -84,6 +84,9 @@ impl Handle {
             next_attempt: shared.next_attempt(&state),
             issuer: login.map(|login| login.issuer.clone()),
             client_id: login.map(|login| login.client_id.clone()),
+            scopes: login.and_then(|login| login.scopes.clone()),
+            warning: shared.hub.warning(),
+            spokes: None,
         })
     }
 
@@ -161,6 +164,11 @@ impl Shared {
             earlier: Condvar::new(),
             changed: watch::Sender::new(()),
         }
+    }
+
+    /// Returns what is unsafe about the way to the hub.
+    pub fn warning(&self) -> Option<String> {
+        self.hub.warning()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

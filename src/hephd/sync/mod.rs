@@ -37,6 +37,7 @@ use crate::error::{Result, ResultExt};
 pub(crate) use handle::Handle;
 use handle::Shared;
 pub(crate) use hub::Hub;
+pub(crate) use hub_url::{HubUrl, Network};
 use spoke::Spoke;
 
 /// Starts the thread that syncs with `hub`, if there is one.

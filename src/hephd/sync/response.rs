@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::error::Category;
+use ureq::http::{HeaderValue, header};
 
-use super::connection::RequestError;
+use super::connection::{Remedy, RequestError};
 use crate::error::{Error, Kind};
 use crate::hephd::protocol::{Response, SCHEMA};
 use crate::os::http::Answer;
@@ -16,14 +17,26 @@ use crate::os::text::excerpt;
 const CLOCK_DIFFERENCE: Duration = Duration::from_secs(2 * 60);
 /// How much of the hub's words is repeated, in characters.
 const LONGEST_QUOTE: usize = 300;
+/// How much of an error page is read, in bytes.
+const LONGEST_PAGE: usize = 4096;
 
 /// The request that was answered, as far as messages mention it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestContext<'a> {
     /// The URL of the hub.
     pub hub: &'a str,
-    pub with_token: bool,
+    pub sent: Sent,
     pub now: Timestamp,
+}
+
+/// How a request identified itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    Nothing,
+    /// With a token of the login.
+    Token,
+    /// With the secret of this machine.
+    Secret,
 }
 
 /// Returns the response in `answer`.
@@ -37,7 +50,22 @@ pub(super) fn interpret(
 ) -> Result<Response, RequestError> {
     match answer.status {
         200 => parse(answer, context.hub),
+        401 if context.sent == Sent::Token && !is_of_a_proxy(answer) => {
+            let remedy = remedy(reason(answer).as_deref());
+            Err(RequestError::Rejected(failure(answer, context), remedy))
+        }
         _ => Err(failure(answer, context).into()),
+    }
+}
+
+/// Returns what may help against a rejection for `reason`, in the hub's word. Release 0.1.0 sends none.
+fn remedy(reason: Option<&str>) -> Remedy {
+    match reason {
+        Some(
+            "malformed" | "algorithm" | "kind" | "issuer" | "audience" | "subject" | "no-key-named"
+            | "wrong-key",
+        ) => Remedy::AnotherKind,
+        _ => Remedy::Renewal,
     }
 }
 
@@ -84,13 +112,23 @@ fn failure(answer: &Answer, context: &RequestContext) -> Error {
             .with_hint(SET_URL);
         }
         404 | 405 => return not_a_hub(answer, context.hub),
-        401 if context.with_token => {
-            failed(Kind::Unauthorized, " rejects the login").with_hint("log in: `heph auth login`")
+        401 | 407 if is_of_a_proxy(answer) => {
+            let message = format!("a proxy before {hub} asks for a password of its own");
+            Error::new(message).with_hint(PASS)
         }
-        401 => failed(Kind::Unauthorized, " requires a login").with_hint(
-            "`heph daemon restart --oidc-issuer URL --oidc-client-id ID`, then `heph auth login`",
-        ),
-        403 => failed(Kind::Failed, " denies access"),
+        401 => unauthorized(answer, context, &hub),
+        400 if says(answer, &["header", "too large"]) => headers_too_large(&hub),
+        431 => headers_too_large(&hub),
+        400 if says(answer, &["plain http", "https port"]) => {
+            let message = format!("{hub} expects https, and the URL is plain http");
+            Error::new(message).with_hint("`heph daemon restart --hub-url URL`, with https://")
+        }
+        400 if is_json(answer) => failed(Kind::Failed, " rejects the request"),
+        400 => Error::new(format!(
+            "a proxy before {hub} rejects the request (status 400)"
+        )),
+        403 if is_json(answer) => failed(Kind::Failed, " denies access"),
+        403 => Error::new(format!("a proxy before {hub} denies access")).with_hint(PASS),
         408 => Error::unreachable(format!("the request did not reach {hub} in time")),
         413 => failed(
             Kind::TooLarge,
@@ -122,6 +160,43 @@ fn failure(answer: &Answer, context: &RequestContext) -> Error {
     error.with_retry_after(answer.retry_after(context.now))
 }
 
+/// Returns the error for a request that the hub itself does not accept as anybody's.
+fn unauthorized(answer: &Answer, context: &RequestContext, hub: &str) -> Error {
+    let (how, hint) = match context.sent {
+        Sent::Nothing => (
+            "requires a login",
+            Some(
+                "`heph sync join LINE`, with a line that `heph hub invite` printed on the hub; or for a provider \
+                 `heph daemon restart --oidc-issuer URL --oidc-client-id ID`, then `heph auth login`",
+            ),
+        ),
+        Sent::Secret => (
+            "rejects the secret of this machine",
+            Some("`heph hub invite NAME` on the hub, then `heph sync join LINE` here"),
+        ),
+        Sent::Token => (
+            "rejects the login",
+            // A hub that names its reason knows what helps against it.
+            reason(answer)
+                .is_none()
+                .then_some("log in: `heph auth login`"),
+        ),
+    };
+    let error = Error::new(format!("{hub} {how}")).with_kind(Kind::Unauthorized);
+    match hint {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+fn headers_too_large(hub: &str) -> Error {
+    let message = format!("{hub}, or a proxy before it, rejects headers of this size");
+    Error::new(message).with_hint(
+        "let the proxy pass headers of 32 KiB (nginx: large_client_header_buffers 4 32k), or have the provider issue smaller tokens",
+    )
+}
+
+const PASS: &str = "let requests to /v1/ pass the proxy without it: the hub checks its own tokens";
 const SET_URL: &str = "`heph daemon restart --hub-url URL`, with the URL of the hub itself";
 
 fn not_a_hub(answer: &Answer, hub: &str) -> Error {
@@ -143,6 +218,37 @@ fn is_json(answer: &Answer) -> bool {
 
 fn media_type(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
+}
+
+/// Returns whether a 401 asks for something else than the token of a hub (RFC 9110, section 11.6.1).
+fn is_of_a_proxy(answer: &Answer) -> bool {
+    let challenges = answer.headers.get_all(header::WWW_AUTHENTICATE);
+    let mut challenges = challenges.iter().peekable();
+    let is_bearer = |challenge: &HeaderValue| {
+        let challenge = String::from_utf8_lossy(challenge.as_bytes()).to_ascii_lowercase();
+        challenge.contains("bearer")
+    };
+    answer.status == 407 || challenges.peek().is_some() && !challenges.any(is_bearer)
+}
+
+/// Returns whether the page of a proxy contains all `words`, which are in lower case.
+fn says(answer: &Answer, words: &[&str]) -> bool {
+    let start = &answer.body[..answer.body.len().min(LONGEST_PAGE)];
+    let page = String::from_utf8_lossy(start).to_ascii_lowercase();
+    !is_json(answer) && words.iter().all(|word| page.contains(word))
+}
+
+/// Returns the word for which the hub rejected a token.
+fn reason(answer: &Answer) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Reason {
+        reason: String,
+    }
+    if !is_json(answer) {
+        return None;
+    }
+    let reason: Reason = serde_json::from_slice(&answer.body).ok()?;
+    Some(reason.reason)
 }
 
 /// Returns the hub's own error; `None` for any other body, such as the error page of a proxy.
@@ -192,183 +298,4 @@ pub(super) fn clock_difference(answer: &Answer, now: Timestamp) -> Option<String
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use ureq::http::{HeaderMap, HeaderValue};
-
-    const CONTEXT: RequestContext<'_> = RequestContext {
-        hub: "https://h",
-        with_token: true,
-        now: Timestamp::UNIX_EPOCH,
-    };
-
-    fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Answer {
-        let value = |value: &str| HeaderValue::from_bytes(value.as_bytes()).unwrap();
-        let headers = headers.iter();
-        Answer {
-            host: "h".to_owned(),
-            status,
-            headers: headers
-                .map(|(name, text)| (name.parse().unwrap(), value(text)))
-                .collect::<HeaderMap>(),
-            body: body.as_bytes().to_vec(),
-        }
-    }
-
-    fn json(status: u16, body: &str) -> Answer {
-        answer(status, &[("content-type", "application/json")], body)
-    }
-
-    #[track_caller]
-    fn error(answer: &Answer) -> Error {
-        match interpret(answer, &CONTEXT) {
-            Err(RequestError::Other(error)) => error,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    const PAGE: &str = r#"{"schema":1,"version":"1.2.3","epoch":"E","reset":false,"refused":[],
-        "sent":null,"operations":[],"cursor":{"seq":7,"id":"O"},"more":true,"new":"ignored"}"#;
-
-    #[test]
-    fn a_response_is_parsed_and_the_additions_of_a_newer_hub_are_ignored() {
-        let kind = [("content-type", "Application/JSON; charset=utf-8")];
-        let response = interpret(&answer(200, &kind, PAGE), &CONTEXT).unwrap();
-        assert_eq!((response.epoch.as_str(), response.more), ("E", true));
-    }
-
-    #[test]
-    fn a_response_that_ends_in_the_middle_is_interrupted_wherever_it_ends() {
-        for end in 0..PAGE.len() {
-            let cut = interpret(&json(200, &PAGE[..end]), &CONTEXT);
-            assert!(matches!(cut, Err(RequestError::Interrupted(_))), "{end}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_a_hub_is_called_so() {
-        for (status, kind, body) in [
-            (200, "text/html; charset=utf-8", "<html>"),
-            (200, "text/html", PAGE),
-            (200, "application/json", "{\"hello\":1}"),
-            (200, "application/json", "[]"),
-            (200, "application/json", "<html>"),
-            (404, "text/plain", "not found"),
-            (405, "text/html", ""),
-        ] {
-            let error = error(&answer(status, &[("content-type", kind)], body));
-            assert_eq!(error.kind(), Kind::Failed);
-            assert!(error.to_string().contains("is not a hub"), "{error:?}");
-            assert!(error.hint().unwrap().contains("--hub-url"));
-        }
-    }
-
-    #[test]
-    fn another_schema_is_named() {
-        let error = error(&json(200, r#"{"schema":2}"#));
-        assert!(error.to_string().contains("speaks schema 2"), "{error:?}");
-    }
-
-    #[test]
-    fn each_status_has_a_kind_and_a_message() {
-        for (status, kind, words) in [
-            (301, Kind::Failed, "redirects"),
-            (304, Kind::Failed, "redirects"),
-            (308, Kind::Failed, "redirects"),
-            (400, Kind::Failed, "answers with status 400: why"),
-            (401, Kind::Unauthorized, "rejects the login: why"),
-            (403, Kind::Failed, "denies access: why"),
-            (408, Kind::Unreachable, "in time"),
-            (413, Kind::TooLarge, "of this size: why"),
-            (415, Kind::Failed, "gzip"),
-            (429, Kind::Unreachable, "too many requests"),
-            (500, Kind::Unreachable, "failed (status 500): why"),
-            (502, Kind::Unreachable, "a proxy cannot reach"),
-            (503, Kind::Unreachable, "is not ready: why"),
-            (504, Kind::Unreachable, "a proxy cannot reach"),
-            (201, Kind::Failed, "answers with status 201"),
-        ] {
-            let error = error(&json(status, r#"{"error":"why"}"#));
-            assert_eq!(error.kind(), kind, "{status}");
-            let line = error.one_line();
-            assert!(line.contains(words), "{status}: {line}");
-        }
-    }
-
-    #[test]
-    fn the_hubs_error_comes_out_as_the_same_kind() {
-        let kind = |body| error(&json(403, body)).kind();
-        assert_eq!(kind(r#"{"error":"no","kind":"denied"}"#), Kind::Denied);
-        assert_eq!(kind(r#"{"error":"no","kind":"usage"}"#), Kind::Failed);
-        assert_eq!(
-            kind(r#"{"error":"no","kind":"of-a-newer-hub"}"#),
-            Kind::Failed
-        );
-    }
-
-    #[test]
-    fn a_hub_that_requires_a_login_names_the_flags() {
-        let without = RequestContext {
-            with_token: false,
-            ..CONTEXT
-        };
-        let Err(RequestError::Other(error)) = interpret(&answer(401, &[], ""), &without) else {
-            panic!("no error");
-        };
-        assert!(error.hint().unwrap().contains("--oidc-issuer"), "{error:?}");
-    }
-
-    #[test]
-    fn the_hubs_words_are_short_and_cannot_steer_a_terminal() {
-        let body = format!(
-            r#"{{"error":"\u001b[2J{}","hint":"a\nb"}}"#,
-            "x".repeat(10_000)
-        );
-        let error = error(&json(403, &body));
-        let line = error.one_line();
-        assert!(line.len() < 500, "{}", line.len());
-        assert!(!line.contains(char::is_control));
-        assert_eq!(error.hint(), Some("a\\nb"));
-    }
-
-    #[test]
-    fn retry_after_is_kept() {
-        let headers = [("retry-after", "17")];
-        let wait = error(&answer(503, &headers, "")).retry_after();
-        assert_eq!(wait, Some(Duration::from_secs(17)));
-        assert_eq!(error(&answer(503, &[], "")).retry_after(), None);
-    }
-
-    #[test]
-    fn a_clock_difference_is_named_where_it_may_be_the_cause() {
-        let at = |time: &str| format!("Thu, 01 Jan 1970 {time} GMT");
-        let line =
-            |status, time: &str| error(&answer(status, &[("date", &at(time))], "")).one_line();
-        assert!(line(401, "00:05:00").contains("is 5 minutes behind the hub's"));
-        assert!(line(400, "03:00:10").contains("is 3 hours behind the hub's"));
-        assert!(!line(401, "00:01:59").contains("clock"));
-        assert!(!line(503, "03:00:10").contains("clock"));
-        let later = Timestamp::constant(3 * 86_400, 0);
-        let difference = clock_difference(&answer(200, &[("date", &at("00:00:00"))], ""), later);
-        assert!(difference.unwrap().contains("is 3 days ahead of the hub's"));
-    }
-
-    proptest! {
-        #[test]
-        fn no_answer_panics_and_every_error_has_a_message(
-            status in 100u16..600,
-            texts in proptest::array::uniform4(proptest::option::of("[^\\x00-\\x1f\\x7f]{0,60}")),
-            body in proptest::collection::vec(any::<u8>(), 0..200),
-        ) {
-            let names = ["content-type", "location", "retry-after", "date"];
-            let headers: Vec<_> = names.into_iter().zip(&texts).filter_map(|(name, text)| Some((name, text.as_deref()?))).collect();
-            let answer = Answer { body, ..answer(status, &headers, "") };
-            if let Err(RequestError::Other(error)) = interpret(&answer, &CONTEXT) {
-                let line = error.one_line();
-                prop_assert!(!line.is_empty());
-                prop_assert!(!line.contains(char::is_control));
-            }
-        }
-    }
-}
+mod tests;

@@ -58,8 +58,8 @@ impl Spoke {
         let _stop = StopOnExit(Arc::clone(&self.shared));
         let url = self.exchange.url();
         log::line(format!("syncing with '{}'", url.text));
-        if url.is_unencrypted {
-            log::line("the URL of the hub is plain http: tasks travel unencrypted");
+        if let Some(warning) = self.shared.warning() {
+            log::line(warning);
         }
         while self.shared.begin_when_due() {
             let outcome = self.round();

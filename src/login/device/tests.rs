@@ -115,7 +115,7 @@ fn the_prompt_is_validated_before_it_is_shown() {
     let with = |key: &str, value: Value| {
         let mut changed = complete.clone();
         changed[key] = value;
-        match read(changed.to_string().as_bytes()) {
+        match read("https://id.example/realm", changed.to_string().as_bytes()) {
             Ok(_) => "fine".to_owned(),
             Err(error) => format!("{error:#}"),
         }
@@ -150,9 +150,89 @@ fn the_prompt_is_validated_before_it_is_shown() {
             json!("https://id.example/device?user_code=A"),
             "fine",
         ),
+        (
+            "verification_uri",
+            json!("http://127.0.0.1/device"),
+            "is plain http, but the issuer is https",
+        ),
+        (
+            "verification_uri",
+            json!(format!("https://id.example/{}", "x".repeat(60_000))),
+            "has 60019 bytes",
+        ),
+        (
+            "verification_uri_complete",
+            json!(format!("https://id.example/{}", "x".repeat(60_000))),
+            "has 60019 bytes",
+        ),
+        ("verification_uri", json!(""), "holds no code for a device"),
+        ("device_code", json!(""), "holds no code for a device"),
     ] {
         let outcome = with(key, value.clone());
         assert!(outcome.contains(expected), "{key} {value}: {outcome}");
+    }
+}
+
+#[test]
+fn an_offer_that_is_a_little_off_means_what_it_says() {
+    let offer = |changes: Value| {
+        let mut offer = json!({
+            "device_code": "d", "user_code": "ABCD", "verification_uri": "https://id.example/device",
+            "expires_in": 900, "interval": 1,
+        });
+        for (key, value) in changes.as_object().unwrap() {
+            match value {
+                Value::String(text) if text == "DROP" => {
+                    offer.as_object_mut().unwrap().remove(key);
+                }
+                value => offer[key] = value.clone(),
+            }
+        }
+        read("https://id.example/realm", offer.to_string().as_bytes())
+            .unwrap_or_else(|error| panic!("{changes}: {error:#}"))
+    };
+    for changes in [
+        json!({}),
+        json!({ "expires_in": "900" }),
+        json!({ "expires_in": 900.0 }),
+        json!({ "expires_in": "900.0", "interval": "1" }),
+        json!({ "interval": 0 }),
+        json!({ "interval": -5 }),
+        json!({ "interval": 0.2 }),
+        json!({ "verification_uri_complete": "" }),
+        json!({ "verification_uri_complete": null }),
+        json!({ "verification_uri": "/device" }),
+        json!({ "verification_url": "https://id.example/elsewhere" }),
+        json!({ "verification_uri": "DROP", "verification_url": "https://id.example/device" }),
+        json!({ "verification_uri": "", "verification_url": "/device" }),
+    ] {
+        let code = offer(changes.clone());
+        assert_eq!(code.lifetime, secs(900), "{changes}");
+        assert_eq!(code.interval, secs(1), "{changes}");
+        let prompt = code.prompt;
+        assert_eq!(prompt.verification_uri, "https://id.example/device");
+        assert_eq!(prompt.verification_uri_complete, None);
+    }
+    let nothing = offer(json!({ "expires_in": null, "interval": "" }));
+    assert_eq!((nothing.lifetime, nothing.interval), (LIFETIME, INTERVAL));
+    let complete = offer(json!({ "verification_url_complete": "/device?user_code=ABCD" }));
+    assert_eq!(
+        complete.prompt.verification_uri_complete.as_deref(),
+        Some("https://id.example/device?user_code=ABCD")
+    );
+    assert_eq!(
+        offer(json!({ "expires_in": 1e300 })).lifetime,
+        LONGEST_LIFETIME
+    );
+}
+
+#[test]
+fn pending_counts_with_whatever_status_it_comes() {
+    for status in [200, 400, 401, 403, 428] {
+        let pending = answered(status, &json!({ "error": "authorization_pending" }));
+        let mut wait = Wait::new(secs(5), secs(600), at(0));
+        assert!(wait.observe(pending).unwrap().is_none(), "{status}");
+        assert_eq!(wait.pause(at(0)), secs(5), "{status}");
     }
 }
 

@@ -1,10 +1,12 @@
 //! Why a request failed, and whether and when a later attempt may succeed.
 
 use std::io;
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use ureq::Timeout;
+use ureq::http::Uri;
 
 use super::{LONGEST_QUOTE, Limits};
 use crate::error::{Error, Kind};
@@ -58,6 +60,25 @@ pub(crate) fn is_cut_off(error: &ureq::Error) -> bool {
     )
 }
 
+/// How the TLS library calls a server whose certificate is that of an authority. `openssl req -x509` makes such ones by
+/// default.
+const CA_AS_SERVER: &str = "CaUsedAsEndEntity";
+
+/// Returns the command that makes a certificate for `host` which needs no authority. Pure.
+fn self_signed(host: &str) -> String {
+    let uri: Option<Uri> = host.parse().ok();
+    let name = uri.as_ref().and_then(Uri::host).unwrap_or(host);
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    let kind = match name.parse::<IpAddr>() {
+        Ok(_) => "IP",
+        Err(_) => "DNS",
+    };
+    format!(
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 825 -subj /CN={name} -addext subjectAltName={kind}:{name} \
+         -addext basicConstraints=critical,CA:FALSE -keyout key.pem -out cert.pem"
+    )
+}
+
 /// Returns the error for one of the HTTP library, in words that name `host` and the cause.
 pub(crate) fn failure(error: ureq::Error, host: &str, limits: &Limits) -> Error {
     use ureq::Error as Library;
@@ -66,6 +87,11 @@ pub(crate) fn failure(error: ureq::Error, host: &str, limits: &Limits) -> Error 
         return later(format!("the answer of {host} was cut off"));
     }
     let untrusted = |why: &str| {
+        if why.contains(CA_AS_SERVER) {
+            let message = "its certificate is one of an authority, which no server may use itself";
+            return later(format!("cannot trust {host}: {message}"))
+                .with_hint(format!("make another: {}", self_signed(host)));
+        }
         later(format!(
             "cannot trust {host}: {why} (for a private certificate authority, let SSL_CERT_FILE name its PEM file)"
         ))
@@ -166,6 +192,22 @@ mod tests {
         }
         let wait = Some(Duration::from_secs(7));
         assert_eq!(of_status("a", 429, wait).retry_after(), wait);
+    }
+
+    #[test]
+    fn the_command_for_a_certificate_names_the_host_by_its_kind() {
+        for (host, name) in [
+            ("hub.example.org", "DNS:hub.example.org"),
+            ("hub.example.org:8443", "DNS:hub.example.org"),
+            ("192.168.1.5:8443", "IP:192.168.1.5"),
+            ("[fd7a::1]:8443", "IP:fd7a::1"),
+        ] {
+            let command = self_signed(host);
+            assert!(
+                command.contains(&format!("subjectAltName={name} ")),
+                "{command}"
+            );
+        }
     }
 
     proptest! {

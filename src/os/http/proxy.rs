@@ -19,6 +19,10 @@ pub(super) fn of(
             .find_map(|name| variable(name).filter(|value| !value.is_empty()))
     };
     let host = uri.host().unwrap_or_default();
+    // Only a hub on a network of one's own is contacted over plain http, and a token for it goes nowhere else.
+    if uri.scheme_str() == Some("http") {
+        return Ok(None);
+    }
     if is_loopback(host)
         || first(&["no_proxy", "NO_PROXY"]).is_some_and(|list| is_listed(&list, host))
     {
