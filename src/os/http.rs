@@ -31,7 +31,7 @@ use ureq::{Agent, AsSendBody, Body};
 
 use super::clock;
 use super::text::excerpt;
-use crate::error::{Error, Result, ResultExt, bail};
+use crate::error::{Error, Kind, Result, ResultExt, bail};
 pub(crate) use failure::{LONGEST_RETRY_AFTER, failure, is_cut_off, retry_after};
 pub(crate) use url::{authority, check, is_loopback};
 
@@ -311,11 +311,18 @@ fn kept_agent(uri: &Uri, base: &Uri, limits: &Limits) -> Result<Agent, ureq::Err
     })
 }
 
-/// Reads the answer of `host` to its end, decompressed, within `limits`. Rejects an encoding that was not requested.
+/// Reads the answer of `host` to its end, decompressed, within `limits`. Rejects an encoding that was not requested. The error
+/// about a body beyond the limit is of [`Kind::TooLarge`].
 pub(crate) fn read(response: Response<Body>, host: String, limits: &Limits) -> Result<Answer> {
     let name = host.clone();
-    let answer =
-        read_whole(response, host, limits).map_err(|error| failure(error, &name, limits))?;
+    let answer = read_whole(response, host, limits).map_err(|error| {
+        let is_too_large = matches!(error, ureq::Error::BodyExceedsLimit(_));
+        let failure = failure(error, &name, limits);
+        match is_too_large {
+            true => failure.with_kind(Kind::TooLarge),
+            false => failure,
+        }
+    })?;
     check_encoding(&answer)?;
     Ok(answer)
 }

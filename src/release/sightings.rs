@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::os::files;
 
 const SCHEMA: u32 = 1;
-const LARGEST: u64 = 4 << 20;
+const LARGEST: u64 = 8 << 20;
 /// For how many feeds the record is kept.
 const MOST_FEEDS: usize = 8;
 /// How many tags of a feed are recorded; more than a forge's list is read for.

@@ -13,7 +13,8 @@ const GOAL: f64 = 1.2;
 const HOW: &str = "\
 Both request the latest release in Forgejo's form from the same nginx on loopback, over TLS 1.3, and trust an authority made
 for this run: heph by `SSL_CERT_FILE`, curl by `--cacert`. The release named is the one installed. *Cold*: the feed is not
-cached, the answer is 200, and curl saves the ETag (`--etag-save`). *304*: both send the ETag of the previous answer
+cached, the answer is 200, and curl saves the ETag (`--etag-save`); heph reads
+the list of releases as well, once, which curl does not. *304*: both send the ETag of the previous answer
 (`--etag-compare`). heph is installed in a slot.
 
 - *hephd as a service*: default settings; systemd runs hephd, and `check` requests its version.

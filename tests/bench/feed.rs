@@ -27,6 +27,9 @@ impl TlsFeed {
         let answer = folder.join(format!("www/api/v1/repos/{PROJECT}/releases/latest"));
         fs::create_dir_all(answer.parent().unwrap()).unwrap();
         fs::write(&answer, release(tag)).unwrap();
+        // The first check reads the list, too.
+        let list = folder.join("www/list.json");
+        fs::write(&list, format!("[{}]", release(tag))).unwrap();
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
             .unwrap()
@@ -199,6 +202,10 @@ http {{
         ssl_certificate_key "{folder}/server.key";
         root "{folder}/www";
         default_type application/json;
+        location = /api/v1/repos/{PROJECT}/releases {{
+            access_log off;
+            try_files /list.json =404;
+        }}
     }}
 }}
 "#

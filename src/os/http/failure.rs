@@ -133,8 +133,7 @@ pub(crate) fn failure(error: ureq::Error, host: &str, limits: &Limits) -> Error 
         Library::BodyExceedsLimit(_) => Error::new(format!(
             "the answer of {host} is larger than {} bytes",
             limits.body
-        ))
-        .with_kind(Kind::TooLarge),
+        )),
         Library::LargeResponseHeader(..) => {
             Error::new(format!("the headers of {host} are too large"))
         }

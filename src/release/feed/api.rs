@@ -12,7 +12,7 @@
 //!
 //! Pages are counted here. The links of an answer only say whether another page follows; none is requested.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use ureq::http::HeaderMap;
@@ -22,6 +22,7 @@ use super::response::{self, ResponseClass};
 use super::{HINT, get, unusable};
 use crate::error::{Error, Kind, Result, ResultExt};
 use crate::os::http::{Answer, Limits};
+use crate::os::interrupt;
 use crate::release::sightings::Sightings;
 use crate::release::source::{
     Gathered, PublishedRelease, ReleaseFilter, Selection, Source, fingerprint, select,
@@ -34,6 +35,8 @@ const FIRST_PAGE: usize = 30;
 const LARGE_PAGE: usize = 100;
 const MOST_PAGES: usize = 20;
 const MOST_RELEASES: usize = 2000;
+/// How many times longer than one answer a list may take.
+const SLOWER: u32 = 4;
 /// How often a page may turn out to be larger than an answer may be: 30, 15, 7, 3, 1.
 const MOST_RETRIES: usize = 5;
 /// For how long what is known of a list, beyond its first pages, holds.
@@ -209,12 +212,20 @@ impl Api<'_> {
         if !self.is_recent(cache.listed_at) {
             cache.invalidate();
         }
+        let start = Instant::now();
+        let limit = self.limits.total.saturating_mul(SLOWER);
         let (mut size, mut number) = (FIRST_PAGE, 1);
         let mut gathered = Gathered::new(self.filter);
         let mut first: Option<(Answer, String)> = None;
         let mut retries = 0;
         let end = loop {
+            interrupt::check()?;
             let url = self.page_url(size, number);
+            if start.elapsed() > limit {
+                let limit = limit.as_secs();
+                let reason = format!("reading the list at '{url}' timed out after {limit} s");
+                return Err(Error::unreachable(reason));
+            }
             let answer = match &first {
                 None => self.get(&url, Question::List, cache),
                 Some(_) => self.get_page(&url, cache).map(Some),

@@ -305,6 +305,47 @@ mod tests {
     }
 
     #[test]
+    fn release_0_1_0_reads_what_is_written_and_drops_what_it_does_not_know() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("feed.json");
+        let key = key_of(&SelfUpdate::default());
+        let mut cache = FeedCache::load(&path, &key, now());
+        cache.last_success = Some(now());
+        cache.etag = Some("\"1\"".to_owned());
+        cache.answered = Some(Question::List);
+        cache.save(&path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let written: serde_json::Map<_, _> = serde_json::from_str(&text).unwrap();
+        const KNOWN: [&str; 12] = [
+            "schema",
+            "key",
+            "detected",
+            "etag",
+            "last_modified",
+            "latest",
+            "highest",
+            "named",
+            "last_success",
+            "last_attempt",
+            "last_error",
+            "not_before",
+        ];
+        assert!(KNOWN.iter().all(|name| written.contains_key(*name)));
+        assert_eq!(written["schema"], 2);
+        let known = written
+            .into_iter()
+            .filter(|(name, _)| KNOWN.contains(&name.as_str()));
+        let known: serde_json::Map<_, _> = known.collect();
+        std::fs::write(&path, serde_json::to_vec(&known).unwrap()).unwrap();
+        let cache = FeedCache::load(&path, &key, now());
+        assert_eq!(cache.last_success, Some(now()));
+        // It may be about another question than the next one.
+        for question in [Question::Latest, Question::List] {
+            assert!(!cache.has_validators(question));
+        }
+    }
+
+    #[test]
     fn a_validator_that_would_break_a_header_and_a_wait_of_years_are_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("feed.json");
