@@ -41,6 +41,22 @@ fn a_release_without_heph_would_be_the_last_one_and_is_refused() {
 }
 
 #[test]
+fn a_build_that_fails_leaves_hephd_alone_and_the_timer_waits() {
+    let scene = Scene::new();
+    // Nothing that cargo could install.
+    scene.tell("9.9.0");
+    scene.heph("self-update apply --scheduled").exits(1);
+    let again = scene.heph("self-update apply --scheduled").exits(0);
+    again.says("skipped").says("tried again after");
+    scene.assert_serves(OLD);
+    assert!(scene.quarantined().is_empty());
+    assert!(!scene.slot("9.9.0").exists());
+    scene.publish_new();
+    scene.heph("self-update apply --scheduled").exits(0);
+    scene.assert_serves(NEW);
+}
+
+#[test]
 fn a_hook_that_starts_heph_again_does_not_go_on_for_ever() {
     let scene = Scene::new();
     let count = scene.path.join("count");

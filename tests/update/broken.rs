@@ -30,29 +30,6 @@ fn tried(version: &str, flaw: Flaw, outcome: (i32, &str), words: &str) -> Machin
 }
 
 #[test]
-fn one_that_does_not_compile_leaves_everything_untouched_and_waits() {
-    let machine = machine();
-    machine.publish("1.1.1", Flaw::DoesNotCompile);
-    let report = machine
-        .heph("self-update apply --scheduled --json")
-        .exits(1);
-    let report = report.json();
-    assert_eq!(report["outcome"], "failed");
-    let log = std::fs::read_to_string(report["log"].as_str().unwrap()).unwrap();
-    assert!(log.contains("this release is broken"), "{log}");
-    assert!(!report["reason"].to_string().contains("broken"), "{report}");
-    machine.assert_serves_tasks(OLD, &["kept"]);
-    assert!(
-        machine.quarantined().is_empty(),
-        "nothing shows whose fault it is"
-    );
-    let again = machine.heph("self-update apply --scheduled").exits(0);
-    again.says("skipped").says("tried again after");
-    machine.assert_serves_tasks(OLD, &["kept"]);
-    assert!(!machine.data().join("versions/1.1.1").exists());
-}
-
-#[test]
 fn one_whose_commands_say_another_version_leaves_everything_untouched() {
     tried("1.1.2", Flaw::SaysAnotherVersion, FAILED, "0.0.1");
 }
