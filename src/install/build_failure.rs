@@ -24,6 +24,8 @@ pub(crate) enum BuildFailure {
     Killed,
     /// The installed Rust is too old, or no toolchain is selected.
     Toolchain,
+    /// The standard library of a configured target is not installed.
+    Target,
     /// A build script failed.
     Script,
     Compile,
@@ -70,9 +72,9 @@ const PHRASES: &[(BuildFailure, &[&str])] = &[
             "error: toolchain '",
             "lock file version",
             "`resolver` setting",
-            "target may not be installed",
         ],
     ),
+    (BuildFailure::Target, &["target may not be installed"]),
     (
         BuildFailure::Script,
         &["error: failed to run custom build command for `"],
@@ -240,11 +242,11 @@ fn statuses(conclusion: &str) -> Vec<u16> {
     found.collect()
 }
 
-/// Returns the name that cargo puts in backquotes behind the last `words`.
+/// Returns the name that cargo puts in backquotes behind the last `words`, without the folder that may follow it.
 fn named<'a>(output: &'a str, words: &str) -> Option<&'a str> {
     let mut lines = output.lines().rev();
     let name = lines.find_map(|line| line.strip_prefix(words))?;
-    name.split('`').next()
+    name.split('`').next()?.split(" (").next()
 }
 
 impl BuildFailure {
@@ -280,6 +282,8 @@ impl BuildFailure {
             BuildFailure::Toolchain => {
                 cannot("it needs another Rust than the installed one").with_hint("run `rustup update stable`")
             }
+            BuildFailure::Target => cannot("Rust's standard library for the configured target is not installed")
+                .with_hint("install it: `rustup target add TARGET`; `build.target` in cargo's config.toml, or CARGO_BUILD_TARGET, names it"),
             BuildFailure::Script => {
                 let script = the("error: failed to run custom build command for `", "the build script of");
                 cannot(&format!("{script} failed"))

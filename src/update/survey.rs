@@ -51,7 +51,12 @@ pub fn survey(world: World, latest: Option<Release>, asked: &Asked) -> Result<Su
     let in_quarantine = Quarantine::load(world.paths)?;
     let quarantine = held_back(&in_quarantine, settings, &seen_tags);
     let now = clock::now();
-    let waiting = latest.as_ref().and_then(|release| {
+    let newer = |release: &&Release| {
+        let mut installed = installed.iter();
+        installed.all(|installed| release.version.cmp_precedence(installed).is_gt())
+    };
+    // A failed build of any other release keeps nothing back.
+    let waiting = latest.as_ref().filter(newer).and_then(|release| {
         let seen = seen_tags.seen(&settings.repository, release.tag.as_str());
         let commit = seen.map(|seen| seen.commit.as_str());
         builds::waiting(world, &in_quarantine, release, commit, now)

@@ -209,7 +209,7 @@ fn the_sentence_names_what_failed_and_quotes_no_compiler() {
         "cannot build v1.1.0: compiling `tool` failed"
     );
     let output = with_end(
-        "error: failed to run custom build command for `foo-sys v0.1.0`\n\nCaused by:\n  x",
+        "error: failed to run custom build command for `foo-sys v0.1.0 (/c/foo)`\n\nCaused by:\n  x",
     );
     assert_eq!(
         sentence(&output),
@@ -220,8 +220,8 @@ fn the_sentence_names_what_failed_and_quotes_no_compiler() {
 #[test]
 fn only_an_unreachable_host_is_worth_trying_later_and_no_failure_blames_the_release() {
     for failure in [
-        Network, Refused, GitStore, Disk, Linker, Killed, Toolchain, Script, Compile, Tag, Package,
-        Manifest, Unknown,
+        Network, Refused, GitStore, Disk, Linker, Killed, Toolchain, Target, Script, Compile, Tag,
+        Package, Manifest, Unknown,
     ] {
         let error = failure.error("v1.0.0", "https://f.example/a", "");
         let expected = match failure {
