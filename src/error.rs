@@ -47,6 +47,8 @@ pub enum Kind {
     Busy,
     /// A host cannot be reached, or asks for a later try.
     Unreachable,
+    /// hephd does not run, or listens elsewhere.
+    Absent,
     /// A file, a program or a task does not exist.
     NotFound,
     /// A value is malformed or out of bounds.

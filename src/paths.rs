@@ -3,6 +3,8 @@
 //! Linux follows the XDG base directories, macOS the `directories` crate, except for plists, which launchd wants under
 //! `~/Library/LaunchAgents`.
 
+use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use directories::{BaseDirs, ProjectDirs};
@@ -28,7 +30,7 @@ impl HephdPaths {
     /// There is no home folder, or a relative path was given.
     pub(crate) fn from_env() -> Result<HephdPaths> {
         let project = project()?;
-        let mut paths = HephdPaths::in_folders(project.data_dir(), project.runtime_dir());
+        let mut paths = HephdPaths::in_folders(project.data_dir(), runtime_dir(&project));
         if let Some(store) = absolute_variable("HEPH_DB")? {
             paths.store = store;
         }
@@ -45,6 +47,20 @@ impl HephdPaths {
             store: data.join("heph.db"),
             socket: runtime.unwrap_or(data).join("hephd.sock"),
         }
+    }
+
+    /// Returns whether the user named the socket by `HEPH_SOCKET`.
+    pub(crate) fn socket_is_named() -> bool {
+        std::env::var_os("HEPH_SOCKET").is_some_and(|value| !value.is_empty())
+    }
+
+    /// Returns the lock of the store `store`, which its hephd holds while it runs. Links are resolved, so that a store has one
+    /// lock.
+    pub(crate) fn store_lock(store: &Path) -> PathBuf {
+        let store = store.canonicalize().unwrap_or_else(|_| store.to_owned());
+        let mut lock = OsString::from(store);
+        lock.push(".lock");
+        lock.into()
     }
 
     pub(crate) fn log(&self) -> PathBuf {
@@ -206,6 +222,15 @@ pub(crate) fn home() -> Result<PathBuf> {
 
 fn project() -> Result<ProjectDirs> {
     ProjectDirs::from("", "", "heph").with_context(no_home)
+}
+
+/// Returns the folder for the socket below `XDG_RUNTIME_DIR`. Another user's counts as unset: `su` and `sudo -E` leave it in
+/// the environment, and nobody else may be served there (XDG Base Directory Specification).
+fn runtime_dir(project: &ProjectDirs) -> Option<&Path> {
+    let us = rustix::process::geteuid().as_raw();
+    let folder = project.runtime_dir()?;
+    let is_foreign = |base: &Path| base.metadata().is_ok_and(|base| base.uid() != us);
+    (!is_foreign(folder.parent()?)).then_some(folder)
 }
 
 fn no_home() -> Error {

@@ -15,6 +15,6 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
-    let task = client::add(&context.paths.hephd.socket, &args.title.join(" "))?;
+    let task = client::add(&context.socket()?, &args.title.join(" "))?;
     Ok(task::print(context, "added", task, args.json))
 }

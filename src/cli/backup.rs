@@ -24,7 +24,7 @@ pub struct Args {
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     // hephd has another working folder.
     let file = std::path::absolute(args.file)?;
-    client::backup(&context.paths.hephd.socket, &file, LIMIT)?;
+    client::backup(&context.socket()?, &file, LIMIT)?;
     let file = file.display().to_string();
     if args.json {
         context.ui.json(&json!({ "file": file }));

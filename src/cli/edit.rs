@@ -17,6 +17,6 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
-    let task = client::edit(&context.paths.hephd.socket, &args.id, &args.title.join(" "))?;
+    let task = client::edit(&context.socket()?, &args.id, &args.title.join(" "))?;
     Ok(task::print(context, "edited", task, args.json))
 }

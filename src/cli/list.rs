@@ -24,7 +24,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
         (_, true) => Which::Done,
         _ => Which::Open,
     };
-    let tasks = client::list(&context.paths.hephd.socket, which)?;
+    let tasks = client::list(&context.socket()?, which)?;
     if args.json {
         context.ui.json(&Tasks { tasks });
         return Ok(Exit::Done);

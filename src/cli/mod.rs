@@ -25,9 +25,10 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::Config;
-use crate::error::{Exit, Result};
+use crate::error::{Exit, Kind, Result};
 use crate::os::{files, host};
 use crate::paths::Paths;
+use crate::platform::service;
 use ui::Ui;
 
 /// The version as `--version` prints it.
@@ -106,6 +107,13 @@ pub(crate) struct Context {
     pub ui: Ui,
 }
 
+impl Context {
+    /// Returns the socket of the hephd that is meant, wherever this command was started.
+    pub(crate) fn socket(&self) -> Result<PathBuf> {
+        service::reach(self.config.service_manager, &self.paths)
+    }
+}
+
 /// Returns the command line as clap sees it, for man pages and completions.
 pub fn command() -> clap::Command {
     Heph::command()
@@ -135,7 +143,10 @@ pub fn run(heph: Heph) -> Result<Exit> {
     };
     let context = Context { config, paths, ui };
     let reported = matches!(&heph.command, Command::SelfUpdate(args) if args.reports_releases());
-    let exit = dispatch(&context, heph.command)?;
+    let exit = dispatch(&context, heph.command).map_err(|error| match error.kind() {
+        Kind::Absent => service::explain(error, context.config.service_manager, &context.paths),
+        _ => error,
+    })?;
     if !reported && context.ui.has_reader() {
         notice::print(&context);
     }

@@ -13,7 +13,7 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
-    let task = client::next(&context.paths.hephd.socket)?;
+    let task = client::next(&context.socket()?)?;
     if args.json {
         context.ui.json(&NextTask { task });
         return Ok(Exit::Done);

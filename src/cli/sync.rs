@@ -58,7 +58,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
 }
 
 fn status(context: &Context, form: &Form) -> Result<Exit> {
-    let status = client::sync_status(&context.paths.hephd.socket)?;
+    let status = client::sync_status(&context.socket()?)?;
     if form.json {
         context.ui.json(&status);
     } else {
@@ -74,7 +74,7 @@ fn status(context: &Context, form: &Form) -> Result<Exit> {
 }
 
 fn now(context: &Context, form: &Form) -> Result<Exit> {
-    let round = client::sync_now(&context.paths.hephd.socket)?;
+    let round = client::sync_now(&context.socket()?)?;
     if form.json {
         context.ui.json(&round);
     } else {

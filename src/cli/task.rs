@@ -24,7 +24,7 @@ pub fn run(
     done: &str,
     change: fn(&Path, &str) -> Result<Task>,
 ) -> Result<Exit> {
-    let task = change(&context.paths.hephd.socket, &args.id)?;
+    let task = change(&context.socket()?, &args.id)?;
     Ok(print(context, done, task, args.json))
 }
 

@@ -11,11 +11,14 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::foreign;
 use super::reconnect::{self, Absence};
 use super::wire::Call;
 use super::{check_length, read_answer};
-use crate::error::{Error, Result, ResultExt};
+use crate::error::{Error, Kind, Result, ResultExt};
 use crate::os::backoff::Backoff;
+use crate::os::clock;
+use crate::os::peer;
 
 /// The largest answer, in bytes.
 const LARGEST_ANSWER: u64 = 1 << 30;
@@ -23,6 +26,8 @@ const LARGEST_ANSWER: u64 = 1 << 30;
 const INTERVAL: Duration = Duration::from_millis(20);
 /// How often a call that was cut off is retried. A hephd that hangs up each time is not restarting.
 const RETRIES: u32 = 10;
+/// How much earlier than this client gives up hephd begins nothing more: what it has begun may take a sync of the disk.
+const MARGIN: Duration = Duration::from_secs(2);
 const BACKOFF: Backoff = Backoff {
     first: INTERVAL,
     longest: Duration::from_millis(500),
@@ -46,9 +51,14 @@ impl Caller {
     }
 
     /// Makes a call, which must be idempotent, and returns its result. Where the connection ends before the answer, the
-    /// very same bytes are sent again to the hephd that comes next.
+    /// very same bytes are sent again to the hephd that comes next. A hephd that reads them only after this client has given up
+    /// does not do what was reported as failed.
     pub fn call<T: DeserializeOwned>(&mut self, call: &Call) -> Result<T> {
-        let request = request(call)?;
+        let left = self.connection.left().unwrap_or_default();
+        let left = left.saturating_sub(MARGIN);
+        let deadline =
+            clock::monotonic_ms() + u64::try_from(left.as_millis()).unwrap_or(u64::MAX >> 1);
+        let request = request(call, Some(deadline))?;
         for failures in 1..=RETRIES {
             match self.connection.exchange(&request) {
                 Err(error) if was_cut_off(&error) => {
@@ -66,7 +76,7 @@ impl Caller {
 
     /// Makes a call once and returns its result.
     pub fn call_once<T: DeserializeOwned>(&mut self, call: &Call) -> Result<T> {
-        finish(self.connection.exchange(&request(call)?))
+        finish(self.connection.exchange(&request(call, None)?))
     }
 }
 
@@ -78,23 +88,34 @@ pub(super) fn call_if_there<T: DeserializeOwned>(
 ) -> Result<Option<T>> {
     check_length(socket)?;
     match Connection::open(socket, Instant::now() + limit) {
-        Ok(mut connection) => finish(connection.exchange(&request(call)?)).map(Some),
+        Ok(mut connection) => finish(connection.exchange(&request(call, None)?)).map(Some),
         Err(error) => absence(error, socket).map(|_| None),
     }
 }
 
-/// Returns the line that makes `call`.
-fn request(call: &Call) -> Result<Vec<u8>> {
+/// Returns whether a process of this user listens on `socket`, also one whose queue is full.
+pub(super) fn listens(socket: &Path, limit: Duration) -> bool {
+    let connected = || Connection::open(socket, Instant::now() + limit);
+    check_length(socket).is_ok()
+        && connected().map_or_else(|error| error.kind() == io::ErrorKind::TimedOut, |_| true)
+}
+
+/// Returns the line that makes `call`, which is void after `deadline_ms` of the monotonic clock.
+fn request(call: &Call, deadline_ms: Option<u64>) -> Result<Vec<u8>> {
     #[derive(Serialize)]
     struct Request<'a> {
         jsonrpc: &'static str,
         id: u32,
+        // Beside the parameters, where release 0.1.0 ignores it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        deadline_ms: Option<u64>,
         #[serde(flatten)]
         call: &'a Call,
     }
     let request = Request {
         jsonrpc: "2.0",
         id: 1,
+        deadline_ms,
         call,
     };
     let mut line = serde_json::to_vec(&request)?;
@@ -110,7 +131,9 @@ fn finish<T: DeserializeOwned>(answer: io::Result<Vec<u8>>) -> Result<T> {
 }
 
 fn not_running() -> Error {
-    Error::new("hephd is not running").with_hint("`heph daemon start`, or run `hephd`")
+    Error::new("hephd is not running")
+        .with_kind(Kind::Absent)
+        .with_hint("`heph daemon start`, or run `hephd`")
 }
 
 fn vanished(error: io::Error) -> Error {
@@ -156,7 +179,12 @@ fn absence(error: io::Error, socket: &Path) -> Result<Absence> {
         }),
         io::ErrorKind::ConnectionRefused => Ok(Absence::Refused),
         _ => {
-            Err(error).with_context(|| format!("cannot connect to hephd at '{}'", socket.display()))
+            let cannot = Error::new(format!("cannot connect to hephd at '{}'", socket.display()));
+            let cannot = match foreign::hint(&error) {
+                Some(hint) => cannot.with_hint(hint),
+                None => cannot,
+            };
+            Err(error).context(cannot)
         }
     }
 }
@@ -182,6 +210,7 @@ impl Connection {
         thread::spawn(move || drop(sender.send(UnixStream::connect(path))));
         let connected = receiver.recv_timeout(deadline.saturating_duration_since(Instant::now()));
         let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        foreign::check(peer::of(&stream)?, rustix::process::geteuid().as_raw())?;
         Ok(Connection { stream, deadline })
     }
 
@@ -282,12 +311,15 @@ mod tests {
         };
         assert_eq!(caller.call::<u32>(&call).unwrap(), 7);
         let [first, second, third] = hephd.join().unwrap();
-        assert_eq!(
-            first,
-            format!(
-                r#"{{"jsonrpc":"2.0","id":1,"method":"task.add","params":{{"title":"x","op_id":"{id}"}}}}"#
-            ) + "\n"
-        );
+        let mut sent: serde_json::Value = serde_json::from_str(&first).unwrap();
+        let deadline = sent.as_object_mut().unwrap().remove("deadline_ms").unwrap();
+        let expected = serde_json::json!({
+            "jsonrpc": "2.0", "id": 1, "method": "task.add", "params": {"title": "x", "op_id": id},
+        });
+        assert_eq!(sent, expected);
+        let left = deadline.as_u64().unwrap() - clock::monotonic_ms();
+        let limit = u64::try_from(LIMIT.as_millis()).unwrap();
+        assert!((limit / 2..limit).contains(&left), "{left} ms are left");
         assert_eq!([&second, &third], [&first, &first]);
     }
 

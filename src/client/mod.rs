@@ -5,6 +5,7 @@
 //! machines of a hub is idempotent: those that write carry an operation id that is chosen here.
 
 mod connection;
+mod foreign;
 mod reconnect;
 pub(crate) mod wire;
 
@@ -34,6 +35,11 @@ const LONGEST_SOCKET: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 /// Asks the hephd that listens on `socket` for its status, once; `None`, and at once, where no hephd listens.
 pub fn status(socket: &Path, limit: Duration) -> Result<Option<Status>> {
     connection::call_if_there(socket, &Call::Status {}, limit)
+}
+
+/// Returns whether a process of this user listens on `socket`. Whether it answers is another question.
+pub(crate) fn listens(socket: &Path) -> bool {
+    connection::listens(socket, Duration::from_secs(2))
 }
 
 /// Has hephd write a consistent copy of its store to `file`, an absolute path where nothing exists; returns once it is durable.

@@ -176,6 +176,8 @@ pub(crate) mod code {
     pub(crate) const BACKUP: i64 = -32005;
     /// No machine of this name is invited.
     pub(crate) const NO_MACHINE: i64 = -32006;
+    /// The deadline of the request had passed; nothing was changed.
+    pub(crate) const TOO_LATE: i64 = -32007;
     pub(crate) const NO_HUB: i64 = -32010;
     /// The hub cannot be reached or cannot answer now: a later attempt may succeed.
     pub(crate) const HUB_AWAY: i64 = -32011;
@@ -189,6 +191,7 @@ pub(crate) mod code {
             NO_TASK | NO_MACHINE => Kind::NotFound,
             AMBIGUOUS => Kind::Ambiguous,
             OPERATION_REUSED => Kind::Conflict,
+            TOO_LATE => Kind::Busy,
             NO_HUB => Kind::Usage,
             HUB_AWAY => Kind::Unreachable,
             _ => Kind::Failed,

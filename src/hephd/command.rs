@@ -63,6 +63,9 @@ enum StoreCommand {
 /// It could not start, or has lost its store; or the store cannot be read or restored.
 pub fn run(hephd: Hephd) -> Result<Exit> {
     let places = HephdPaths::from_env()?;
+    if hephd.command.is_none() {
+        log::keep_bounded(places.log());
+    }
     let (tokens, secret, machines) = (places.tokens(), places.hub_secret(), places.machines());
     let store = match hephd.db {
         Some(path) => std::path::absolute(path)?,

@@ -47,31 +47,43 @@ impl Methods {
         }
     }
 
-    /// Runs a method and returns its result as JSON.
-    pub(super) async fn run(self: &Arc<Self>, call: Call) -> Result<Vec<u8>, Failure> {
+    /// Runs a method and returns its result as JSON. No change is made after `deadline_ms` of the monotonic clock.
+    pub(super) async fn run(
+        self: &Arc<Self>,
+        call: Call,
+        deadline_ms: Option<u64>,
+    ) -> Result<Vec<u8>, Failure> {
         match call {
             Call::Status {} => self.read(Methods::status).await,
             Call::TaskAdd { title, op_id } => {
-                self.write(op_id, move |store, op, now| store.add(&title, op, now))
-                    .await
+                self.write(op_id, deadline_ms, move |store, op, now| {
+                    store.add(&title, op, now)
+                })
+                .await
             }
             Call::TaskEdit { id, title, op_id } => {
-                self.write(op_id, move |store, op, now| {
+                self.write(op_id, deadline_ms, move |store, op, now| {
                     store.edit(&id, &title, op, now)
                 })
                 .await
             }
             Call::TaskDone { id, op_id } => {
-                self.write(op_id, move |store, op, now| store.done(&id, op, now))
-                    .await
+                self.write(op_id, deadline_ms, move |store, op, now| {
+                    store.done(&id, op, now)
+                })
+                .await
             }
             Call::TaskReopen { id, op_id } => {
-                self.write(op_id, move |store, op, now| store.reopen(&id, op, now))
-                    .await
+                self.write(op_id, deadline_ms, move |store, op, now| {
+                    store.reopen(&id, op, now)
+                })
+                .await
             }
             Call::TaskDelete { id, op_id } => {
-                self.write(op_id, move |store, op, now| store.delete(&id, op, now))
-                    .await
+                self.write(op_id, deadline_ms, move |store, op, now| {
+                    store.delete(&id, op, now)
+                })
+                .await
             }
             Call::TaskList { state } => {
                 self.read(move |_, store| {
@@ -114,9 +126,15 @@ impl Methods {
     async fn write(
         &self,
         op_id: Option<OperationId>,
+        deadline_ms: Option<u64>,
         write: impl FnOnce(&mut Store, Option<Ulid>, Timestamp) -> Result<Task> + Send + 'static,
     ) -> Result<Vec<u8>, Failure> {
         let work = move |store: &mut Store| {
+            // Here and not before: the call may have waited for the store.
+            if deadline_ms.is_some_and(|deadline| deadline < clock::monotonic_ms()) {
+                let message = "hephd could not begin in time; nothing was changed";
+                return Err(Error::new(message).with_kind(Kind::Busy));
+            }
             let task = write(store, op_id.map(|id| id.0), clock::now())?;
             rpc::result(&OneTask { task })
         };
@@ -200,6 +218,7 @@ fn of_store<T>(called: Result<Result<T>, StoreGone>) -> Result<T, Failure> {
             Kind::NotFound => code::NO_TASK,
             Kind::Ambiguous => code::AMBIGUOUS,
             Kind::Conflict => code::OPERATION_REUSED,
+            Kind::Busy => code::TOO_LATE,
             _ => return Failure::new(code::STORE, error.context("the store failed")),
         };
         Failure::new(code, error)

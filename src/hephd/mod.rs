@@ -41,7 +41,7 @@ use std::path::Path;
 
 use rustix::fs::Mode;
 use tokio::runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::error::{Error, Result, ResultExt};
@@ -60,7 +60,7 @@ use store_thread::{StoreHandle, StoreThread};
 /// The size of the blocking pool: a backup, the fetching of an issuer's keys, and large bodies.
 const BLOCKING: usize = 6;
 
-/// Runs the daemon until SIGTERM, SIGINT or SIGHUP.
+/// Runs the daemon until SIGTERM, or SIGINT or SIGHUP unless it was started with these ignored.
 fn daemon(store: &Path, socket: &Path, role: Role) -> Result<()> {
     let inherited = Inherited::take();
     // What SQLite or the kernel creates is private from the first instant.
@@ -119,8 +119,8 @@ async fn serve(
 ) -> Result<()> {
     // Before hephd reports that it is ready: from then on, SIGTERM drains.
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for signals")?;
-    let mut hangup = signal(SignalKind::hangup()).context("cannot watch for signals")?;
+    let mut interrupt = unless_ignored(SignalKind::interrupt())?;
+    let mut hangup = unless_ignored(SignalKind::hangup())?;
     let socket = socket::listen(path, &mut inherited)?;
     let passed = settings.and_then(|settings| inherited.tcp(settings.address));
     inherited.close_unused();
@@ -154,8 +154,8 @@ async fn serve(
         async move {
             tokio::select! {
                 _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-                _ = hangup.recv() => {}
+                () = caught(&mut interrupt) => {}
+                () = caught(&mut hangup) => {}
                 () = store.closed() => {}
             }
             notify::stopping();
@@ -173,4 +173,47 @@ async fn serve(
     let methods = Methods::new(about, store, sync, hub_handle);
     tokio::join!(server::serve(socket, methods, stopped), serve_hub, stop);
     Ok(())
+}
+
+/// Watches for a signal, unless hephd was started with it ignored, as by `nohup` and by `&` in a script: then it stays so.
+fn unless_ignored(kind: SignalKind) -> Result<Option<Signal>> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    if is_ignored(&status, kind.as_raw_value()) {
+        return Ok(None);
+    }
+    signal(kind).map(Some).context("cannot watch for signals")
+}
+
+/// Returns whether `number` is in the mask of ignored signals of `/proc/self/status` (proc(5)). Pure.
+fn is_ignored(status: &str, number: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.unwrap_or(0) >> (number - 1) & 1 == 1
+}
+
+async fn caught(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_ignored;
+
+    #[test]
+    fn ignored_signals_are_read_from_their_mask() {
+        let status =
+            |mask: &str| format!("Name:\thephd\nSigBlk:\tffffffffffffffff\nSigIgn:\t{mask}\n");
+        assert!(is_ignored(&status("0000000000001001"), 1), "SIGHUP");
+        assert!(!is_ignored(&status("0000000000001001"), 2));
+        assert!(is_ignored(&status("0000000000000006"), 2), "SIGINT");
+        assert!(!is_ignored(&status("0000000000000006"), 1));
+        for status in ["", "SigIgn:", "SigIgn:\tx\n"] {
+            assert!(!is_ignored(status, 1), "{status:?}");
+        }
+    }
 }

@@ -67,6 +67,10 @@ impl Role {
 ///
 /// hephd would reject them.
 pub(crate) fn validate(flags: &Flags) -> Result<()> {
+    if let Some(address) = &flags.http_addr {
+        // Without effect unless hephd is a hub, but never meant to be wrong.
+        hub::parse_address(address)?;
+    }
     Role::new(flags, Data::default()).map(drop)
 }
 
@@ -161,6 +165,44 @@ mod tests {
         );
         assert_eq!(warned(&["--hub-plain-http"]), None);
         assert_eq!(warned(&["--hub-plain-http", "--hub-url=https://h"]), None);
+    }
+
+    #[test]
+    fn what_would_keep_hephd_from_starting_is_found_before_it_is_baked() {
+        let validate = |arguments: &[&str]| {
+            let arguments = arguments.iter().map(ToString::to_string).collect();
+            validate(&Flags::parse(arguments)?)
+        };
+        let hub = ["--mode=server", "--http-addr=127.0.0.1:7345"];
+        for (more, message) in [
+            (&["--mode=server"][..], "requires --http-addr"),
+            (&["--http-addr=7345"], "is not an IP address and port"),
+            (
+                &[hub[0], hub[1], "--oidc-issuer=https://id.example"],
+                "--oidc-issuer requires --oidc-audience",
+            ),
+            (
+                &[hub[0], hub[1], "--oidc-audience=heph"],
+                "--oidc-audience requires --oidc-issuer",
+            ),
+            (&[hub[0], hub[1], "--hub-url=https://h"], "no other hub"),
+            (
+                &[hub[0], "--http-addr=:7345"],
+                "is not an IP address and port",
+            ),
+            (
+                &[hub[0], "--http-addr=0.0.0.0:7345"],
+                "no tokens are checked",
+            ),
+            (&["--hub-url=h.example"], "neither https:// nor http://"),
+            (&["--sync-rate=9"], "requires --mode server"),
+        ] {
+            let error = validate(more).unwrap_err();
+            assert!(error.to_string().contains(message), "{more:?}: {error}");
+            assert_eq!(error.exit().code(), 2);
+        }
+        validate(&hub).unwrap();
+        validate(&hub[1..]).unwrap();
     }
 
     #[test]

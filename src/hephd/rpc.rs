@@ -13,6 +13,8 @@ use crate::error::{Error, Kind, Result};
 pub(super) struct Request {
     /// Copied to the answer; `None` for a notification, which has no answer.
     pub(super) id: Option<Value>,
+    /// When it becomes void, by the machine's monotonic clock in milliseconds: its client has given up.
+    pub(super) deadline_ms: Option<u64>,
     pub(super) call: Result<Call, Failure>,
 }
 
@@ -23,6 +25,7 @@ pub(super) fn read(bytes: &[u8]) -> Request {
         Ok(_) => invalid(Value::Null, "a request is an object"),
         Err(error) => Request {
             id: Some(Value::Null),
+            deadline_ms: None,
             call: Err(failure(code::PARSE, format!("not JSON: {error}"))),
         },
     }
@@ -49,6 +52,7 @@ fn read_object(mut members: Map<String, Value>) -> Request {
     };
     Request {
         id,
+        deadline_ms: members.get("deadline_ms").and_then(Value::as_u64),
         call: read_call(method, params),
     }
 }
@@ -71,6 +75,7 @@ fn read_call(method: String, params: Value) -> Result<Call, Failure> {
 fn invalid(id: Value, message: &str) -> Request {
     Request {
         id: Some(id),
+        deadline_ms: None,
         call: Err(failure(code::INVALID_REQUEST, message)),
     }
 }

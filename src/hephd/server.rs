@@ -87,7 +87,7 @@ async fn converse(
 async fn answer(methods: &Arc<Methods>, line: &[u8]) -> Option<Vec<u8>> {
     let request = rpc::read(line);
     let outcome = match request.call {
-        Ok(call) => methods.run(call).await,
+        Ok(call) => methods.run(call, request.deadline_ms).await,
         Err(failure) => Err(failure),
     };
     request.id.map(|id| rpc::answer(&id, outcome))

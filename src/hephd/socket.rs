@@ -13,7 +13,7 @@ use super::connections::Listener;
 use super::log;
 use crate::client;
 use crate::error::{Error, Result, ResultExt};
-use crate::os::files;
+use crate::os::{files, peer};
 
 /// The listener. It has a path if hephd bound it, and none if the service manager holds it for the next hephd.
 #[derive(Debug)]
@@ -159,10 +159,14 @@ fn remove_stale(path: &Path) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error)
             .with_context(|| format!("cannot tell whether a process listens on '{shown}'")),
-        Ok(_) => Err(
-            Error::new(format!("another process listens on the socket '{shown}'"))
+        Ok(stream) => Err(match peer::of(&stream).ok().and_then(|peer| peer.pid) {
+            Some(pid) => Error::new(format!("process {pid} listens on the socket '{shown}'"))
+                .with_hint(format!(
+                    "`heph daemon stop` if it is the service, else `kill {pid}`; or {hint}"
+                )),
+            None => Error::new(format!("another process listens on the socket '{shown}'"))
                 .with_hint(format!("end it first, or {hint}")),
-        ),
+        }),
     }
 }
 

@@ -226,9 +226,10 @@ pub fn read_json_if_there<T: DeserializeOwned>(path: &Path, limit: u64) -> Resul
 
 /// Removes a file or link if it exists. Returns whether it did.
 pub fn remove_file_if_there(path: &Path) -> io::Result<bool> {
+    use io::ErrorKind::{NotADirectory, NotFound};
     match fs::remove_file(path) {
         Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => Ok(false),
         Err(error) => Err(error),
     }
 }

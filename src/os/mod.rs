@@ -10,5 +10,8 @@ pub(crate) mod host;
 pub mod http;
 pub(crate) mod interrupt;
 pub(crate) mod lock;
+pub(crate) mod lock_holder;
+pub(crate) mod peer;
 pub(crate) mod process;
+pub(crate) mod stable_path;
 pub(crate) mod text;

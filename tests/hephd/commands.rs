@@ -98,7 +98,7 @@ fn what_goes_wrong_says_what_helps() {
         &["add", "x"],
         &["done", "x"],
     ] {
-        let ended = failed(words).complains("hint: `heph daemon start`");
+        let ended = failed(words).complains("hint: run `hephd`: there is no service manager");
         let error = "error: hephd is not running\n";
         assert!(ended.err.starts_with(error), "{ended}");
     }

@@ -188,7 +188,7 @@ fn a_socket_somebody_answers_on_is_not_taken_over() {
     let home = Home::new();
     let _daemon = home.start("");
     let second = home.hephd("--db other.db").exits(1);
-    second.complains("another process listens");
+    second.complains("listens on the socket");
     Wire::open(&home.socket()).call("status", json!({}));
 }
 

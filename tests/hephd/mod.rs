@@ -1,9 +1,11 @@
 //! hephd, the real binary, in throw-away homes.
 
 mod activation;
+mod background;
 mod backups;
 mod commands;
 mod crashes;
+mod deadlines;
 mod lifecycle;
 mod maintenance;
 mod protocol;

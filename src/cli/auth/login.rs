@@ -141,7 +141,7 @@ fn scopes(text: &str) -> Result<String> {
 
 /// Returns the sync status of the running hephd; empty where it cannot be had.
 fn sync(context: &Context) -> SyncStatus {
-    let socket = service::socket(context.config.service_manager, &context.paths);
+    let socket = context.socket();
     let status = socket.and_then(|socket| client::sync_status_if_there(&socket, STATUS_LIMIT));
     status.ok().flatten().unwrap_or_default()
 }

@@ -98,7 +98,7 @@ fn report(context: &Context) -> Result<Report> {
     let there = environment.paths(&paths.hephd, runtime.as_deref());
     let socket = match definition {
         Some(_) => there.socket.clone(),
-        None => paths.hephd.socket.clone(),
+        None => context.socket()?,
     };
     // If systemd holds the socket, the question waits for a hephd that is starting, which may never succeed.
     let limit = match process.activity {
@@ -109,6 +109,10 @@ fn report(context: &Context) -> Result<Report> {
         Ok(answer) => (answer, None),
         Err(error) => (None, Some(error.one_line())),
     };
+    // systemd would go on listening at a path that was removed, which no client finds.
+    let is_lost = answer.is_none() && process.activity == Activity::Running && !socket.exists();
+    let lost =
+        is_lost.then(|| "the socket is gone; `heph daemon restart` opens it again".to_owned());
     let definition = definition.as_ref();
     let mode_of_service = definition.and_then(|definition| definition.flags.get("mode"));
     let pid = answer.as_ref().map(|answer| answer.pid).or(process.pid);
@@ -119,7 +123,7 @@ fn report(context: &Context) -> Result<Report> {
         managed: pid.is_some() && pid == process.pid,
         starting: process.activity == Activity::Starting,
         pid,
-        problem: manager_error.or(problem),
+        problem: manager_error.or(problem).or(lost),
         mode: answer
             .as_ref()
             .map(|answer| answer.mode.as_str())

@@ -49,7 +49,7 @@ use limited_log::LimitedLog;
 use metrics::{Gauges, Metrics};
 use rate::Rate;
 use rejection::{Rejection, unavailable};
-pub(super) use settings::Settings;
+pub(super) use settings::{Settings, parse_address};
 
 /// How many bytes all bodies that are being read may have together.
 const ROOM: usize = 64 << 20;

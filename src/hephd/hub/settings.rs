@@ -128,7 +128,7 @@ fn expected(flags: &Flags) -> Result<Option<Expected>> {
     }))
 }
 
-fn parse_address(address: &str) -> Result<SocketAddr> {
+pub(in crate::hephd) fn parse_address(address: &str) -> Result<SocketAddr> {
     address.parse().map_err(|_| {
         let shown = printable(address);
         Error::usage(format!("--http-addr '{shown}' is not an IP address and port"))

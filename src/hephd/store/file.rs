@@ -14,6 +14,8 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::files::{self, PRIVATE};
 use crate::os::lock::{self, Lock};
+use crate::os::lock_holder;
+use crate::paths::HephdPaths;
 
 /// How long SQLite waits for a lock that another process holds, such as the `sqlite3` program.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,12 +39,21 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
 
 /// Locks the store `path`, which [`resolve`] returned, until the lock is dropped.
 pub(super) fn lock(path: &Path) -> Result<Lock> {
-    lock::try_exclusive(&sibling(path, ".lock"))?.ok_or_else(|| {
-        Error::new(format!(
-            "cannot open the store '{}': another hephd has it open",
-            path.display()
-        ))
-        .with_hint("stop it with `heph daemon stop`, or set HEPH_DB to another store")
+    let file = HephdPaths::store_lock(path);
+    lock::try_exclusive(&file)?.ok_or_else(|| {
+        let cannot = format!("cannot open the store '{}'", path.display());
+        let other = "set HEPH_DB to another store";
+        match lock_holder::of(&file) {
+            Some(pid) => Error::new(format!(
+                "{cannot}: another hephd has it open, process {pid}"
+            ))
+            .with_hint(format!(
+                "stop it with `heph daemon stop` if it is the service, else with `kill {pid}`; or {other}"
+            )),
+            None => Error::new(format!("{cannot}: another hephd has it open")).with_hint(format!(
+                "`heph daemon status` names it; stop it, or {other}"
+            )),
+        }
     })
 }
 

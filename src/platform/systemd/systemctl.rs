@@ -1,8 +1,9 @@
 //! `systemctl --user`: the user's own systemd.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::error::{Error, Result, ResultExt};
@@ -157,22 +158,68 @@ pub fn lingers() -> Option<bool> {
 
 /// Returns the runtime folder of this user, where the user's manager has its socket; `None` where that is unknown.
 pub fn runtime_folder() -> Option<PathBuf> {
-    let given = std::env::var_os("XDG_RUNTIME_DIR");
-    let usual = format!("/run/user/{}", rustix::process::getuid().as_raw());
-    choose_runtime_folder(given, usual.into(), Path::is_dir)
+    static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let find = || {
+        let given = std::env::var_os("XDG_RUNTIME_DIR").filter(|given| !given.is_empty());
+        let usual = PathBuf::from(format!("/run/user/{}", rustix::process::getuid().as_raw()));
+        choose_runtime_folder(given.map(PathBuf::from), usual, look, is_home_of_account)
+    };
+    FOLDER.get_or_init(find).clone()
 }
 
-/// Returns the runtime folder: the one `given`, else the `usual` one where that `exists`. Neither cron nor sudo passes one
-/// (systemd issue 34849); the folder exists nevertheless while the user's manager runs. Pure.
+/// What a folder is that may be the runtime folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Candidate {
+    Missing,
+    OfAnotherUser,
+    Ours,
+    /// Our user manager has its socket there.
+    WithManager,
+}
+
+fn look(folder: &Path) -> Candidate {
+    let us = rustix::process::getuid().as_raw();
+    match folder.metadata() {
+        Err(_) => Candidate::Missing,
+        Ok(metadata) if metadata.uid() != us => Candidate::OfAnotherUser,
+        Ok(_) if folder.join("systemd/private").exists() => Candidate::WithManager,
+        Ok(_) => Candidate::Ours,
+    }
+}
+
+/// Returns the runtime folder: the one `given`, unless the `usual` one must be meant. Pure.
+///
+/// Neither cron nor sudo passes one (systemd issue 34849), and `su` passes the caller's; the usual one exists nevertheless
+/// while the user's manager runs. Other programs give the shell a folder of their own, as WSLg does, in which no manager is.
+/// Then the usual one is taken if the manager there serves the home that this process has.
 fn choose_runtime_folder(
-    given: Option<OsString>,
+    given: Option<PathBuf>,
     usual: PathBuf,
-    exists: impl Fn(&Path) -> bool,
+    look: impl Fn(&Path) -> Candidate,
+    is_home_of_account: impl FnOnce() -> bool,
 ) -> Option<PathBuf> {
-    given
-        .filter(|given| !given.is_empty())
-        .map(PathBuf::from)
-        .or_else(|| Some(usual).filter(|usual| exists(usual)))
+    use Candidate::*;
+    let there = look(&usual);
+    let Some(given) = given else {
+        return matches!(there, Ours | WithManager).then_some(usual);
+    };
+    let usual_is_meant = match look(&given) {
+        WithManager => false,
+        OfAnotherUser => matches!(there, Ours | WithManager),
+        Ours | Missing => there == WithManager && is_home_of_account(),
+    };
+    Some(if usual_is_meant { usual } else { given })
+}
+
+/// Returns whether `HOME` is the home of this account, whose units its manager reads.
+fn is_home_of_account() -> bool {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let entry = Run::new("getent").args(["passwd", &uid]).success();
+    let entry = entry.map(|output| output.text()).unwrap_or_default();
+    let account = entry.trim().split(':').nth(5).map(PathBuf::from);
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let resolved = |path: Option<PathBuf>| path?.canonicalize().ok();
+    home.is_some() && resolved(home) == resolved(account)
 }
 
 #[cfg(test)]
@@ -180,16 +227,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn under_cron_and_sudo_the_usual_runtime_folder_is_used_where_it_exists() {
-        let usual = || PathBuf::from("/run/user/1");
-        for missing in [None, Some(OsString::new())] {
-            assert_eq!(
-                choose_runtime_folder(missing.clone(), usual(), |_| true),
-                Some(usual())
-            );
-            assert_eq!(choose_runtime_folder(missing, usual(), |_| false), None);
+    fn the_usual_runtime_folder_stands_in_for_one_that_cannot_be_meant() {
+        use Candidate::*;
+        let choose = |given: Option<Candidate>, usual: Candidate, same_home: bool| {
+            let look = |path: &Path| match path.ends_with("given") {
+                true => given.unwrap(),
+                false => usual,
+            };
+            let path = given.map(|_| PathBuf::from("/given"));
+            let chosen = choose_runtime_folder(path, "/usual".into(), look, || same_home);
+            chosen.map(|path| path.to_str().unwrap().to_owned())
+        };
+        for (given, usual, same_home, chosen) in [
+            // Cron, sudo.
+            (None, WithManager, true, Some("/usual")),
+            (None, Ours, false, Some("/usual")),
+            (None, Missing, true, None),
+            (None, OfAnotherUser, true, None),
+            // A login.
+            (Some(WithManager), WithManager, true, Some("/given")),
+            (Some(Ours), Ours, true, Some("/given")),
+            (Some(Ours), Missing, true, Some("/given")),
+            // su, sudo -E.
+            (Some(OfAnotherUser), WithManager, false, Some("/usual")),
+            (Some(OfAnotherUser), Ours, false, Some("/usual")),
+            (Some(OfAnotherUser), Missing, true, Some("/given")),
+            // WSLg; and a home of its own beside the account's, which the manager there does not serve.
+            (Some(Ours), WithManager, true, Some("/usual")),
+            (Some(Missing), WithManager, true, Some("/usual")),
+            (Some(Ours), WithManager, false, Some("/given")),
+        ] {
+            let found = choose(given, usual, same_home);
+            assert_eq!(found.as_deref(), chosen, "{given:?} {usual:?} {same_home}");
         }
-        let given = choose_runtime_folder(Some("/given".into()), usual(), |_| true);
-        assert_eq!(given, Some(PathBuf::from("/given")));
     }
 }
