@@ -3,10 +3,16 @@
 //! Every byte outside the block is the user's, and stays as it is: lines that are not UTF-8, CRLF, a last line without a
 //! newline, the blocks of other programs.
 
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use ulid::Ulid;
+
 use crate::error::{Error, Result, ResultExt, bail};
+use crate::os::files;
 use crate::os::process::{Run, describe};
 
 const BEGIN: &str = "# BEGIN heph";
@@ -28,6 +34,12 @@ pub fn with_block(crontab: &[u8], lines: &[String]) -> Result<Vec<u8>> {
 pub fn without_block(crontab: &[u8]) -> Result<Vec<u8>> {
     let (before, after) = around_block(crontab)?;
     Ok([before, after].concat())
+}
+
+/// Returns the block of `crontab`, empty without one.
+fn block(crontab: &[u8]) -> Result<&[u8]> {
+    let (before, after) = around_block(crontab)?;
+    Ok(&crontab[before.len()..crontab.len() - after.len()])
 }
 
 /// Returns what is before and after the block, or before and after its place.
@@ -56,21 +68,25 @@ fn around_block(crontab: &[u8]) -> Result<(&[u8], &[u8])> {
 
 /// Returns `word` quoted for the shell that cron starts, and for cron itself.
 ///
-/// To cron a bare `%` ends the command, and `\%` is a percent sign (crontab(5)). Some crons also read `\\` as one
-/// backslash, others do not (Vixie cron's and cronie's `do_command.c`), so no backslash here precedes another.
+/// To most crons a bare `%` ends the command, and `\%` is a percent sign (crontab(5)); BusyBox's and bcron's know neither. So the
+/// shell makes the sign. Some crons also read `\\` as one backslash, others do not (Vixie cron's and cronie's `do_command.c`), so
+/// no backslash here precedes another.
 pub fn quote(word: &str) -> String {
     let mut quoted = String::from("'");
     for c in word.chars() {
         match c {
             '\'' => quoted.push_str(r#"'"'"'"#),
             '\\' => quoted.push_str(r"\''"),
-            '%' => quoted.push_str(r"\%"),
+            '%' => quoted.push_str(PERCENT),
             _ => quoted.push(c),
         }
     }
     quoted.push('\'');
     quoted
 }
+
+/// Ends a quoted word, makes a percent sign, and begins another quoted word.
+const PERCENT: &str = r#"'"$(printf '\045')"'"#;
 
 /// Checks that the crontab can be changed from `before` to `after` without harm to the user's lines, and that `before` is
 /// what it really holds.
@@ -110,8 +126,7 @@ impl Crontab {
             return Ok(output.stdout);
         }
         let stderr = String::from_utf8_lossy(&output.stderr);
-        // Vixie cron and its heirs exit with 1 and print "no crontab for USER"; BusyBox prints that it cannot open the file.
-        if stderr.contains("no crontab") || stderr.contains("No such file") {
+        if says_none(&stderr) {
             return Ok(Vec::new());
         }
         bail!(
@@ -127,12 +142,66 @@ impl Crontab {
         if before == after {
             return Ok(());
         }
+        self.write(after)?;
+        // A program that takes the file and keeps something else would leave a timer that never runs.
+        if block(&self.read()?)? != block(after)? {
+            self.write(before)?;
+            bail!(
+                "`crontab` took the new crontab, but does not show its lines; the old one is back"
+            );
+        }
+        Ok(())
+    }
+
+    fn write(&self, crontab: &[u8]) -> Result<()> {
         let run = Run::new(&self.0);
-        let run = match after.is_empty() {
-            true => run.arg("-r"),
-            false => run.arg("-").input(after),
+        if crontab.is_empty() {
+            let removed = run.arg("-r").success();
+            return removed.map(drop).context("cannot remove the crontab");
+        }
+        // Not by standard input: bcron's has no `-` for that.
+        let file = Temporary::new(crontab)?;
+        let written = run.arg(&file.0).success();
+        written.map(drop).context("cannot write the crontab")
+    }
+}
+
+/// Returns whether `crontab -l` failed because there is no crontab, by exactly what the programs print then: Vixie cron and its
+/// heirs, BusyBox, and bcron. After any other failure there may be one, which must not be replaced. Pure.
+fn says_none(stderr: &str) -> bool {
+    stderr.lines().any(|line| {
+        let line = line.trim();
+        let line = line.strip_prefix("crontab: ").unwrap_or(line);
+        let is_name = |name: &str| !name.is_empty() && !name.contains([' ', '/', '\'']);
+        let vixie = line.strip_prefix("no crontab for ");
+        let busybox = line.strip_prefix("can't open '");
+        let busybox = busybox.and_then(|rest| rest.strip_suffix("': No such file or directory"));
+        line == "bcrontab: Crontab does not exist" || vixie.or(busybox).is_some_and(is_name)
+    })
+}
+
+/// A private file that is removed with the value.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new(bytes: &[u8]) -> Result<Temporary> {
+        let path = std::env::temp_dir().join(format!("heph-crontab-{}", Ulid::generate()));
+        let write = || {
+            let file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(files::PRIVATE)
+                .open(&path);
+            file.and_then(|mut file| file.write_all(bytes))
         };
-        run.success().map(drop).context("cannot write the crontab")
+        write().with_context(|| format!("cannot write '{}'", path.display()))?;
+        Ok(Temporary(path))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        drop(fs::remove_file(&self.0));
     }
 }
 
@@ -202,15 +271,44 @@ mod tests {
         }
     }
 
-    /// Returns what a cron gives to the shell; `both`: whether it takes `\\\\` for one backslash.
-    fn as_cron_reads(command: &str, both: bool) -> Option<String> {
+    /// How a cron reads a command.
+    #[derive(Clone, Copy)]
+    struct Cron {
+        /// Whether a `%` ends the command, and `\%` is one.
+        percent: bool,
+        /// Whether it takes `\\` for one backslash.
+        both: bool,
+    }
+
+    /// Vixie cron, its heirs, and BusyBox.
+    const CRONS: [Cron; 3] = [
+        Cron {
+            percent: true,
+            both: false,
+        },
+        Cron {
+            percent: true,
+            both: true,
+        },
+        Cron {
+            percent: false,
+            both: false,
+        },
+    ];
+
+    /// What makes a percent sign.
+    const MADE: &str = r#""$(printf '\045')""#;
+
+    /// Returns what a cron gives to the shell.
+    fn as_cron_reads(command: &str, cron: Cron) -> Option<String> {
         let mut read = String::new();
         let mut rest = command.chars();
         while let Some(c) = rest.next() {
             match (c, rest.clone().next()) {
-                ('%', _) => return None,
+                ('%', _) if cron.percent => return None,
                 ('\\', Some(next)) => {
-                    if next != '%' && !(both && next == '\\') {
+                    let is_escape = (next == '%' && cron.percent) || (next == '\\' && cron.both);
+                    if !is_escape {
                         read.push(c);
                     }
                     read.push(next);
@@ -225,14 +323,47 @@ mod tests {
     #[test]
     fn a_word_is_quoted_for_cron_and_shell() {
         assert_eq!(quote("/home/me/x"), "'/home/me/x'");
-        assert_eq!(quote(r"jo's 100% \ \%"), r#"'jo'"'"'s 100\% \'' \''\%'"#);
+        let word = r"jo's 100% \ \%";
+        let quoted = quote(word);
+        assert_eq!(quoted, format!(r#"'jo'"'"'s 100'{MADE}' \'' \'''{MADE}''"#));
+        let printf = format!("printf %s {quoted}");
+        let said = Command::new("/bin/sh").args(["-c", &printf]).output();
+        assert_eq!(String::from_utf8(said.unwrap().stdout).unwrap(), word);
+    }
+
+    #[test]
+    fn only_what_says_that_there_is_no_crontab_is_taken_for_none() {
+        for said in [
+            "no crontab for me\n",
+            "crontab: no crontab for me",
+            "ld.so: object 'x' cannot be preloaded: ignored.\nno crontab for me\n",
+            "crontab: can't open 'me': No such file or directory\n",
+            "bcrontab: Crontab does not exist\n",
+        ] {
+            assert!(says_none(said), "{said}");
+        }
+        for said in [
+            "",
+            "no crontab for",
+            "there is no crontab for now: the spool is away",
+            "no crontab for me, or so it seems",
+            "crontab: error while loading libpam.so: No such file or directory",
+            "crontab: can't open '/var/spool/cron': No such file or directory",
+            "crontab: can't change directory to '/var/spool/cron/crontabs': No such file or directory",
+            "crontab: can't open 'me': Permission denied",
+            "bcrontab: Could not connect to bcron-spool: No such file or directory",
+            "You (me) are not allowed to use this program (crontab)",
+        ] {
+            assert!(!says_none(said), "{said}");
+        }
     }
 
     proptest! {
         #[test]
         fn every_cron_and_a_shell_read_a_quoted_word_back(word in any_text()) {
-            for both in [true, false] {
-                let command = as_cron_reads(&quote(&word), both).unwrap();
+            for cron in CRONS {
+                let command = as_cron_reads(&quote(&word), cron).unwrap();
+                let command = command.replace(MADE, "%");
                 prop_assert_eq!(shlex::split(&command).unwrap(), vec![word.clone()]);
             }
         }

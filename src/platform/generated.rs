@@ -58,6 +58,7 @@ impl<S: Serialize + DeserializeOwned> Format<S> {
             .map(|metadata| metadata.permissions().mode() & 0o777);
         Ok(Planned {
             is_due: there.as_deref() != Some(text.as_bytes()) || mode.ok() != Some(self.mode),
+            link: path.read_link().ok(),
             path,
             text,
             mode: self.mode,
@@ -172,6 +173,8 @@ pub struct Planned {
     mode: u32,
     /// Whether text or permissions on disk differ.
     pub(super) is_due: bool,
+    /// What the path leads to, where it is a link, such as into a folder of dotfiles. To write it replaces the link by a file.
+    link: Option<PathBuf>,
 }
 
 /// Writes those of `all` that are due. Returns whether any was.
@@ -180,6 +183,34 @@ pub(super) fn write(all: &[Planned]) -> Result<bool> {
         files::write_atomic(&file.path, file.text.as_bytes(), file.mode)?;
     }
     Ok(all.iter().any(|file| file.is_due))
+}
+
+/// Checks that none of `all` that is due is a link. The hint of the error goes on with `otherwise`.
+pub(super) fn check_links(all: &[Planned], otherwise: &str) -> Result<()> {
+    for file in all.iter().filter(|file| file.is_due) {
+        if let Some(target) = &file.link {
+            let (path, target) = (file.path.display(), target.display());
+            let message = format!("'{path}' has to change, and is a link to '{target}'");
+            let hint = format!("put the file there yourself, {otherwise}");
+            return Err(Error::new(message).with_hint(hint));
+        }
+    }
+    Ok(())
+}
+
+/// Returns those of `all` that exist with the text that they have now, to be written again if the change fails. What is no text
+/// is left out.
+pub(super) fn as_they_are(all: &[Planned]) -> Vec<Planned> {
+    let now = |file: &Planned| {
+        let text = files::read_text_if_there(&file.path, LIMIT).ok()??;
+        Some(Planned {
+            text,
+            mode: file.path.metadata().ok()?.permissions().mode() & 0o777,
+            is_due: true,
+            ..file.clone()
+        })
+    };
+    all.iter().filter_map(now).collect()
 }
 
 /// Removes the file `path`. Returns whether it existed.
@@ -252,187 +283,4 @@ pub(super) fn check_path<'a>(what: &str, path: &'a Path) -> Result<&'a str> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::fs;
-
-    /// Texts that [`check_text`] accepts, full of what quoting gets wrong.
-    pub(crate) fn any_text() -> impl Strategy<Value = String> {
-        let piece = prop_oneof![
-            "[ '\"\\\\%$&<>;#!=-]{1,4}",
-            "[a-z]{1,3}",
-            "(\\$\\{HOME\\}|\\$x|`x`|%h|%%|\\\\n|\\\\x41|&amp;|\\]\\]>|<!--|--|\\{\\{log\\}\\}|é|日本|😀)",
-            "\\PC{1,4}",
-        ];
-        proptest::collection::vec(piece, 1..6)
-            .prop_map(|pieces| pieces.concat())
-            .prop_filter("only what a generated file carries", |text| {
-                check_text("text", text).is_ok()
-            })
-    }
-
-    /// A unit-like and an XML format of one text.
-    const FORMATS: [Format<String>; 2] = [
-        Format {
-            template: "# Made by heph, template 2. x\n# Made from: {{source}}\n\n{{text}}\n",
-            mode: files::SHARED,
-            values: |text| Ok(vec![("text", text.clone())]),
-            legacy: Some(|text| {
-                let last = text.lines().last();
-                last.map(str::to_owned).context("it is empty")
-            }),
-        },
-        Format {
-            template: "<?xml?>\n<!-- Made by heph, template 2. -->\n<!-- Made from: {{source}} -->\n<a>{{text}}</a>\n",
-            mode: files::SHARED,
-            values: |text| Ok(vec![("text", text.clone())]),
-            legacy: None,
-        },
-    ];
-
-    #[test]
-    fn the_marker_is_found_near_the_top_only() {
-        let deep = "\n\n\n\n# Made by heph, template 1.\n";
-        let comment = "# Made by heph, template 12. Edits …\n";
-        assert_eq!(version(comment), Some(12));
-        let xml = "<?xml?>\n<!-- Made by heph, template 3. x -->";
-        assert_eq!(version(xml), Some(3));
-        let not_ours = ["", "[Service]\n", deep, "# Made by heph, template x."];
-        for hand_made in not_ours {
-            assert_eq!(version(hand_made), None, "{hand_made:?}");
-        }
-    }
-
-    #[test]
-    fn a_line_is_repeated_for_each_value_and_values_are_not_filled_again() {
-        let template = "a\n x={{x}};\n{{y}}\nb\n";
-        let values = [("x", "{{y}}".to_owned()), ("x", "2".to_owned())];
-        assert_eq!(fill(template, &values), "a\n x={{y}};\n x=2;\nb\n");
-    }
-
-    #[test]
-    fn a_file_is_compared_with_what_its_source_renders_to() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        let [format, _] = FORMATS;
-        let text = format.render(&"one".to_owned()).unwrap();
-        let cases = [
-            (text.clone(), FileState::Current, Some("one")),
-            (
-                text.replace("\none", "\ntwo"),
-                FileState::Edited,
-                Some("one"),
-            ),
-            (
-                text.replace("\"one\"", "\"two\""),
-                FileState::Edited,
-                Some("two"),
-            ),
-            (text.replace("\"one\"", "one"), FileState::Edited, None),
-            (
-                text.replace("Made from", "From"),
-                FileState::Edited,
-                Some("one"),
-            ),
-            (
-                text.replace("template 2", "template 1"),
-                FileState::OlderTemplate,
-                Some("one"),
-            ),
-            (
-                text.replace("template 2", "template 3"),
-                FileState::NewerTemplate,
-                Some("one"),
-            ),
-            (
-                "# Made by heph, template 1. x\n\nold\n".to_owned(),
-                FileState::OlderTemplate,
-                Some("old"),
-            ),
-            (text.replace("Made by", "By"), FileState::HandMade, None),
-        ];
-        for (text, state, source) in cases {
-            fs::write(&path, &text).unwrap();
-            let on_disk = format.read(&path).unwrap();
-            assert_eq!(on_disk.state, state, "{text}");
-            assert_eq!(on_disk.source.ok().as_deref(), source, "{text}");
-        }
-        fs::write(&path, b"# Made by heph, template 2.\n\xff").unwrap();
-        assert_eq!(format.read(&path).unwrap().state, FileState::HandMade);
-        fs::remove_file(&path).unwrap();
-        assert_eq!(format.read(&path).unwrap().state, FileState::Absent);
-    }
-
-    #[test]
-    fn what_was_made_or_edited_by_hand_is_not_replaced() {
-        let path = Path::new("/x");
-        for (state, words) in [
-            (FileState::HandMade, "not made by heph"),
-            (FileState::Edited, "edited by hand"),
-        ] {
-            let error = state.check_replaceable(path, "use --force").unwrap_err();
-            assert!(error.to_string().contains(words), "{error}");
-            assert_eq!(error.hint(), Some("use --force"));
-        }
-        for state in [
-            FileState::Absent,
-            FileState::Current,
-            FileState::OlderTemplate,
-            FileState::NewerTemplate,
-        ] {
-            assert!(state.check_replaceable(path, "").is_ok());
-        }
-    }
-
-    #[test]
-    fn only_a_file_whose_text_or_mode_differs_is_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        let [format, _] = FORMATS;
-        let plan = || [format.plan(path.clone(), &"x".to_owned()).unwrap()];
-        assert!(write(&plan()).unwrap());
-        assert!(!write(&plan()).unwrap(), "nothing is left to do");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(write(&plan()).unwrap(), "the mode is part of it");
-        assert!(remove(&path).unwrap());
-        assert!(!remove(&path).unwrap());
-    }
-
-    #[test]
-    fn what_no_generated_file_can_carry_is_rejected() {
-        use std::os::unix::ffi::OsStrExt;
-        let latin1 = Path::new(std::ffi::OsStr::from_bytes(b"/h\xf6me"));
-        let cases = [
-            (Path::new("heph"), "relative"),
-            (Path::new("/a\nb"), "character"),
-            (Path::new("/a\u{ffff}b"), "character"),
-            (latin1, "UTF-8"),
-        ];
-        for (path, cause) in cases {
-            let error = check_path("it", path).unwrap_err().to_string();
-            assert!(error.contains(cause), "{error}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn every_source_is_read_back_from_one_line(text in any_text()) {
-            for format in FORMATS {
-                let file = format.render(&text).unwrap();
-                prop_assert_eq!(format.source(&file).unwrap(), text.clone());
-            }
-            let xml = FORMATS[1].render(&text).unwrap();
-            let comment = xml.lines().nth(2).unwrap();
-            let inside = comment.strip_prefix("<!-- ").unwrap().strip_suffix(" -->").unwrap();
-            prop_assert!(!inside.contains("--"), "{}", comment);
-        }
-
-        #[test]
-        fn no_text_panics(text in "(?s)(# )?(Made from: )?.*") {
-            for format in FORMATS {
-                let _ = format.source(&text);
-            }
-        }
-    }
-}
+pub(crate) mod tests;

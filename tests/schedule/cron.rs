@@ -25,7 +25,7 @@ exec "$@"
 const BLOCK: &str = "# BEGIN heph\n";
 
 /// A user whose crontab, and a cron daemon's, is in a namespace that a process holds.
-struct User {
+pub(super) struct User {
     namespace: Running,
     home: Home,
 }
@@ -39,7 +39,7 @@ impl Deref for User {
 }
 
 impl User {
-    fn named(name: &str) -> User {
+    pub(super) fn named(name: &str) -> User {
         assert!(
             rustix::process::getuid().is_root(),
             "these tests need root, to hide the machine's crontabs"
@@ -60,13 +60,13 @@ impl User {
     }
 
     /// Returns a program that sees the crontabs of the namespace.
-    fn inside(&self, words: &(impl Words + ?Sized)) -> Call {
+    pub(super) fn inside(&self, words: &(impl Words + ?Sized)) -> Call {
         let enter = Call::clean("nsenter", [("PATH", PATH)]);
         let namespace = format!("--mount=/proc/{}/ns/mnt", self.namespace.id());
         enter.args(&[namespace, "--".to_owned()]).args(words)
     }
 
-    fn update(&self, words: &str) -> Call {
+    pub(super) fn update(&self, words: &str) -> Call {
         let heph = self.inside(&[self.bin().join("heph")]).args("self-update");
         heph.args(words).env("HOME", &self.path)
     }

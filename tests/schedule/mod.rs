@@ -1,7 +1,9 @@
 //! The timer, with the real `heph`: under a real systemd user manager, a real cron daemon, and a launchctl that is as
 //! awkward as the real one.
 
+mod busybox;
 mod cron;
+mod failing;
 mod launchd;
 mod systemd;
 mod units;

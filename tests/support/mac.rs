@@ -57,13 +57,13 @@ impl Mac {
         agents.join(format!("org.hephaestus.{label}.plist"))
     }
 
-    /// Returns the verbs that launchctl was asked since the last call, without `print`.
+    /// Returns the verbs that launchctl was asked since the last call, without what only prints.
     pub fn asked(&self) -> Vec<String> {
         let calls = self.launchd().join("calls");
         let text = fs::read_to_string(&calls).unwrap_or_default();
         drop(fs::remove_file(calls));
         let verbs = text.lines().filter_map(|line| line.split(' ').next());
-        let verbs = verbs.filter(|verb| *verb != "print");
+        let verbs = verbs.filter(|verb| !verb.starts_with("print"));
         verbs.map(str::to_owned).collect()
     }
 }

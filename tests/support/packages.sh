@@ -22,6 +22,7 @@ need strace strace
 need faketime faketime
 need cron cron
 need crontab cron
+need busybox busybox-static
 need nginx nginx-light
 if [ "${1-}" = test ]; then
     need node nodejs

@@ -9,6 +9,7 @@ use crate::cli::Context;
 use crate::config::Mode;
 use crate::error::{Error, Exit, Result};
 use crate::install;
+use crate::os::stable_path;
 use crate::paths::Paths;
 use crate::platform::schedule::cadence::Cadence;
 use crate::platform::schedule::job::{Environment, bake_env};
@@ -72,7 +73,7 @@ fn enable(
         ));
     }
     let request = Request {
-        program,
+        program: stable_path::stable(&program, std::env::var_os("PATH")),
         config: named_settings(paths)?,
         environment: environment(paths)?,
         notify_only,

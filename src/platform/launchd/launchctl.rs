@@ -68,6 +68,21 @@ impl Agent {
         Ok(None)
     }
 
+    /// Checks that the user has not disabled the job: launchd would not load it, and would not say why.
+    pub fn check_enabled(&self) -> Result<()> {
+        for domain in self.domains() {
+            // Fails for a domain that does not exist.
+            let output = launchctl(["print-disabled", &domain]).output()?;
+            if output.status.success() && is_disabled(&output.text(), self.label) {
+                let target = self.target(&domain);
+                let message = format!("launchd does not load '{}': it is disabled", self.label);
+                return Err(Error::new(message)
+                    .with_hint(format!("`launchctl enable {target}`, then try again")));
+            }
+        }
+        Ok(())
+    }
+
     /// Unloads the job. Returns the state it had; `None` where it was not loaded.
     pub fn unload(&self) -> Result<Option<String>> {
         let Some((domain, state)) = self.loaded()? else {
@@ -138,6 +153,17 @@ fn print(target: &str) -> Result<Option<String>> {
     Ok(output.status.success().then(|| output.text()))
 }
 
+/// Returns whether `label` is disabled, by what `print-disabled` shows. Pure.
+fn is_disabled(shown: &str, label: &str) -> bool {
+    let quoted = format!("\"{label}\"");
+    let state = shown.lines().find_map(|line| {
+        let (name, state) = line.split_once("=>")?;
+        (name.trim() == quoted).then(|| state.trim())
+    });
+    // Before macOS 13 "true" and "false" say whether it is disabled.
+    matches!(state, Some("disabled" | "true"))
+}
+
 fn launchctl<const N: usize>(arguments: [&str; N]) -> Run {
     Run::new("launchctl").args(arguments)
 }
@@ -148,4 +174,28 @@ fn failed(verb: &str, target: &str, output: &Output) -> Error {
         describe(output.status),
         output.last_lines(12)
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disabled_job_is_seen_in_what_either_macos_prints() {
+        let shown = |state| {
+            format!(
+                "\n\tdisabled services = {{\n\t\t\"com.apple.x\" => disabled\n\t\t\"org.y\" => {state}\n\t}}\n\tlogin item associations = {{\n\t}}\n"
+            )
+        };
+        for (state, disabled) in [
+            ("disabled", true),
+            ("true", true),
+            ("enabled", false),
+            ("false", false),
+        ] {
+            assert_eq!(is_disabled(&shown(state), "org.y"), disabled, "{state}");
+        }
+        assert!(!is_disabled(&shown("disabled"), "y"), "another label");
+        assert!(!is_disabled("", "org.y"), "never disabled");
+    }
 }

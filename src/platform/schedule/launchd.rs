@@ -82,7 +82,8 @@ impl Backend for Launchd {
         which::which("launchctl").map(drop).map_err(|_| {
             Error::new("there is no `launchctl` on PATH, so launchd cannot run the timer")
                 .with_hint("set service-manager in the settings to the one that this system has")
-        })
+        })?;
+        self.0.check_enabled()
     }
 
     fn load(&self, files: &[Planned], _job: &Job) -> Result<bool> {

@@ -222,11 +222,20 @@ pub(crate) fn enable(choice: ServiceManager, paths: &Paths, request: Request) ->
         for backend in others.iter().chain([&backend]) {
             check_replaceable(&**backend)?;
         }
+        generated::check_links(
+            &planned,
+            "or replace the link by a file: `heph self-update enable --force`",
+        )?;
     }
     // The schedulers open the log themselves, but create no folder for it.
     files::create_private_dir(&paths.state)?;
     trim_log(paths);
-    let mut changed = backend.load(&planned, &job)?;
+    let former = (
+        generated::as_they_are(&planned),
+        backend.read().ok().flatten(),
+    );
+    let loaded = backend.load(&planned, &job);
+    let mut changed = loaded.inspect_err(|_| undo(&*backend, &planned, former))?;
     for other in &others {
         changed |= other.remove()?;
     }
@@ -235,6 +244,21 @@ pub(crate) fn enable(choice: ServiceManager, paths: &Paths, request: Request) ->
         job,
         changed,
     })
+}
+
+/// Takes back what a failed [`Backend::load`] left: a timer that was off is off, and one that was on is on as before. What fails
+/// here is of less interest than what failed first.
+fn undo(backend: &dyn Backend, planned: &[Planned], (files, job): (Vec<Planned>, Option<Job>)) {
+    if let Some(job) = job {
+        drop(backend.load(&files, &job));
+        return;
+    }
+    drop(backend.remove());
+    for file in planned {
+        drop(generated::remove(&file.path));
+    }
+    // Those that a person made, and that were to be replaced.
+    drop(generated::write(&files));
 }
 
 /// Turns the timer off and removes every trace of it, whichever schedulers have one. Returns those that had.

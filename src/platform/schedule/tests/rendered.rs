@@ -308,7 +308,7 @@ fn the_script_and_the_lines_of_the_crontab_in_an_odd_home() {
     let lines = block(&odd("at 03:30,15:30"), ODD_HOME);
     insta::assert_snapshot!(lines.join("\n"), @r##"
     # Made by heph. To change it: `heph self-update enable`. To remove it: `heph self-update disable`.
-    30 3 * * * '/home/jo'"'"'s 100\% "$é" \'' & <co>/.local/share/heph/self-update-job.sh'
-    30 15 * * * '/home/jo'"'"'s 100\% "$é" \'' & <co>/.local/share/heph/self-update-job.sh'
+    30 3 * * * '/home/jo'"'"'s 100'"$(printf '\045')"' "$é" \'' & <co>/.local/share/heph/self-update-job.sh'
+    30 15 * * * '/home/jo'"'"'s 100'"$(printf '\045')"' "$é" \'' & <co>/.local/share/heph/self-update-job.sh'
     "##);
 }
