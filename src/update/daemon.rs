@@ -69,6 +69,13 @@ impl Daemon {
 
 /// Returns the state of hephd; one that is not part of the installation counts as absent.
 pub(super) fn look(world: World, bin_dir: &BinDir) -> Result<Daemon> {
+    // What fails here shows as a hephd that does not answer.
+    let wait = *world.config.self_update.health_timeout;
+    drop(service::heal(
+        world.config.service_manager,
+        world.paths,
+        wait,
+    ));
     let (socket, status) = answer(world, bin_dir)?;
     let managed = is_installed(world, bin_dir) && is_managed(world, bin_dir)?;
     Ok(Daemon {

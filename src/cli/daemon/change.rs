@@ -11,9 +11,10 @@ use crate::flags::{Flag, Flags, Given};
 use crate::hephd;
 use crate::platform::generated::{FileState, OnDisk};
 use crate::platform::service::arguments::ServiceFlags;
-use crate::platform::service::bring_up::{Up, bring_up};
+use crate::platform::service::bring_up::{Options, Up, bring_up};
 use crate::platform::service::definition::{Definition, Environment};
 use crate::platform::service::{self, Manager};
+use crate::platform::systemd::systemctl;
 
 /// How long `heph sync join` waits until hephd answers.
 const JOIN_WAIT: Interval = Interval::from_secs(60);
@@ -59,8 +60,8 @@ pub(super) fn run(context: &Context, args: &Args, verb: Verb) -> Result<Exit> {
     }
     let before = file.source.ok();
     let definition = args.definition(context, before.as_ref(), &given)?;
-    let foreign = before.map(|before| before.foreign).unwrap_or_default();
-    if !foreign.is_empty() {
+    let foreign = before.as_ref().map(|before| &before.foreign[..]);
+    if let Some(foreign) = foreign.filter(|foreign| !foreign.is_empty()) {
         context.ui.warn(format!(
             "dropped from '{}', because this heph does not know these arguments: {}",
             manager.file().display(),
@@ -74,20 +75,22 @@ pub(super) fn run(context: &Context, args: &Args, verb: Verb) -> Result<Exit> {
         context.ui.warn(warning);
     }
     let start = Instant::now();
-    let restart = verb == Verb::Restart;
-    let up = bring_up(
-        &*manager,
-        &definition,
-        &context.paths.hephd,
-        restart,
-        *args.wait,
-    )?;
+    let options = Options {
+        restart: verb == Verb::Restart,
+        force: args.force,
+        wait: *args.wait,
+    };
+    let hephd = &context.paths.hephd;
+    let up = bring_up(&*manager, &definition, before.as_ref(), hephd, options)?;
     say(context, &up, start.elapsed());
     if let Err(error) = &up.companions {
         let error = error.one_line();
         context.ui.warn(format!(
             "units that depend on hephd do not run again: {error}"
         ));
+    }
+    if ends_at_logout(&definition) && manager.name() == "systemd" {
+        warn_of_logout(context);
     }
 
     let interval = args.self_update_interval_secs.map(Duration::from_secs);
@@ -169,6 +172,24 @@ fn check_replaceable(manager: &dyn Manager, file: &OnDisk<Definition>) -> Result
             Err(error.clone().context(Error::new(message).with_hint(hint)))
         }
         _ => Ok(()),
+    }
+}
+
+/// Returns whether others miss a hephd of `definition` once its user logs out: a hub always, a spoke where it was started over
+/// ssh, on a machine at which nobody may sit.
+fn ends_at_logout(definition: &Definition) -> bool {
+    let by_ssh = std::env::var_os("SSH_CONNECTION").is_some();
+    let is_hub = definition.flags.get("mode") == Some("server");
+    is_hub || (by_ssh && definition.flags.get("hub-url").is_some())
+}
+
+fn warn_of_logout(context: &Context) {
+    if systemctl::lingers() == Some(false) {
+        let ui = &context.ui;
+        ui.warn(
+            "without lingering, hephd ends when you log out, and does not start with the machine",
+        );
+        ui.note("hint: `loginctl enable-linger` lets it run always");
     }
 }
 

@@ -13,11 +13,17 @@ use super::log;
 use super::manager::{Activity, Manager, Process};
 use crate::client::{self, Status};
 use crate::error::{Error, Result, ResultExt, bail, ensure};
+use crate::os::lock_holder;
 use crate::paths::HephdPaths;
+use crate::platform::generated::{self, Planned};
 
 /// How many lines of the log an error quotes.
 const QUOTED: usize = 20;
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long a process of the service may hold the store on its way down: hephd gives what is in flight 5 s.
+const STOPPING: Duration = Duration::from_secs(6);
+/// How long a new hephd may take to bind its socket.
+const BINDING: Duration = Duration::from_secs(2);
 
 /// A hephd that is up.
 #[derive(Debug)]
@@ -31,62 +37,213 @@ pub struct Up {
     pub companions: Result<()>,
 }
 
+/// How hephd is brought up.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Whether a running hephd is replaced even if nothing has changed.
+    pub restart: bool,
+    /// Whether links are replaced by files.
+    pub force: bool,
+    /// How long hephd may take to answer.
+    pub wait: Duration,
+}
+
 /// Writes the files of `definition` where they differ, starts hephd, or with `restart` replaces its process, and returns once
-/// it answers.
+/// it answers. A socket that nothing reaches any more is opened again.
 ///
-/// An error after the start quotes the last lines of hephd's log; the service is left as the service manager has it.
+/// If hephd does not come up with flags or variables that `before` did not have, the files of `before` are put back, and hephd
+/// with them. Otherwise the service is left as the service manager has it. The error quotes the last lines of hephd's log.
 pub fn bring_up(
     manager: &dyn Manager,
     definition: &Definition,
+    before: Option<&Definition>,
     paths: &HephdPaths,
-    restart: bool,
-    wait: Duration,
+    options: Options,
 ) -> Result<Up> {
-    let deadline = Instant::now() + wait;
     let files = manager.plan(definition)?;
+    if !options.force {
+        generated::check_links(&files, "or replace the link by a file with --force")?;
+    }
     let due = files.iter().filter(|file| file.is_due);
     let wrote: Vec<_> = due.map(|file| file.path.clone()).collect();
     let (environment, runtime) = (&definition.environment, manager.runtime_dir());
-    let socket = environment.paths(paths, runtime.as_deref()).socket;
-    let before = manager.process()?;
-    check_unmanaged(&before, &socket)?;
+    let there = environment.paths(paths, runtime.as_deref());
+    client::check_length(&there.socket)?;
+    let process = manager.process()?;
+    check_unmanaged(manager, &process, &there)?;
 
     let log = PathBuf::from(&definition.log);
+    let socket_now = before.map_or(there.socket.clone(), |before| {
+        before.environment.paths(paths, runtime.as_deref()).socket
+    });
+    let is_lost = is_lost(manager, &process, &socket_now)?;
     // New flags reach a running hephd only by a restart.
-    let replace = restart || (!wrote.is_empty() && before.activity != Activity::Stopped);
-    let started = replace || before.activity != Activity::Running;
+    let changed = !wrote.is_empty() || is_lost;
+    let replace = options.restart || (changed && process.activity != Activity::Stopped);
+    let started = replace || process.activity != Activity::Running;
     if started {
         log::prepare(&log)?;
     }
     let mark = log::size(&log);
     let companions = manager.companions()?;
-    let run = if replace {
-        manager.restart(&files, wait)
-    } else {
-        manager.start(&files, wait)
+    let former = former_files(before, definition, &files);
+    let was_running = process.activity != Activity::Stopped;
+    let old = process.pid.filter(|_| replace);
+    let deadline = Instant::now() + options.wait;
+    let run = || {
+        if is_lost {
+            manager.release_socket()?;
+        }
+        match replace {
+            true => manager.restart(&files, options.wait)?,
+            false => manager.start(&files, options.wait)?,
+        }
+        wait_for_answer(manager, &there.socket, old, deadline)
     };
-    let old = before.pid.filter(|_| replace);
-    run.and_then(|()| wait_for_answer(manager, &socket, old, deadline))
-        .map(|status| Up {
+    match run() {
+        Ok(status) => Ok(Up {
             status,
             wrote,
             started,
             companions: manager.start_companions(&companions),
-        })
-        .map_err(|error| with_log(error, &log, mark))
+        }),
+        Err(error) => {
+            let error = with_log(error, &log, mark);
+            Err(match former {
+                Some(former) => {
+                    let running = was_running.then_some(&companions[..]);
+                    put_back(manager, &former, &socket_now, running, options.wait, error)
+                }
+                None => error,
+            })
+        }
+    }
 }
 
-/// Checks that no hephd that was started by hand holds the socket; the service would never get it.
-fn check_unmanaged(before: &Process, socket: &Path) -> Result<()> {
-    if before.activity != Activity::Stopped {
-        return Ok(());
-    }
-    let Ok(Some(Status { pid, .. })) = client::status(socket, Duration::from_secs(5)) else {
-        return Ok(());
+/// Returns the files as they are, to be put back if hephd does not come up; `None` where no flag and no variable changes, so that
+/// what fails is the program.
+fn former_files(
+    before: Option<&Definition>,
+    definition: &Definition,
+    files: &[Planned],
+) -> Option<Vec<Planned>> {
+    let differs = |before: &Definition| {
+        before.flags != definition.flags || before.environment != definition.environment
     };
-    let message = format!("hephd runs already, as process {pid}, but not as a service");
-    let hint = format!("stop it with `kill {pid}`, then try again");
-    Err(Error::new(message).with_hint(hint))
+    let changes = before.is_some_and(differs) && files.iter().any(|file| file.is_due);
+    changes.then(|| generated::as_they_are(files))
+}
+
+/// Puts `former` back, and hephd with it if it was running, with these `companions`, and returns `error` with how that ended.
+fn put_back(
+    manager: &dyn Manager,
+    former: &[Planned],
+    socket: &Path,
+    companions: Option<&[String]>,
+    wait: Duration,
+    error: Error,
+) -> Error {
+    let run = || -> Result<String> {
+        let Some(companions) = companions else {
+            manager.stop()?;
+            generated::write(former)?;
+            return Ok("hephd is stopped, as it was".to_owned());
+        };
+        manager.restart(former, wait)?;
+        let status = wait_for_answer(manager, socket, None, Instant::now() + wait)?;
+        manager.start_companions(companions)?;
+        Ok(format!("hephd runs with them, process {}", status.pid))
+    };
+    let failed = "hephd did not come up with the new flags; the former ones are back";
+    match run() {
+        Ok(state) => {
+            let outer = Error::new(format!("{failed}, and {state}"));
+            error.context(outer.with_hint("correct the flags, and try again"))
+        }
+        Err(second) => {
+            let second = second.one_line();
+            error.context(format!("{failed}, and it does not run with them: {second}"))
+        }
+    }
+}
+
+/// Opens the socket of a running hephd again where its path is gone: with a new process, and the files as they are. Returns
+/// whether that was necessary.
+pub(crate) fn heal(manager: &dyn Manager, paths: &HephdPaths, wait: Duration) -> Result<bool> {
+    let Ok(definition) = manager.read()?.source else {
+        return Ok(false);
+    };
+    let runtime = manager.runtime_dir();
+    let socket = definition
+        .environment
+        .paths(paths, runtime.as_deref())
+        .socket;
+    let process = manager.process()?;
+    if !is_lost(manager, &process, &socket)? {
+        return Ok(false);
+    }
+    let deadline = Instant::now() + wait;
+    let companions = manager.companions()?;
+    manager.release_socket()?;
+    manager.restart(&[], wait)?;
+    wait_for_answer(manager, &socket, process.pid, deadline)?;
+    manager.start_companions(&companions)?;
+    Ok(true)
+}
+
+/// Returns whether nothing reaches the service by its socket any more, as after its path was removed, or heph.socket was
+/// stopped by hand. No client can tell that from a hephd that does not run.
+fn is_lost(manager: &dyn Manager, process: &Process, socket: &Path) -> Result<bool> {
+    let is_held = manager.holds_socket()? == Some(true);
+    if !is_held && process.activity != Activity::Running {
+        return Ok(false);
+    }
+    let reachable = || client::listens(socket);
+    if reachable() {
+        return Ok(false);
+    }
+    if is_held {
+        return Ok(true);
+    }
+    // A hephd that binds the path itself may be about to.
+    let until = Instant::now() + BINDING;
+    while Instant::now() < until {
+        thread::sleep(PAUSE);
+        if reachable() {
+            return Ok(false);
+        }
+    }
+    Ok(manager.process()?.activity == Activity::Running)
+}
+
+/// Checks that no hephd that was started by hand holds the socket or the store; the service would never get them.
+fn check_unmanaged(manager: &dyn Manager, process: &Process, there: &HephdPaths) -> Result<()> {
+    let by_hand = |message: String, pid: u32| {
+        let hint = format!("stop it with `kill {pid}`, then try again");
+        Err(Error::new(message).with_hint(hint))
+    };
+    if process.activity == Activity::Stopped
+        && let Ok(Some(Status { pid, .. })) = client::status(&there.socket, Duration::from_secs(5))
+    {
+        let message = format!("hephd runs already, as process {pid}, but not as a service");
+        return by_hand(message, pid);
+    }
+    let lock = HephdPaths::store_lock(&there.store);
+    // A process of the service may be on its way up or down.
+    let until = Instant::now() + STOPPING;
+    while let Some(pid) = lock_holder::of(&lock) {
+        if process.pid == Some(pid) || manager.process()?.pid == Some(pid) {
+            return Ok(());
+        }
+        if Instant::now() > until {
+            let store = there.store.display();
+            let message =
+                format!("process {pid}, which is not the service, has the store '{store}' open");
+            return by_hand(message, pid);
+        }
+        thread::sleep(4 * PAUSE);
+    }
+    Ok(())
 }
 
 fn wait_for_answer(

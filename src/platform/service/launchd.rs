@@ -47,6 +47,9 @@ impl Launchd {
     fn run(&self, files: &[Planned], kill: bool) -> Result<()> {
         let domain = self.0.loaded()?.map(|(domain, _)| domain);
         let is_due = files.iter().any(|file| file.is_due);
+        if is_due || domain.is_none() {
+            self.0.check_enabled()?;
+        }
         match &domain {
             // Before the file is written: if this run is interrupted in between, the next start loads the new file and does
             // not take the job for an up-to-date one.

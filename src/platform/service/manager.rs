@@ -98,6 +98,12 @@ pub trait Manager: fmt::Debug {
     /// As [`Manager::start`], but always with a new process.
     fn restart(&self, files: &[Planned], limit: Duration) -> Result<()>;
 
+    /// Closes the socket that the service manager holds, with hephd, so that the next start opens another. Does nothing where it
+    /// holds none.
+    fn release_socket(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Stops hephd until the next login or start. Returns whether it was running.
     fn stop(&self) -> Result<bool>;
 

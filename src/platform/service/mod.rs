@@ -11,17 +11,20 @@ pub mod definition;
 mod launchd;
 pub(crate) mod log;
 mod manager;
+mod reach;
 pub mod systemd;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::config::ServiceManager;
 use crate::error::{Error, Result};
 use crate::paths::Paths;
-use crate::platform::generated::FileState;
+use crate::platform::generated::{self, FileState};
 use crate::platform::systemd::systemctl;
 use definition::Definition;
 pub(crate) use manager::{Activity, Manager, Obstacle, Process};
+pub(crate) use reach::{explain, reach};
 
 /// The state of hephd as a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +35,8 @@ pub(crate) struct State {
     pub installed: bool,
     /// Whether the service manager runs it, or is about to start it again.
     pub running: bool,
-    /// The hephd that the service file starts; `None` where a person made or edited the file, so that heph may not write it.
+    /// The hephd that the service file starts; `None` where a person made or edited the file, or it is a link and has to change,
+    /// so that heph may not write it.
     pub program: Option<PathBuf>,
 }
 
@@ -47,7 +51,11 @@ pub(crate) fn state(choice: ServiceManager, paths: &Paths) -> Result<Option<Stat
     };
     let file = manager.read()?;
     let definition = file.source.ok();
-    let definition = definition.filter(|_| check_replaceable(&*manager, "").is_ok());
+    let may_write = |definition: &Definition| -> Result<()> {
+        check_replaceable(&*manager, "")?;
+        generated::check_links(&manager.plan(definition)?, "")
+    };
+    let definition = definition.filter(|definition| may_write(definition).is_ok());
     Ok(Some(State {
         manager: manager.name(),
         installed: file.state != FileState::Absent,
@@ -70,6 +78,15 @@ pub(crate) fn socket(choice: ServiceManager, paths: &Paths) -> Result<PathBuf> {
         }
         Err(_) => ours.socket.clone(),
     })
+}
+
+/// Opens the socket of the service again if its path was removed while hephd runs. Returns whether that was necessary. Call it
+/// before hephd is judged by its answers.
+pub(crate) fn heal(choice: ServiceManager, paths: &Paths, wait: Duration) -> Result<bool> {
+    match find(choice, paths)? {
+        Some(manager) => bring_up::heal(&*manager, &paths.hephd, wait),
+        None => Ok(false),
+    }
 }
 
 /// Returns what the service file was made from; `None` where heph did not make it. The service manager is not asked.

@@ -210,6 +210,14 @@ impl Manager for Systemd {
         run(&["restart", SERVICE]).limit(limit).success().map(drop)
     }
 
+    fn release_socket(&self) -> Result<()> {
+        // systemd opens a socket that it holds no second time, not even for a restart.
+        match Properties::of(SOCKET)?.is_active() {
+            true => stop_both(),
+            false => Ok(()),
+        }
+    }
+
     fn stop(&self) -> Result<bool> {
         let properties = Properties::of(SERVICE)?;
         if properties.get("ActiveState") == "inactive" && self.holds_socket()? != Some(true) {
