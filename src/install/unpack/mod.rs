@@ -86,3 +86,63 @@ impl<R: Read> Read for Bounded<R> {
         Ok(read)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::fs;
+    use std::io::{Seek, Write};
+
+    /// The archives that the fuzzer begins with; the first byte of each is its own.
+    const ARCHIVES: [(Format, &[u8]); 4] = [
+        (
+            Format::TarGz,
+            include_bytes!("../../../fuzz/corpus/unpack/gzip"),
+        ),
+        (
+            Format::TarXz,
+            include_bytes!("../../../fuzz/corpus/unpack/xz"),
+        ),
+        (
+            Format::TarZst,
+            include_bytes!("../../../fuzz/corpus/unpack/zstd"),
+        ),
+        (
+            Format::Zip,
+            include_bytes!("../../../fuzz/corpus/unpack/zip"),
+        ),
+    ];
+
+    proptest! {
+        #[test]
+        fn no_damage_panics_or_writes_anything_but_commands(
+            (format, archive) in prop::sample::select(ARCHIVES.to_vec()),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            cut in prop::option::of(any::<prop::sample::Index>()),
+        ) {
+            let mut bytes = archive[1..].to_owned();
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            if let Some(cut) = cut {
+                bytes.truncate(cut.index(bytes.len()));
+            }
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&bytes).unwrap();
+            file.rewind().unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            let unpacked = unpack(&file, format, "heph", &[], folder.path());
+            let mut written: Vec<String> = fs::read_dir(folder.path())
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            written.sort_unstable();
+            match unpacked {
+                Ok(names) => prop_assert_eq!(names, written),
+                Err(error) => prop_assert!(matches!(error.kind(), Kind::Unfit | Kind::Invalid), "{error:?}"),
+            }
+        }
+    }
+}
