@@ -4,6 +4,7 @@ use std::fs;
 use std::thread;
 
 use super::rows::{Ends, Row, rows};
+use crate::support::files::entries;
 use crate::support::forge::{Forge, Speaks};
 use crate::support::home::Home;
 
@@ -71,7 +72,8 @@ fn run(row: &Row) -> Result<(), String> {
         }
     }
     let data = home.data();
-    if data.join("versions").exists()
+    // The folder itself is the lock.
+    if !entries(&data.join("versions")).is_empty()
         || data.join("current").exists()
         || home.bin().join("heph").is_symlink()
     {
