@@ -247,9 +247,7 @@ pub(super) fn free_space_row(build: Result<u64>, slots: Result<u64>) -> Row {
 }
 
 /// Returns the most telling lines of a failed build, shortened: a linker's command line has thousands of letters.
-pub(super) fn gist(output: &str) -> String {
-    const LINES: usize = 5;
-    const LETTERS: usize = 200;
+fn gist(output: &str) -> String {
     let lines = || {
         output
             .lines()
@@ -260,11 +258,18 @@ pub(super) fn gist(output: &str) -> String {
     if telling.is_empty() {
         telling = lines().collect();
     }
+    shortened(telling.into_iter())
+}
+
+/// Returns the first few of `lines`, each cut short.
+pub(super) fn shortened<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+    const LINES: usize = 5;
+    const LETTERS: usize = 200;
     let short = |line: &str| match line.char_indices().nth(LETTERS) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line.to_owned(),
     };
-    let lines: Vec<String> = telling.into_iter().take(LINES).map(short).collect();
+    let lines: Vec<String> = lines.take(LINES).map(short).collect();
     lines.join("\n")
 }
 

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::build::{Folder, gist, of_builds, write_package};
+use super::build::{Folder, of_builds, shortened, write_package};
 use super::facts::Job;
 use super::row::Row;
 use crate::error::{Error, Kind, Result, ensure};
@@ -40,7 +40,7 @@ pub(super) fn sources_row(tag: &str, fetched: Result<()>) -> Row {
         return Row::ok(format!("cargo fetches {tag} by its own settings and git's"));
     };
     let output = error.to_string();
-    let said = gist(&output);
+    let said = shortened(conclusion(&output).into_iter());
     if needs_password(&output) {
         let detail = format!(
             "a run would end as `failed`: cargo cannot fetch {tag} without a password\n{said}"
@@ -57,6 +57,25 @@ pub(super) fn sources_row(tag: &str, fetched: Result<()>) -> Row {
         "see `insteadOf` and `proxy` in git's settings (`git config --list --show-origin`), and [net] and [http] in cargo's \
          config.toml",
     )
+}
+
+/// Returns what git says, cargo's error and the last of its causes, without the warnings about attempts before.
+fn conclusion(output: &str) -> Vec<&str> {
+    let lines = || {
+        output
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+    };
+    let mut found: Vec<&str> = Vec::new();
+    let of_git = lines().filter(|line| line.starts_with("fatal:"));
+    let of_cargo = lines().filter(|line| line.starts_with("error:"));
+    for line in of_git.chain(of_cargo).chain(lines().last()) {
+        if !found.contains(&line) {
+            found.push(line);
+        }
+    }
+    found
 }
 
 /// Has cargo fetch the packages of `release` and read their manifests, in `folder`.
@@ -90,6 +109,22 @@ fn fetch(
 mod tests {
     use super::super::row::Status;
     use super::*;
+
+    #[test]
+    fn the_words_that_decide_are_shown_and_attempts_before_are_not() {
+        let output = "warning: spurious network error (1 try remaining): process didn't exit\n\
+            fatal: unable to access 'http://f/': Failed to connect\n\
+            fatal: unable to access 'http://f/': Failed to connect\nerror: failed to load source\n\n\
+            Caused by:\n  Unable to update http://f\n\nCaused by:\n  the last cause\n";
+        assert_eq!(
+            conclusion(output),
+            [
+                "fatal: unable to access 'http://f/': Failed to connect",
+                "error: failed to load source",
+                "the last cause"
+            ]
+        );
+    }
 
     #[test]
     fn what_cargo_says_about_the_sources_predicts_the_outcome_of_a_run() {
