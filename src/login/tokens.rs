@@ -150,8 +150,8 @@ impl Tokens {
         self.valid(now).is_none() && !self.renews_bearer()
     }
 
-    /// Returns a token to send that outlives a request that is sent `now`. A bearer that nothing renews is used to its end;
-    /// after that the hub may accept the other token.
+    /// Returns a token to send that outlives a request that is sent `now`. An id token that the issuer does not renew is used
+    /// to its end; after that the hub may accept the other token.
     pub(super) fn lasting(&self, now: Timestamp) -> Option<&str> {
         let soon = now.saturating_add(MARGIN).unwrap_or(Timestamp::MAX);
         if self.expires_at > soon {
@@ -161,7 +161,8 @@ impl Tokens {
             return None;
         }
         let other = self.other().filter(|(_, ends)| *ends > soon);
-        self.valid(now).or(other.map(|(token, _)| token))
+        let to_its_end = self.refresh_token.as_ref().and(self.valid(now));
+        to_its_end.or(other.map(|(token, _)| token))
     }
 
     /// Returns the bearer unless it has expired `now`.
@@ -333,7 +334,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_bearer_lasts_if_it_outlives_a_request() {
-        let tokens = some("opaque", Some("r"), 100);
+        let tokens = some("opaque", None, 100);
         let at = |second| Timestamp::from_second(second).unwrap();
         for (now, lasting, valid) in [
             (0, true, true),
@@ -345,8 +346,11 @@ pub(super) mod tests {
             assert_eq!(tokens.lasting(at(now)).is_some(), lasting, "{now}");
             assert_eq!(tokens.valid(at(now)).is_some(), valid, "{now}");
         }
-        // What nothing renews is used to its end.
-        let last = some("opaque", None, 100);
+        // What the issuer does not renew is used to its end.
+        let last = Tokens {
+            id_token_is_not_renewed: true,
+            ..some("opaque", Some("r"), 100)
+        };
         assert_eq!(last.lasting(at(99)), Some(last.bearer()));
         assert_eq!(last.lasting(at(100)), None);
     }
