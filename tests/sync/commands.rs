@@ -23,7 +23,7 @@ fn a_hephd_without_a_hub_has_a_status_and_nothing_to_do() {
         spoke.sync_status(),
         json!({
             "schema": 1, "hub": null, "last_success": null, "pending": 0, "refused": 0, "last_error": null,
-            "next_attempt": null, "issuer": null, "client_id": null,
+            "next_attempt": null, "issuer": null, "client_id": null, "scopes": null, "warning": null, "spokes": null,
         })
     );
     let now = spoke.heph("sync now").exits(2);
@@ -68,7 +68,10 @@ fn a_sync_that_is_well_says_so_in_words_and_in_json() {
             "last_error",
             "next_attempt",
             "issuer",
-            "client_id"
+            "client_id",
+            "scopes",
+            "warning",
+            "spokes"
         ]
     );
     let now = text.json();
