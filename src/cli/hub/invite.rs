@@ -31,7 +31,7 @@ struct Output<'a> {
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
-    let invited = client::invite(&context.paths.hephd.socket, args.name, args.url)?;
+    let invited = client::invite(&context.socket()?, args.name, args.url)?;
     let InvitedMachine { name, url, .. } = &invited;
     let secret = Secret::try_from(invited.secret.clone());
     let line = Invitation {

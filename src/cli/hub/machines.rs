@@ -24,7 +24,7 @@ struct Output {
 }
 
 pub fn run(context: &Context, args: &Args) -> Result<Exit> {
-    let machines = client::machines(&context.paths.hephd.socket)?;
+    let machines = client::machines(&context.socket()?)?;
     if args.json {
         context.ui.json(&Output { machines });
         return Ok(Exit::Done);

@@ -12,7 +12,7 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: &Args) -> Result<Exit> {
-    let name = client::revoke(&context.paths.hephd.socket, &args.name)?;
+    let name = client::revoke(&context.socket()?, &args.name)?;
     context.ui.say(format!(
         "revoked '{}': it can no longer sync, and keeps the tasks that it has",
         printable(&name)

@@ -56,7 +56,7 @@ pub fn run(context: &Context, args: &Args) -> Result<Exit> {
         restore(&file, before)?;
         return Err(error);
     }
-    let socket = service::socket(context.config.service_manager, &context.paths)?;
+    let socket = context.socket()?;
     let round = client::sync_now(&socket).with_context(|| {
         Error::new(format!(
             "this machine is a spoke of '{}' now, but has not synced yet",
