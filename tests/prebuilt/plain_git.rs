@@ -9,7 +9,7 @@ use super::kit::{Key, Kit, pack, sum_line, target};
 use crate::support::files::{entries, picture, script};
 use crate::support::forge::{Forge, Served, Speaks, WorkTree};
 use crate::support::home::{Home, ODD_NAME};
-use crate::support::http::Reply;
+use crate::support::http::{Reply, Request};
 use crate::support::report::Report;
 
 /// Says what a server says that has a page for every name.
@@ -137,11 +137,13 @@ impl Shop {
             .collect()
     }
 
-    /// How often git fetched something.
+    /// How often git fetched something; heph itself only lists tags.
     fn fetches(&self) -> usize {
         let seen = self.kit.forge.seen();
+        let by_git = |seen: &&Request| !seen.headers["user-agent"].starts_with("heph/");
         seen.iter()
             .filter(|seen| seen.path.ends_with("/git-upload-pack"))
+            .filter(by_git)
             .count()
     }
 
