@@ -59,6 +59,8 @@ pub enum Kind {
     Conflict,
     /// A request or an answer is larger than its receiver accepts.
     TooLarge,
+    /// There is no room: a quota or a disk is used up.
+    Full,
     /// The login is missing, expired or rejected.
     Unauthorized,
     /// The operating system does not permit it.
@@ -80,7 +82,7 @@ impl Kind {
     pub fn exit(self) -> Exit {
         match self {
             Kind::Usage => Exit::Usage,
-            Kind::Busy | Kind::Unreachable => Exit::TryLater,
+            Kind::Busy | Kind::Unreachable | Kind::Full => Exit::TryLater,
             _ => Exit::Failed,
         }
     }

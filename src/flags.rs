@@ -1,6 +1,7 @@
 //! hephd's flags, declared once: hephd takes them, and `heph daemon start` and `restart` keep them in its service.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::str::FromStr;
 use std::sync::LazyLock;
 
 use clap::parser::ValueSource;
@@ -44,6 +45,35 @@ pub(crate) struct Flags {
     /// Let the hub serve every address, to the machines that `heph hub invite` has invited
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
     pub(crate) invited_only: bool,
+    /// How much one user may store on the hub, such as 512MiB; 1GiB by default
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) quota_bytes: Option<ByteSize>,
+    /// How many operations one user may store on the hub
+    #[arg(long, value_name = "N")]
+    pub(crate) quota_operations: Option<NonZeroU64>,
+}
+
+/// A number of bytes that is not zero: `512MiB`, `2GiB`, or the bare number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ByteSize(pub(crate) NonZeroU64);
+
+impl FromStr for ByteSize {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<ByteSize, &'static str> {
+        let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let shift = match &text[digits.len()..] {
+            "" => 0,
+            "KiB" => 10,
+            "MiB" => 20,
+            "GiB" => 30,
+            "TiB" => 40,
+            _ => return Err("write it like 512MiB or 2GiB"),
+        };
+        let number: u64 = digits.parse().map_err(|_| "write it like 512MiB or 2GiB")?;
+        let bytes = number.checked_mul(1 << shift).and_then(NonZeroU64::new);
+        bytes.map(ByteSize).ok_or("it is zero or too large")
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -166,6 +196,32 @@ mod tests {
         assert_eq!(name("hub-url"), Some("hub-url"));
         assert_eq!(name("-hub-url"), None);
         assert_eq!(name("hub_url"), None);
+    }
+
+    #[test]
+    fn a_size_has_a_unit_or_is_a_number_of_bytes() {
+        let bytes = |text: &str| text.parse::<ByteSize>().map(|size| size.0.get());
+        for (text, expected) in [
+            ("1", 1),
+            ("7KiB", 7 << 10),
+            ("512MiB", 512 << 20),
+            ("2TiB", 2 << 40),
+        ] {
+            assert_eq!(bytes(text), Ok(expected), "{text}");
+        }
+        for text in [
+            "",
+            "0",
+            "0GiB",
+            "GiB",
+            "1.5GiB",
+            "-1",
+            "1 GiB",
+            "1gib",
+            "99999999999TiB",
+        ] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
     }
 
     #[test]

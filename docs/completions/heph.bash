@@ -831,7 +831,7 @@ _heph() {
             return 0
             ;;
         heph__subcmd__daemon__subcmd__restart)
-            opts="-h --mode --hub-url --http-addr --oidc-issuer --oidc-audience --oidc-client-id --insecure-no-auth --sync-rate --oidc-scopes --hub-plain-http --invited-only --unset --self-update --self-update-interval-secs --force --wait --config --help"
+            opts="-h --mode --hub-url --http-addr --oidc-issuer --oidc-audience --oidc-client-id --insecure-no-auth --sync-rate --oidc-scopes --hub-plain-http --invited-only --quota-bytes --quota-operations --unset --self-update --self-update-interval-secs --force --wait --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -879,6 +879,14 @@ _heph() {
                     ;;
                 --invited-only)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --quota-bytes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --quota-operations)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --unset)
@@ -905,7 +913,7 @@ _heph() {
             return 0
             ;;
         heph__subcmd__daemon__subcmd__start)
-            opts="-h --mode --hub-url --http-addr --oidc-issuer --oidc-audience --oidc-client-id --insecure-no-auth --sync-rate --oidc-scopes --hub-plain-http --invited-only --unset --self-update --self-update-interval-secs --force --wait --config --help"
+            opts="-h --mode --hub-url --http-addr --oidc-issuer --oidc-audience --oidc-client-id --insecure-no-auth --sync-rate --oidc-scopes --hub-plain-http --invited-only --quota-bytes --quota-operations --unset --self-update --self-update-interval-secs --force --wait --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -953,6 +961,14 @@ _heph() {
                     ;;
                 --invited-only)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --quota-bytes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --quota-operations)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --unset)

@@ -1,5 +1,6 @@
 //! Chooses which connection to evict at the limit. The choice is a pure function.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,19 +20,52 @@ struct Idle {
     unfinished: bool,
 }
 
-/// Returns the connection to evict: the one idle for longest. A connection whose request is being processed is never
-/// evicted. One with an unfinished request is evicted only after 5 s without a byte, and only if no other is idle.
-fn longest_idle(
-    connections: impl IntoIterator<Item = (u64, Option<Idle>)>,
+/// What a connection does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Doing {
+    /// It waits for its client.
+    Idle(Idle),
+    /// The body of a request of `user` is arriving.
+    Receiving { user: Arc<str>, since: Instant },
+    /// A request is being processed.
+    Busy,
+}
+
+/// Returns the connection to evict. That is the one idle for longest; one with an unfinished request only after 5 s without
+/// a byte, and only if no other is idle. Without any, it is the oldest whose body is arriving, of the user with the most of
+/// these; the only one of a user is spared for 5 s. A connection whose request is being processed is never evicted.
+fn choose<'a>(
+    connections: impl Iterator<Item = (u64, &'a Doing)> + Clone,
     now: Instant,
 ) -> Option<u64> {
-    let stalled = |idle: &Idle| now.saturating_duration_since(idle.since) >= UNFINISHED;
-    connections
-        .into_iter()
-        .filter_map(|(number, idle)| Some((number, idle?)))
-        .filter(|(_, idle)| !idle.unfinished || stalled(idle))
-        .min_by_key(|(number, idle)| (idle.unfinished, idle.since, *number))
-        .map(|(number, _)| number)
+    let stalled = |since: Instant| now.saturating_duration_since(since) >= UNFINISHED;
+    let idle = connections
+        .clone()
+        .filter_map(|(number, doing)| match doing {
+            Doing::Idle(idle) if !idle.unfinished || stalled(idle.since) => Some((number, *idle)),
+            _ => None,
+        });
+    if let Some((number, _)) =
+        idle.min_by_key(|(number, idle)| (idle.unfinished, idle.since, *number))
+    {
+        return Some(number);
+    }
+    let receiving = || {
+        connections
+            .clone()
+            .filter_map(|(number, doing)| match doing {
+                Doing::Receiving { user, since } => Some((number, user, *since)),
+                _ => None,
+            })
+    };
+    let mut users: HashMap<&str, usize> = HashMap::new();
+    for (_, user, _) in receiving() {
+        *users.entry(user).or_default() += 1;
+    }
+    receiving()
+        .filter(|(_, user, since)| users[&***user] > 1 || stalled(*since))
+        .min_by_key(|(number, user, since)| (Reverse(users[&***user]), *since, *number))
+        .map(|(number, ..)| number)
 }
 
 /// The open connections of one listener, and how many there may be.
@@ -54,8 +88,10 @@ struct Open {
 
 #[derive(Debug)]
 struct State {
-    idle: Option<Idle>,
+    doing: Doing,
     is_evicted: bool,
+    /// Whether it ends whatever it does ([`Entry::end`]).
+    is_ended: bool,
     evict: Arc<Notify>,
 }
 
@@ -75,8 +111,9 @@ impl Registry {
         open.last += 1;
         let number = open.last;
         let state = State {
-            idle: None,
+            doing: Doing::Busy,
             is_evicted: false,
+            is_ended: false,
             evict: Arc::clone(&evict),
         };
         open.connections.insert(number, state);
@@ -93,17 +130,17 @@ impl Registry {
     }
 
     /// Returns whether there are more connections than the limit; if so, evicts one, unless one is being evicted already
-    /// or none is idle.
+    /// or none can be.
     pub(super) fn evict_above_limit(&self) -> bool {
         let connections = &mut self.lock().connections;
         if connections.len() <= self.0.limit {
             return false;
         }
         if connections.values().all(|state| !state.is_evicted) {
-            let idle = connections
+            let each = connections
                 .iter()
-                .map(|(number, state)| (*number, state.idle));
-            if let Some(number) = longest_idle(idle, Instant::now())
+                .map(|(number, state)| (*number, &state.doing));
+            if let Some(number) = choose(each, Instant::now())
                 && let Some(state) = connections.get_mut(&number)
             {
                 state.is_evicted = true;
@@ -135,16 +172,33 @@ pub(super) struct Entry {
 impl Entry {
     /// Notes that the connection waits for its client.
     pub(super) fn idle(&self, unfinished: bool) {
-        self.set(Some(Idle {
+        self.set(Doing::Idle(Idle {
             since: Instant::now(),
             unfinished,
         }));
         self.registry.0.changed.notify_one();
     }
 
+    /// Notes that the body of a request of `user` is arriving.
+    pub(super) fn receiving(&self, user: &str) {
+        self.set(Doing::Receiving {
+            user: user.into(),
+            since: Instant::now(),
+        });
+        self.registry.0.changed.notify_one();
+    }
+
     /// Notes that a request is being processed. If the connection was to be evicted, another one will be.
     pub(super) fn busy(&self) {
-        self.set(None);
+        self.set(Doing::Busy);
+    }
+
+    /// Ends the connection, whatever it does.
+    pub(super) fn end(&self) {
+        if let Some(state) = self.registry.lock().connections.get_mut(&self.number) {
+            state.is_ended = true;
+            state.evict.notify_one();
+        }
     }
 
     /// Returns once the connection is to end.
@@ -155,17 +209,17 @@ impl Entry {
             let connections = &self.registry.lock().connections;
             if connections
                 .get(&self.number)
-                .is_some_and(|state| state.is_evicted)
+                .is_some_and(|state| state.is_evicted || state.is_ended)
             {
                 return;
             }
         }
     }
 
-    fn set(&self, idle: Option<Idle>) {
+    fn set(&self, doing: Doing) {
         if let Some(state) = self.registry.lock().connections.get_mut(&self.number) {
-            state.is_evicted &= idle.is_some();
-            state.idle = idle;
+            state.is_evicted &= doing != Doing::Busy;
+            state.doing = doing;
         }
     }
 }
@@ -185,32 +239,58 @@ mod tests {
     fn the_longest_idle_is_evicted_and_never_one_with_a_request_under_way() {
         let start = Instant::now();
         let now = start + Duration::from_secs(100);
+        let since = |second| start + Duration::from_secs(second);
         let idle = |second| {
-            Some(Idle {
-                since: start + Duration::from_secs(second),
+            Doing::Idle(Idle {
+                since: since(second),
                 unfinished: false,
             })
         };
         let half = |second| {
-            Some(Idle {
-                since: start + Duration::from_secs(second),
+            Doing::Idle(Idle {
+                since: since(second),
                 unfinished: true,
             })
         };
-        let cases: &[(&[Option<Idle>], Option<u64>)] = &[
-            (&[], None),
-            (&[None, None], None),
-            (&[idle(9), idle(8), None, idle(10)], Some(1)),
-            (&[idle(8), idle(8)], Some(0)),
-            (&[half(1), idle(99)], Some(1)),
-            (&[None, half(94), half(95)], Some(1)),
-            (&[half(96)], None),
-            (&[idle(200)], Some(0)),
+        let body = |user: &str, second| Doing::Receiving {
+            user: user.into(),
+            since: since(second),
+        };
+        let busy = || Doing::Busy;
+        let cases = [
+            (vec![], None),
+            (vec![busy(), busy()], None),
+            (vec![idle(9), idle(8), busy(), idle(10)], Some(1)),
+            (vec![idle(8), idle(8)], Some(0)),
+            (vec![half(1), idle(99)], Some(1)),
+            (vec![busy(), half(94), half(95)], Some(1)),
+            (vec![half(96)], None),
+            (vec![idle(200)], Some(0)),
+            // Bodies give way only where nothing is idle, and those of the user with the most.
+            (vec![body("m", 1), idle(99)], Some(1)),
+            (vec![body("m", 99), body("b", 1), body("m", 98)], Some(2)),
+            (vec![body("m", 99), body("m", 99), busy()], Some(0)),
+            (vec![body("a", 99), body("b", 96)], None),
+            (vec![body("a", 99), body("b", 95)], Some(1)),
         ];
         for (connections, chosen) in cases {
-            let numbered = (0..).zip(connections.iter().copied());
-            assert_eq!(longest_idle(numbered, now), *chosen, "{connections:?}");
+            let numbered = (0..).zip(&connections);
+            assert_eq!(choose(numbered, now), chosen, "{connections:?}");
         }
+    }
+
+    #[test]
+    fn a_connection_that_is_to_end_ends_whatever_it_does() {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_time().build().unwrap().block_on(async {
+            let registry = Registry::new(2);
+            let entry = registry.register();
+            entry.idle(false);
+            entry.end();
+            entry.busy();
+            let limit = Duration::from_secs(5);
+            tokio::time::timeout(limit, entry.evicted()).await.unwrap();
+        });
     }
 
     #[test]

@@ -181,7 +181,7 @@ impl Methods {
         let done = self.sync.now().await.map_err(|error| {
             let code = match error.kind() {
                 Kind::Usage => code::NO_HUB,
-                Kind::Unreachable => code::HUB_AWAY,
+                Kind::Unreachable | Kind::Full => code::HUB_AWAY,
                 _ => code::SYNC,
             };
             Failure::new(code, error)

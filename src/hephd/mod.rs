@@ -8,6 +8,7 @@
 //! | `command` | the command line |
 //! | `role` | alone, a spoke or a hub, by the flags |
 //! | `connections`, `eviction` | the accept, evict and drain loop of the socket and of the hub's port |
+//! | `room` | the memory for what clients send and do not read, shared by user |
 //! | `server` | the socket's connections |
 //! | `socket`, `activation` | the socket's path; listeners that the service manager holds |
 //! | `about` | the facts about this hephd |
@@ -30,6 +31,7 @@ mod methods;
 mod notify;
 mod protocol;
 mod role;
+mod room;
 mod rpc;
 mod server;
 mod socket;
@@ -66,7 +68,7 @@ fn daemon(store: &Path, socket: &Path, role: Role) -> Result<()> {
     // What SQLite or the kernel creates is private from the first instant.
     rustix::process::umask(Mode::from_raw_mode(0o077));
     let started_at = clock::now();
-    let store = open(store)?;
+    let mut store = open(store)?;
     let about = About {
         mode: role.mode(),
         store: store.path().to_owned(),
@@ -84,6 +86,7 @@ fn daemon(store: &Path, socket: &Path, role: Role) -> Result<()> {
         Role::Spoke(spoke) => (None, Some(spoke)),
         Role::Hub(hub) => (Some(hub), None),
     };
+    store.set_quota(hub.as_ref().and_then(hub::Settings::quota));
     let (store, thread) = StoreThread::start(store, hub.is_some())?;
     let sync = sync::start(spoke, &store)?;
     let served = runtime.block_on(serve(socket, inherited, hub.as_ref(), about, store, sync));

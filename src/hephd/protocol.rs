@@ -33,6 +33,9 @@ pub(crate) struct Request {
     pub sent: Option<Position>,
     /// Operations that the hub has not acknowledged.
     pub operations: Vec<Operation>,
+    /// The most bytes that the bodies of the response may have together, for a slow link. Hubs of release 0.1.0 ignore it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_bytes: Option<usize>,
 }
 
 /// What a hub sends back.

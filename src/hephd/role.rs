@@ -41,6 +41,8 @@ impl Role {
             ("--insecure-no-auth", flags.insecure_no_auth),
             ("--invited-only", flags.invited_only),
             ("--sync-rate", flags.sync_rate.is_some()),
+            ("--quota-bytes", flags.quota_bytes.is_some()),
+            ("--quota-operations", flags.quota_operations.is_some()),
         ];
         if let Some((name, _)) = of_a_hub.into_iter().find(|(_, given)| *given) {
             return Err(Error::usage(format!("{name} requires --mode server"))
@@ -214,6 +216,11 @@ mod tests {
             ),
             ("--sync-rate=9", "--sync-rate requires --mode server"),
             ("--invited-only", "--invited-only requires --mode server"),
+            ("--quota-bytes=1GiB", "--quota-bytes requires --mode server"),
+            (
+                "--quota-operations=9",
+                "--quota-operations requires --mode server",
+            ),
         ] {
             let error = role(&[argument]).unwrap_err();
             assert_eq!(error.to_string(), message);

@@ -7,27 +7,50 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::connections::{self, FIRST_REQUEST, Listener, WRITE_TIMEOUT};
 use super::eviction::{Entry, Registry};
 use super::methods::Methods;
+use super::room::{Place, Room};
 use super::rpc;
 use super::socket::Socket;
-use crate::client::wire::{LARGEST_REQUEST, code};
+use crate::client::wire::{Call, LARGEST_REQUEST, code};
 
 /// How many connections are served at once. For one more, the longest idle one is evicted; if none is idle, newcomers wait
 /// in the kernel's queue.
 const CONNECTIONS: usize = 256;
 /// How long a connection may be silent, and how long a request may take to arrive.
 const IDLE: Duration = Duration::from_secs(5 * 60);
+/// How many bytes all answers that clients have not read yet may have together.
+const UNREAD: usize = 16 << 20;
+/// From this size on, in bytes, an answer counts.
+const LARGE: usize = 16 * 1024;
+/// How much of an answer is written at a time, in bytes.
+const PART: usize = 128 * 1024;
+/// How long a client may pause while it reads a large answer, if others need the room.
+const STALLED: Duration = Duration::from_millis(100);
+/// How many lists are made at a time.
+const LISTS: usize = 2;
+
+/// What all connections share.
+#[derive(Debug)]
+struct Shared {
+    methods: Arc<Methods>,
+    unread: Room,
+    lists: Semaphore,
+}
 
 /// Serves `socket` until `stopped`, then drains.
 pub(super) async fn serve(socket: Socket, methods: Methods, stopped: watch::Receiver<bool>) {
-    let methods = Arc::new(methods);
+    let shared = Arc::new(Shared {
+        methods: Arc::new(methods),
+        unread: Room::new(UNREAD, STALLED),
+        lists: Semaphore::new(LISTS),
+    });
     let registry = Registry::new(CONNECTIONS);
-    let converse = |stream, entry| converse(stream, entry, Arc::clone(&methods), stopped.clone());
+    let converse = |stream, entry| converse(stream, entry, Arc::clone(&shared), stopped.clone());
     connections::serve(socket, &registry, stopped.clone(), converse).await;
 }
 
@@ -35,7 +58,7 @@ pub(super) async fn serve(socket: Socket, methods: Methods, stopped: watch::Rece
 async fn converse(
     stream: UnixStream,
     entry: Arc<Entry>,
-    methods: Arc<Methods>,
+    shared: Arc<Shared>,
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut lines = Lines::new(stream, entry);
@@ -62,7 +85,7 @@ async fn converse(
         has_requested = true;
         lines.entry.busy();
         let answer = match line {
-            Ok(Line::Request(line)) => answer(&methods, &line).await,
+            Ok(Line::Request(line)) => answer(&shared, &lines.entry, &line).await,
             Ok(Line::TooLong) => {
                 let message = format!("a request has at most {LARGEST_REQUEST} bytes");
                 lines.reject(code::INVALID_REQUEST, message).await;
@@ -75,22 +98,39 @@ async fn converse(
             }
             Ok(Line::End) | Err(_) => return,
         };
-        if let Some(answer) = answer
-            && !lines.write(&answer).await
+        if let Some((answer, place)) = answer
+            && !lines.write(&answer, place.as_ref()).await
         {
             return;
         }
     }
 }
 
-/// Processes a request; returns the line that answers it, unless it is a notification.
-async fn answer(methods: &Arc<Methods>, line: &[u8]) -> Option<Vec<u8>> {
+/// Processes a request; returns the line that answers it, unless it is a notification, and the room that a large one takes
+/// until the client has read it. If that is used up, the connections end whose clients have read nothing for longest.
+async fn answer(
+    shared: &Shared,
+    entry: &Arc<Entry>,
+    line: &[u8],
+) -> Option<(Vec<u8>, Option<Place>)> {
     let request = rpc::read(line);
+    // A list may be long. Those that wait here have none yet.
+    let _turn = match &request.call {
+        Ok(Call::TaskList { .. }) => shared.lists.acquire().await.ok(),
+        _ => None,
+    };
     let outcome = match request.call {
-        Ok(call) => methods.run(call, request.deadline_ms).await,
+        Ok(call) => shared.methods.run(call, request.deadline_ms).await,
         Err(failure) => Err(failure),
     };
-    request.id.map(|id| rpc::answer(&id, outcome))
+    let answer = rpc::answer(&request.id?, outcome);
+    if answer.len() < LARGE {
+        return Some((answer, None));
+    }
+    let entry = Arc::clone(entry);
+    let claim = shared.unread.claim("", answer.len(), move || entry.end());
+    let place = claim.await;
+    Some((answer, Some(place)))
 }
 
 enum Line {
@@ -180,15 +220,21 @@ impl Lines {
 
     async fn reject(&mut self, code: i64, message: impl Into<String>) {
         let answer = rpc::answer(&Value::Null, Err(rpc::failure(code, message)));
-        self.write(&answer).await;
+        self.write(&answer, None).await;
     }
 
-    /// Writes an answer; returns whether the client received it.
-    async fn write(&mut self, answer: &[u8]) -> bool {
-        matches!(
-            timeout(WRITE_TIMEOUT, self.stream.write_all(answer)).await,
-            Ok(Ok(()))
-        )
+    /// Writes an answer, which takes up `place`; returns whether the client received it.
+    async fn write(&mut self, answer: &[u8], place: Option<&Place>) -> bool {
+        let writing = async {
+            for part in answer.chunks(PART) {
+                self.stream.write_all(part).await?;
+                if let Some(place) = place {
+                    place.progressed();
+                }
+            }
+            io::Result::Ok(())
+        };
+        matches!(timeout(WRITE_TIMEOUT, writing).await, Ok(Ok(())))
     }
 
     /// Reads and discards for a moment: closing with bytes unread would destroy the answer before the client, which is still

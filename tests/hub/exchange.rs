@@ -56,6 +56,25 @@ fn a_spoke_of_another_hub_is_told_to_begin_anew() {
 }
 
 #[test]
+fn a_page_is_as_small_as_a_spoke_on_a_slow_link_asks_for() {
+    let hub = Hub::start("");
+    let many: Vec<Value> = (0..100).map(|n| add(n, &"x".repeat(1000))).collect();
+    hub.sync(None, &request("01A", &many));
+    let page = |bytes: Value| {
+        let mut pull = request("01B", &[]);
+        pull["page_bytes"] = bytes;
+        let answer = hub.sync(None, &pull);
+        (titles(&answer).len(), answer["more"].as_bool().unwrap())
+    };
+    let (few, more) = page(json!(10_000));
+    assert!((5..15).contains(&few) && more, "{few}");
+    // One operation is the least, and a megabyte the most.
+    assert_eq!(page(json!(0)), (1, true));
+    assert_eq!(page(json!(1 << 30)), (100, false));
+    assert_eq!(page(json!(null)), (100, false));
+}
+
+#[test]
 fn bodies_are_compressed_both_ways_and_a_connection_serves_many_requests() {
     let hub = Hub::start("");
     let mut http = hub.connect();

@@ -2,11 +2,14 @@
 
 mod drain;
 mod exchange;
+mod fair;
 mod flags;
 mod http;
 mod invited;
 pub mod issuer;
 mod limits;
+mod quota;
+mod scene;
 pub mod signer;
 mod slow;
 mod tokens;

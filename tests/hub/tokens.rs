@@ -43,6 +43,7 @@ fn each_user_sees_only_their_own_tasks_whatever_they_send() {
     assert_eq!(seen(&alice), ["alice's"]);
     assert_eq!(seen(&bob), ["alice's", "slipped in", "taken over"]);
     // Where the other one is in the log helps nobody.
+    hub.sync(Some(&alice), &request("01A", &[add(9, "hers alone")]));
     let mut borrowed = request("01Z", &[]);
     let hers = hub.sync(Some(&alice), &borrowed);
     for member in ["epoch", "cursor"] {

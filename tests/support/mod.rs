@@ -21,6 +21,7 @@ pub mod provider;
 pub mod releases;
 pub mod report;
 pub mod running;
+pub mod slow_link;
 pub mod soak;
 pub mod tls;
 pub mod wait;

@@ -2,7 +2,9 @@
 
 mod commands;
 mod flags;
+mod full;
 mod login;
+mod slow;
 mod together;
 mod trouble;
 

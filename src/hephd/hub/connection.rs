@@ -90,9 +90,10 @@ async fn converse(
     entry.idle(false);
     let answer = service_fn({
         let (has_asked, was_refused) = (Arc::clone(&has_asked), Arc::clone(&was_refused));
-        move |request: hyper::Request<hyper::body::Incoming>| {
+        move |mut request: hyper::Request<hyper::body::Incoming>| {
             has_asked.store(true, Ordering::Relaxed);
             entry.busy();
+            request.extensions_mut().insert(Arc::clone(&entry));
             let (was_refused, entry) = (Arc::clone(&was_refused), Arc::clone(&entry));
             let answered = service.call(request);
             Box::pin(async move {

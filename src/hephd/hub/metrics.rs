@@ -77,6 +77,8 @@ pub(super) struct Gauges {
     pub(super) operations: Option<u64>,
     /// The size of the store on disk.
     pub(super) bytes: u64,
+    /// The bytes free on its disk; `None` if the system does not say.
+    pub(super) free: Option<u64>,
     pub(super) connections: usize,
     /// When hephd started, in seconds since 1970.
     pub(super) started: f64,
@@ -271,6 +273,14 @@ impl Metrics {
             "Size of the store on disk, including its write-ahead log.",
             gauges.bytes,
         );
+        if let Some(free) = gauges.free {
+            page.one(
+                "heph_store_free_bytes",
+                "gauge",
+                "Free space on the disk of the store.",
+                free,
+            );
+        }
         page.text
     }
 }
@@ -393,6 +403,7 @@ mod tests {
         let gauges = Gauges {
             operations: Some(9),
             bytes: 4096,
+            free: Some(8192),
             connections: 2,
             started: 1.5,
         };
@@ -413,6 +424,7 @@ mod tests {
             "heph_hub_spokes_behind 1",
             "heph_store_operations 9",
             "heph_store_bytes 4096",
+            "heph_store_free_bytes 8192",
             "heph_hub_start_time_seconds 1.5",
         ] {
             assert!(

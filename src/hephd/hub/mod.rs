@@ -4,11 +4,14 @@
 //! |---|---|
 //! | `POST /v1/sync` | takes a spoke's operations and returns those that it lacks |
 //! | `GET /healthz` | `ok`, while the process serves |
-//! | `GET /readyz` | `ok`, unless the store is gone or hephd is shutting down |
+//! | `GET /readyz` | `ok`, unless the store is gone, its disk is full, or hephd is shutting down |
 //! | `GET /metrics` | counters and gauges for Prometheus |
 //!
 //! TLS is a proxy's business. Everything that a stranger can make the hub hold or wait for has a bound: connections, the
-//! time for headers, bodies and answers, the size of bodies before and after decompression, and all bodies together.
+//! time for headers, bodies and answers, the size of bodies before and after decompression, and all of them together.
+//!
+//! What is bounded is shared by user, so that no user takes another's part: connections (`eviction`), the memory for bodies
+//! and answers (`room`), the processor and the store (`turns`), and the number of requests (`rate`).
 
 mod body;
 mod connection;
@@ -19,6 +22,7 @@ mod rate;
 mod rejection;
 mod settings;
 mod sync;
+mod turns;
 mod write_timeout;
 
 use std::fs;
@@ -42,6 +46,7 @@ use super::auth::machines::Machines;
 use super::auth::{Auth, Verifier};
 use super::eviction::Registry;
 use super::log;
+use super::room::Room;
 use super::store_thread::StoreHandle;
 use crate::error::{Error, Kind, Result, ResultExt};
 pub(super) use handle::Handle;
@@ -50,9 +55,14 @@ use metrics::{Gauges, Metrics};
 use rate::Rate;
 use rejection::{Rejection, unavailable};
 pub(super) use settings::{Settings, parse_address};
+use turns::Turns;
 
 /// How many bytes all bodies that are being read may have together.
-const ROOM: usize = 64 << 20;
+const BODIES: usize = 64 << 20;
+/// How many bytes all answers that clients have not read yet may have together.
+const ANSWERS: usize = 32 << 20;
+/// How long a user's own further answers wait before they end one that is not read.
+const SPARED: Duration = Duration::from_millis(500);
 /// How many large bodies are decoded or encoded at a time.
 const HEAVY: usize = 2;
 /// How many clients may wait in the kernel's queue.
@@ -72,8 +82,11 @@ struct Hub {
     rate: Mutex<Option<Rate>>,
     log: LimitedLog,
     connections: Registry,
-    /// The room for bodies that are being read, in [`sync::UNIT`]s.
-    room: Semaphore,
+    /// The room for bodies that are being read.
+    bodies: Room,
+    /// The room for answers that clients have not read yet.
+    answers: Room,
+    turns: Turns,
     heavy: Semaphore,
     stopped: watch::Receiver<bool>,
 }
@@ -188,7 +201,9 @@ impl Hub {
             rate: Mutex::new(settings.rate.map(|rate| Rate::new(rate.get()))),
             log: LimitedLog::new(),
             connections: Registry::new(connection::CONNECTIONS),
-            room: Semaphore::new(ROOM / sync::UNIT),
+            bodies: Room::new(BODIES, Duration::ZERO),
+            answers: Room::new(ANSWERS, SPARED),
+            turns: Turns::new(HEAVY),
             heavy: Semaphore::new(HEAVY),
             stopped,
         }
@@ -207,14 +222,19 @@ impl Hub {
     }
 
     async fn gauges(&self) -> Gauges {
-        let operations = timeout(READY, self.store.call(|store| store.operations())).await;
+        let asked = self
+            .store
+            .call(|store| (store.operations().ok(), store.free_space()));
+        let asked = timeout(READY, asked).await.ok().and_then(Result::ok);
+        let (operations, free) = asked.unwrap_or_default();
         let beside = |ending: &str| {
             let mut name = self.store_path.clone().into_os_string();
             name.push(ending);
             fs::metadata(name).map_or(0, |metadata| metadata.len())
         };
         Gauges {
-            operations: operations.ok().and_then(Result::ok).and_then(Result::ok),
+            operations,
+            free,
             bytes: beside("") + beside("-wal"),
             connections: self.connections.len(),
             started: self.started,
@@ -274,8 +294,9 @@ async fn readyz(State(hub): State<Arc<Hub>>) -> Result<&'static str, Rejection> 
     if hub.is_stopping() {
         return Err(unavailable("hephd is shutting down").into());
     }
-    match timeout(READY, hub.store.call(|_| ())).await {
-        Ok(Ok(())) => Ok("ok\n"),
+    match timeout(READY, hub.store.call(|store| store.check_disk())).await {
+        Ok(Ok(Ok(()))) => Ok("ok\n"),
+        Ok(Ok(Err(full))) => Err(unavailable(full.to_string()).into()),
         Ok(Err(gone)) => Err(unavailable(gone.to_string()).into()),
         Err(_) => Err(unavailable("the store does not answer").into()),
     }

@@ -31,6 +31,8 @@ impl From<Error> for Rejection {
             Kind::Denied => StatusCode::FORBIDDEN,
             Kind::NotFound => StatusCode::NOT_FOUND,
             Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            // Not 413: a spoke would send smaller pages.
+            Kind::Full => StatusCode::INSUFFICIENT_STORAGE,
             Kind::Busy => StatusCode::TOO_MANY_REQUESTS,
             Kind::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,

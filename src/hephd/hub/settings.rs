@@ -1,18 +1,22 @@
 //! What the flags of hephd make of a hub. Pure.
 
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
 use crate::flags::Flags;
 use crate::hephd::auth::{Anonymous, Expected};
+use crate::hephd::store::Quota;
 use crate::login::discovery;
 use crate::os::text::printable;
 
 /// How many requests a minute one user may send, unless `--sync-rate` says otherwise. A spoke sends two or three when
 /// nothing happens; one that brings a long history sends a page of operations with each.
 const SYNC_RATE: NonZeroU32 = NonZeroU32::new(600).unwrap();
+
+/// How many bytes one user may store, unless `--quota-bytes` says otherwise.
+const QUOTA_BYTES: u64 = 1 << 30;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::hephd) struct Settings {
@@ -27,6 +31,8 @@ pub(in crate::hephd) struct Settings {
     pub(super) machines: PathBuf,
     /// How many requests a minute one user may send; `None` for no limit.
     pub(super) rate: Option<NonZeroU32>,
+    /// How much one user may store; `None` where all clients are the owner.
+    quota: Option<Quota>,
 }
 
 impl Settings {
@@ -65,14 +71,20 @@ impl Settings {
             open: flags.insecure_no_auth,
             invited_only: flags.invited_only,
             machines,
+            quota: None,
         };
         check_exposure(address, settings.authenticates())?;
         // Without tokens all spokes are one user, and there is no other to protect.
         let rate = settings.expected.is_some().then_some(SYNC_RATE);
         Ok(Settings {
             rate: flags.sync_rate.or(rate),
+            quota: quota(flags, settings.expected.is_some())?,
             ..settings
         })
+    }
+
+    pub(in crate::hephd) fn quota(&self) -> Option<Quota> {
+        self.quota
     }
 
     /// Returns whether strangers may connect: none gets anything, or the user said that all may.
@@ -90,6 +102,25 @@ impl Settings {
             Anonymous::UntilInvited
         }
     }
+}
+
+fn quota(flags: &Flags, has_users: bool) -> Result<Option<Quota>> {
+    let given = [
+        ("--quota-bytes", flags.quota_bytes.is_some()),
+        ("--quota-operations", flags.quota_operations.is_some()),
+    ];
+    if let Some((name, _)) = given.into_iter().find(|(_, given)| *given && !has_users) {
+        return Err(Error::usage(format!(
+            "{name} requires --oidc-issuer: without it a hub has no users"
+        ))
+        .with_hint(format!(
+            "leave out {name}: nothing limits what the owner stores"
+        )));
+    }
+    Ok(has_users.then(|| Quota {
+        bytes: flags.quota_bytes.map_or(QUOTA_BYTES, |size| size.0.get()),
+        operations: flags.quota_operations.map(NonZeroU64::get),
+    }))
 }
 
 fn expected(flags: &Flags) -> Result<Option<Expected>> {
@@ -172,13 +203,22 @@ mod tests {
     fn what_makes_a_hub() {
         let plain = settings(&[HUB]).unwrap();
         assert_eq!(plain.address.port(), 8787);
-        assert_eq!((plain.expected, plain.rate), (None, None));
+        assert_eq!(
+            (plain.expected, plain.rate, plain.quota),
+            (None, None, None)
+        );
 
         let guarded = settings(&["--http-addr=0.0.0.0:443", ISSUER, AUDIENCE]).unwrap();
         let expected = guarded.expected.unwrap();
         assert_eq!(expected.issuer, "https://id.example/realm");
         assert_eq!(expected.audience, "heph");
         assert_eq!(guarded.rate, Some(SYNC_RATE));
+        let quota = |bytes, operations| Some(Quota { bytes, operations });
+        assert_eq!(guarded.quota, quota(1 << 30, None));
+        let flags = [HUB, ISSUER, AUDIENCE, "--quota-bytes=5MiB"];
+        assert_eq!(settings(&flags).unwrap().quota, quota(5 << 20, None));
+        let flags = [HUB, ISSUER, AUDIENCE, "--quota-operations=7"];
+        assert_eq!(settings(&flags).unwrap().quota, quota(1 << 30, Some(7)));
 
         let slow = settings(&[HUB, "--sync-rate=1"]).unwrap();
         assert_eq!(slow.rate.unwrap().get(), 1);
@@ -250,6 +290,12 @@ mod tests {
                 "is not an issuer",
             ),
             (&[HUB, "--sync-rate=0"], "--sync-rate"),
+            (&[HUB, "--quota-bytes=1GiB"], "--quota-bytes requires"),
+            (
+                &[HUB, "--quota-operations=9"],
+                "--quota-operations requires",
+            ),
+            (&[HUB, ISSUER, AUDIENCE, "--quota-bytes=0"], "--quota-bytes"),
         ] {
             let error = settings(arguments).unwrap_err();
             assert!(

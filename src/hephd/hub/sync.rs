@@ -5,12 +5,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, Response, header};
 use serde::Deserialize;
-use tokio::sync::SemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit};
 use tokio::task;
 use tokio::time::timeout;
 
@@ -20,16 +20,16 @@ use super::metrics::Exchange;
 use super::rejection::{A_WHILE, Rejection, invalid, too_large, unavailable};
 use crate::error::{Error, Kind, Result};
 use crate::hephd::auth::{AuthError, Caller};
+use crate::hephd::eviction::Entry;
 use crate::hephd::log;
 use crate::hephd::protocol::{self, PAGE_OPERATIONS};
+use crate::hephd::room::Place;
 use crate::os::clock;
 
 /// From this size on, in bytes, a body is decoded or encoded on the blocking pool.
 const LARGE: usize = 16 * 1024;
 /// The longest id or version of a spoke, in bytes.
 const LONGEST_NAME: usize = 64;
-/// The unit in which the room for all bodies is counted, in bytes.
-pub(super) const UNIT: usize = 1024;
 
 /// Answers one request.
 pub(super) async fn sync(
@@ -37,16 +37,13 @@ pub(super) async fn sync(
     request: Request<Body>,
 ) -> Result<Response<Body>, Rejection> {
     let hub = &*hub;
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let connection = parts.extensions.remove::<Arc<Entry>>();
     let caller = authenticate(hub, &parts).await?;
     let user = &caller.user;
     let (encoding, length) = body::announced(&parts.headers)?;
-    let units = u32::try_from(length.div_ceil(UNIT)).unwrap_or(u32::MAX);
-    let room = timeout(A_WHILE, hub.room.acquire_many(units.max(1))).await;
-    let Ok(Ok(room)) = room else {
-        return Err(unavailable("too many bodies are arriving at once").into());
-    };
-    let bytes = body::read(body).await?;
+    let received = receive(hub, user, connection.as_deref(), body, length).await?;
+    let (bytes, place, _turn) = received;
     // Decoding may multiply the size of a body, also that of a small one: few of the large ones are held at a time, until
     // the store has them.
     let (request, permit) = match body::decoded(&bytes, encoding, LARGE)? {
@@ -60,7 +57,7 @@ pub(super) async fn sync(
             (request?, Some(permit))
         }
     };
-    drop(room);
+    drop(place);
 
     let (request, answer, accepted) = exchange(hub, user, request).await?;
     drop(permit);
@@ -76,7 +73,7 @@ pub(super) async fn sync(
     };
     let (bytes, encoding) =
         encoded.map_err(|error| Error::from(error).context("cannot encode the answer"))?;
-    let mut response = Response::new(Body::from(bytes));
+    let mut response = Response::new(unread(hub, user, connection, bytes).await);
     let headers = response.headers_mut();
     let json = HeaderValue::from_static("application/json");
     headers.insert(header::CONTENT_TYPE, json);
@@ -89,6 +86,68 @@ pub(super) async fn sync(
         headers.insert(header::CONTENT_ENCODING, gzip);
     }
     Ok(response)
+}
+
+/// Reads the body of `user`, `length` bytes at most, and waits for the user's turn. Until then another user who needs less
+/// room may have it evicted. Returns the body, its room, and the turn.
+async fn receive(
+    hub: &Hub,
+    user: &str,
+    connection: Option<&Entry>,
+    body: Body,
+    length: usize,
+) -> Result<(Vec<u8>, Place, Option<OwnedSemaphorePermit>), Rejection> {
+    if let Some(connection) = connection {
+        connection.receiving(user);
+    }
+    let place = timeout(A_WHILE, hub.bodies.reserve(user, length.max(1))).await;
+    let place = place.map_err(|_| crowded())?;
+    let received = async {
+        let bytes = body::read(body).await?;
+        if let Some(connection) = connection {
+            connection.busy();
+        }
+        let turn = hub.turns.take(user).await;
+        Ok::<_, Rejection>((bytes, turn))
+    };
+    let (bytes, turn) = tokio::select! {
+        biased;
+        received = received => received?,
+        () = place.evicted() => return Err(crowded()),
+    };
+    Ok((bytes, place, turn))
+}
+
+fn crowded() -> Rejection {
+    let error = unavailable("too many bodies are arriving at once, and this user has most of them");
+    // The rest of the body is not waited for.
+    Rejection::from(error).with_header(header::CONNECTION, HeaderValue::from_static("close"))
+}
+
+/// Returns the body of an answer to `user`. While the client has not read it, it takes room; if that is used up, connections
+/// of the user with the most unread answers end.
+async fn unread(hub: &Hub, user: &str, connection: Option<Arc<Entry>>, bytes: Vec<u8>) -> Body {
+    struct Unread {
+        bytes: Vec<u8>,
+        _place: Place,
+    }
+    impl AsRef<[u8]> for Unread {
+        fn as_ref(&self) -> &[u8] {
+            &self.bytes
+        }
+    }
+    let Some(connection) = connection.filter(|_| bytes.len() >= LARGE) else {
+        return Body::from(bytes);
+    };
+    let place = hub
+        .answers
+        .claim(user, bytes.len(), move || connection.end())
+        .await;
+    // Dropped once the last of it is in the kernel's hands.
+    Body::from(Bytes::from_owner(Unread {
+        bytes,
+        _place: place,
+    }))
 }
 
 /// Returns whose a request is, if its user may send one now.
@@ -181,6 +240,9 @@ async fn exchange(
             let reason = error.one_line();
             hub.log
                 .event("failed", &[("user", &user), ("reason", &reason)]);
+            if error.kind() == Kind::Full {
+                return Err(error);
+            }
             // A spoke has no use for the paths and codes of this machine's disk.
             Err(unavailable("the hub's store failed"))
         }

@@ -7,6 +7,10 @@ use super::clock::Clock;
 use super::merge::{Field, MergedTask, Stamp};
 use crate::hephd::protocol::{LARGEST_OPERATION, OperationKind};
 
+/// The members of a body that only hephd writes; those that a spoke sends are ignored.
+pub(super) const USER: &str = "user";
+pub(super) const SENT_AS: &str = "sent_as";
+
 /// An operation as the log stores it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record {
@@ -26,6 +30,8 @@ pub(super) struct Content {
     pub clock: Option<Clock>,
     /// The owner of the task: "" is the owner of this machine.
     pub user: String,
+    /// The id that its user knows it by, where the log has another operation with that id.
+    pub sent_as: Option<String>,
 }
 
 impl Record {
@@ -55,10 +61,13 @@ impl Record {
         let body: Map<String, Value> = serde_json::from_str(&self.body).unwrap_or_default();
         let text = |name| body.get(name).and_then(Value::as_str).map(str::to_owned);
         let clock = body.get("clock").cloned();
+        let user = text(USER).unwrap_or_default();
         Content {
             title: text("title"),
             clock: clock.and_then(|clock| serde_json::from_value(clock).ok()),
-            user: text("user").unwrap_or_default(),
+            // The owner's are never renamed.
+            sent_as: text(SENT_AS).filter(|_| !user.is_empty()),
+            user,
         }
     }
 
@@ -140,7 +149,9 @@ fn apply(
     let stamp = record.stamp(content);
     if !content.user.is_empty() {
         connection
-            .prepare_cached("INSERT INTO user_ops (user, seq) VALUES (?1, ?2)")?
+            .prepare_cached(
+                "INSERT INTO user_ops (user, seq) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            )?
             .execute((&content.user, seq))?;
     }
     if !matches!(record.kind, OperationKind::Other(_)) {
@@ -239,9 +250,9 @@ pub(super) fn for_each(
     Ok(())
 }
 
-/// Rebuilds the derived tables from the whole log.
+/// Rebuilds the derived tables from the whole log. A row of `user_ops` is right for ever, and stays with its number.
 pub(super) fn rebuild_tasks(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch("DELETE FROM tasks; DELETE FROM user_ops;")?;
+    connection.execute_batch("DELETE FROM tasks;")?;
     let mut highest = Clock::default();
     for_each(connection, |seq, record| {
         highest = highest.max(apply(connection, seq, &record, &record.content())?);

@@ -4,6 +4,7 @@
 //! survives SIGKILL and power loss. A lock beside the store allows one process at a time to open it; the kernel releases
 //! the lock however that process ends.
 
+mod accounts;
 mod backup;
 mod check;
 mod clock;
@@ -19,6 +20,7 @@ mod tests;
 mod validate;
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use rusqlite::Connection;
 use ulid::Generator;
@@ -26,6 +28,7 @@ use ulid::Generator;
 use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::files;
 use crate::os::lock::Lock;
+pub(crate) use accounts::Quota;
 pub(crate) use backup::write_copy;
 pub(crate) use check::check;
 use clock::Clock;
@@ -42,6 +45,11 @@ pub(crate) struct Store {
     /// The highest time of any operation here.
     clock: Clock,
     is_spoke: bool,
+    /// Whether the tables of a hub's users are known to exist.
+    has_accounts: bool,
+    quota: Option<Quota>,
+    /// When the disk last had no room for an exchange, unless one was stored since.
+    full_since: Option<Instant>,
     // Dropped last: the connection writes its log back when it closes.
     _lock: Lock,
 }
@@ -93,6 +101,9 @@ impl Store {
             connection,
             clock,
             is_spoke,
+            has_accounts: false,
+            quota: None,
+            full_since: None,
             path,
             schema: from.max(newest),
             ids: Generator::new(),

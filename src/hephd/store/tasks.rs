@@ -173,6 +173,7 @@ impl Store {
             title: title.map(str::to_owned),
             clock: Some(clock),
             user: String::new(),
+            sent_as: None,
         };
         let Some((seq, _)) = log::append_and_apply(&transaction, &record, &content)? else {
             return Ok(false);

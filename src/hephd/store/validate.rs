@@ -5,7 +5,7 @@ use serde_json::Value;
 use ulid::Ulid;
 
 use super::clock::Clock;
-use super::log::Record;
+use super::log::{Record, SENT_AS, USER};
 use crate::client::wire::LONGEST_TITLE;
 use crate::error::{Error, Kind, Result};
 use crate::hephd::protocol::{LARGEST_OPERATION, Operation, OperationKind};
@@ -89,9 +89,10 @@ fn record(operation: &Operation, user: &str) -> Result<Record> {
         return Err(invalid("the clock is malformed or out of range"));
     }
     let mut body = operation.body.clone();
-    body.remove("user");
+    body.remove(USER);
+    body.remove(SENT_AS);
     if !user.is_empty() {
-        body.insert("user".to_owned(), user.into());
+        body.insert(USER.to_owned(), user.into());
     }
     Ok(Record {
         id: operation.id.clone(),

@@ -13,6 +13,7 @@
 //! | `hub`, `hub_url` | the hub that the flags of hephd name, and the login there |
 //! | `schedule` | when the next round is due; pure |
 //! | `round` | whether another page follows; pure |
+//! | `page_size` | how large the next page is; pure |
 //! | `response` | what a response means; pure |
 //! | `connection` | one POST |
 //! | `exchange` | one page: its token, and its repetition where it was interrupted |
@@ -24,6 +25,7 @@ mod exchange;
 mod handle;
 mod hub;
 mod hub_url;
+mod page_size;
 mod response;
 mod round;
 mod schedule;

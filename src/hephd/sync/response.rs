@@ -140,6 +140,7 @@ fn failure(answer: &Answer, context: &RequestContext) -> Error {
             ", or a proxy before it, does not accept gzip or JSON",
         ),
         429 => failed(Kind::Unreachable, " receives too many requests"),
+        507 => failed(Kind::Full, " takes no more changes"),
         502 | 504 => Error::unreachable(format!("a proxy cannot reach {hub}")),
         503 => failed(Kind::Unreachable, " is not ready"),
         status @ 500..=599 => Error::unreachable(format!("{hub} failed (status {status})")),

@@ -105,6 +105,7 @@ mod tests {
             cursor: None,
             sent: None,
             operations,
+            page_bytes: None,
         }
     }
 

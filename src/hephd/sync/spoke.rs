@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use ulid::Ulid;
 
 use super::exchange::Exchange;
 use super::handle::{Shared, describe};
 use super::hub::Hub;
+use super::page_size::PageSize;
 use super::round::{Next, Round, Transferred};
 use crate::error::{Error, Kind, Result, ResultExt};
 use crate::hephd::log;
-use crate::hephd::protocol::{PageLimits, Response};
+use crate::hephd::protocol::Response;
 use crate::hephd::store::Store;
 use crate::hephd::store_thread::WeakStoreHandle;
 use crate::os::text::printable;
 
-/// The smallest page that is tried where larger ones are rejected, in bytes before compression.
-const SMALLEST_PAGE: usize = 64 << 10;
 /// How many refused operations of one response are logged singly.
 const LOGGED_REFUSALS: usize = 5;
 
@@ -25,7 +25,7 @@ pub(super) struct Spoke {
     exchange: Exchange,
     store: WeakStoreHandle,
     shared: Arc<Shared>,
-    limits: PageLimits,
+    page_size: PageSize,
     /// The last line about the state of the sync; each state is logged once.
     last_logged: Option<String>,
 }
@@ -48,7 +48,7 @@ impl Spoke {
             exchange: Exchange::new(hub),
             store,
             shared,
-            limits: PageLimits::default(),
+            page_size: PageSize::default(),
             last_logged: None,
         }
     }
@@ -74,22 +74,36 @@ impl Spoke {
     fn round(&mut self) -> Result<Transferred> {
         self.with_store(Store::become_spoke)?;
         let mut round = Round::new(self.pending()?);
+        // What the hub said when it had no more room: from then on this round only fetches.
+        let mut full = None;
         loop {
-            let limits = self.limits;
+            let mut limits = self.page_size.limits();
+            if full.is_some() {
+                limits.operations = 0;
+            }
             let request = Arc::new(self.with_store(move |store| store.next_request(limits))?);
+            let start = Instant::now();
             let response = match self.exchange.send(&request) {
                 Ok(response) => Arc::new(response),
-                Err(error) if error.kind() == Kind::TooLarge && limits.bytes > SMALLEST_PAGE => {
-                    self.limits.bytes /= 2;
+                Err(error) if error.kind() == Kind::TooLarge && self.page_size.rejected() => {
                     continue;
                 }
-                Err(error) => return Err(error),
+                Err(error) if error.kind() == Kind::Full && !request.operations.is_empty() => {
+                    full = Some(error);
+                    continue;
+                }
+                Err(error) => {
+                    self.page_size.failed(start.elapsed());
+                    return Err(error);
+                }
             };
+            let took = start.elapsed();
             let hub = &self.exchange.url().text;
             let next = round.advance(&request, &response).with_context(|| {
                 Error::new(format!("the hub '{hub}' violates the protocol"))
                     .with_hint("see the log of the hub")
             })?;
+            self.page_size.passed(took, next == Next::Page);
             let (sent, received) = (Arc::clone(&request), Arc::clone(&response));
             self.with_store(move |store| store.apply(&sent, &received))?;
             log_refused(&response);
@@ -100,8 +114,9 @@ impl Spoke {
                         "the hub '{hub}' was replaced or restored from a backup: resyncing everything"
                     ));
                     round.restart(self.pending()?);
+                    full = None;
                 }
-                Next::Finish => return Ok(round.transferred),
+                Next::Finish => return full.map_or(Ok(round.transferred), Err),
             }
         }
     }

@@ -1,26 +1,51 @@
 //! The hub's half of an exchange.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
-use rusqlite::{Transaction, TransactionBehavior};
+use rusqlite::{ErrorCode, Transaction, TransactionBehavior};
+use serde_json::Value;
 use ulid::Ulid;
 
-use super::super::log::{self, COLUMNS, Record};
-use super::super::{Store, validate};
+use super::super::log::{self, COLUMNS, Record, SENT_AS};
+use super::super::{Store, accounts, validate};
 use super::{Insertion, epoch, insert, mark_unsent, to_wire};
-use crate::error::Result;
-use crate::hephd::protocol::{self, PageLimits, Position, RefusedOperation, Request, Response};
+use crate::error::{Error, Result};
+use crate::hephd::protocol::{
+    self, PAGE_BYTES, PageLimits, Position, RefusedOperation, Request, Response,
+};
+use crate::os::files;
 
 impl Store {
     /// As the hub: takes the operations of `request` for `user`, and returns a page of what the spoke lacks. An error
     /// leaves the store unchanged.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Full`](crate::error::Kind::Full) where the user's quota or the disk is used up; any other from the store.
     pub fn exchange(&mut self, user: &str, request: &Request) -> Result<Response> {
+        self.try_exchange(user, request)
+            .map_err(|failure| match failure {
+                Failure::Full(error) => error,
+                Failure::Store(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+                    self.full_since = Some(Instant::now());
+                    accounts::disk_full()
+                }
+                Failure::Store(error) => error.into(),
+            })
+    }
+
+    fn try_exchange(&mut self, user: &str, request: &Request) -> Result<Response, Failure> {
+        let free = || files::free_space(&self.path).ok();
         let behavior = if request.operations.is_empty() {
             TransactionBehavior::Deferred
         } else {
             TransactionBehavior::Immediate
         };
         let transaction = self.connection.transaction_with_behavior(behavior)?;
+        if !user.is_empty() && !self.has_accounts {
+            accounts::create_if_missing(&transaction)?;
+        }
         let mut response = Response {
             schema: protocol::SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -36,7 +61,11 @@ impl Store {
             .epoch
             .as_ref()
             .is_none_or(|known| *known == response.epoch);
-        if !is_same_epoch || !has_positions(&transaction, user, request)? {
+        let (cursor, sent) = (request.cursor.as_ref(), request.sent.as_ref());
+        let cursor = locate(&transaction, user, cursor)?;
+        let (Some(after), Some(_), true) =
+            (cursor, locate(&transaction, user, sent)?, is_same_epoch)
+        else {
             if is_same_epoch {
                 response.epoch = renew_epoch(&transaction, user)?;
             }
@@ -44,7 +73,7 @@ impl Store {
             (response.sent, response.cursor) = (None, None);
             transaction.commit()?;
             return Ok(response);
-        }
+        };
         let mut clock = self.clock;
         let mut has_new = false;
         let mut request_ids: HashSet<String> = HashSet::new();
@@ -62,7 +91,7 @@ impl Store {
             };
             let mut insertion = insert(&transaction, &record, &mut clock)?;
             if insertion == Insertion::IdOfOtherUser {
-                record.id = derived_id(&record.id, user);
+                record = renamed(record, user);
                 insertion = insert(&transaction, &record, &mut clock)?;
             }
             let seq = match insertion {
@@ -80,29 +109,79 @@ impl Store {
                     continue;
                 }
             };
-            let seq = seq.unsigned_abs();
+            let seq = accounts::number(&transaction, user, seq)?;
             if response.sent.as_ref().is_none_or(|sent| sent.seq < seq) {
-                let id = record.id.clone();
+                let id = operation.id.clone();
                 response.sent = Some(Position { seq, id });
             }
             request_ids.insert(record.id);
         }
-        add_page(&transaction, user, &request_ids, &mut response)?;
+        let limits = PageLimits {
+            bytes: request
+                .page_bytes
+                .unwrap_or(PAGE_BYTES)
+                .clamp(1, PAGE_BYTES),
+            ..PageLimits::default()
+        };
+        add_page(
+            &transaction,
+            user,
+            after,
+            limits,
+            &request_ids,
+            &mut response,
+        )?;
         if has_new {
+            let free = free();
+            accounts::check_disk(free).map_err(Failure::Full)?;
+            if let Some(quota) = self.quota.filter(|_| !user.is_empty()) {
+                let usage = accounts::usage(&transaction, user)?;
+                quota.check(usage, free).map_err(Failure::Full)?;
+            }
             log::save_clock(&transaction, clock)?;
         }
         transaction.commit()?;
         self.clock = clock;
+        self.has_accounts |= !user.is_empty();
+        if has_new {
+            self.full_since = None;
+        }
         Ok(response)
     }
 }
 
-/// Returns the id that an operation of `user` gets on this hub where another user has one with its original id.
+/// How much longer renaming makes a body, in bytes: `"sent_as":"…",` with a ULID.
+const RENAMING: usize = SENT_AS.len() + 32;
+
+/// Why an exchange did not happen.
+enum Failure {
+    Full(Error),
+    Store(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Failure {
+        Failure::Store(error)
+    }
+}
+
+/// Returns `record` with the id that it gets on this hub where another user has an operation with its own.
 ///
 /// This happens to a hub that began without tokens and then required them, or whose issuer changed: its spokes send all
-/// they have again, for the new user. The user's other spokes fetch such an operation by this id. That changes no task,
-/// because applying an operation twice is the same as applying it once. The id is derived, so that an operation that is
-/// sent again is found.
+/// they have again, for the new user. The user's spokes know it by the id that it was sent as, which the body keeps, so
+/// that nothing tells them of the other user. The new id is derived, so that an operation that is sent again is found.
+fn renamed(mut record: Record, user: &str) -> Record {
+    let mut body: serde_json::Map<String, Value> =
+        serde_json::from_str(&record.body).unwrap_or_default();
+    let id = derived_id(&record.id, user);
+    body.insert(
+        SENT_AS.to_owned(),
+        std::mem::replace(&mut record.id, id).into(),
+    );
+    record.body = Value::Object(body).to_string();
+    record
+}
+
 fn derived_id(id: &str, user: &str) -> String {
     let digest = ring::digest::digest(
         &ring::digest::SHA256,
@@ -114,21 +193,28 @@ fn derived_id(id: &str, user: &str) -> String {
     Ulid::from_parts(time, random).to_string()
 }
 
-/// Returns whether this log has operations of `user` at the positions that the spoke knows.
-fn has_positions(
+/// Returns where the log has the operation of `user` that `position` names, 0 without a position. `None` if it is not there,
+/// or has another number.
+fn locate(
     transaction: &Transaction<'_>,
     user: &str,
-    request: &Request,
-) -> rusqlite::Result<bool> {
-    for position in [&request.cursor, &request.sent].into_iter().flatten() {
-        let is_there = log::find(transaction, &position.id)?.is_some_and(|(seq, record)| {
-            seq.unsigned_abs() == position.seq && record.content().user == user
-        });
-        if !is_there {
-            return Ok(false);
-        }
+    position: Option<&Position>,
+) -> rusqlite::Result<Option<i64>> {
+    let Some(position) = position else {
+        return Ok(Some(0));
+    };
+    let find = |id: &str| -> rusqlite::Result<Option<i64>> {
+        let found = log::find(transaction, id)?;
+        Ok(found.and_then(|(seq, record)| (record.content().user == user).then_some(seq)))
+    };
+    let seq = match find(&position.id)? {
+        None if !user.is_empty() => find(&derived_id(&position.id, user))?,
+        found => found,
+    };
+    match seq {
+        Some(seq) if accounts::number(transaction, user, seq)? == position.seq => Ok(Some(seq)),
+        _ => Ok(None),
     }
-    Ok(true)
 }
 
 /// Forces only `user`'s spokes to resync from scratch. Returns the new epoch.
@@ -141,43 +227,48 @@ fn renew_epoch(transaction: &Transaction<'_>, user: &str) -> rusqlite::Result<St
         .query_row([user], |row| row.get(0))
 }
 
-/// Adds the operations of `user` after the cursor, and moves the cursor past them.
+/// Adds the operations of `user` behind `after` in the log, within `limits` but at least one, and moves the cursor past them.
 fn add_page(
     transaction: &Transaction<'_>,
     user: &str,
+    after: i64,
+    limits: PageLimits,
     request_ids: &HashSet<String>,
     response: &mut Response,
 ) -> rusqlite::Result<()> {
-    let after = response.cursor.as_ref().map_or(0, |cursor| cursor.seq);
     // A hub has users or it has not; one that changed from one to the other walks over what is not the owner's.
     let sql = if user.is_empty() {
         format!("SELECT seq, {COLUMNS} FROM ops WHERE seq > ?1 AND ?2 = '' ORDER BY seq")
     } else {
         format!(
-            "SELECT seq, {COLUMNS} FROM user_ops JOIN ops USING (seq)
+            "SELECT number, {COLUMNS} FROM user_ops JOIN ops USING (seq)
              WHERE seq > ?1 AND user = ?2 ORDER BY seq"
         )
     };
     let mut statement = transaction.prepare_cached(&sql)?;
-    let mut rows = statement.query((after.cast_signed(), user))?;
-    let limits = PageLimits::default();
+    let mut rows = statement.query((after, user))?;
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
         let record = Record::from_row(row, 1)?;
-        if record.content().user != user {
+        let content = record.content();
+        if content.user != user {
             continue;
         }
         if response.operations.len() >= limits.operations || bytes >= limits.bytes {
             response.more = true;
             return Ok(());
         }
-        let seq: i64 = row.get(0)?;
+        let number: i64 = row.get(0)?;
+        let is_renamed = content.sent_as.is_some();
+        let id = content.sent_as.unwrap_or_else(|| record.id.clone());
         response.cursor = Some(Position {
-            seq: seq.unsigned_abs(),
-            id: record.id.clone(),
+            seq: number.unsigned_abs(),
+            id,
         });
-        if record.is_sendable() && !request_ids.contains(&record.id) {
-            bytes += record.body.len();
+        // What a body keeps of a renamed operation is not sent, and does not count.
+        let is_sendable = record.is_sendable() || is_renamed;
+        if is_sendable && !request_ids.contains(&record.id) {
+            bytes += record.body.len() - if is_renamed { RENAMING } else { 0 };
             response.operations.push(to_wire(record));
         }
     }

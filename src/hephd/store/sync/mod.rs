@@ -20,7 +20,7 @@ use serde_json::Value;
 use ulid::Ulid;
 
 use super::clock::Clock;
-use super::log::{self, Record};
+use super::log::{self, Record, SENT_AS, USER};
 use super::{Store, file};
 use crate::error::Result;
 use crate::hephd::protocol::Operation;
@@ -110,9 +110,14 @@ fn insert(
     })
 }
 
-/// Returns whether both are one operation. The members of a JSON object have no order.
+/// Returns whether both are one operation. The members of a JSON object have no order, and release 0.1.0 did not note the id
+/// that an operation was sent as.
 fn is_same(one: &Record, other: &Record) -> bool {
-    let body = |record: &Record| serde_json::from_str::<Value>(&record.body).ok();
+    let body = |record: &Record| {
+        let mut body: serde_json::Map<String, Value> = serde_json::from_str(&record.body).ok()?;
+        body.remove(SENT_AS);
+        Some(body)
+    };
     (&one.kind, &one.task, one.created_at) == (&other.kind, &other.task, other.created_at)
         && (one.body == other.body || body(one) == body(other))
 }
@@ -120,9 +125,13 @@ fn is_same(one: &Record, other: &Record) -> bool {
 fn to_wire(record: Record) -> Operation {
     let mut body: serde_json::Map<String, Value> =
         serde_json::from_str(&record.body).unwrap_or_default();
-    body.remove("user");
+    let is_of_user = body.remove(USER).is_some();
+    let id = match body.remove(SENT_AS).filter(|_| is_of_user) {
+        Some(Value::String(id)) => id,
+        _ => record.id,
+    };
     Operation {
-        id: record.id,
+        id,
         kind: record.kind,
         task: record.task,
         body,

@@ -9,7 +9,9 @@ use super::super::log::{self, COLUMNS, Record};
 use super::super::{Store, validate};
 use super::{Insertion, insert, to_wire};
 use crate::error::Result;
-use crate::hephd::protocol::{self, LARGEST_OPERATION, PageLimits, Position, Request, Response};
+use crate::hephd::protocol::{
+    self, LARGEST_OPERATION, PAGE_BYTES, PageLimits, Position, Request, Response,
+};
 
 /// The methods of a spoke. An error leaves the store unchanged.
 impl Store {
@@ -30,6 +32,7 @@ impl Store {
     /// Returns the next request, with as many unacknowledged operations as `limits` allow. After [`Store::become_spoke`].
     pub fn next_request(&self, limits: PageLimits) -> Result<Request> {
         let mut request = empty_request(&self.connection)?;
+        request.page_bytes = (limits.bytes < PAGE_BYTES).then_some(limits.bytes);
         let sql = format!("SELECT {COLUMNS} FROM unsent JOIN ops USING (seq) ORDER BY seq");
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query([])?;
@@ -120,6 +123,7 @@ fn empty_request(connection: &Connection) -> rusqlite::Result<Request> {
             cursor: position(row, 2)?,
             sent: position(row, 4)?,
             operations: Vec::new(),
+            page_bytes: None,
         })
     })
 }

@@ -43,13 +43,13 @@ fn an_operation_id_of_another_user_blocks_nobody_and_reveals_nothing() {
     let response = push(&mut hub, "a c", vec![operation.clone()]);
     assert!(response.refused.is_empty() && response.operations.is_empty());
     let position = response.sent.unwrap();
-    assert_ne!(position.id, operation.id);
+    assert_eq!((position.seq, &position.id), (1, &operation.id));
     let before = hub.operations().unwrap();
     let again = hub.exchange("a c", &request(vec![operation.clone()]));
     assert_eq!(
         again.unwrap().sent,
         Some(position),
-        "known by the id it has here"
+        "known by the id it was sent as"
     );
     assert_eq!(hub.operations().unwrap(), before);
     assert_eq!(fetched(&mut hub, "a c"), ["secret"]);

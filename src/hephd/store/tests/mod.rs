@@ -6,6 +6,7 @@ mod opening;
 mod restoring;
 mod simulation;
 mod tasks;
+mod users;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -124,6 +125,7 @@ fn request(operations: Vec<Operation>) -> Request {
         cursor: None,
         sent: None,
         operations,
+        page_bytes: None,
     }
 }
 

@@ -93,6 +93,7 @@ fn each_status_has_a_kind_and_a_message() {
         (502, Kind::Unreachable, "a proxy cannot reach"),
         (503, Kind::Unreachable, "is not ready: why"),
         (504, Kind::Unreachable, "a proxy cannot reach"),
+        (507, Kind::Full, "takes no more changes: why"),
         (201, Kind::Failed, "answers with status 201"),
     ] {
         let error = error(&json(status, r#"{"error":"why"}"#));
