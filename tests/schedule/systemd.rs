@@ -213,7 +213,7 @@ fn moving_to_cron_and_back_takes_the_cadence_along() {
     script(
         &tools.join("crontab"),
         &format!(
-            "case $1 in\n-l) cat '{0}' 2>/dev/null || {{ echo no crontab for me >&2; exit 1; }} ;;\n-r) rm '{0}' ;;\n-) cat >'{0}' ;;\nesac",
+            "case $1 in\n-l) cat '{0}' 2>/dev/null || {{ echo no crontab for me >&2; exit 1; }} ;;\n-r) rm '{0}' ;;\n*) cat \"$1\" >'{0}' ;;\nesac",
             table.display(),
         ),
     );
