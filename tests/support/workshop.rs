@@ -84,26 +84,24 @@ impl Workshop {
 
     /// Pushes `version` with `flaw`, once.
     pub fn tag(&self, version: &str, flaw: Flaw) {
-        let releases = self
-            .releases
-            .lock()
-            .unwrap_or_else(|lock| lock.into_inner());
-        let mut tagged = self.tagged.lock().unwrap_or_else(|lock| lock.into_inner());
-        if !tagged.iter().any(|known| known == version) {
-            releases.tag(&self.forge(), version, flaw);
-            tagged.push(version.to_owned());
-        }
+        self.tag_once(version, |releases, forge| {
+            releases.tag(forge, version, flaw);
+        });
     }
 
-    /// Pushes the tree of `commit`, from the history of this repository, as `version`.
+    /// Pushes the tree of `commit`, from the history of this repository, as `version`, once.
     pub fn tag_commit(&self, version: &str, commit: &str) {
-        let releases = self
-            .releases
-            .lock()
-            .unwrap_or_else(|lock| lock.into_inner());
+        self.tag_once(version, |releases, forge| {
+            releases.tag_commit(forge, version, commit);
+        });
+    }
+
+    fn tag_once(&self, version: &str, tag: impl FnOnce(&Releases, &Forge)) {
+        let lock = self.releases.lock();
+        let releases = lock.unwrap_or_else(|lock| lock.into_inner());
         let mut tagged = self.tagged.lock().unwrap_or_else(|lock| lock.into_inner());
         if !tagged.iter().any(|known| known == version) {
-            releases.tag_commit(&self.forge(), version, commit);
+            tag(&releases, &self.forge());
             tagged.push(version.to_owned());
         }
     }
