@@ -105,7 +105,7 @@ impl Slots {
     /// Returns the complete slot called `name`.
     pub fn open(&self, name: &str) -> Result<Option<Slot>> {
         Ok(match self.look(name)? {
-            FolderState::Slot(slot) => Some(slot),
+            FolderState::Slot(slot) => Some(*slot),
             FolderState::Incomplete(_) | FolderState::Foreign(_) => None,
         })
     }
@@ -128,7 +128,7 @@ impl Slots {
             return Ok(None);
         };
         match self.look(&name)? {
-            FolderState::Slot(slot) => Ok(Some(slot)),
+            FolderState::Slot(slot) => Ok(Some(*slot)),
             FolderState::Incomplete(why) | FolderState::Foreign(why) => {
                 Err(self.broken(&name, why))
             }
@@ -317,7 +317,7 @@ impl Slots {
             manifest,
         };
         Ok(match slot.complete() {
-            Ok(()) => FolderState::Slot(slot),
+            Ok(()) => FolderState::Slot(Box::new(slot)),
             Err(error) => FolderState::Incomplete(error),
         })
     }
@@ -332,7 +332,7 @@ fn not_a_link(current: &Path) -> Error {
 }
 
 enum FolderState {
-    Slot(Slot),
+    Slot(Box<Slot>),
     /// Not, or no longer, a slot, for this reason.
     Incomplete(Error),
     /// Not made by this heph or an older one, for this reason.

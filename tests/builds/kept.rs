@@ -7,15 +7,18 @@ use std::path::{Path, PathBuf};
 use super::scene::Scene;
 use crate::support::files::{entries, script};
 
+/// Makes what is left of a file from its content.
+type Damage = fn(&[u8]) -> Vec<u8>;
+
 /// What a power cut does to a file whose blocks were not on disk yet.
-const DAMAGES: [(&str, fn(&[u8]) -> Vec<u8>); 3] = [
+const DAMAGES: [(&str, Damage); 3] = [
     ("empty", |_| Vec::new()),
     ("short", |bytes| bytes[..bytes.len() / 2].to_vec()),
     ("zeros", |bytes| vec![0; bytes.len()]),
 ];
 
 /// Spoils the file `path`, whose time stays as it was.
-fn damage(path: &Path, how: fn(&[u8]) -> Vec<u8>) {
+fn damage(path: &Path, how: Damage) {
     let metadata = fs::metadata(path).unwrap();
     let bytes = how(&fs::read(path).unwrap());
     let mut permissions = metadata.permissions();

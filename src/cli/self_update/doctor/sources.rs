@@ -70,7 +70,7 @@ fn conclusion(output: &str) -> Vec<&str> {
     let mut found: Vec<&str> = Vec::new();
     let of_git = lines().filter(|line| line.starts_with("fatal:"));
     let of_cargo = lines().filter(|line| line.starts_with("error:"));
-    for line in of_git.chain(of_cargo).chain(lines().last()) {
+    for line in of_git.chain(of_cargo).chain(lines().next_back()) {
         if !found.contains(&line) {
             found.push(line);
         }
