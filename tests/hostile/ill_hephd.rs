@@ -40,6 +40,7 @@ fn updates(scene: &Scene) {
 #[test]
 fn a_socket_whose_path_was_removed_is_opened_again_before_the_switch() {
     let scene = Scene::new();
+    scene.publish_new();
     fs::remove_dir_all(scene.socket().parent().unwrap()).unwrap();
     assert_eq!(scene.running(), None);
     updates(&scene);

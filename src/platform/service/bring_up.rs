@@ -87,7 +87,9 @@ pub fn bring_up(
     let mark = log::size(&log);
     let companions = manager.companions()?;
     let former = former_files(before, definition, &files);
-    let was_running = process.activity != Activity::Stopped;
+    // While the socket is held, hephd is wanted: it only fails to start at this moment.
+    let was_running =
+        process.activity != Activity::Stopped || manager.holds_socket()? == Some(true);
     let old = process.pid.filter(|_| replace);
     let deadline = Instant::now() + options.wait;
     let run = || {
@@ -128,7 +130,7 @@ fn former_files(
     files: &[Planned],
 ) -> Option<Vec<Planned>> {
     let differs = |before: &Definition| {
-        before.flags != definition.flags || before.environment != definition.environment
+        before.flags != definition.flags || before.environment.differs(&definition.environment)
     };
     let changes = before.is_some_and(differs) && files.iter().any(|file| file.is_due);
     changes.then(|| generated::as_they_are(files))

@@ -62,6 +62,16 @@ impl Environment {
         Environment(merged)
     }
 
+    /// Returns whether hephd itself runs otherwise with `newer`. It reads no settings, whose file an update names.
+    pub(crate) fn differs(&self, newer: &Environment) -> bool {
+        let of_hephd = |environment: &Environment| {
+            let mut variables = environment.0.clone();
+            variables.remove("HEPH_CONFIG");
+            variables
+        };
+        of_hephd(self) != of_hephd(newer)
+    }
+
     /// Returns the paths of a hephd with this environment, whose service manager sets `XDG_RUNTIME_DIR` to `runtime`; where
     /// the environment does not say, they are `ours`.
     pub(crate) fn paths(&self, ours: &HephdPaths, runtime: Option<&Path>) -> HephdPaths {
@@ -240,6 +250,14 @@ pub(crate) mod tests {
             old.merge(&new),
             environment(&[("HEPH_DB", "/new"), ("HEPH_SOCKET", "/socket")])
         );
+    }
+
+    #[test]
+    fn the_settings_file_makes_no_difference_to_hephd() {
+        let plain = environment(&[("HEPH_DB", "/db")]);
+        let of_update = environment(&[("HEPH_DB", "/db"), ("HEPH_CONFIG", "/config.toml")]);
+        assert!(!plain.differs(&of_update) && !of_update.differs(&plain));
+        assert!(of_update.differs(&environment(&[("HEPH_DB", "/other")])));
     }
 
     #[test]
