@@ -37,7 +37,7 @@ impl Quota {
         let used_up = |what: String| {
             let error = full(format!("the quota of this user is used up: {what}"));
             Err(error.with_hint(
-                "the hub's administrator sets it: `heph daemon restart --quota-bytes SIZE`",
+                "the hub's administrator sets it: `heph daemon restart --quota-bytes=2GiB`",
             ))
         };
         if usage.bytes > self.bytes {
