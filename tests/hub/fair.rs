@@ -152,22 +152,21 @@ fn clients_of_a_hub_that_never_read_take_little_memory_and_keep_nobody_out() {
 #[test]
 fn clients_of_the_socket_that_never_read_take_little_memory_and_keep_nobody_out() {
     let hub = Hub::start("");
-    for from in [0, 1000, 2000] {
-        hub.sync(None, &request("01A", &page(from)));
-    }
+    // Answers of 400 kB each, 100 MB together. A build for tests takes some seconds to make so many.
+    hub.sync(None, &request("01A", &page(0)[..400]));
     let list = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"task.list\"}\n";
     let whole = hub.call("task.list", json!({}));
-    assert_eq!(whole["tasks"].as_array().unwrap().len(), 3000);
+    assert_eq!(whole["tasks"].as_array().unwrap().len(), 400);
     let before = peak_memory(hub.process());
     let unread: Vec<UnixStream> = (0..255)
         .map(|_| {
             let mut stream = UnixStream::connect(hub.socket()).unwrap();
-            stream.write_all(&list.repeat(4)).unwrap();
+            stream.write_all(list).unwrap();
             stream
         })
         .collect();
     for _ in 0..3 {
-        assert_eq!(hub.list().as_array().unwrap().len(), 3000);
+        assert_eq!(hub.list().as_array().unwrap().len(), 400);
     }
     let grown = (peak_memory(hub.process()) - before) >> 20;
     assert!(grown <= 64, "{grown} MiB more");

@@ -81,7 +81,9 @@ fn a_page_that_timed_out_is_followed_by_smaller_ones() {
         },
     );
     let log = writer.log();
-    assert!(log.contains("timed out after 30 s"), "{log}");
+    // Whichever side was the first to give up.
+    let timed_out = ["timed out after 30 s", "did not arrive within 30 s"];
+    assert!(timed_out.iter().any(|words| log.contains(words)), "{log}");
     assert_eq!(hub.tasks().len(), titles.len());
 }
 
