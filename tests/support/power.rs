@@ -118,7 +118,11 @@ impl Disk {
                 }
             }
             Node::File { synced, mode, .. } => {
-                fs::write(path, synced).unwrap();
+                // What is open for writing here cannot be run, also where another test is just starting a child.
+                match mode & 0o111 {
+                    0 => fs::write(path, synced).unwrap(),
+                    _ => super::files::executable(path, synced),
+                }
                 fs::set_permissions(path, Permissions::from_mode(*mode)).unwrap();
             }
             Node::Link(target) => symlink(target, path).unwrap(),
