@@ -20,7 +20,7 @@ mod reach;
 mod url;
 
 use std::cell::RefCell;
-use std::io::Read;
+use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -159,9 +159,10 @@ pub(crate) fn stream(
     let mut piece = vec![0; PIECE];
     let mut arrived = 0;
     loop {
-        let count = body
-            .read(&mut piece)
-            .map_err(|error| failure(error.into(), &answer.host, limits))?;
+        let count = match body.read(&mut piece) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read.map_err(|error| failure(error.into(), &answer.host, limits))?,
+        };
         arrived += count as u64;
         if arrived > limits.body {
             let error = ureq::Error::BodyExceedsLimit(limits.body);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::wait::PATIENCE;
+use crate::support::wait::{PATIENCE, is_at_end};
 
 pub struct Http {
     stream: BufReader<TcpStream>,
@@ -76,10 +76,7 @@ impl Http {
 
     /// Returns whether the hub has ended the connection, once all is read.
     pub fn at_end(&mut self) -> bool {
-        match self.stream.read(&mut [0]) {
-            Ok(count) => count == 0,
-            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
-        }
+        is_at_end(&mut self.stream)
     }
 }
 

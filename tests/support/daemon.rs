@@ -1,7 +1,7 @@
 //! A hephd that ends with its test, and a bare connection to it.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::call::Call;
 use super::running::wait;
-use super::wait::{PATIENCE, until};
+use super::wait::{PATIENCE, is_at_end, until};
 
 /// A running hephd, killed when dropped.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl Wire {
 
     /// Returns whether hephd has ended the connection.
     pub fn at_end(&mut self) -> bool {
-        matches!(self.stream.read(&mut [0]), Ok(0))
+        is_at_end(&mut self.stream)
     }
 
     /// Returns the answer to one request; `None` where hephd is gone.

@@ -1,5 +1,6 @@
 //! Waiting, within a limit.
 
+use std::io::{ErrorKind, Read};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,6 +21,16 @@ pub fn within(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {
         true => Ok(()),
         false => Err(what.to_owned()),
     });
+}
+
+/// Returns whether the other side ends the connection before it sends one more byte. A read with a time-out fails with
+/// `EINTR` where the process was stopped for a moment (signal(7)), so it is `read_exact`, which goes on.
+pub fn is_at_end(stream: &mut impl Read) -> bool {
+    let end = stream.read_exact(&mut [0]).map_err(|error| error.kind());
+    matches!(
+        end,
+        Err(ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset)
+    )
 }
 
 /// Returns the next connection.
