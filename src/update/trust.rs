@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result, ResultExt};
 use crate::os::{clock, files};
 use crate::release::Release;
 use crate::release::source::git::Advertised;
-use crate::release::trust::seen_tags::SeenTags;
+use crate::release::trust::seen_tags::{SeenTag, SeenTags};
 use crate::release::trust::{Origin, Proof, examine, moved, needs_object};
 
 /// Returns the origin of `release`: the commit of its tag, and its signer. A release whose tag is refused is quarantined.
@@ -76,13 +76,12 @@ pub(super) fn prove(
     })
 }
 
-/// Returns whether a signature may say where a tag is that is elsewhere than it was seen: no signature proved what was seen,
-/// which a stranger may have answered in the forge's place.
+/// Returns whether a signature may say where a tag is that is elsewhere than it was seen.
 fn a_signature_decides(world: World, memory: &SeenTags, here: &Advertised) -> bool {
     let settings = &world.config.self_update;
     let trust = &settings.trust;
     let seen = memory.seen(&settings.repository, here.tag.as_str());
-    seen.is_some_and(|seen| seen.signed_by.is_none())
+    seen.is_some_and(SeenTag::is_unproven)
         && needs_object(here, trust.signs_tags(), trust.require())
 }
 

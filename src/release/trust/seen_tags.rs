@@ -44,6 +44,11 @@ pub(crate) struct SeenTag {
 }
 
 impl SeenTag {
+    /// Returns whether a signature may override it: none proved it, so a stranger may have answered in the forge's place.
+    pub(crate) fn is_unproven(&self) -> bool {
+        self.signed_by.is_none()
+    }
+
     fn bytes(&self) -> usize {
         let signer = self.signed_by.as_ref().map_or(0, String::len);
         BYTES_OF_ENTRY + self.repository.len() + self.tag.len() + self.commit.len() + signer

@@ -114,6 +114,11 @@ fn try_build(cargo: &Cargo, folder: &Path) -> Result<()> {
         .run(folder, folder, build.path(), &Progress::Log(PathBuf::new()))
         .args(["run", "--quiet", "--offline"])
         .limit(BUILD_LIMIT);
+    succeeds(run)
+}
+
+/// Fails unless `run` of cargo succeeds; the error is what it says.
+pub(super) fn succeeds(run: Run) -> Result<()> {
     let output = run.output().map_err(|error| Error::new(error.one_line()))?;
     ensure!(
         output.status.success(),
@@ -215,31 +220,30 @@ pub(super) fn temporary_folder_row(folder: &Path, written: Result<()>, started: 
 
 pub(super) fn free_space(job: &Job) -> Option<Row> {
     let paths = &job.context.paths;
-    let build = match job.building {
-        Building::Needed => files::free_space(&paths.build()),
-        Building::Spared | Building::Never => Ok(u64::MAX),
-    };
-    Some(free_space_row(build, files::free_space(&paths.versions())))
+    let builds = job.building == Building::Needed;
+    let build = builds.then(|| files::free_space(&paths.build()));
+    let slots = files::free_space(&paths.versions());
+    Some(free_space_row(build.transpose(), slots))
 }
 
-/// Judges how many bytes are free where releases are built, and where slots are.
-pub(super) fn free_space_row(build: Result<u64>, slots: Result<u64>) -> Row {
+/// Judges how many bytes are free where releases are built, if they are, and where slots are.
+pub(super) fn free_space_row(build: Result<Option<u64>>, slots: Result<u64>) -> Row {
     let (build, slots) = match (build, slots) {
         (Ok(build), Ok(slots)) => (build, slots),
         (Err(error), _) | (_, Err(error)) => {
             return Row::warning(error.one_line(), "check whether the folder can be read");
         }
     };
-    if build == u64::MAX && slots >= SLOT_NEEDS {
-        return Row::ok(format!("{} for releases", show_bytes(slots)));
-    }
-    let rooms = |build, slots| [build, slots].map(show_bytes);
-    let [for_builds, for_slots] = rooms(build, slots);
-    let detail = format!("{for_builds} for builds, {for_slots} for releases");
-    if build < BUILD_NEEDS || slots < SLOT_NEEDS {
-        let [for_builds, for_slots] = rooms(BUILD_NEEDS, SLOT_NEEDS);
+    let rooms = |build: Option<u64>, slots| {
+        let build = build.map(|build| format!("{} for builds, ", show_bytes(build)));
+        let build = build.unwrap_or_default();
+        format!("{build}{} for releases", show_bytes(slots))
+    };
+    let detail = rooms(build, slots);
+    if build.is_some_and(|build| build < BUILD_NEEDS) || slots < SLOT_NEEDS {
+        let needed = rooms(build.and(Some(BUILD_NEEDS)), SLOT_NEEDS);
         return Row::problem(
-            format!("{detail}; an update needs {for_builds} and {for_slots}"),
+            format!("{detail}; an update needs {needed}"),
             "make room; `heph self-update clean` removes old releases and trims the build folder",
         );
     }

@@ -7,7 +7,7 @@ use super::row::Row;
 use crate::config::Require;
 use crate::error::{Kind, Result, ResultExt};
 use crate::os::{clock, files};
-use crate::release::trust::seen_tags::SeenTags;
+use crate::release::trust::seen_tags::{SeenTag, SeenTags};
 use crate::release::trust::{Proof, examine, moved};
 use crate::update;
 
@@ -45,8 +45,7 @@ fn find(job: &Job, folder: &Path) -> Result<Found> {
     let seen = memory.seen(&settings.repository, &tag);
     let proof = examine(&settings.repository, here, &settings.trust, folder)?;
     let proves = matches!(proof, Proof::Proven(_));
-    let moved = moved(here, seen)
-        .filter(|_| !(proves && seen.is_some_and(|seen| seen.signed_by.is_none())));
+    let moved = moved(here, seen).filter(|_| !(proves && seen.is_some_and(SeenTag::is_unproven)));
     Ok(Found { tag, proof, moved })
 }
 

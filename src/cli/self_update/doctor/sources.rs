@@ -6,10 +6,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::build::{Folder, of_builds, shortened, write_package};
+use super::build::{Folder, of_builds, shortened, succeeds, write_package};
 use super::facts::Job;
 use super::row::Row;
-use crate::error::{Error, Kind, Result, ensure};
+use crate::error::{Kind, Result};
 use crate::install::Progress;
 use crate::install::build_failure;
 use crate::install::cargo::Cargo;
@@ -18,8 +18,6 @@ use crate::release::Release;
 
 /// How long cargo may take. A first fetch of a large repository takes longer, and a run waits longer for it.
 const LIMIT: Duration = Duration::from_secs(120);
-/// How many of its last lines are searched for why it failed.
-const SEARCHED_LINES: usize = 100;
 
 pub(super) fn sources(job: &Job) -> Option<Row> {
     let (release, (cargo, _)) = (job.newest()?, job.cargo.as_ref().ok()?);
@@ -96,19 +94,14 @@ fn fetch(
         .arg("--")
         .args(packages)
         .limit(LIMIT);
-    let output = run.output().map_err(|error| Error::new(error.one_line()))?;
-    ensure!(
-        output.status.success(),
-        "{}",
-        output.last_lines(SEARCHED_LINES)
-    );
-    Ok(())
+    succeeds(run)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::row::Status;
     use super::*;
+    use crate::error::Error;
 
     #[test]
     fn the_words_that_decide_are_shown_and_attempts_before_are_not() {

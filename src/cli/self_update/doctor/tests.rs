@@ -243,7 +243,7 @@ fn the_forge_answers_waits_or_does_not() {
 
 #[test]
 fn room_is_needed_for_the_build_and_for_the_release() {
-    let row = |build, slots| free_space_row(Ok(build), Ok(slots));
+    let row = |build, slots| free_space_row(Ok(Some(build)), Ok(slots));
     expect(&row(5 << 30, 5 << 30), Fine, "5.0 GiB for builds", "");
     expect(
         &row(BUILD_NEEDS, SLOT_NEEDS),
@@ -269,6 +269,15 @@ fn room_is_needed_for_the_build_and_for_the_release() {
         "denied",
         "folder",
     );
+    // Without a build.
+    let row = |slots| free_space_row(Ok(None), Ok(slots));
+    let said = |row: &Row| assert!(!row.detail.contains("builds"), "{row:?}");
+    let enough = row(SLOT_NEEDS);
+    expect(&enough, Fine, "256 MiB for releases", "");
+    said(&enough);
+    let short = row(SLOT_NEEDS - 1);
+    expect(&short, Problem, "255 MiB for releases", "clean");
+    said(&short);
 }
 
 #[test]
