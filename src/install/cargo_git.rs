@@ -11,10 +11,10 @@
 //!
 //! ssh is left to ssh: its keys and agent prove who the user is to a host that is known, and reveal nothing to another.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::toolchain::{USUAL_PATH, Variables};
+use super::toolchain::{self, USUAL_PATH, Variables, value_of};
 use crate::error::{Error, Result, ResultExt};
 use crate::os::files;
 use crate::os::process::Run;
@@ -77,16 +77,16 @@ pub(crate) fn without_passwords(
         Some(git) => git.settings(variables)?,
         None => Vec::new(),
     };
-    let home = value(variables, "HOME").map_or_else(|| home.to_owned(), PathBuf::from);
+    let home = value_of(variables, "HOME").map_or_else(|| home.to_owned(), PathBuf::from);
     let file = folder.join(".gitconfig");
-    let chooses_ssh = ["GIT_SSH", "GIT_SSH_COMMAND"].map(|name| value(variables, name));
+    let chooses_ssh = ["GIT_SSH", "GIT_SSH_COMMAND"].map(|name| value_of(variables, name));
     let text = render(&settings, chooses_ssh.iter().all(Option::is_none));
     files::write_atomic(&file, text.as_bytes(), files::PRIVATE)?;
     let is_there = |path: PathBuf| path.symlink_metadata().is_ok();
     let hidden = match &git {
         Some(git) => !git.reads_named_settings || is_there(home.join(".netrc")),
         None => {
-            let xdg = value(variables, "XDG_CONFIG_HOME").map(PathBuf::from);
+            let xdg = value_of(variables, "XDG_CONFIG_HOME").map(PathBuf::from);
             let xdg = xdg.unwrap_or_else(|| home.join(".config"));
             is_there(home.join(".gitconfig")) || is_there(xdg.join("git/config"))
         }
@@ -108,7 +108,7 @@ struct Git {
 impl Git {
     /// Finds it; one that does not start counts as missing.
     fn find(variables: &Variables) -> Option<Git> {
-        let path = value(variables, "PATH").unwrap_or(OsStr::new(USUAL_PATH));
+        let path = value_of(variables, "PATH").unwrap_or(OsStr::new(USUAL_PATH));
         let program = which::which_in("git", Some(path), "/").ok()?;
         let run = Run::new(&program).only_env(variables.iter().cloned());
         let said = run.arg("--version").success().ok()?.text();
@@ -143,13 +143,6 @@ impl Git {
 fn version(said: &str) -> Option<(u32, u32)> {
     let mut numbers = said.strip_prefix("git version ")?.split('.');
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
-}
-
-fn value<'a>(variables: &'a Variables, name: &str) -> Option<&'a OsStr> {
-    variables
-        .iter()
-        .find(|(variable, value)| variable == name && !value.is_empty())
-        .map(|(_, value)| value.as_os_str())
 }
 
 /// Parses what `git config --list -z` prints. A setting without a value is true.
@@ -238,10 +231,7 @@ fn environment(
         .filter(|(name, _)| !name.to_str().is_some_and(misleads))
         .cloned()
         .collect();
-    let mut set = |name: &str, value: &OsStr| {
-        variables.retain(|(variable, _)| variable != name);
-        variables.push((name.into(), value.into()));
-    };
+    let mut set = |name: &str, value: &OsStr| toolchain::set(&mut variables, name, value);
     let with_git = if has_git { "true" } else { "false" };
     set("CARGO_NET_GIT_FETCH_WITH_CLI", with_git.as_ref());
     set("GIT_CONFIG_GLOBAL", file.as_os_str());
@@ -251,15 +241,12 @@ fn environment(
     set("SSH_ASKPASS_REQUIRE", "never".as_ref());
     if let Some((folder, home)) = hidden {
         for (name, usual) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
-            let there = variables
-                .iter()
-                .any(|(there, value)| there == name && !value.is_empty());
-            if !there {
+            if value_of(&variables, name).is_none() {
                 variables.push((name.into(), home.join(usual).into()));
             }
         }
-        variables.retain(|(name, _)| name != "HOME" && name != "XDG_CONFIG_HOME");
-        variables.push((OsString::from("HOME"), folder.into()));
+        variables.retain(|(name, _)| name != "XDG_CONFIG_HOME");
+        toolchain::set(&mut variables, "HOME", folder.as_os_str());
     }
     variables
 }

@@ -80,7 +80,6 @@ pub struct Fingerprint {
 impl Fingerprint {
     /// Returns what is not in `now` as it was; what is unknown counts as unchanged.
     pub fn changed(&self, now: &Fingerprint) -> Option<&'static str> {
-        let differ = |old: &Option<String>, new: &Option<String>| matches!((old, new), (Some(old), Some(new)) if old != new);
         [
             ("cargo", &self.cargo, &now.cargo),
             ("rustc", &self.rustc, &now.rustc),
@@ -125,6 +124,11 @@ impl Fingerprint {
         taken.tools = Some(digest_of_tools(|name| find(name.as_ref())));
         taken
     }
+}
+
+/// Returns whether both are known, and not the same.
+pub(crate) fn differ(old: &Option<String>, new: &Option<String>) -> bool {
+    matches!((old, new), (Some(old), Some(new)) if old != new)
 }
 
 /// Returns the version that a program printed.

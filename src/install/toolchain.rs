@@ -39,6 +39,12 @@ pub(super) fn value_of<'a>(variables: &'a Variables, name: &str) -> Option<&'a O
     found.map(|(_, value)| value.as_os_str())
 }
 
+/// Sets the variable `name` in place of what it was.
+pub(super) fn set(variables: &mut Variables, name: &str, value: &OsStr) {
+    variables.retain(|(variable, _)| variable != name);
+    variables.push((name.into(), value.into()));
+}
+
 /// Returns the folder of cargo's settings, registries and git repositories.
 pub(super) fn cargo_home(variables: &Variables, home: &Path) -> PathBuf {
     value_of(variables, "CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from)
@@ -84,10 +90,7 @@ pub(crate) fn environment(
         .filter(|(name, _)| !MISDIRECTING.iter().any(|misdirecting| name == misdirecting))
         .cloned()
         .collect();
-    let mut set = |name: &str, value: &OsStr| {
-        variables.retain(|(variable, _)| variable != name);
-        variables.push((name.into(), value.into()));
-    };
+    let mut set = |name: &str, value: &OsStr| set(&mut variables, name, value);
     set("CARGO_TARGET_DIR", build.as_os_str());
     // Since cargo 1.91 a setting of the user may put intermediate files elsewhere, where their size would be unbounded.
     set("CARGO_BUILD_BUILD_DIR", build.as_os_str());

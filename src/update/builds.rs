@@ -16,7 +16,7 @@ use super::World;
 use super::quarantine::{self, Quarantine};
 use crate::config::{Delivery, Repository, SelfUpdate};
 use crate::error::Result;
-use crate::install::fingerprint::Fingerprint;
+use crate::install::fingerprint::{Fingerprint, differ};
 use crate::os::files;
 use crate::paths::Paths;
 use crate::release::Release;
@@ -99,7 +99,6 @@ impl Source {
     }
 
     fn differs(&self, now: &Source) -> bool {
-        let differ = |old: &Option<String>, new: &Option<String>| matches!((old, new), (Some(old), Some(new)) if old != new);
         differ(&self.commit, &now.commit) || differ(&self.files, &now.files)
     }
 }
