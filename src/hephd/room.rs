@@ -117,8 +117,8 @@ impl Room {
         }))
     }
 
-    /// Waits for room for `bytes` of `user`, at most the whole. It may be taken back ([`Place::evicted`]).
-    pub(super) async fn reserve(&self, user: &str, bytes: usize) -> Place {
+    /// Waits for room for `bytes` of `user`, at most the whole. It may be taken back ([`Reservation::evicted`]).
+    pub(super) async fn reserve(&self, user: &str, bytes: usize) -> Reservation {
         let bytes = bytes.min(self.0.limit);
         let evicted = Arc::new(Notify::new());
         loop {
@@ -132,7 +132,7 @@ impl Room {
                         let evict = Arc::clone(&evicted);
                         let number = state.take(user, bytes, move || evict.notify_one());
                         drop(state);
-                        return self.place(number, evicted);
+                        return self.reservation(number, evicted);
                     }
                     Choice::Evict(number) => {
                         state.evict(number);
@@ -152,7 +152,7 @@ impl Room {
         user: &str,
         bytes: usize,
         evict: impl Fn() + Send + 'static,
-    ) -> Place {
+    ) -> Reservation {
         loop {
             let changed = self.0.changed.notified();
             let wait = {
@@ -161,7 +161,7 @@ impl Room {
                     None => {
                         let number = state.take(user, bytes, evict);
                         drop(state);
-                        return self.place(number, Arc::default());
+                        return self.reservation(number, Arc::default());
                     }
                     Some((_, Some(until))) if until > Instant::now() => until,
                     Some((number, _)) => {
@@ -174,8 +174,8 @@ impl Room {
         }
     }
 
-    fn place(&self, number: u64, evicted: Arc<Notify>) -> Place {
-        Place {
+    fn reservation(&self, number: u64, evicted: Arc<Notify>) -> Reservation {
+        Reservation {
             room: self.clone(),
             number,
             evicted,
@@ -266,13 +266,13 @@ impl State {
 
 /// Room that is taken until this is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Reservation {
     room: Room,
     number: u64,
     evicted: Arc<Notify>,
 }
 
-impl Place {
+impl Reservation {
     /// Notes that the client has read some of an answer.
     pub(super) fn progressed(&self) {
         if let Some(share) = self.room.lock().shares.get_mut(&self.number) {
@@ -287,7 +287,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.room.lock().shares.remove(&self.number);
         self.room.0.changed.notify_waiters();

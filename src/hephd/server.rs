@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::connections::{self, FIRST_REQUEST, Listener, WRITE_TIMEOUT};
 use super::eviction::{Entry, Registry};
 use super::methods::Methods;
-use super::room::{Place, Room};
+use super::room::{Reservation, Room};
 use super::rpc;
 use super::socket::Socket;
 use crate::client::wire::{Call, LARGEST_REQUEST, code};
@@ -112,7 +112,7 @@ async fn answer(
     shared: &Shared,
     entry: &Arc<Entry>,
     line: &[u8],
-) -> Option<(Vec<u8>, Option<Place>)> {
+) -> Option<(Vec<u8>, Option<Reservation>)> {
     let request = rpc::read(line);
     // A list may be long. Those that wait here have none yet.
     let _turn = match &request.call {
@@ -224,7 +224,7 @@ impl Lines {
     }
 
     /// Writes an answer, which takes up `place`; returns whether the client received it.
-    async fn write(&mut self, answer: &[u8], place: Option<&Place>) -> bool {
+    async fn write(&mut self, answer: &[u8], place: Option<&Reservation>) -> bool {
         let writing = async {
             for part in answer.chunks(PART) {
                 self.stream.write_all(part).await?;

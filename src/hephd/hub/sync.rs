@@ -23,7 +23,7 @@ use crate::hephd::auth::{AuthError, Caller};
 use crate::hephd::eviction::Entry;
 use crate::hephd::log;
 use crate::hephd::protocol::{self, PAGE_OPERATIONS};
-use crate::hephd::room::Place;
+use crate::hephd::room::Reservation;
 use crate::os::clock;
 
 /// From this size on, in bytes, a body is decoded or encoded on the blocking pool.
@@ -43,7 +43,7 @@ pub(super) async fn sync(
     let user = &caller.user;
     let (encoding, length) = body::announced(&parts.headers)?;
     let received = receive(hub, user, connection.as_deref(), body, length).await?;
-    let (bytes, place, _turn) = received;
+    let (bytes, reservation, _turn) = received;
     // Decoding may multiply the size of a body, also that of a small one: few of the large ones are held at a time, until
     // the store has them.
     let (request, permit) = match body::decoded(&bytes, encoding, LARGE)? {
@@ -57,7 +57,7 @@ pub(super) async fn sync(
             (request?, Some(permit))
         }
     };
-    drop(place);
+    drop(reservation);
 
     let (request, answer, accepted) = exchange(hub, user, request).await?;
     drop(permit);
@@ -96,12 +96,12 @@ async fn receive(
     connection: Option<&Entry>,
     body: Body,
     length: usize,
-) -> Result<(Vec<u8>, Place, Option<OwnedSemaphorePermit>), Rejection> {
+) -> Result<(Vec<u8>, Reservation, Option<OwnedSemaphorePermit>), Rejection> {
     if let Some(connection) = connection {
         connection.receiving(user);
     }
-    let place = timeout(A_WHILE, hub.bodies.reserve(user, length.max(1))).await;
-    let place = place.map_err(|_| crowded())?;
+    let reservation = timeout(A_WHILE, hub.bodies.reserve(user, length.max(1))).await;
+    let reservation = reservation.map_err(|_| crowded())?;
     let received = async {
         let bytes = body::read(body).await?;
         if let Some(connection) = connection {
@@ -113,9 +113,9 @@ async fn receive(
     let (bytes, turn) = tokio::select! {
         biased;
         received = received => received?,
-        () = place.evicted() => return Err(crowded()),
+        () = reservation.evicted() => return Err(crowded()),
     };
-    Ok((bytes, place, turn))
+    Ok((bytes, reservation, turn))
 }
 
 fn crowded() -> Rejection {
@@ -129,7 +129,7 @@ fn crowded() -> Rejection {
 async fn unread(hub: &Hub, user: &str, connection: Option<Arc<Entry>>, bytes: Vec<u8>) -> Body {
     struct Unread {
         bytes: Vec<u8>,
-        _place: Place,
+        _reservation: Reservation,
     }
     impl AsRef<[u8]> for Unread {
         fn as_ref(&self) -> &[u8] {
@@ -139,14 +139,14 @@ async fn unread(hub: &Hub, user: &str, connection: Option<Arc<Entry>>, bytes: Ve
     let Some(connection) = connection.filter(|_| bytes.len() >= LARGE) else {
         return Body::from(bytes);
     };
-    let place = hub
+    let reservation = hub
         .answers
         .claim(user, bytes.len(), move || connection.end())
         .await;
     // Dropped once the last of it is in the kernel's hands.
     Body::from(Bytes::from_owner(Unread {
         bytes,
-        _place: place,
+        _reservation: reservation,
     }))
 }
 

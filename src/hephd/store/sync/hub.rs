@@ -26,16 +26,18 @@ impl Store {
     pub fn exchange(&mut self, user: &str, request: &Request) -> Result<Response> {
         self.try_exchange(user, request)
             .map_err(|failure| match failure {
-                Failure::Full(error) => error,
-                Failure::Store(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+                ExchangeError::Full(error) => error,
+                ExchangeError::Store(error)
+                    if error.sqlite_error_code() == Some(ErrorCode::DiskFull) =>
+                {
                     self.full_since = Some(Instant::now());
                     accounts::disk_full()
                 }
-                Failure::Store(error) => error.into(),
+                ExchangeError::Store(error) => error.into(),
             })
     }
 
-    fn try_exchange(&mut self, user: &str, request: &Request) -> Result<Response, Failure> {
+    fn try_exchange(&mut self, user: &str, request: &Request) -> Result<Response, ExchangeError> {
         let free = || files::free_space(&self.path).ok();
         let behavior = if request.operations.is_empty() {
             TransactionBehavior::Deferred
@@ -133,10 +135,10 @@ impl Store {
         )?;
         if has_new {
             let free = free();
-            accounts::check_disk(free).map_err(Failure::Full)?;
+            accounts::check_disk(free).map_err(ExchangeError::Full)?;
             if let Some(quota) = self.quota.filter(|_| !user.is_empty()) {
                 let usage = accounts::usage(&transaction, user)?;
-                quota.check(usage, free).map_err(Failure::Full)?;
+                quota.check(usage, free).map_err(ExchangeError::Full)?;
             }
             log::save_clock(&transaction, clock)?;
         }
@@ -154,14 +156,14 @@ impl Store {
 const RENAMING: usize = SENT_AS.len() + 32;
 
 /// Why an exchange did not happen.
-enum Failure {
+enum ExchangeError {
     Full(Error),
     Store(rusqlite::Error),
 }
 
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Failure {
-        Failure::Store(error)
+impl From<rusqlite::Error> for ExchangeError {
+    fn from(error: rusqlite::Error) -> ExchangeError {
+        ExchangeError::Store(error)
     }
 }
 
