@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use semver::Version;
 
 use super::World;
-use super::health::{Answer, Condition, Health, Observation, ailment, judge};
+use super::health::{AtSocket, Condition, Health, Observation, ailment, judge};
 use crate::client;
 use crate::error::{Error, Result, ResultExt};
 use crate::install::links::BinDir;
@@ -67,17 +67,21 @@ impl Daemon {
     }
 }
 
-/// Returns the state of hephd; one that is not part of the installation counts as absent.
+/// Returns the state of hephd; one that is not part of the installation counts as absent. A socket whose path was lost is opened
+/// again first, since hephd is judged by its answers.
 pub(super) fn look(world: World, bin_dir: &BinDir) -> Result<Daemon> {
-    // What fails here shows as a hephd that does not answer.
-    let wait = *world.config.self_update.health_timeout;
-    drop(service::heal(
-        world.config.service_manager,
-        world.paths,
-        wait,
-    ));
+    let is_installed = is_installed(world, bin_dir);
+    if is_installed {
+        let (choice, paths) = (world.config.service_manager, world.paths);
+        // What fails here shows as a hephd that does not answer.
+        drop(service::heal(
+            choice,
+            paths,
+            *world.config.self_update.health_timeout,
+        ));
+    }
     let (socket, status) = answer(world, bin_dir)?;
-    let managed = is_installed(world, bin_dir) && is_managed(world, bin_dir)?;
+    let managed = is_installed && is_managed(world, bin_dir)?;
     Ok(Daemon {
         managed,
         status,
@@ -113,17 +117,17 @@ pub(super) fn check_condition(world: World) -> Result<()> {
     let until = Instant::now() + AILING;
     loop {
         let socket = service::socket(choice, paths)?;
-        let answer = match client::status(&socket, ANSWER) {
-            Ok(Some(status)) => Answer::Process(status.pid),
-            Ok(None) => Answer::Nobody,
-            Err(_) => Answer::Silence,
+        let at_socket = match client::status(&socket, ANSWER) {
+            Ok(Some(status)) => AtSocket::Process(status.pid),
+            Ok(None) => AtSocket::Nobody,
+            Err(_) => AtSocket::Silence,
         };
         let process = manager.process()?;
         let condition = Condition {
             obstacle: obstacle.clone(),
             service: process.pid,
             is_up: process.activity == Activity::Running,
-            answer,
+            at_socket,
             socket: &socket,
         };
         match ailment(&condition) {

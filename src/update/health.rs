@@ -81,13 +81,13 @@ pub struct Condition<'a> {
     /// Whether it has started, as far as the service manager knows.
     pub is_up: bool,
     /// What is at the socket.
-    pub answer: Answer,
+    pub at_socket: AtSocket,
     pub socket: &'a Path,
 }
 
 /// What is at the socket of hephd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum AtSocket {
     /// The hephd with this process id.
     Process(u32),
     /// A listener that does not answer.
@@ -100,15 +100,15 @@ pub enum Answer {
 /// be the cure: a hephd that crashes or hangs may do so because of its own release.
 pub fn ailment(condition: &Condition) -> Option<Obstacle> {
     let socket = condition.socket.display();
-    match (&condition.obstacle, condition.service, condition.answer) {
+    match (&condition.obstacle, condition.service, condition.at_socket) {
         (Some(obstacle), ..) => Some(obstacle.clone()),
-        (None, Some(pid), Answer::Nobody) if condition.is_up => Some(Obstacle {
+        (None, Some(pid), AtSocket::Nobody) if condition.is_up => Some(Obstacle {
             what: format!(
                 "hephd, process {pid}, cannot be reached: nothing listens on its socket '{socket}'"
             ),
             hint: "`heph daemon restart`".to_owned(),
         }),
-        (None, service, Answer::Process(other)) if service != Some(other) => Some(Obstacle {
+        (None, service, AtSocket::Process(other)) if service != Some(other) => Some(Obstacle {
             what: format!(
                 "process {other} answers on '{socket}', and it is not that of the service"
             ),
@@ -171,12 +171,12 @@ mod tests {
 
     #[test]
     fn only_what_no_release_can_cure_is_an_ailment() {
-        use Answer::*;
+        use AtSocket::*;
         let obstacle = Obstacle {
             what: "heph.service is masked".to_owned(),
             hint: "unmask it".to_owned(),
         };
-        for (obstacle, service, answer, words) in [
+        for (obstacle, service, at_socket, words) in [
             (None, Some(7), Process(7), None),
             (None, Some(7), Silence, None),
             (None, None, Nobody, None),
@@ -191,7 +191,7 @@ mod tests {
                 obstacle,
                 service,
                 is_up: true,
-                answer,
+                at_socket,
                 socket: Path::new("/run/s"),
             };
             let found = ailment(&condition);
@@ -204,7 +204,7 @@ mod tests {
             obstacle: None,
             service: Some(7),
             is_up: false,
-            answer: Nobody,
+            at_socket: Nobody,
             socket: Path::new("/run/s"),
         };
         assert_eq!(ailment(&starting), None);

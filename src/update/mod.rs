@@ -248,8 +248,8 @@ fn repair_links(world: World, report: &mut Report) {
 /// hephd still runs an older release than the one installed: restart it, and go back to the slot it runs if that fails.
 fn restart_only(world: World, run: &Run, report: &mut Report) -> Result<()> {
     let bin_dir = world.bin_dir()?;
-    daemon::check_condition(world)?;
     let before = daemon::look(world, &bin_dir)?;
+    daemon::check_condition(world)?;
     let slots = world.slots();
     let to = report.step("adopt", || bin_dir.adopt(&slots))?;
     let to = to.context("nothing is installed")?;

@@ -85,6 +85,21 @@ fn applying_it_again_and_again_leaves_hephd_running() {
 }
 
 #[test]
+fn a_hephd_that_cannot_be_reached_is_left_as_it_is() {
+    let bench = Workbench::new(false);
+    let scene = &bench.scene;
+    let pid = scene.manager.property("heph.service", "MainPID");
+    fs::remove_dir_all(scene.socket().parent().unwrap()).unwrap();
+    bench.publish("9.9.1");
+    bench.heph("self-update apply").exits(0).says("updated");
+    bench.publish("9.9.2");
+    bench.heph("self-update apply").exits(0).says("updated");
+    bench.heph("self-update rollback").exits(0);
+    assert_eq!(scene.manager.property("heph.service", "MainPID"), pid);
+    assert!(!scene.socket().exists());
+}
+
+#[test]
 fn status_doctor_and_check_do_not_speak_of_hephd() {
     for in_bin_dir_of_heph in [true, false] {
         let bench = Workbench::new(in_bin_dir_of_heph);
