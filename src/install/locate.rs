@@ -253,10 +253,10 @@ fn home_of(mut path: PathBuf, versions: &Path, paths: &Paths) -> Option<PathBuf>
 /// Returns the path by which the running `heph` is started whatever its release: as it was called, or as PATH finds it. Never a
 /// path into a slot.
 pub(crate) fn invoked_heph() -> Option<PathBuf> {
-    stable_path(&Invocation::this())
+    invoked(&Invocation::this())
 }
 
-fn stable_path(invocation: &Invocation) -> Option<PathBuf> {
+fn invoked(invocation: &Invocation) -> Option<PathBuf> {
     let running = fs::canonicalize(invocation.executable.as_ref()?).ok()?;
     let leads_to_it = |path: &PathBuf| fs::canonicalize(path).is_ok_and(|found| found == running);
     let mut paths = invocation.as_called();

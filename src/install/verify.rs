@@ -21,7 +21,7 @@ const OWN: [&str; 1] = ["hephd"];
 
 /// What a command answers to `--version`.
 #[derive(Debug)]
-enum Answer {
+enum Reply {
     Version(Version),
     /// It runs, and reports no version.
     Silence(Error),
@@ -45,7 +45,7 @@ pub(crate) fn binaries<'a>(
         let limit = if own { LIMIT } else { LIMIT.min(left) };
         let start = Instant::now();
         let answer = match limit.is_zero() {
-            true => Answer::Silence(Error::new(format!(
+            true => Reply::Silence(Error::new(format!(
                 "there was no time left to run '{name}'"
             ))),
             false => ask(&folder.join(name), &called(name, packages), limit),
@@ -59,17 +59,17 @@ pub(crate) fn binaries<'a>(
 }
 
 /// Decides whether commands that answer so are of the version `expected`.
-fn judge(answers: Vec<(&str, Answer)>, packages: &[String], expected: &Version) -> Result<()> {
+fn judge(answers: Vec<(&str, Reply)>, packages: &[String], expected: &Version) -> Result<()> {
     let mut reported = false;
     let mut silent = None;
     for (name, answer) in answers {
         match answer {
-            Answer::Version(found) if found.cmp_precedence(expected).is_ne() => {
+            Reply::Version(found) if found.cmp_precedence(expected).is_ne() => {
                 bail!("'{name}' reports version {found}, not {expected}");
             }
-            Answer::Version(_) => reported = true,
-            Answer::Silence(why) if !is_own(name, packages) => silent = silent.or(Some(why)),
-            Answer::Silence(why) | Answer::Failure(why) => return Err(why),
+            Reply::Version(_) => reported = true,
+            Reply::Silence(why) if !is_own(name, packages) => silent = silent.or(Some(why)),
+            Reply::Silence(why) | Reply::Failure(why) => return Err(why),
         }
     }
     match silent {
@@ -81,9 +81,9 @@ fn judge(answers: Vec<(&str, Answer)>, packages: &[String], expected: &Version) 
 /// Returns the version that the command `name` of `packages` reports; `None` for a helper that reports none.
 pub(crate) fn reported(binary: &Path, name: &str, packages: &[String]) -> Result<Option<Version>> {
     match ask(binary, &called(name, packages), LIMIT) {
-        Answer::Version(version) => Ok(Some(version)),
-        Answer::Silence(_) if !is_own(name, packages) => Ok(None),
-        Answer::Silence(why) | Answer::Failure(why) => Err(why),
+        Reply::Version(version) => Ok(Some(version)),
+        Reply::Silence(_) if !is_own(name, packages) => Ok(None),
+        Reply::Silence(why) | Reply::Failure(why) => Err(why),
     }
 }
 
@@ -91,8 +91,8 @@ pub(crate) fn reported(binary: &Path, name: &str, packages: &[String]) -> Result
 pub(crate) fn version_of(binary: &Path) -> Result<Version> {
     let name = binary.file_name().unwrap_or_default().to_string_lossy();
     match ask(binary, &[&name], LIMIT) {
-        Answer::Version(version) => Ok(version),
-        Answer::Silence(why) | Answer::Failure(why) => Err(why),
+        Reply::Version(version) => Ok(version),
+        Reply::Silence(why) | Reply::Failure(why) => Err(why),
     }
 }
 
@@ -108,7 +108,7 @@ fn called<'a>(name: &'a str, packages: &'a [String]) -> Vec<&'a str> {
 }
 
 /// Asks the command at `binary`, which may call itself any of `names`, for its version.
-fn ask(binary: &Path, names: &[&str], limit: Duration) -> Answer {
+fn ask(binary: &Path, names: &[&str], limit: Duration) -> Reply {
     let start = Instant::now();
     let shown = binary.display();
     let output = match Run::new(binary).arg("--version").limit(limit).output() {
@@ -118,14 +118,14 @@ fn ask(binary: &Path, names: &[&str], limit: Duration) -> Answer {
             let cannot = Error::new(format!("cannot run '{shown}'")).with_hint(format!(
                 "if '{folder}' is on a file system mounted with noexec, set XDG_DATA_HOME to a folder on another one"
             ));
-            return Answer::Failure(error.context(cannot));
+            return Reply::Failure(error.context(cannot));
         }
         Err(error) => {
             let error = error.context(format!("cannot get the version of '{shown}'"));
             // A helper may have begun to work.
             return match start.elapsed() < limit {
-                true => Answer::Failure(error),
-                false => Answer::Silence(error),
+                true => Reply::Failure(error),
+                false => Reply::Silence(error),
             };
         }
     };
@@ -133,7 +133,7 @@ fn ask(binary: &Path, names: &[&str], limit: Duration) -> Answer {
 }
 
 /// Interprets what the command `shown` printed for `--version`, on whichever stream.
-fn answer(shown: &str, output: &Output, names: &[&str]) -> Answer {
+fn answer(shown: &str, output: &Output, names: &[&str]) -> Reply {
     if !output.status.success() {
         let how = describe(output.status);
         let said = output.last_lines(5);
@@ -143,9 +143,9 @@ fn answer(shown: &str, output: &Output, names: &[&str]) -> Answer {
         ));
         let runs = output.status.code().is_some() && !lacks_library(&error);
         return if runs {
-            Answer::Silence(error)
+            Reply::Silence(error)
         } else {
-            Answer::Failure(error)
+            Reply::Failure(error)
         };
     }
     let text = format!(
@@ -154,10 +154,10 @@ fn answer(shown: &str, output: &Output, names: &[&str]) -> Answer {
         String::from_utf8_lossy(&output.stderr)
     );
     match printed_version::in_output(&text, names) {
-        Some(version) => Answer::Version(version),
+        Some(version) => Reply::Version(version),
         None => {
             let said: String = text.trim().chars().take(200).collect();
-            Answer::Silence(Error::new(format!(
+            Reply::Silence(Error::new(format!(
                 "'{shown}' prints no version: {said:?} is not an answer to `--version`"
             )))
         }
@@ -232,9 +232,9 @@ mod tests {
 
     #[test]
     fn only_the_packages_own_command_has_to_report_a_version() {
-        let version = |text: &str| Answer::Version(text.parse().unwrap());
-        let silent = || Answer::Silence(Error::new("silent"));
-        let dead = || Answer::Failure(Error::new("dead"));
+        let version = |text: &str| Reply::Version(text.parse().unwrap());
+        let silent = || Reply::Silence(Error::new("silent"));
+        let dead = || Reply::Failure(Error::new("dead"));
         let packages = ["tool".to_owned()];
         let expected = Version::new(1, 0, 0);
         for (answers, good) in [
@@ -274,7 +274,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = script(folder.path(), 0o755, "exec sleep 300");
         let answer = ask(&path, &["tool"], Duration::from_millis(200));
-        let Answer::Silence(error) = answer else {
+        let Reply::Silence(error) = answer else {
             panic!("{answer:?}");
         };
         let text = error.one_line();
