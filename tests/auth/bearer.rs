@@ -37,12 +37,15 @@ fn tokens(spoke: &Node) -> login::Tokens {
     login::load(&file).unwrap().expect("logged in")
 }
 
+/// Returns the flags of a spoke of `hub`.
+fn flags(hub: &Node, issuer: &str) -> String {
+    let hub = hub.url();
+    format!("--hub-url {hub} --oidc-issuer {issuer} --oidc-client-id {CLIENT}")
+}
+
 /// Starts a spoke of `hub` that is not logged in.
 fn spoke(hub: &Node, issuer: &str) -> Node {
-    let hub = hub.url();
-    Node::with(&format!(
-        "--hub-url {hub} --oidc-issuer {issuer} --oidc-client-id {CLIENT}"
-    ))
+    Node::with(&flags(hub, issuer))
 }
 
 #[test]
@@ -51,12 +54,7 @@ fn where_the_hub_takes_only_the_id_token_it_is_sent_from_then_on() {
     // As Keycloak without a mapper and Entra ID without an API: the access token is for somebody else.
     provider.set(json!({ "audience": "urn:account" }));
     let hub = hub(&provider.issuer, CLIENT);
-    let flags = format!(
-        "--hub-url {} --oidc-issuer {} --oidc-client-id {CLIENT}",
-        hub.url(),
-        provider.issuer
-    );
-    let spoke = Spoke::with(&flags);
+    let spoke = Spoke::with(&flags(&hub, &provider.issuer));
     spoke.log_in("alice");
     spoke.add("by the id token");
     spoke.sync();
@@ -77,12 +75,7 @@ fn a_hub_that_takes_neither_token_says_for_whom_they_are() {
     let provider = Provider::start();
     provider.set(json!({ "audience": "urn:account" }));
     let hub = hub(&provider.issuer, "urn:third");
-    let flags = format!(
-        "--hub-url {} --oidc-issuer {} --oidc-client-id {CLIENT}",
-        hub.url(),
-        provider.issuer
-    );
-    let spoke = Spoke::with(&flags);
+    let spoke = Spoke::with(&flags(&hub, &provider.issuer));
     spoke.log_in("alice");
     provider.counts();
     let ended = spoke.heph("sync now").exits(1);

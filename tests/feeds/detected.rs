@@ -2,20 +2,9 @@
 
 use heph::config;
 
-use super::machine::{Machine, asked, publish};
-use crate::support::forge::{Forge, PROJECT, Published, Speaks, WorkTree};
+use super::machine::{Machine, asked, publish, push};
+use crate::support::forge::{Forge, PROJECT, Published, Speaks};
 use crate::support::http::Reply;
-
-/// Pushes these tags as annotated ones.
-fn push(forge: &Forge, tags: &[&str]) {
-    let folder = tempfile::tempdir().unwrap();
-    let work = WorkTree::new(folder.path());
-    work.commit("one");
-    for tag in tags {
-        work.tag(tag);
-    }
-    forge.push(&work);
-}
 
 #[test]
 fn every_kind_is_found_at_the_root_of_its_host_and_below_a_path() {

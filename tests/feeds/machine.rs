@@ -9,7 +9,7 @@ use heph::release::feed::Feed;
 use jiff::Timestamp;
 
 use super::feed;
-use crate::support::forge::{Forge, Published, Speaks};
+use crate::support::forge::{Forge, Published, Speaks, WorkTree};
 
 /// The forges with an API, and the setting that names each.
 pub const FORGES: [(Speaks, config::Forge); 3] = [
@@ -23,6 +23,17 @@ pub fn publish<T: AsRef<str>>(forge: &Forge, tags: impl IntoIterator<Item = T>) 
     for tag in tags {
         forge.publish(Published::new(tag.as_ref()));
     }
+}
+
+/// Pushes these tags as annotated ones.
+pub fn push(forge: &Forge, tags: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let work = WorkTree::new(folder.path());
+    work.commit("one");
+    for tag in tags {
+        work.tag(tag);
+    }
+    forge.push(&work);
 }
 
 /// Returns so many tags that begin like this.

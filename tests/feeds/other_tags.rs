@@ -2,20 +2,14 @@
 
 use heph::config;
 
-use super::machine::{FORGES, Machine, publish};
-use crate::support::forge::{Forge, Speaks, WorkTree};
+use super::machine::{FORGES, Machine, publish, push};
+use crate::support::forge::{Forge, Speaks};
 use crate::support::home::Home;
 
 /// Returns a git remote with these tags.
 fn remote(tags: &[&str]) -> Forge {
-    let folder = tempfile::tempdir().unwrap();
     let forge = Forge::speaking(Speaks::Git);
-    let work = WorkTree::new(folder.path());
-    work.commit("one");
-    for tag in tags {
-        work.tag(tag);
-    }
-    forge.push(&work);
+    push(&forge, tags);
     forge
 }
 
@@ -54,13 +48,7 @@ fn an_at_sign_in_the_prefix_works_in_every_forge() {
     for (speaks, kind) in FORGES {
         let forge = Forge::speaking(speaks);
         publish(&forge, tags);
-        let folder = tempfile::tempdir().unwrap();
-        let work = WorkTree::new(folder.path());
-        work.commit("one");
-        for tag in tags {
-            work.tag(tag);
-        }
-        forge.push(&work);
+        push(&forge, &tags);
         forge.attach("other@1.0.0", "other.tar.gz", b"x");
         all.push((forge, kind));
     }

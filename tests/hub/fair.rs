@@ -1,19 +1,15 @@
 //! One user is not served at another's expense: memory, connections and time are shared.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use flate2::read::GzEncoder;
 use serde_json::{Value, json};
 
 use super::http::Http;
 use super::scene::Scene;
-use super::{Hub, add, post, request, titles};
+use super::{Hub, LARGEST, add, post, request, small_and_large, titles};
 use crate::support::memory::peak_memory;
-
-/// Four mebibytes: the largest body.
-const LARGEST: usize = 4 << 20;
 
 impl Scene {
     /// Opens connections with a body of mallory's that is announced in full and does not arrive.
@@ -92,14 +88,8 @@ fn slow_bodies_on_every_connection_do_not_keep_another_user_out() {
 #[test]
 fn large_requests_of_one_user_do_not_delay_another() {
     let scene = Scene::start("");
-    // Four mebibytes of JSON in a few kibibytes of gzip, and much work for nothing.
-    let mut operation = add(1, "x");
-    operation["body"]["a"] = Value::from(vec![0; 2_000_000]);
-    let body = request("01A", &[operation]).to_string();
-    let mut gzip = Vec::new();
-    GzEncoder::new(body.as_bytes(), flate2::Compression::best())
-        .read_to_end(&mut gzip)
-        .unwrap();
+    // Much work for nothing.
+    let gzip = small_and_large();
     let start = Instant::now();
     let many: Vec<Http> = (0..24)
         .map(|_| {

@@ -69,7 +69,7 @@ fn invited_machines_and_the_owner_of_the_hub_see_the_same_tasks() {
     assert!(listed[0]["last_seen"].is_string(), "{listed}");
     hub.heph("hub machines").exits(0).says("laptop");
 
-    // Who syncs, with the name of the machine.
+    // The list of spokes has the name of the machine.
     hub.heph("sync status")
         .exits(0)
         .says("laptop")

@@ -6,11 +6,8 @@ use flate2::read::GzEncoder;
 use serde_json::Value;
 
 use super::http::Http;
-use super::{Hub, add, post, request};
+use super::{Hub, LARGEST, add, post, request, small_and_large};
 use crate::support::memory::peak_memory;
-
-/// Four mebibytes: the largest body.
-const LARGEST: usize = 4 << 20;
 
 #[test]
 fn requests_that_are_none_get_an_answer_that_says_why() {
@@ -190,15 +187,7 @@ fn a_refused_operation_is_told_and_the_others_are_taken() {
 #[test]
 fn small_bodies_that_become_large_ones_take_turns() {
     let hub = Hub::start("");
-    // Four mebibytes of JSON in four kibibytes of gzip, and many times that once they are read.
-    let mut operation = add(1, "x");
-    operation["body"]["a"] = Value::from(vec![0; 2_000_000]);
-    let body = request("01A", &[operation]).to_string();
-    let mut gzip = Vec::new();
-    GzEncoder::new(body.as_bytes(), flate2::Compression::best())
-        .read_to_end(&mut gzip)
-        .unwrap();
-    assert!(gzip.len() < 10_000 && body.len() < LARGEST);
+    let gzip = small_and_large();
     let clients: Vec<Http> = (0..40)
         .map(|_| {
             let mut http = hub.connect();

@@ -14,15 +14,33 @@ pub mod signer;
 mod slow;
 mod tokens;
 
+use std::io::Read;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
+use flate2::read::GzEncoder;
 use serde_json::{Value, json};
 
 use crate::support::call::Words;
 use crate::support::home::texts;
 use crate::support::node::Node;
 use http::{Answer, Http};
+
+/// Four mebibytes: the largest body.
+const LARGEST: usize = 4 << 20;
+
+/// Returns a request of four mebibytes of JSON, which are many times that once they are read, in a few kibibytes of gzip.
+fn small_and_large() -> Vec<u8> {
+    let mut operation = add(1, "x");
+    operation["body"]["a"] = Value::from(vec![0; 2_000_000]);
+    let body = request("01A", &[operation]).to_string();
+    let mut gzip = Vec::new();
+    GzEncoder::new(body.as_bytes(), flate2::Compression::best())
+        .read_to_end(&mut gzip)
+        .unwrap();
+    assert!(gzip.len() < 10_000 && body.len() < LARGEST);
+    gzip
+}
 
 /// A hub that ends with its test.
 struct Hub(Node);

@@ -141,7 +141,7 @@ const ATTACKS: &[Attack] = &[
             kit
         },
     ),
-    lack("a signature that is none", "not one of minisign", || {
+    lack("a file that is no signature", "not one of minisign", || {
         let kit = trusting();
         kit.publish("tar.gz", &good());
         kit.attach("SHA256SUMS.minisig", b"<html>");

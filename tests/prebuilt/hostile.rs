@@ -34,6 +34,13 @@ fn shell(folder: &Path, line: &str) {
     tool("sh", folder, &["-ec", &line]);
 }
 
+/// Packs a link that leads out, whose target is longer than a header of tar takes, in the `format` of such targets.
+fn long_link_out(folder: &Path, format: &str) {
+    let target = "../".repeat(80) + "etc/passwd";
+    symlink(target, folder.join(stem()).join("long.txt")).unwrap();
+    tar(folder, &[&format!("--format={format}"), &stem()]);
+}
+
 const ROWS: &[Hostile] = &[
     Hostile {
         name: "a path that leads out",
@@ -107,12 +114,7 @@ const ROWS: &[Hostile] = &[
         name: "a long link of GNU that leads out",
         ending: "tar.gz",
         make: |folder| {
-            symlink(
-                "../".repeat(80) + "etc/passwd",
-                folder.join(stem()).join("long.txt"),
-            )
-            .unwrap();
-            tar(folder, &["--format=gnu", &stem()]);
+            long_link_out(folder, "gnu");
         },
         words: "a link that leads out",
     },
@@ -120,12 +122,7 @@ const ROWS: &[Hostile] = &[
         name: "a long link of POSIX that leads out",
         ending: "tar.gz",
         make: |folder| {
-            symlink(
-                "../".repeat(80) + "etc/passwd",
-                folder.join(stem()).join("long.txt"),
-            )
-            .unwrap();
-            tar(folder, &["--format=posix", &stem()]);
+            long_link_out(folder, "posix");
         },
         words: "a link that leads out",
     },

@@ -111,7 +111,7 @@ fn an_agent_that_was_disabled_is_named_with_its_remedy_at_once() {
 
 #[test]
 fn a_crontab_program_without_standard_input_works() {
-    // As bcron's: the file is named, `-` is the name of one, and its own words say that there is none.
+    // As bcron's: the file is named, `-` is the name of one, and its own words say that there is no crontab.
     let home = with_crontab(
         r#"cd "$(dirname "$0")" || exit 1
 case $1 in

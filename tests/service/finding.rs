@@ -167,7 +167,7 @@ fn a_socket_that_was_baked_by_one_shell_is_found_by_all() {
     assert!(copy.exists());
     user.heph("sync status").exits(0);
     assert_eq!(user.status()["socket"], json!(socket));
-    // A shell that names another one is told of both.
+    // In a shell that names another one, the error names both.
     let other = user.path.join("other.sock");
     let list = user.heph("list").env("HEPH_SOCKET", other).exits(1);
     list.complains("where no hephd listens; the service is process")

@@ -144,6 +144,17 @@ fn another_host_to_which_a_forge_redirects_gets_no_password() {
     }
 }
 
+/// Asserts that a forge that asks cargo for a password gets none, and that the build works once it asks no more.
+#[track_caller]
+fn assert_gives_no_password(place: &Place) {
+    answers_cargo(place, who_are_you());
+    let ended = place.heph("self-update apply").ends();
+    assert_ne!(ended.code, 0, "{ended}");
+    assert_eq!(betrayed(place.forge.seen()), [""; 0]);
+    answers_cargo(place, Reply::Normal);
+    place.self_update("apply").reports(0, "updated");
+}
+
 #[test]
 fn without_git_heph_builds_and_gives_no_password_either() {
     let mut place = Place::new();
@@ -159,12 +170,7 @@ fn without_git_heph_builds_and_gives_no_password_either() {
         format!("machine {host} login alice password {SECRET}\n"),
     );
     place.unsigned("1.1.0");
-    answers_cargo(&place, who_are_you());
-    let ended = place.heph("self-update apply").ends();
-    assert_ne!(ended.code, 0, "{ended}");
-    assert_eq!(betrayed(place.forge.seen()), [""; 0]);
-    answers_cargo(&place, Reply::Normal);
-    place.self_update("apply").reports(0, "updated");
+    assert_gives_no_password(&place);
     assert_eq!(place.installed(), "tiny 1.1.0");
 }
 
@@ -188,12 +194,7 @@ fn a_git_that_always_reads_the_users_settings_gives_no_password_either() {
     let host = place.forge.address.to_string();
     (WAYS[0].lay)(&mut place, &host);
     place.unsigned("1.1.0");
-    answers_cargo(&place, who_are_you());
-    let ended = place.heph("self-update apply").ends();
-    assert_ne!(ended.code, 0, "{ended}");
-    assert_eq!(betrayed(place.forge.seen()), [""; 0]);
-    answers_cargo(&place, Reply::Normal);
-    place.self_update("apply").reports(0, "updated");
+    assert_gives_no_password(&place);
 }
 
 #[test]
