@@ -150,7 +150,7 @@ fn healthy(
     report.step("restart", || daemon::restart(world, slot))?;
     let settle = world.config.self_update.settle;
     (world.say)(&format!(
-        "hephd {} answers; watching it for {settle:?}",
+        "hephd {} answers; watching it for {settle}",
         slot.manifest.version
     ));
     report.step("settle", || daemon::settle(world, &slot.manifest.version))

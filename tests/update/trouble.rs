@@ -72,7 +72,8 @@ fn a_state_folder_without_room_for_the_journal_stops_the_update_before_the_switc
     ended.says("No space left");
     machine.assert_serves_tasks(OLD, &["kept"]);
     disk.clear();
-    machine.apply().exits(0).says("updated");
+    let applied = machine.apply().exits(0).says("updated");
+    applied.complains("answers; watching it for 5s");
     machine.assert_serves_tasks(NEW, &["kept"]);
 }
 
