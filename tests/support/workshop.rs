@@ -128,10 +128,7 @@ impl Workshop {
         }
         let build = cache.join("heph/build");
         files::link_tree(&self.seed(), &build);
-        // What cargo locks, and what it made of heph, is each machine's own.
-        let find = Call::of("find").args(&[&build]);
-        find.args("-depth ( -name *heph* -o -name .cargo*lock ) -exec rm -rf {} +")
-            .exits(0);
+        forget_heph(&build);
     }
 
     fn plain(&self, version: &str) -> (PathBuf, String) {
@@ -141,6 +138,11 @@ impl Workshop {
         }
         let forge = self.forge();
         let root = self.folder.join("scratch/plain").join(version);
+        // cargo takes what an earlier run left for the same, whose sources may have been others (`install::build_cache`).
+        let seed = self.seed();
+        if seed.exists() {
+            forget_heph(&seed);
+        }
         let mut home = Home::at(self.folder.join("scratch/home"));
         self.with_cargo(&mut home, &self.folder.join("cache"));
         let install = format!("install --locked --quiet heph --tag v{version} --git");
@@ -148,7 +150,7 @@ impl Workshop {
         cargo
             .args(&[forge.repository().as_str(), "--root"])
             .args(&[&root])
-            .env("CARGO_TARGET_DIR", self.seed())
+            .env("CARGO_TARGET_DIR", &seed)
             .exits(0);
         let made = (root, forge.repository());
         plain.insert(version.to_owned(), made.clone());
@@ -183,6 +185,13 @@ impl Workshop {
             home.set(&name, value);
         }
     }
+}
+
+/// Removes what cargo made of heph in the build folder `build`, and its locks.
+fn forget_heph(build: &Path) {
+    let find = Call::of("find").args(&[build]);
+    find.args("-depth ( -name *heph* -o -name .cargo*lock ) -exec rm -rf {} +")
+        .exits(0);
 }
 
 /// Returns what reaches the registry and finds the toolchain: proxies, certificates, rustup's folder.

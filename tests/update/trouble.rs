@@ -73,7 +73,7 @@ fn a_state_folder_without_room_for_the_journal_stops_the_update_before_the_switc
     machine.assert_serves_tasks(OLD, &["kept"]);
     disk.clear();
     let applied = machine.apply().exits(0).says("updated");
-    applied.complains("answers; watching it for 5s");
+    applied.says("answers; watching it for 5s");
     machine.assert_serves_tasks(NEW, &["kept"]);
 }
 
