@@ -6,7 +6,7 @@
 )]
 
 use std::cell::RefCell;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 
 use jiff::Zoned;
 use serde::Serialize;
@@ -33,6 +33,9 @@ struct Printed {
     /// Whether the reader closed the pipe.
     unread: bool,
 }
+
+/// How much of an object is written at a time, in bytes.
+const BUFFER: usize = 64 << 10;
 
 // The codes of colours (ECMA-48, SGR).
 pub(super) const BOLD: &str = "1";
@@ -79,12 +82,16 @@ impl Ui {
         }
     }
 
-    /// Prints one object for scripts; nothing else may be printed to standard output then.
+    /// Prints one object for scripts, while it is serialized; nothing else may be printed to standard output then.
     pub fn json(&self, value: &impl Serialize) {
         self.printed.borrow_mut().json = true;
-        match serde_json::to_string_pretty(&object(value)) {
-            Ok(text) => self.raw(format!("{text}\n").as_bytes()),
-            Err(error) => self.failed(error.into()),
+        let mut out = BufWriter::with_capacity(BUFFER, io::stdout().lock());
+        let printed = serde_json::to_writer_pretty(&mut out, &object(value))
+            .map_err(io::Error::from)
+            .and_then(|()| out.write_all(b"\n"))
+            .and_then(|()| out.flush());
+        if let Err(error) = printed {
+            self.failed(error);
         }
     }
 

@@ -50,6 +50,11 @@ impl Caller {
         })
     }
 
+    /// Allows `limit` from now on for the next call.
+    pub fn extend(&mut self, limit: Duration) {
+        self.connection.deadline = Instant::now() + limit;
+    }
+
     /// Makes a call, which must be idempotent, and returns its result. Where the connection ends before the answer, the
     /// very same bytes are sent again to the hephd that comes next. A hephd that reads them only after this client has given up
     /// does not do what was reported as failed.

@@ -6,6 +6,7 @@
 
 mod connection;
 mod foreign;
+mod list;
 mod reconnect;
 pub(crate) mod wire;
 
@@ -19,9 +20,8 @@ use ulid::Ulid;
 use crate::error::{Error, Result, ResultExt};
 use crate::os::text::printable;
 use connection::Caller;
-use wire::{
-    Call, Failure, Machines, NextTask, OneTask, OperationId, RevokedMachine, Tasks, Written,
-};
+pub(crate) use list::pages;
+use wire::{Call, Failure, Machines, NextTask, OneTask, OperationId, RevokedMachine, Written};
 pub(crate) use wire::{InvitedMachine, Machine};
 pub use wire::{SpokeStatus, State, Status, SyncRound, SyncStatus, Task, Which};
 
@@ -93,8 +93,8 @@ fn write(socket: &Path, call: impl FnOnce(Option<OperationId>) -> Call) -> Resul
 
 /// Returns the tasks, the oldest first.
 pub fn list(socket: &Path, state: Which) -> Result<Vec<Task>> {
-    let call = Call::TaskList { state };
-    Ok(Caller::connect(socket, LIMIT)?.call::<Tasks>(&call)?.tasks)
+    let pages = pages(socket, state)?.collect::<Result<Vec<_>>>()?;
+    Ok(pages.concat())
 }
 
 /// Returns the task to do next, if there is one.

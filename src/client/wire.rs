@@ -33,6 +33,12 @@ pub(crate) enum Call {
     TaskList {
         #[serde(default)]
         state: Which,
+        /// Without it, all tasks are the answer. Release 0.1.0 rejects it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<PageLimit>,
+        /// The `next` of an earlier page; requires `limit`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
     },
     #[serde(rename = "task.next")]
     TaskNext {},
@@ -98,6 +104,41 @@ impl TryFrom<String> for OperationId {
     }
 }
 
+/// How many tasks a page has at most: 1 to [`PageLimit::MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "u32", try_from = "Value")]
+pub(crate) struct PageLimit(u32);
+
+impl PageLimit {
+    /// hephd has the store for some milliseconds to read so many, and clients of other requests wait no longer.
+    pub(crate) const MAX: PageLimit = PageLimit(1000);
+
+    pub(crate) fn get(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl From<PageLimit> for u32 {
+    fn from(limit: PageLimit) -> u32 {
+        limit.0
+    }
+}
+
+impl TryFrom<Value> for PageLimit {
+    type Error = Error;
+
+    fn try_from(value: Value) -> Result<PageLimit, Error> {
+        let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+        let limit = number.filter(|number| (1..=PageLimit::MAX.0).contains(number));
+        limit.map(PageLimit).ok_or_else(|| {
+            Error::new(format!(
+                "limit is a whole number from 1 to {}",
+                PageLimit::MAX.0
+            ))
+        })
+    }
+}
+
 /// The result of `task.add`, `task.edit`, `task.done`, `task.reopen` and `task.delete`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct OneTask {
@@ -110,10 +151,13 @@ pub(crate) struct NextTask {
     pub(crate) task: Option<Task>,
 }
 
-/// The result of `task.list`.
+/// The result of `task.list`: a page, or all tasks.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Tasks {
     pub(crate) tasks: Vec<Task>,
+    /// The `after` of the next page, if there is more; absent where no `limit` was given.
+    #[serde(default)]
+    pub(crate) next: Option<String>,
 }
 
 /// The result of `backup`.
@@ -351,6 +395,13 @@ mod tests {
         assert_eq!(serde_json::to_value(&add).unwrap(), json);
         let next = json!({"method": "task.next", "params": {}});
         assert_eq!(serde_json::to_value(Call::TaskNext {}).unwrap(), next);
+        let all = Call::TaskList {
+            state: Which::All,
+            limit: None,
+            after: None,
+        };
+        let list = json!({"method": "task.list", "params": {"state": "all"}});
+        assert_eq!(serde_json::to_value(&all).unwrap(), list);
         assert_eq!(serde_json::from_value::<Call>(json).unwrap(), add);
     }
 

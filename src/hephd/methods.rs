@@ -14,8 +14,8 @@ use super::store::{self, Store};
 use super::store_thread::{StoreGone, StoreHandle};
 use super::{hub, rpc, sync};
 use crate::client::wire::{
-    Call, Failure, NextTask, OneTask, OperationId, RevokedMachine, Status, SyncRound, SyncStatus,
-    Task, Tasks, Written, code,
+    Call, Failure, NextTask, OneTask, OperationId, PageLimit, RevokedMachine, Status, SyncRound,
+    SyncStatus, Task, Which, Written, code,
 };
 use crate::error::{Error, Kind, Result};
 use crate::os::clock;
@@ -85,12 +85,18 @@ impl Methods {
                 })
                 .await
             }
-            Call::TaskList { state } => {
-                self.read(move |_, store| {
-                    let tasks = store.list(state)?;
-                    Ok(Tasks { tasks })
-                })
-                .await
+            Call::TaskList {
+                state,
+                limit: Some(limit),
+                after,
+            } => {
+                self.read(move |_, store| store.list_page(state, after.as_deref(), limit.get()))
+                    .await
+            }
+            // Answered by `list_part`, unless it is a notification or wrong.
+            Call::TaskList { after: None, .. } => Ok(Vec::new()),
+            Call::TaskList { .. } => {
+                Err(rpc::failure(code::INVALID_PARAMS, "after requires limit"))
             }
             Call::TaskNext {} => {
                 let next = |store: &mut Store| {
@@ -110,6 +116,27 @@ impl Methods {
             }
             Call::Unknown => Err(rpc::failure(code::NO_METHOD, "there is no such method")),
         }
+    }
+
+    /// Returns the tasks behind `after`, as many as a page has: as JSON, with commas between them, and the place where the next
+    /// part begins.
+    pub(super) async fn list_part(
+        &self,
+        state: Which,
+        after: Option<String>,
+    ) -> Result<(Vec<u8>, Option<String>), Failure> {
+        let work = move |store: &mut Store| {
+            let page = store.list_page(state, after.as_deref(), PageLimit::MAX.get())?;
+            let mut json = Vec::new();
+            for task in &page.tasks {
+                if !json.is_empty() {
+                    json.push(b',');
+                }
+                serde_json::to_writer(&mut json, task)?;
+            }
+            Ok((json, page.next))
+        };
+        of_store(self.store.call(work).await)
     }
 
     /// Reads from the store, on its thread: a long list becomes JSON where no other client waits for it.

@@ -96,10 +96,18 @@ pub(super) fn answer(id: &Value, outcome: Result<Vec<u8>, Failure>) -> Vec<u8> {
         // The members are text and numbers, whose serialization does not fail.
         Err(failure) => ("error", serde_json::to_vec(&failure).unwrap_or_default()),
     };
-    let mut line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"{member}\":").into_bytes();
+    let mut line = head(id, member);
     line.extend(json);
-    line.extend(b"}\n");
+    line.extend(TAIL);
     line
+}
+
+/// What follows the result of an answer.
+pub(super) const TAIL: &[u8] = b"}\n";
+
+/// Returns what precedes the value of `member`, `result` or `error`, in the line that answers the request `id`.
+pub(super) fn head(id: &Value, member: &str) -> Vec<u8> {
+    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"{member}\":").into_bytes()
 }
 
 #[cfg(test)]
@@ -167,6 +175,12 @@ mod tests {
             ("task.add", r#"{"title":"x","op_id":5}"#),
             ("task.list", r#"{"state":"lost"}"#),
             ("task.list", r#"{"state":["open"]}"#),
+            ("task.list", r#"{"limit":0}"#),
+            ("task.list", r#"{"limit":1001}"#),
+            ("task.list", r#"{"limit":-1}"#),
+            ("task.list", r#"{"limit":1.5}"#),
+            ("task.list", r#"{"limit":"10"}"#),
+            ("task.list", r#"{"limit":1,"after":7}"#),
             ("task.next", r#"{"n":2}"#),
             ("task.done", "{}"),
             ("task.done", r#"{"id":3}"#),

@@ -14,9 +14,9 @@ use super::connections::{self, FIRST_REQUEST, Listener, WRITE_TIMEOUT};
 use super::eviction::{Entry, Registry};
 use super::methods::Methods;
 use super::room::{Reservation, Room};
-use super::rpc;
+use super::rpc::{self, Request};
 use super::socket::Socket;
-use crate::client::wire::{Call, LARGEST_REQUEST, code};
+use crate::client::wire::{Call, LARGEST_REQUEST, Which, code};
 
 /// How many connections are served at once. For one more, the longest idle one is evicted; if none is idle, newcomers wait
 /// in the kernel's queue.
@@ -31,7 +31,7 @@ const LARGE: usize = 16 * 1024;
 const PART: usize = 128 * 1024;
 /// How long a client may pause while it reads a large answer, if others need the room.
 const STALLED: Duration = Duration::from_millis(100);
-/// How many lists are made at a time.
+/// How many pages of lists are made at a time.
 const LISTS: usize = 2;
 
 /// What all connections share.
@@ -84,8 +84,8 @@ async fn converse(
         };
         has_requested = true;
         lines.entry.busy();
-        let answer = match line {
-            Ok(Line::Request(line)) => answer(&shared, &lines.entry, &line).await,
+        let is_answered = match line {
+            Ok(Line::Request(line)) => answer(&shared, &mut lines, &line).await,
             Ok(Line::TooLong) => {
                 let message = format!("a request has at most {LARGEST_REQUEST} bytes");
                 lines.reject(code::INVALID_REQUEST, message).await;
@@ -98,39 +98,93 @@ async fn converse(
             }
             Ok(Line::End) | Err(_) => return,
         };
-        if let Some((answer, place)) = answer
-            && !lines.write(&answer, place.as_ref()).await
-        {
+        if !is_answered {
             return;
         }
     }
 }
 
-/// Processes a request; returns the line that answers it, unless it is a notification, and the room that a large one takes
-/// until the client has read it. If that is used up, the connections end whose clients have read nothing for longest.
-async fn answer(
-    shared: &Shared,
-    entry: &Arc<Entry>,
-    line: &[u8],
-) -> Option<(Vec<u8>, Option<Reservation>)> {
-    let request = rpc::read(line);
-    // A list may be long. Those that wait here have none yet.
-    let _turn = match &request.call {
+/// Processes a request and answers it, unless it is a notification. Returns whether the client received the answer.
+async fn answer(shared: &Shared, lines: &mut Lines, line: &[u8]) -> bool {
+    let Request {
+        id,
+        deadline_ms,
+        call,
+    } = rpc::read(line);
+    let call = match (call, &id) {
+        (
+            Ok(Call::TaskList {
+                state,
+                limit: None,
+                after: None,
+            }),
+            Some(id),
+        ) => return answer_with_all(shared, lines, id, state).await,
+        (call, _) => call,
+    };
+    // A page may be large. Those that wait here have none yet.
+    let turn = match &call {
         Ok(Call::TaskList { .. }) => shared.lists.acquire().await.ok(),
         _ => None,
     };
-    let outcome = match request.call {
-        Ok(call) => shared.methods.run(call, request.deadline_ms).await,
+    let outcome = match call {
+        Ok(call) => shared.methods.run(call, deadline_ms).await,
         Err(failure) => Err(failure),
     };
-    let answer = rpc::answer(&request.id?, outcome);
+    let Some(id) = id else { return true };
+    let answer = rpc::answer(&id, outcome);
+    let place = claim(shared, &lines.entry, &answer).await;
+    drop(turn);
+    lines.write(&answer, place.as_ref()).await
+}
+
+/// Answers `task.list` without a limit, as clients of release 0.1.0 send it: with all tasks, of which hephd has no more than a
+/// page at a time. Where the store fails after the first page, the answer is cut off, and the connection ends.
+async fn answer_with_all(shared: &Shared, lines: &mut Lines, id: &Value, state: Which) -> bool {
+    let mut part = rpc::head(id, "result");
+    part.extend(b"{\"tasks\":[");
+    let mut after = None;
+    let mut is_first = true;
+    loop {
+        let turn = shared.lists.acquire().await.ok();
+        let next = match shared.methods.list_part(state, after).await {
+            Ok((json, next)) => {
+                if !is_first && !json.is_empty() {
+                    part.push(b',');
+                }
+                part.extend(json);
+                next
+            }
+            Err(failure) if is_first => {
+                return lines.write(&rpc::answer(id, Err(failure)), None).await;
+            }
+            Err(_) => return false,
+        };
+        if next.is_none() {
+            part.extend(b"]}");
+            part.extend(rpc::TAIL);
+        }
+        let place = claim(shared, &lines.entry, &part).await;
+        drop(turn);
+        let is_received = lines.write(&part, place.as_ref()).await;
+        if !is_received || next.is_none() {
+            return is_received;
+        }
+        part.clear();
+        after = next;
+        is_first = false;
+    }
+}
+
+/// Claims the room that a large answer takes until the client has read it; `None` for a small one. If the room is used up, the
+/// connections end whose clients have read nothing for longest.
+async fn claim(shared: &Shared, entry: &Arc<Entry>, answer: &[u8]) -> Option<Reservation> {
     if answer.len() < LARGE {
-        return Some((answer, None));
+        return None;
     }
     let entry = Arc::clone(entry);
     let claim = shared.unread.claim("", answer.len(), move || entry.end());
-    let place = claim.await;
-    Some((answer, Some(place)))
+    Some(claim.await)
 }
 
 enum Line {

@@ -7,5 +7,6 @@ mod commands;
 mod crashes;
 mod deadlines;
 mod lifecycle;
+mod listing;
 mod maintenance;
 mod protocol;

@@ -9,6 +9,7 @@ mod backup;
 mod check;
 mod clock;
 mod file;
+mod list_cursor;
 mod log;
 mod merge;
 mod restore;
@@ -94,6 +95,10 @@ impl Store {
         if from < newest {
             migrating(from, newest);
             schema::migrate(&mut connection, from, steps).with_context(cannot_open)?;
+        }
+        // The tables of a newer schema are unknown.
+        if from <= newest {
+            tasks::create_indexes(&connection);
         }
         let clock = log::load_clock(&connection).with_context(cannot_open)?;
         let is_spoke = sync::is_spoke(&connection).with_context(cannot_open)?;

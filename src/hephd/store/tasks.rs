@@ -3,19 +3,30 @@
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 use ulid::Ulid;
 
+use super::list_cursor::ListCursor;
 use super::log::{self, Content, Record};
 use super::{Store, sync, validate};
-use crate::client::wire::{State, Task, Which};
+use crate::client::wire::{State, Task, Tasks, Which};
 use crate::error::{Error, Kind, Result};
-use crate::hephd::protocol::OperationKind;
+use crate::hephd::protocol::{OperationKind, PAGE_BYTES};
 
 /// The tasks that are listed: those of this machine's owner that were added and not deleted.
 const VISIBLE: &str = "user = '' AND created_at IS NOT NULL AND deleted = 0";
 /// The columns of a task. Another release may have allowed a task without a title; it is shown with an empty one.
 const TASK: &str = "id, ifnull(title, ''), created_at, done_at";
+
+/// Done tasks in the order of a list, as `open_tasks` has the open ones. A release that does not know it keeps it up to date.
+const DONE_TASKS: &str = "CREATE INDEX IF NOT EXISTS done_tasks ON tasks (user, created_at, id)
+    WHERE done_at IS NOT NULL AND created_at IS NOT NULL AND deleted = 0";
+
+/// Creates the indexes that the schema lacks. Not a migration: 0.1.0 must be able to open the store again. Without them,
+/// lists are slow and complete, so a full disk is no error here.
+pub(super) fn create_indexes(connection: &Connection) {
+    drop(connection.execute_batch(DONE_TASKS));
+}
 
 /// Each change takes an operation id that the client may choose. Repeating the change with the same id changes nothing and
 /// returns the same task; using the id for another change is a [`Kind::Conflict`].
@@ -71,27 +82,32 @@ impl Store {
         self.change(OperationKind::Delete, id, None, operation, now)
     }
 
-    /// Returns tasks, the oldest first.
-    pub fn list(&self, which: Which) -> Result<Vec<Task>> {
-        let condition = match which {
-            Which::Open => "AND done_at IS NULL",
-            Which::Done => "AND done_at IS NOT NULL",
-            Which::All => "",
-        };
-        let sql =
-            format!("SELECT {TASK} FROM tasks WHERE {VISIBLE} {condition} ORDER BY created_at, id");
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        let tasks = statement.query_map([], read_task)?;
-        Ok(tasks.collect::<rusqlite::Result<_>>()?)
+    /// Returns a page of tasks, the oldest first: those behind the place `after`, at most `limit`, and fewer where their titles
+    /// have more than [`PAGE_BYTES`] together.
+    ///
+    /// A task keeps its place, unless an older operation that adds the same task arrives from a hub. So a client that
+    /// fetches all pages gets each task that exists throughout once, whatever else is written meanwhile.
+    pub fn list_page(&self, which: Which, after: Option<&str>, limit: usize) -> Result<Tasks> {
+        let after = after.map_or(Ok(ListCursor::START), ListCursor::parse)?;
+        let mut statement = self.connection.prepare_cached(&list_sql(which))?;
+        let mut rows = statement.query((after.created_at, after.id))?;
+        let (mut tasks, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = rows.next()? {
+            if tasks.len() >= limit || bytes >= PAGE_BYTES {
+                let last = tasks.last().map(ListCursor::of);
+                let next = last.map(|last| last.to_string());
+                return Ok(Tasks { tasks, next });
+            }
+            let task = read_task(row)?;
+            bytes += task.title.len();
+            tasks.push(task);
+        }
+        Ok(Tasks { tasks, next: None })
     }
 
     /// Returns the oldest open task.
     pub fn next(&self) -> Result<Option<Task>> {
-        let sql = format!(
-            "SELECT {TASK} FROM tasks WHERE {VISIBLE} AND done_at IS NULL ORDER BY created_at, id LIMIT 1"
-        );
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        Ok(statement.query_row([], read_task).optional()?)
+        Ok(self.list_page(Which::Open, None, 1)?.tasks.pop())
     }
 
     /// Returns how many tasks are open.
@@ -227,6 +243,24 @@ impl Store {
             .unwrap_or_else(|overflow| overflow.commit_overflow_increment())
             .to_string()
     }
+}
+
+/// Returns the statement for the tasks behind a place, in order. The indexes of open and of done tasks have that order, so a
+/// page costs no more in a long list than in a short one.
+pub(super) fn list_sql(which: Which) -> String {
+    let behind = |state: &str| {
+        format!(
+            "SELECT {TASK} FROM tasks
+             WHERE {VISIBLE} AND done_at {state} AND (created_at, id) > (?1, ?2)"
+        )
+    };
+    let (open, done) = (behind("IS NULL"), behind("IS NOT NULL"));
+    let tasks = match which {
+        Which::Open => open,
+        Which::Done => done,
+        Which::All => format!("{open} UNION ALL {done}"),
+    };
+    format!("{tasks} ORDER BY created_at, id")
 }
 
 fn no_task(id: &str) -> Error {

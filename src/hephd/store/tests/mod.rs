@@ -1,6 +1,7 @@
 //! The store as a whole, with real files.
 
 mod faults;
+mod listing;
 mod merging;
 mod opening;
 mod restoring;
@@ -100,6 +101,21 @@ impl Home {
                 ulid()
             ))
             .unwrap();
+    }
+}
+
+impl Store {
+    /// Returns all tasks, in pages of two.
+    fn list(&self, which: Which) -> Result<Vec<Task>> {
+        let (mut tasks, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let page = self.list_page(which, after.as_deref(), 2)?;
+            tasks.extend(page.tasks);
+            after = page.next;
+            if after.is_none() {
+                return Ok(tasks);
+            }
+        }
     }
 }
 
