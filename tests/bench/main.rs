@@ -4,7 +4,7 @@
 //! machine affects all of them, and medians are compared.
 //!
 //! `cargo run --release --example bench -- PART…` runs some of the parts (check, apply, prebuilt, switch, startup, adding,
-//! sync, restart, earlier) and prints what it would write; a number among them is how often to run what is short.
+//! sync, many, restart, earlier) and prints what it would write; a number among them is how often to run what is short.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -23,6 +23,7 @@ mod daemon;
 mod earlier;
 mod feed;
 mod installation;
+mod many;
 mod measure;
 mod page;
 mod prebuilt;
@@ -38,8 +39,9 @@ use std::thread;
 use measure::Program;
 use page::Page;
 
-const PARTS: [&str; 9] = [
-    "check", "apply", "prebuilt", "switch", "startup", "adding", "sync", "restart", "earlier",
+const PARTS: [&str; 10] = [
+    "check", "apply", "prebuilt", "switch", "startup", "adding", "sync", "many", "restart",
+    "earlier",
 ];
 /// How often what is short runs, unless said otherwise.
 const RUNS: usize = 50;
@@ -82,6 +84,7 @@ fn main() {
             "startup" => startup::measure(&mut page, scratch, runs),
             "adding" => adding::measure(&mut page, scratch, runs),
             "sync" => sync::measure(&mut page, scratch),
+            "many" => many::measure(&mut page, scratch, runs),
             "restart" => restart::measure(&mut page, scratch, runs),
             _ => earlier::measure(&mut page, scratch, runs),
         }
