@@ -7,6 +7,7 @@ use std::fmt::{self, Display};
 use std::io;
 use std::time::Duration;
 
+use rusqlite::ffi;
 use serde::{Deserialize, Serialize};
 
 /// The result of whatever can fail.
@@ -61,6 +62,10 @@ pub enum Kind {
     TooLarge,
     /// There is no room: a quota or a disk is used up.
     Full,
+    /// The open files of the store are unusable; a process that opens them anew may succeed.
+    Lost,
+    /// The content of the store is damaged, which no process can change by opening it again.
+    Damaged,
     /// The login is missing, expired or rejected.
     Unauthorized,
     /// The operating system does not permit it.
@@ -88,10 +93,42 @@ impl Kind {
     }
 
     fn of(error: &(dyn std::error::Error + 'static)) -> Kind {
+        if let Some(error) = error.downcast_ref() {
+            return Kind::of_database(error);
+        }
         match error.downcast_ref().map(io::Error::kind) {
             Some(io::ErrorKind::NotFound) => Kind::NotFound,
             Some(io::ErrorKind::PermissionDenied) => Kind::Denied,
             _ => Kind::Failed,
+        }
+    }
+
+    fn of_database(error: &rusqlite::Error) -> Kind {
+        use rusqlite::Error::*;
+        match error {
+            // The tables are strict: no release writes a value of another type, or text that is not UTF-8.
+            FromSqlConversionFailure(..)
+            | IntegralValueOutOfRange(..)
+            | InvalidColumnType(..)
+            | Utf8Error(..) => Kind::Damaged,
+            _ => error
+                .sqlite_error()
+                .map_or(Kind::Failed, |error| Kind::of_sqlite(error.extended_code)),
+        }
+    }
+
+    /// Returns what an extended result code (sqlite.org/rescode.html) says about the files of a database.
+    fn of_sqlite(code: i32) -> Kind {
+        match code {
+            // Out of memory, or of room for the index of the log: a later call of the same process may succeed.
+            ffi::SQLITE_IOERR_NOMEM | ffi::SQLITE_IOERR_SHMSIZE => Kind::Failed,
+            ffi::SQLITE_READONLY_DBMOVED => Kind::Lost,
+            // The low byte is the primary code.
+            _ => match code & 0xff {
+                ffi::SQLITE_IOERR | ffi::SQLITE_PROTOCOL => Kind::Lost,
+                ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB => Kind::Damaged,
+                _ => Kind::Failed,
+            },
         }
     }
 }
@@ -367,6 +404,41 @@ mod tests {
         assert_eq!(of(io::ErrorKind::NotFound), Kind::NotFound);
         assert_eq!(of(io::ErrorKind::PermissionDenied), Kind::Denied);
         assert_eq!(of(io::ErrorKind::Other), Kind::Failed);
+    }
+
+    #[test]
+    fn a_result_code_of_sqlite_tells_whether_its_files_are_of_use() {
+        for (code, kind) in [
+            (ffi::SQLITE_BUSY, Kind::Failed),
+            (ffi::SQLITE_BUSY_RECOVERY, Kind::Failed),
+            (ffi::SQLITE_LOCKED, Kind::Failed),
+            (ffi::SQLITE_FULL, Kind::Failed),
+            (ffi::SQLITE_NOMEM, Kind::Failed),
+            (ffi::SQLITE_CANTOPEN, Kind::Failed),
+            (ffi::SQLITE_READONLY, Kind::Failed),
+            (ffi::SQLITE_CONSTRAINT_UNIQUE, Kind::Failed),
+            (ffi::SQLITE_IOERR_NOMEM, Kind::Failed),
+            (ffi::SQLITE_IOERR_SHMSIZE, Kind::Failed),
+            (ffi::SQLITE_IOERR, Kind::Lost),
+            (ffi::SQLITE_IOERR_READ, Kind::Lost),
+            (ffi::SQLITE_IOERR_SHORT_READ, Kind::Lost),
+            (ffi::SQLITE_IOERR_WRITE, Kind::Lost),
+            (ffi::SQLITE_IOERR_FSYNC, Kind::Lost),
+            (ffi::SQLITE_IOERR_LOCK, Kind::Lost),
+            (ffi::SQLITE_IOERR_SHMMAP, Kind::Lost),
+            (ffi::SQLITE_PROTOCOL, Kind::Lost),
+            (ffi::SQLITE_READONLY_DBMOVED, Kind::Lost),
+            (ffi::SQLITE_CORRUPT, Kind::Damaged),
+            (ffi::SQLITE_CORRUPT_INDEX, Kind::Damaged),
+            (ffi::SQLITE_NOTADB, Kind::Damaged),
+        ] {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            assert_eq!(Error::from(error).kind(), kind, "{code}");
+        }
+        let odd = rusqlite::Error::IntegralValueOutOfRange(2, i64::MAX);
+        assert_eq!(Error::from(odd).kind(), Kind::Damaged);
+        let none = rusqlite::Error::QueryReturnedNoRows;
+        assert_eq!(Error::from(none).kind(), Kind::Failed);
     }
 
     #[test]

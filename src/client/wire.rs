@@ -215,7 +215,7 @@ pub(crate) mod code {
     pub(crate) const AMBIGUOUS: i64 = -32002;
     /// The operation id belongs to another operation.
     pub(crate) const OPERATION_REUSED: i64 = -32003;
-    /// The store, or the disk below it, failed; nothing was changed.
+    /// The store, or the disk below it, failed; nothing was changed, unless the kind is [`Kind::Lost`].
     pub(crate) const STORE: i64 = -32004;
     pub(crate) const BACKUP: i64 = -32005;
     /// No machine of this name is invited.
@@ -285,6 +285,9 @@ pub struct Status {
     pub open_tasks: u64,
     /// RFC 3339 in UTC.
     pub started_at: String,
+    /// What is wrong with the store although it can be used, in a sentence with the command that helps.
+    #[serde(default)]
+    pub warning: Option<String>,
 }
 
 /// The state of the sync with a hub; empty without a hub.

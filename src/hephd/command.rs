@@ -104,8 +104,7 @@ pub fn run(hephd: Hephd) -> Result<Exit> {
                 Some(path) => std::path::absolute(path)?,
                 None => places.socket,
             };
-            super::daemon(&store, &socket, role)?;
-            Ok(Exit::Done)
+            super::daemon(&store, &socket, role)
         }
     }
 }

@@ -186,6 +186,7 @@ impl Methods {
             schema: self.about.schema,
             open_tasks: store.open_tasks()?,
             started_at: self.about.started_at.to_string(),
+            warning: store.warning().map(str::to_owned),
         })
     }
 

@@ -46,7 +46,7 @@ use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::error::{Error, Result, ResultExt};
+use crate::error::{Error, Exit, Result, ResultExt};
 use crate::os::clock;
 use crate::os::text::printable;
 use about::About;
@@ -62,8 +62,9 @@ use store_thread::{StoreHandle, StoreThread};
 /// The size of the blocking pool: a backup, the fetching of an issuer's keys, and large bodies.
 const BLOCKING: usize = 6;
 
-/// Runs the daemon until SIGTERM, or SIGINT or SIGHUP unless it was started with these ignored.
-fn daemon(store: &Path, socket: &Path, role: Role) -> Result<()> {
+/// Runs the daemon until SIGTERM, or SIGINT or SIGHUP unless it was started with these ignored. Fails if the files of the
+/// store became unusable, which the log explains.
+fn daemon(store: &Path, socket: &Path, role: Role) -> Result<Exit> {
     let inherited = Inherited::take();
     // What SQLite or the kernel creates is private from the first instant.
     rustix::process::umask(Mode::from_raw_mode(0o077));
@@ -88,6 +89,7 @@ fn daemon(store: &Path, socket: &Path, role: Role) -> Result<()> {
     };
     store.set_quota(hub.as_ref().and_then(hub::Settings::quota));
     let (store, thread) = StoreThread::start(store, hub.is_some())?;
+    let lost = store.lost();
     let sync = sync::start(spoke, &store)?;
     let served = runtime.block_on(serve(socket, inherited, hub.as_ref(), about, store, sync));
     // A backup that takes longer than the shutdown is abandoned; its file has not appeared yet.
@@ -95,8 +97,11 @@ fn daemon(store: &Path, socket: &Path, role: Role) -> Result<()> {
     let closed = thread.join();
     served?;
     closed.map_err(|_| Error::new("the store's thread panicked"))?;
+    if lost.borrow().is_some() {
+        return Ok(Exit::Failed);
+    }
     log::line("hephd has shut down");
-    Ok(())
+    Ok(Exit::Done)
 }
 
 /// Opens the store. If that takes long, the service manager is notified.

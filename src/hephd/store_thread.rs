@@ -1,5 +1,8 @@
 //! The thread that owns the store: calls have the store one at a time, and an answer means that the data is on disk.
 //!
+//! hephd ends where SQLite reports that the open files are unusable (`Kind::Lost`): a new process opens them anew. It goes on
+//! where their content is damaged (`Kind::Damaged`), which no restart changes: what can be read is still served.
+//!
 //! Long calls run on that thread, so that they delay only the clients that need the store as well. Most calls take no longer
 //! than a sync of the disk; handing them to the thread and back would cost a third of their time, so they run where they
 //! arrive unless another call has the store or waits for it. On a hub they do not: a disk that hangs, or a program that
@@ -10,10 +13,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
+use super::log;
 use super::store::Store;
-use crate::error::{Result, ResultExt};
+use crate::error::{Error, Kind, Result, ResultExt};
 
 /// How many calls may wait; more wait on their connections.
 const QUEUE: usize = 64;
@@ -27,6 +31,7 @@ pub(super) struct StoreHandle {
     store: Arc<Mutex<Store>>,
     /// How many calls wait for the thread, or have the store there.
     pending: Arc<AtomicUsize>,
+    lost: Lost,
     is_hub: bool,
 }
 
@@ -35,6 +40,7 @@ pub(super) struct StoreHandle {
 pub(super) struct WeakStoreHandle {
     jobs: mpsc::WeakSender<Job>,
     pending: Arc<AtomicUsize>,
+    lost: Lost,
 }
 
 #[derive(Debug)]
@@ -42,6 +48,9 @@ pub(super) struct StoreThread {
     thread: JoinHandle<()>,
     is_shutdown: Arc<AtomicBool>,
 }
+
+/// Why the open files of the store are unusable, once they are. hephd then ends, and its service manager starts it again.
+type Lost = watch::Sender<Option<Error>>;
 
 /// The thread panicked, or, for a [`WeakStoreHandle`], hephd is shutting down.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +91,7 @@ impl StoreThread {
             jobs,
             store,
             pending: Arc::default(),
+            lost: watch::Sender::new(None),
             is_hub,
         };
         Ok((
@@ -105,13 +115,13 @@ impl StoreHandle {
     /// Runs `work`, which must take no longer than a sync of the disk: at once, if no other call needs the store.
     pub(super) async fn call_at_once<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Store) -> T + Send + 'static,
-    ) -> Result<T, StoreGone> {
+        work: impl FnOnce(&mut Store) -> Result<T> + Send + 'static,
+    ) -> Result<Result<T>, StoreGone> {
         if !self.is_hub
             && self.pending.load(Ordering::Relaxed) == 0
             && let Ok(mut store) = self.store.try_lock()
         {
-            return Ok(work(&mut store));
+            return Ok(run(&mut store, &self.lost, work));
         }
         self.call(work).await
     }
@@ -119,11 +129,12 @@ impl StoreHandle {
     /// Runs `work` on the store's thread.
     pub(super) async fn call<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Store) -> T + Send + 'static,
-    ) -> Result<T, StoreGone> {
+        work: impl FnOnce(&mut Store) -> Result<T> + Send + 'static,
+    ) -> Result<Result<T>, StoreGone> {
         let (answer, answered) = oneshot::channel();
         let _pending = Pending::count(&self.pending);
-        let job: Job = Box::new(move |store| drop(answer.send(work(store))));
+        let lost = self.lost.clone();
+        let job: Job = Box::new(move |store| drop(answer.send(run(store, &lost, work))));
         self.jobs.send(job).await.map_err(|_| StoreGone)?;
         answered.await.map_err(|_| StoreGone)
     }
@@ -132,12 +143,22 @@ impl StoreHandle {
         WeakStoreHandle {
             jobs: self.jobs.downgrade(),
             pending: Arc::clone(&self.pending),
+            lost: self.lost.clone(),
         }
     }
 
-    /// Returns once the thread has panicked.
+    /// Returns once the thread has panicked, or the files of the store are unusable.
     pub(super) async fn closed(&self) {
-        self.jobs.closed().await;
+        let mut lost = self.lost.subscribe();
+        tokio::select! {
+            () = self.jobs.closed() => {}
+            _ = lost.wait_for(Option::is_some) => {}
+        }
+    }
+
+    /// Returns where the reason appears once the files of the store are unusable.
+    pub(super) fn lost(&self) -> watch::Receiver<Option<Error>> {
+        self.lost.subscribe()
     }
 }
 
@@ -145,17 +166,58 @@ impl WeakStoreHandle {
     /// Runs `work` on the store's thread. Blocks: not for asynchronous code.
     pub(super) fn call<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Store) -> T + Send + 'static,
-    ) -> Result<T, StoreGone> {
+        work: impl FnOnce(&mut Store) -> Result<T> + Send + 'static,
+    ) -> Result<Result<T>, StoreGone> {
         // Held only until the job is in the queue, which the thread always empties.
         let jobs = self.jobs.upgrade().ok_or(StoreGone)?;
         let (answer, answered) = oneshot::channel();
         let _pending = Pending::count(&self.pending);
-        let job: Job = Box::new(move |store| drop(answer.send(work(store))));
+        let lost = self.lost.clone();
+        let job: Job = Box::new(move |store| drop(answer.send(run(store, &lost, work))));
         jobs.blocking_send(job).map_err(|_| StoreGone)?;
         drop(jobs);
         answered.blocking_recv().map_err(|_| StoreGone)
     }
+}
+
+/// Runs `work`, unless the files of the store are unusable, and records it if they are afterwards.
+fn run<T>(store: &mut Store, lost: &Lost, work: impl FnOnce(&mut Store) -> Result<T>) -> Result<T> {
+    if let Some(error) = lost.borrow().clone() {
+        return Err(error);
+    }
+    let done = store.check_files().and_then(|()| work(store));
+    let done = done.map_err(|error| match error.kind() {
+        Kind::Damaged => store.explain(error),
+        _ => error,
+    });
+    done.map_err(|error| match error.kind() {
+        Kind::Lost => {
+            let error = error.context(
+                Error::new("the files of the store are unusable, so hephd ends and its service manager starts it again")
+                    .with_hint("see with `heph list` what was stored before you repeat a change; if it happens again, check the disk, and the store with `hephd store check`"),
+            );
+            log::line(in_one_line(&error));
+            lost.send_replace(Some(error.clone()));
+            error
+        }
+        Kind::Damaged => {
+            let error = error.context(Error::new("the store is damaged").with_hint(DAMAGED));
+            let line = in_one_line(&error);
+            if store.warn(line.clone()) {
+                log::line(line);
+            }
+            error
+        }
+        _ => error,
+    })
+}
+
+/// What helps where the store is damaged.
+const DAMAGED: &str = "`hephd store check` names the damage; stop hephd and run `hephd store restore --backup FILE`, which keeps what can be read";
+
+fn in_one_line(error: &Error) -> String {
+    let hint = error.hint().map(|hint| format!("; hint: {hint}"));
+    format!("{}{}", error.one_line(), hint.unwrap_or_default())
 }
 
 /// One call that waits for the thread, counted until dropped.

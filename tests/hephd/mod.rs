@@ -10,3 +10,4 @@ mod lifecycle;
 mod listing;
 mod maintenance;
 mod protocol;
+mod unusable;

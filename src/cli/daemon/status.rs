@@ -39,6 +39,8 @@ struct Report {
     version: Option<String>,
     /// The error of the service manager, or of a hephd that listens and does not answer.
     problem: Option<String>,
+    /// What hephd reports of a store that can be used although something is wrong with it.
+    warning: Option<String>,
     mode: String,
     socket: PathBuf,
     /// The file by which the service manager holds the socket; or null.
@@ -134,6 +136,7 @@ fn report(context: &Context) -> Result<Report> {
             Some(answer) => answer.store.clone().into(),
             None => there.store.clone(),
         },
+        warning: answer.as_ref().and_then(|answer| answer.warning.clone()),
         version: answer.map(|answer| answer.version),
         socket,
         socket_file: socket_file.filter(|_| socket_file_state != Some(FileState::Absent)),
@@ -161,6 +164,9 @@ impl Report {
         let mut lines = vec![("hephd", self.hephd()), ("service", self.service())];
         if let Some(problem) = &self.problem {
             lines.push(("problem", problem.clone()));
+        }
+        if let Some(warning) = &self.warning {
+            lines.push(("warning", warning.clone()));
         }
         lines.push(("mode", self.mode.clone()));
         if !self.flags.is_empty() {

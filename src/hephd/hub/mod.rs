@@ -224,9 +224,9 @@ impl Hub {
     async fn gauges(&self) -> Gauges {
         let asked = self
             .store
-            .call(|store| (store.operations().ok(), store.free_space()));
+            .call(|store| Ok((store.operations().ok(), store.free_space())));
         let asked = timeout(READY, asked).await.ok().and_then(Result::ok);
-        let (operations, free) = asked.unwrap_or_default();
+        let (operations, free) = asked.and_then(Result::ok).unwrap_or_default();
         let beside = |ending: &str| {
             let mut name = self.store_path.clone().into_os_string();
             name.push(ending);

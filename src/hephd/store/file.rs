@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -96,6 +96,9 @@ pub(super) fn open_readonly(path: &Path) -> rusqlite::Result<Connection> {
 fn configure(connection: Connection) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    // On macOS, fsync(2) leaves data in the cache of the disk. Other systems ignore both.
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     // The file may be of any origin: its schema must not call functions that are unsafe for that.
     connection.pragma_update(None, "trusted_schema", false)?;
     Ok(connection)
@@ -121,6 +124,68 @@ pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     PathBuf::from(name)
+}
+
+/// The files of an open store, to notice that one was moved, replaced or removed: SQLite would go on with files that no path
+/// leads to, and lose what is acknowledged there.
+///
+/// To be dropped after the connection: closing a file releases the locks of this process, which SQLite relies on.
+#[derive(Debug)]
+pub(super) struct OpenFiles {
+    places: Vec<(PathBuf, Place)>,
+    content: Vec<(PathBuf, File)>,
+}
+
+/// What identifies a file.
+type Place = (u64, u64);
+
+impl OpenFiles {
+    /// Returns those of the store `path`, which is open and was read from.
+    pub fn of(path: &Path) -> OpenFiles {
+        let files = ["", "-wal", "-shm"].map(|suffix| sibling(path, suffix));
+        let places = files.iter().filter_map(|file| {
+            let place = place(&fs::metadata(file).ok()?);
+            Some((file.clone(), place))
+        });
+        let content = files[..2].iter().filter_map(|file| {
+            let open = File::open(file).ok()?;
+            Some((file.clone(), open))
+        });
+        OpenFiles {
+            places: places.collect(),
+            content: content.collect(),
+        }
+    }
+
+    /// Returns the first that is not at its path any more.
+    pub fn lost(&self) -> Option<&Path> {
+        let is_lost = |path: &Path, was: Place| match fs::metadata(path) {
+            Ok(metadata) => place(&metadata) != was,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        let lost = self.places.iter().find(|(path, was)| is_lost(path, *was));
+        lost.map(|(path, _)| path.as_path())
+    }
+
+    /// Reads all of them, because SQLite reports a disk that cannot be read and content that makes no sense alike.
+    pub fn read(&self) -> Result<()> {
+        let mut buffer = vec![0; 1 << 20];
+        for (path, file) in &self.content {
+            let mut offset = 0;
+            loop {
+                let read = file.read_at(&mut buffer, offset);
+                match read.with_context(|| format!("cannot read '{}'", path.display()))? {
+                    0 => break,
+                    length => offset += length as u64,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn place(metadata: &fs::Metadata) -> Place {
+    (metadata.dev(), metadata.ino())
 }
 
 /// Returns whether `path` is a file that is not empty.

@@ -26,13 +26,14 @@ use std::time::Instant;
 use rusqlite::Connection;
 use ulid::Generator;
 
-use crate::error::{Error, Result, ResultExt, bail};
+use crate::error::{Error, Kind, Result, ResultExt, bail};
 use crate::os::files;
 use crate::os::lock::Lock;
 pub(crate) use accounts::Quota;
 pub(crate) use backup::write_copy;
 pub(crate) use check::check;
 use clock::Clock;
+use file::OpenFiles;
 pub(crate) use restore::{Restored, restore};
 use schema::{STEPS, Step, StoreFile};
 
@@ -51,6 +52,9 @@ pub(crate) struct Store {
     quota: Option<Quota>,
     /// When the disk last had no room for an exchange, unless one was stored since.
     full_since: Option<Instant>,
+    files: OpenFiles,
+    /// What its user should know of it, in a sentence.
+    warning: Option<String>,
     // Dropped last: the connection writes its log back when it closes.
     _lock: Lock,
 }
@@ -109,6 +113,8 @@ impl Store {
             has_accounts: false,
             quota: None,
             full_since: None,
+            files: OpenFiles::of(&path),
+            warning: None,
             path,
             schema: from.max(newest),
             ids: Generator::new(),
@@ -123,6 +129,42 @@ impl Store {
 
     pub fn schema(&self) -> u32 {
         self.schema
+    }
+
+    /// Returns what is wrong with the store although it can be used, with the command that helps.
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
+    }
+
+    /// Sets the warning. Returns whether it is another one than before.
+    pub fn warn(&mut self, warning: String) -> bool {
+        let is_new = self.warning.as_ref() != Some(&warning);
+        self.warning = Some(warning);
+        is_new
+    }
+
+    /// Checks that the files which are open are those at the path of the store.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Lost`]: one was moved, replaced or removed.
+    pub fn check_files(&self) -> Result<()> {
+        let Some(lost) = self.files.lost() else {
+            return Ok(());
+        };
+        let message = format!(
+            "'{}' was moved, replaced or removed while hephd had it open",
+            lost.display()
+        );
+        Err(Error::new(message).with_kind(Kind::Lost))
+    }
+
+    /// Returns `error`, which says that the store is damaged, unless its files cannot be read at all.
+    pub fn explain(&self, error: Error) -> Error {
+        match self.files.read() {
+            Ok(()) => error,
+            Err(error) => error.with_kind(Kind::Lost),
+        }
     }
 
     /// Returns the result of `sql`, a single number that is not negative.

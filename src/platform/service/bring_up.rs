@@ -315,6 +315,7 @@ mod tests {
             schema: 1,
             open_tasks: 0,
             started_at: "2026-11-21T00:00:00Z".into(),
+            warning: None,
         }
     }
 
