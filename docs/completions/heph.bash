@@ -61,6 +61,9 @@ _heph() {
             heph,sync)
                 cmd="heph__subcmd__sync"
                 ;;
+            heph,undelete)
+                cmd="heph__subcmd__undelete"
+                ;;
             heph__subcmd__auth,help)
                 cmd="heph__subcmd__auth__subcmd__help"
                 ;;
@@ -171,6 +174,9 @@ _heph() {
                 ;;
             heph__subcmd__help,sync)
                 cmd="heph__subcmd__help__subcmd__sync"
+                ;;
+            heph__subcmd__help,undelete)
+                cmd="heph__subcmd__help__subcmd__undelete"
                 ;;
             heph__subcmd__help__subcmd__auth,login)
                 cmd="heph__subcmd__help__subcmd__auth__subcmd__login"
@@ -449,7 +455,7 @@ _heph() {
 
     case "${cmd}" in
         heph)
-            opts="-h -V --config --help --version add list next done reopen edit delete backup sync hub daemon auth self-update completions help"
+            opts="-h -V --config --help --version add list next done reopen edit delete undelete backup sync hub daemon auth self-update completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1103,7 +1109,7 @@ _heph() {
             return 0
             ;;
         heph__subcmd__help)
-            opts="add list next done reopen edit delete backup sync hub daemon auth self-update completions help"
+            opts="add list next done reopen edit delete undelete backup sync hub daemon auth self-update completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1749,6 +1755,20 @@ _heph() {
         heph__subcmd__help__subcmd__sync__subcmd__status)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__help__subcmd__undelete)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -2803,6 +2823,28 @@ _heph() {
                 return 0
             fi
             case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heph__subcmd__undelete)
+            opts="-h --since --json --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

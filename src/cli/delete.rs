@@ -1,4 +1,4 @@
-//! `heph delete`: delete a task for good.
+//! `heph delete`: delete a task.
 
 use super::{Context, task};
 use crate::client;
@@ -7,5 +7,13 @@ use crate::error::{Exit, Result};
 pub use task::Args;
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
-    task::run(context, &args, "deleted", client::delete)
+    let task = client::delete(&context.socket()?, &args.id)?;
+    let id = task.id.clone();
+    let exit = task::print(context, "deleted", task, args.json);
+    if context.ui.has_reader() {
+        context
+            .ui
+            .note(format!("`heph undelete {id}` brings it back"));
+    }
+    Ok(exit)
 }

@@ -19,6 +19,7 @@ mod self_update;
 mod sync;
 mod table;
 mod task;
+mod undelete;
 
 use std::path::PathBuf;
 
@@ -59,8 +60,10 @@ enum Command {
     Reopen(reopen::Args),
     /// Change the title of a task
     Edit(edit::Args),
-    /// Delete a task for good
+    /// Delete a task; `heph undelete` brings it back
     Delete(delete::Args),
+    /// Bring deleted tasks back
+    Undelete(undelete::Args),
     /// Write a consistent copy of the store to a file
     Backup(backup::Args),
     /// Show the state of the sync with the hub, or sync now
@@ -92,6 +95,7 @@ impl Command {
             | Command::Reopen(_)
             | Command::Edit(_)
             | Command::Delete(_)
+            | Command::Undelete(_)
             | Command::Backup(_)
             | Command::Hub(_)
             | Command::Completions(_) => false,
@@ -163,6 +167,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit> {
         Command::Reopen(args) => reopen::run(context, args),
         Command::Edit(args) => edit::run(context, args),
         Command::Delete(args) => delete::run(context, args),
+        Command::Undelete(args) => undelete::run(context, args),
         Command::Backup(args) => backup::run(context, args),
         Command::Sync(args) => sync::run(context, args),
         Command::Hub(args) => hub::run(context, args),

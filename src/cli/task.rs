@@ -11,10 +11,10 @@ use crate::os::text::printable;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Id of the task, or an unambiguous prefix of it
-    id: String,
+    pub(super) id: String,
     /// Print one JSON object
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// Changes the task by `change`, and prints it after the verb `done`.

@@ -13,6 +13,7 @@ pub(crate) mod wire;
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use ulid::Ulid;
@@ -21,7 +22,9 @@ use crate::error::{Error, Result, ResultExt};
 use crate::os::text::printable;
 use connection::Caller;
 pub(crate) use list::pages;
-use wire::{Call, Failure, Machines, NextTask, OneTask, OperationId, RevokedMachine, Written};
+use wire::{
+    Call, Failure, Machines, NextTask, OneTask, OperationId, RevokedMachine, Undeleted, Written,
+};
 pub(crate) use wire::{InvitedMachine, Machine};
 pub use wire::{SpokeStatus, State, Status, SyncRound, SyncStatus, Task, Which};
 
@@ -79,10 +82,32 @@ pub(crate) fn reopen(socket: &Path, id: &str) -> Result<Task> {
     write(socket, |op_id| Call::TaskReopen { id, op_id })
 }
 
-/// Deletes the task `id`, or the only one with this prefix, for good and returns it as it was.
+/// Deletes the task `id`, or the only one with this prefix, and returns it as it was.
 pub(crate) fn delete(socket: &Path, id: &str) -> Result<Task> {
     let id = id.to_owned();
     write(socket, |op_id| Call::TaskDelete { id, op_id })
+}
+
+/// Brings the deleted task `id`, or the only one with this prefix, back and returns it under its new id.
+pub(crate) fn undelete(socket: &Path, id: &str) -> Result<Task> {
+    let id = id.to_owned();
+    write(socket, |op_id| Call::TaskUndelete { id, op_id })
+}
+
+/// Brings back every task that was deleted at `since` or later, and returns them under their new ids.
+pub(crate) fn undelete_since(socket: &Path, since: Timestamp) -> Result<Vec<Task>> {
+    let mut tasks = Vec::new();
+    let mut after = Some(0);
+    while let Some(number) = after {
+        let call = Call::TaskUndeleteSince {
+            since,
+            after: number,
+        };
+        let undeleted = Caller::connect(socket, LIMIT)?.call::<Undeleted>(&call)?;
+        tasks.extend(undeleted.tasks);
+        after = undeleted.next.filter(|next| *next > number);
+    }
+    Ok(tasks)
 }
 
 /// Calls a method that writes one task, with a new operation id: hephd recognizes the call if it is sent twice.

@@ -63,6 +63,18 @@ pub(crate) enum Call {
         id: String,
         op_id: Option<OperationId>,
     },
+    #[serde(rename = "task.undelete")]
+    TaskUndelete {
+        id: String,
+        op_id: Option<OperationId>,
+    },
+    #[serde(rename = "task.undelete_since")]
+    TaskUndeleteSince {
+        since: Timestamp,
+        /// The `next` of the answer before; zero at first.
+        #[serde(default)]
+        after: u64,
+    },
     /// `path` is absolute and does not exist.
     #[serde(rename = "backup")]
     Backup { path: String },
@@ -139,7 +151,7 @@ impl TryFrom<Value> for PageLimit {
     }
 }
 
-/// The result of `task.add`, `task.edit`, `task.done`, `task.reopen` and `task.delete`.
+/// The result of `task.add`, `task.edit`, `task.done`, `task.reopen`, `task.delete` and `task.undelete`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct OneTask {
     pub(crate) task: Task,
@@ -158,6 +170,14 @@ pub(crate) struct Tasks {
     /// The `after` of the next page, if there is more; absent where no `limit` was given.
     #[serde(default)]
     pub(crate) next: Option<String>,
+}
+
+/// The result of `task.undelete_since`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Undeleted {
+    pub(crate) tasks: Vec<Task>,
+    /// Where the next call continues; null after the last one.
+    pub(crate) next: Option<u64>,
 }
 
 /// The result of `backup`.

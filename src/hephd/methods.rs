@@ -15,10 +15,13 @@ use super::store_thread::{StoreGone, StoreHandle};
 use super::{hub, rpc, sync};
 use crate::client::wire::{
     Call, Failure, NextTask, OneTask, OperationId, PageLimit, RevokedMachine, Status, SyncRound,
-    SyncStatus, Task, Which, Written, code,
+    SyncStatus, Task, Undeleted, Which, Written, code,
 };
 use crate::error::{Error, Kind, Result};
 use crate::os::clock;
+
+/// How many deletions one call of `task.undelete_since` goes through, so that other calls run in between.
+const UNDELETED: usize = 100;
 
 /// What the methods work with.
 #[derive(Debug)]
@@ -82,6 +85,19 @@ impl Methods {
             Call::TaskDelete { id, op_id } => {
                 self.write(op_id, deadline_ms, move |store, op, now| {
                     store.delete(&id, op, now)
+                })
+                .await
+            }
+            Call::TaskUndelete { id, op_id } => {
+                self.write(op_id, deadline_ms, move |store, op, now| {
+                    store.undelete(&id, op, now)
+                })
+                .await
+            }
+            Call::TaskUndeleteSince { since, after } => {
+                self.change(deadline_ms, move |store, now| {
+                    let (tasks, next) = store.undelete_since(since, after, UNDELETED, now)?;
+                    Ok(Undeleted { tasks, next })
                 })
                 .await
             }
@@ -149,12 +165,26 @@ impl Methods {
         of_store(self.store.call(work).await)
     }
 
-    /// Writes a task, which takes no longer than a sync of the disk, and schedules a round of sync.
+    /// Writes a task.
     async fn write(
         &self,
         op_id: Option<OperationId>,
         deadline_ms: Option<u64>,
         write: impl FnOnce(&mut Store, Option<Ulid>, Timestamp) -> Result<Task> + Send + 'static,
+    ) -> Result<Vec<u8>, Failure> {
+        let op_id = op_id.map(|id| id.0);
+        self.change(deadline_ms, move |store, now| {
+            let task = write(store, op_id, now)?;
+            Ok(OneTask { task })
+        })
+        .await
+    }
+
+    /// Changes tasks, which takes no longer than a sync of the disk, and schedules a round of sync.
+    async fn change<T: Serialize>(
+        &self,
+        deadline_ms: Option<u64>,
+        change: impl FnOnce(&mut Store, Timestamp) -> Result<T> + Send + 'static,
     ) -> Result<Vec<u8>, Failure> {
         let work = move |store: &mut Store| {
             // Here and not before: the call may have waited for the store.
@@ -162,8 +192,7 @@ impl Methods {
                 let message = "hephd could not begin in time; nothing was changed";
                 return Err(Error::new(message).with_kind(Kind::Busy));
             }
-            let task = write(store, op_id.map(|id| id.0), clock::now())?;
-            rpc::result(&OneTask { task })
+            rpc::result(&change(store, clock::now())?)
         };
         let written = self.store.call_at_once(work).await;
         self.sync.wrote();

@@ -63,6 +63,36 @@ fn a_task_is_changed_taken_back_and_deleted() {
 }
 
 #[test]
+fn a_task_that_was_deleted_by_mistake_comes_back() {
+    let home = Home::new();
+    let _daemon = home.start("");
+    let id = home.add("buy milk");
+    heph(&home, &["done", &id]);
+    assert_eq!(
+        heph(&home, &["delete", &id]),
+        format!("deleted {id}  buy milk\n")
+    );
+    let again = home.heph(&["reopen", &id]).exits(1);
+    again.complains(&format!("hint: `heph undelete {id}` brings it back"));
+    let back = heph_json(&home, &["undelete", &id, "--json"])["task"].clone();
+    assert_eq!(back["title"], "buy milk");
+    assert_eq!(back["state"], "done");
+    assert_eq!(
+        heph(&home, "undelete --since 2h"),
+        "no task that was deleted since then is missing\n"
+    );
+    let reopened = home.heph(&["reopen", &id]).exits(1);
+    reopened.complains(&format!(
+        "hint: it is back as '{}'",
+        back["id"].as_str().unwrap()
+    ));
+    home.heph("undelete").exits(2).complains("--since");
+    home.heph("undelete --since yesterday")
+        .exits(2)
+        .complains("30m, 2h or 1d");
+}
+
+#[test]
 fn the_objects_that_scripts_read() {
     let home = Home::new();
     let _daemon = home.start("");

@@ -3,6 +3,7 @@
 mod commands;
 mod flags;
 mod full;
+mod hostile;
 mod login;
 mod slow;
 mod together;

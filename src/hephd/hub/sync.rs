@@ -250,6 +250,13 @@ async fn exchange(
     }
 }
 
+/// Returns when an operation was made, by its machine. One that brings a task back has the times of the task as it was.
+fn made_at(operation: &protocol::Operation) -> i64 {
+    let clock = operation.body.get("clock").and_then(|clock| clock.get(0));
+    let clock = clock.and_then(serde_json::Value::as_i64);
+    operation.created_at.max(clock.unwrap_or_default())
+}
+
 /// Counts an exchange, and logs it unless nothing was exchanged.
 fn record(
     hub: &Hub,
@@ -259,7 +266,7 @@ fn record(
     accepted: u64,
 ) {
     let user = &caller.user;
-    let oldest = request.operations.iter().map(|one| one.created_at).min();
+    let oldest = request.operations.iter().map(made_at).min();
     let seen = clock::now();
     let now = seen.as_millisecond();
     let exchange = Exchange {

@@ -8,6 +8,7 @@ mod accounts;
 mod backup;
 mod check;
 mod clock;
+mod deletions;
 mod file;
 mod list_cursor;
 mod log;
@@ -18,6 +19,7 @@ mod sync;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod undelete;
 mod validate;
 
 use std::path::{Path, PathBuf};

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 use ulid::Ulid;
 
+use super::deletions::{self, Successor};
 use super::list_cursor::ListCursor;
 use super::log::{self, Content, Record};
 use super::{Store, sync, validate};
@@ -77,7 +78,7 @@ impl Store {
         self.change(OperationKind::Reopen, id, None, operation, now)
     }
 
-    /// Deletes the task for good, and returns it as it was.
+    /// Deletes the task, and returns it as it was. [`Store::undelete`] brings it back.
     pub fn delete(&mut self, id: &str, operation: Option<Ulid>, now: Timestamp) -> Result<Task> {
         self.change(OperationKind::Delete, id, None, operation, now)
     }
@@ -185,6 +186,9 @@ impl Store {
         let clock = self.clock.next(created_at);
         let record = Record::new(kind, id, task.to_owned(), title, clock, created_at);
         let transaction = self.connection.transaction()?;
+        if record.kind == OperationKind::Delete {
+            deletions::note(&transaction)?;
+        }
         let content = Content {
             title: title.map(str::to_owned),
             clock: Some(clock),
@@ -203,7 +207,7 @@ impl Store {
     }
 
     /// Returns the task `id`, even if it was deleted.
-    fn task(&self, id: &str) -> Result<Task> {
+    pub(super) fn task(&self, id: &str) -> Result<Task> {
         let sql = format!(
             "SELECT {TASK} FROM tasks WHERE user = '' AND id = ?1 AND created_at IS NOT NULL"
         );
@@ -215,12 +219,8 @@ impl Store {
     }
 
     /// Returns the only visible task id that begins with `prefix`.
-    fn resolve_prefix(&self, prefix: &str) -> Result<String> {
-        let is_plain = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        if !is_plain || prefix.is_empty() || prefix.len() > ulid::ULID_LEN {
-            let message = format!("'{prefix}' is not the id of a task or the beginning of one");
-            return Err(Error::new(message).with_kind(Kind::Invalid));
-        }
+    pub(super) fn resolve_prefix(&self, prefix: &str) -> Result<String> {
+        validate::prefix(prefix)?;
         // '~' sorts after every character of an id.
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT id FROM tasks WHERE {VISIBLE} AND id >= ?1 AND id < ?1 || '~' LIMIT 2"
@@ -228,16 +228,27 @@ impl Store {
         let mut ids = statement.query_map([prefix.to_ascii_uppercase()], |row| row.get(0))?;
         match (ids.next().transpose()?, ids.next()) {
             (Some(id), None) => Ok(id),
-            (None, _) => Err(no_task(prefix)),
-            (Some(_), Some(_)) => {
-                let message = format!("more than one task has an id that begins with '{prefix}'");
-                Err(Error::new(message).with_kind(Kind::Ambiguous))
-            }
+            (None, _) => Err(self.missing(prefix)?),
+            (Some(_), Some(_)) => Err(ambiguous(prefix)),
         }
     }
 
+    /// Returns the error about a task that is not visible: its hint says how a deleted one comes back.
+    fn missing(&self, prefix: &str) -> Result<Error> {
+        let deleted = deletions::find(&self.connection, prefix)?;
+        let [id] = deleted.as_slice() else {
+            return Ok(no_task(prefix));
+        };
+        let error = Error::new(format!("there is no task '{prefix}': it was deleted"));
+        let hint = match deletions::successor(&self.connection, id)? {
+            Successor::Visible(back) => format!("it is back as '{back}'"),
+            Successor::Lacking { .. } => format!("`heph undelete {id}` brings it back"),
+        };
+        Ok(error.with_kind(Kind::NotFound).with_hint(hint))
+    }
+
     /// Returns a ULID above all that this process generated before.
-    fn new_id(&mut self, now: Timestamp) -> String {
+    pub(super) fn new_id(&mut self, now: Timestamp) -> String {
         self.ids
             .generate_from_datetime(SystemTime::from(now))
             .unwrap_or_else(|overflow| overflow.commit_overflow_increment())
@@ -261,6 +272,11 @@ pub(super) fn list_sql(which: Which) -> String {
         Which::All => format!("{open} UNION ALL {done}"),
     };
     format!("{tasks} ORDER BY created_at, id")
+}
+
+pub(super) fn ambiguous(prefix: &str) -> Error {
+    let message = format!("more than one task has an id that begins with '{prefix}'");
+    Error::new(message).with_kind(Kind::Ambiguous)
 }
 
 fn no_task(id: &str) -> Error {

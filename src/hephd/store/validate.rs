@@ -34,6 +34,17 @@ pub(super) fn title(title: &str) -> Result<&str> {
     Ok(title)
 }
 
+/// Checks that `prefix` may be the id of a task or the beginning of one.
+pub(super) fn prefix(prefix: &str) -> Result<()> {
+    let is_plain = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_plain && !prefix.is_empty() && prefix.len() <= ulid::ULID_LEN {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "'{prefix}' is not the id of a task or the beginning of one"
+    )))
+}
+
 /// Returns the record of an operation that a spoke sent for `user`.
 ///
 /// An unknown kind is accepted: spokes may be newer than their hub.

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, Transaction};
 use ulid::Ulid;
 
 use super::super::log::{self, COLUMNS, Record};
-use super::super::{Store, validate};
+use super::super::{Store, deletions, validate};
 use super::{Insertion, insert, to_wire};
 use crate::error::Result;
 use crate::hephd::protocol::{
@@ -71,6 +71,7 @@ impl Store {
                 mark_refused(&transaction, &refused.id, &refused.reason)?;
             }
         }
+        deletions::note(&transaction)?;
         let mut clock = self.clock;
         let mut has_new = false;
         for operation in &response.operations {

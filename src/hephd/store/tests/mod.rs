@@ -7,6 +7,7 @@ mod opening;
 mod restoring;
 mod simulation;
 mod tasks;
+mod undeleting;
 mod users;
 
 use std::fs;
