@@ -3,6 +3,7 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::str::FromStr;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueEnum};
@@ -51,6 +52,32 @@ pub(crate) struct Flags {
     /// How many operations one user may store on the hub
     #[arg(long, value_name = "N")]
     pub(crate) quota_operations: Option<NonZeroU64>,
+    /// How far ahead of the hub's clock that of a machine may be, such as 30m; 24h by default
+    #[arg(long, value_name = "TIME")]
+    pub(crate) max_clock_drift: Option<Length>,
+}
+
+/// A length of time that is not zero: `90s`, `30m`, `24h`, `7d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Length(pub(crate) Duration);
+
+impl FromStr for Length {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Length, &'static str> {
+        const FORM: &str = "write it like 90s, 30m, 24h or 7d";
+        let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let unit: u64 = match &text[digits.len()..] {
+            "s" => 1,
+            "m" => 60,
+            "h" => 60 * 60,
+            "d" => 24 * 60 * 60,
+            _ => return Err(FORM),
+        };
+        let number: u32 = digits.parse().map_err(|_| FORM)?;
+        let seconds = NonZeroU32::new(number).ok_or("it is zero")?;
+        Ok(Length(Duration::from_secs(unit * u64::from(seconds.get()))))
+    }
 }
 
 /// A number of bytes that is not zero: `512MiB`, `2GiB`, or the bare number.
@@ -221,6 +248,27 @@ mod tests {
             "99999999999TiB",
         ] {
             assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_length_of_time_has_a_unit() {
+        let seconds = |text: &str| text.parse::<Length>().map(|length| length.0.as_secs());
+        for (text, expected) in [("90s", 90), ("30m", 1800), ("24h", 86_400), ("7d", 604_800)] {
+            assert_eq!(seconds(text), Ok(expected), "{text}");
+        }
+        for text in [
+            "",
+            "0h",
+            "24",
+            "h",
+            "1.5h",
+            "-1h",
+            "1 h",
+            "1y",
+            "99999999999h",
+        ] {
+            assert!(seconds(text).is_err(), "{text}");
         }
     }
 

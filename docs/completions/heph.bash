@@ -837,7 +837,7 @@ _heph() {
             return 0
             ;;
         heph__subcmd__daemon__subcmd__restart)
-            opts="-h --mode --hub-url --http-addr --oidc-issuer --oidc-audience --oidc-client-id --insecure-no-auth --sync-rate --oidc-scopes --hub-plain-http --invited-only --quota-bytes --quota-operations --unset --self-update --self-update-interval-secs --force --wait --config --help"
+            opts="-h --mode --hub-url --http-addr --oidc-issuer --oidc-audience --oidc-client-id --insecure-no-auth --sync-rate --oidc-scopes --hub-plain-http --invited-only --quota-bytes --quota-operations --max-clock-drift --unset --self-update --self-update-interval-secs --force --wait --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -892,6 +892,10 @@ _heph() {
                     return 0
                     ;;
                 --quota-operations)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-clock-drift)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -919,7 +923,7 @@ _heph() {
             return 0
             ;;
         heph__subcmd__daemon__subcmd__start)
-            opts="-h --mode --hub-url --http-addr --oidc-issuer --oidc-audience --oidc-client-id --insecure-no-auth --sync-rate --oidc-scopes --hub-plain-http --invited-only --quota-bytes --quota-operations --unset --self-update --self-update-interval-secs --force --wait --config --help"
+            opts="-h --mode --hub-url --http-addr --oidc-issuer --oidc-audience --oidc-client-id --insecure-no-auth --sync-rate --oidc-scopes --hub-plain-http --invited-only --quota-bytes --quota-operations --max-clock-drift --unset --self-update --self-update-interval-secs --force --wait --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -974,6 +978,10 @@ _heph() {
                     return 0
                     ;;
                 --quota-operations)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-clock-drift)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -138,6 +138,9 @@ fn lines(status: &SyncStatus, now: Timestamp, zone: &TimeZone) -> Vec<String> {
     if let Some(warning) = &status.warning {
         line("warning", printable(warning));
     }
+    if let Some(difference) = &status.clock_difference {
+        line("clock", printable(difference));
+    }
     line(
         "next attempt",
         match status.next_attempt {
@@ -279,15 +282,20 @@ mod tests {
     }
 
     #[test]
-    fn a_hub_over_plain_http_is_warned_of() {
+    fn a_hub_over_plain_http_and_a_wrong_clock_are_warned_of() {
         let status = SyncStatus {
             hub: Some("http://100.64.0.1:7345".to_owned()),
             warning: Some("tasks and the token travel unencrypted".to_owned()),
+            clock_difference: Some(
+                "the clock of this machine is 3 days behind the hub's".to_owned(),
+            ),
             ..SyncStatus::default()
         };
         let shown = shown(&status);
         assert!(
-            shown.contains("\nwarning       tasks and the token travel unencrypted"),
+            shown.contains(
+                "\nwarning       tasks and the token travel unencrypted\nclock         the clock of this machine is 3 days"
+            ),
             "{shown}"
         );
     }

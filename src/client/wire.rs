@@ -335,6 +335,9 @@ pub struct SyncStatus {
     /// What is unsafe about the way to the hub, in a sentence.
     #[serde(default)]
     pub warning: Option<String>,
+    /// How much this machine's clock differs from the hub's, in a sentence, if it is minutes or more.
+    #[serde(default)]
+    pub clock_difference: Option<String>,
     /// The machines that have synced since hephd started, if it is a hub; the latest first.
     #[serde(default)]
     pub spokes: Option<Vec<SpokeStatus>>,

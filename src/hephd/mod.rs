@@ -88,6 +88,9 @@ fn daemon(store: &Path, socket: &Path, role: Role) -> Result<Exit> {
         Role::Hub(hub) => (Some(hub), None),
     };
     store.set_quota(hub.as_ref().and_then(hub::Settings::quota));
+    if let Some(hub) = &hub {
+        store.set_max_drift(hub.max_clock_drift(), clock::now());
+    }
     let (store, thread) = StoreThread::start(store, hub.is_some())?;
     let lost = store.lost();
     let sync = sync::start(spoke, &store)?;

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use super::scene::{Scene, add};
+use super::scene::{Scene, add, sync};
 use crate::support::faketime::off_by;
+use crate::support::node::Node;
 
 #[test]
 fn clocks_that_are_hours_apart_lose_nothing_and_what_was_seen_before_is_overwritten() {
@@ -55,4 +56,55 @@ fn clocks_that_are_hours_apart_lose_nothing_and_what_was_seen_before_is_overwrit
     let acknowledged = super::writer::Writer::end(writers);
     scene.sync();
     scene.check(&acknowledged);
+}
+
+#[test]
+fn a_machine_years_ahead_loses_nothing_and_syncs_with_the_right_time() {
+    let mut scene = Scene::prepared();
+    for (spoke, hours) in scene.spokes.iter_mut().zip(["+26280h", "-26280h"]) {
+        for (name, value) in off_by(hours) {
+            spoke.home.set(name, value);
+        }
+    }
+    scene.each(|machine| machine.start());
+    let [ahead, behind, right] = &scene.spokes[..] else {
+        panic!("three spokes");
+    };
+    let known = add(right, "known");
+    scene.sync();
+    let edit = |machine: &Node, title: &str| {
+        machine.call("task.edit", json!({ "id": known, "title": title }))
+    };
+    let added = add(ahead, "added years ahead");
+    edit(ahead, "edited years ahead");
+    sync(ahead);
+    let status = ahead.call("sync.status", json!({}));
+    assert_eq!(
+        (&status["pending"], &status["refused"]),
+        (&json!(0), &json!(0)),
+        "{status}"
+    );
+    let said = ahead.heph("sync status").succeeds().out;
+    assert!(
+        said.contains("the clock of this machine is 1095 days ahead of the hub's"),
+        "{said}"
+    );
+    scene.sync();
+    for machine in scene.machines() {
+        assert_eq!(machine.tasks()[&known]["title"], "edited years ahead");
+        assert_eq!(machine.tasks()[&added]["title"], "added years ahead");
+    }
+    for (machine, title) in [
+        (behind, "edited years behind"),
+        (right, "edited last"),
+        (behind, "edited behind again"),
+    ] {
+        edit(machine, title);
+        assert_eq!(machine.tasks()[&known]["title"], title);
+        scene.sync();
+        for machine in scene.machines() {
+            assert_eq!(machine.tasks()[&known]["title"], title);
+        }
+    }
+    scene.each(|machine| machine.stop());
 }

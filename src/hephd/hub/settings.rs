@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::flags::Flags;
@@ -33,6 +34,8 @@ pub(in crate::hephd) struct Settings {
     pub(super) rate: Option<NonZeroU32>,
     /// How much one user may store; `None` where all clients are the owner.
     quota: Option<Quota>,
+    /// How far ahead of the hub's clock that of a machine may be; `None` for the default.
+    max_clock_drift: Option<Duration>,
 }
 
 impl Settings {
@@ -72,6 +75,7 @@ impl Settings {
             invited_only: flags.invited_only,
             machines,
             quota: None,
+            max_clock_drift: flags.max_clock_drift.map(|length| length.0),
         };
         check_exposure(address, settings.authenticates())?;
         // Without tokens all spokes are one user, and there is no other to protect.
@@ -85,6 +89,10 @@ impl Settings {
 
     pub(in crate::hephd) fn quota(&self) -> Option<Quota> {
         self.quota
+    }
+
+    pub(in crate::hephd) fn max_clock_drift(&self) -> Option<Duration> {
+        self.max_clock_drift
     }
 
     /// Returns whether strangers may connect: none gets anything, or the user said that all may.
@@ -220,6 +228,8 @@ mod tests {
         let flags = [HUB, ISSUER, AUDIENCE, "--quota-operations=7"];
         assert_eq!(settings(&flags).unwrap().quota, quota(1 << 30, Some(7)));
 
+        let strict = settings(&[HUB, "--max-clock-drift=90m"]).unwrap();
+        assert_eq!(strict.max_clock_drift, Some(Duration::from_secs(5400)));
         let slow = settings(&[HUB, "--sync-rate=1"]).unwrap();
         assert_eq!(slow.rate.unwrap().get(), 1);
         let invited = settings(&["--http-addr=100.64.0.1:1", "--invited-only"]).unwrap();
@@ -290,6 +300,8 @@ mod tests {
                 "is not an issuer",
             ),
             (&[HUB, "--sync-rate=0"], "--sync-rate"),
+            (&[HUB, "--max-clock-drift=0h"], "--max-clock-drift"),
+            (&[HUB, "--max-clock-drift=1"], "write it like 90s"),
             (&[HUB, "--quota-bytes=1GiB"], "--quota-bytes requires"),
             (
                 &[HUB, "--quota-operations=9"],

@@ -230,7 +230,7 @@ async fn exchange(
     let for_store = user.to_owned();
     let done = hub.store.call(move |store| {
         let before = store.operations()?;
-        let answer = store.exchange(&for_store, &request)?;
+        let answer = store.exchange(&for_store, &request, clock::now())?;
         let after = store.operations()?;
         Ok::<_, Error>((request, answer, after.saturating_sub(before)))
     });

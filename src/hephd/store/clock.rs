@@ -1,10 +1,15 @@
 //! The hybrid logical clock that orders the operations of many machines. Pure.
 //!
-//! It follows the wall clock, never goes back, and is always ahead of every operation seen. So an operation that is made
-//! after another was seen counts as later, however wrong a machine's time is (Kulkarni et al., "Logical Physical Clocks",
-//! 2014).
+//! It follows the wall clock, does not go back with it, and is ahead of every operation seen unless that is too far ahead of
+//! this machine's time. So an operation that is made after another was seen counts as later, although the times of machines
+//! differ (Kulkarni et al., "Logical Physical Clocks", 2014). Where they differ by more than [`DRIFT`], generations do that
+//! (`merge`).
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+/// How far ahead of this machine's time a clock may be that it follows, and that a hub accepts by default, in milliseconds.
+pub(super) const DRIFT: i64 = 24 * 60 * 60 * 1000;
 
 /// The latest time that an operation may have: the end of the year 9999, the limit of timestamps. There the clock stops,
 /// and only the ids of operations order them, so an operation with this time keeps no machine from writing.
@@ -27,9 +32,47 @@ impl Clock {
         }
     }
 
+    /// Returns the time just before.
+    pub fn previous(self) -> Option<Clock> {
+        match self.1.checked_sub(1) {
+            Some(counter) => Some(Clock(self.0, counter)),
+            None if self.0 > 0 => Some(Clock(self.0 - 1, u32::MAX)),
+            None => None,
+        }
+    }
+
+    /// Returns the highest time after one of another machine was seen. A clock later than `latest` is not followed: its machine
+    /// has the wrong time, which all others would keep.
+    pub fn follow(self, seen: Clock, latest: i64) -> Clock {
+        if seen.0 <= latest {
+            self.max(seen)
+        } else {
+            self
+        }
+    }
+
     /// Returns whether an operation may have this time.
     pub fn is_possible(self) -> bool {
         (0..=LATEST).contains(&self.0)
+    }
+}
+
+/// From which difference on, in milliseconds, a spoke goes by the clock of its hub. Below, the time of a request would count.
+const NOTABLE: i64 = 2 * 60 * 1000;
+
+/// How much the clock of a spoke's hub differs from this machine's, where that is known, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct HubClock(pub Option<i64>);
+
+impl HubClock {
+    /// Returns the time that new operations get on a machine whose clock says `now`, in milliseconds since 1970: the hub's
+    /// where this machine's clock is ahead of it. A hub cannot put a machine's time forward.
+    pub(super) fn time(self, now: Timestamp) -> i64 {
+        let now = now.as_millisecond();
+        match self.0 {
+            Some(offset) if offset < -NOTABLE => now.saturating_add(offset).max(0),
+            _ => now,
+        }
     }
 }
 

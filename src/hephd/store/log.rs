@@ -1,7 +1,9 @@
 //! The log of operations, and the tasks derived from it.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::clock::Clock;
 use super::merge::{Field, MergedTask, Stamp};
@@ -10,6 +12,8 @@ use crate::hephd::protocol::{LARGEST_OPERATION, OperationKind};
 /// The members of a body that only hephd writes; those that a spoke sends are ignored.
 pub(super) const USER: &str = "user";
 pub(super) const SENT_AS: &str = "sent_as";
+pub(super) const CLOCK: &str = "clock";
+pub(super) const GENERATION: &str = "generation";
 
 /// An operation as the log stores it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub(super) struct Content {
     pub title: Option<String>,
     /// `None` in operations of releases that had no hybrid clock.
     pub clock: Option<Clock>,
+    /// 0 unless the clock alone does not order it; see [`Stamp`].
+    pub generation: i64,
     /// The owner of the task: "" is the owner of this machine.
     pub user: String,
     /// The id that its user knows it by, where the log has another operation with that id.
@@ -38,33 +44,45 @@ impl Record {
     /// Returns an operation of this machine's owner.
     pub fn new(
         kind: OperationKind,
-        id: String,
         task: String,
         title: Option<&str>,
-        clock: Clock,
+        stamp: &Stamp,
         created_at: i64,
     ) -> Record {
-        let body = match title {
-            Some(title) => json!({ "title": title, "clock": clock }),
-            None => json!({ "clock": clock }),
-        };
+        let mut body = Map::new();
+        if let Some(title) = title {
+            body.insert("title".to_owned(), title.into());
+        }
+        set_stamp(&mut body, stamp);
         Record {
-            id,
+            id: stamp.operation.clone(),
             kind,
             task,
-            body: body.to_string(),
+            body: Value::Object(body).to_string(),
             created_at,
+        }
+    }
+
+    /// Returns the same operation with another stamp.
+    pub fn stamped(&self, stamp: &Stamp) -> Record {
+        let mut body: Map<String, Value> = serde_json::from_str(&self.body).unwrap_or_default();
+        set_stamp(&mut body, stamp);
+        Record {
+            body: Value::Object(body).to_string(),
+            ..self.clone()
         }
     }
 
     pub fn content(&self) -> Content {
         let body: Map<String, Value> = serde_json::from_str(&self.body).unwrap_or_default();
         let text = |name| body.get(name).and_then(Value::as_str).map(str::to_owned);
-        let clock = body.get("clock").cloned();
+        let clock = body.get(CLOCK).cloned();
+        let generation = body.get(GENERATION).and_then(Value::as_i64);
         let user = text(USER).unwrap_or_default();
         Content {
             title: text("title"),
             clock: clock.and_then(|clock| serde_json::from_value(clock).ok()),
+            generation: generation.unwrap_or_default().max(0),
             // The owner's are never renamed.
             sent_as: text(SENT_AS).filter(|_| !user.is_empty()),
             user,
@@ -74,6 +92,7 @@ impl Record {
     /// Returns what orders it among the writers of a field.
     pub fn stamp(&self, content: &Content) -> Stamp {
         Stamp {
+            generation: content.generation,
             clock: content.clock.unwrap_or(Clock(self.created_at, 0)),
             operation: self.id.clone(),
         }
@@ -96,8 +115,62 @@ impl Record {
     }
 }
 
-/// The columns of a [`Record`].
-pub(super) const COLUMNS: &str = "id, kind, task, body, created_at";
+fn set_stamp(body: &mut Map<String, Value>, stamp: &Stamp) {
+    let Clock(milliseconds, counter) = stamp.clock;
+    body.insert(CLOCK.to_owned(), vec![milliseconds, counter.into()].into());
+    body.remove(GENERATION);
+    if stamp.generation > 0 {
+        body.insert(GENERATION.to_owned(), stamp.generation.into());
+    }
+}
+
+/// The columns of a [`Record`] as it was appended.
+const APPENDED: &str = "id, kind, task, body, created_at";
+
+/// The columns of a [`Record`] as it counts: with the stamp that it got after it was appended, if it got one.
+pub(super) const COLUMNS: &str = "id, kind, task,
+    ifnull((SELECT restamped.body FROM restamped WHERE restamped.seq = ops.seq), ops.body), created_at";
+
+/// Tables that a release does not miss which does not know them.
+const SQL: &str = "
+    -- The body of an operation with another stamp than it was appended with: this store's clock was wrong, and the hub had not
+    -- accepted the operation yet.
+    CREATE TABLE IF NOT EXISTS restamped (seq INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
+    -- Derived from the log: operations whose generation their task has not reached.
+    CREATE TABLE IF NOT EXISTS held (
+      user TEXT NOT NULL, task TEXT NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL,
+      PRIMARY KEY (user, task, generation, seq)
+    ) STRICT, WITHOUT ROWID;
+    -- One row: up to which number operations with a generation are applied by it. Release 0.1.0 applies them by their clocks.
+    CREATE TABLE IF NOT EXISTS generations (applied INTEGER NOT NULL) STRICT;
+    INSERT INTO generations SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM generations);";
+
+/// Creates what the schema lacks. If another release applied operations with a generation, rebuilds the tasks where the schema
+/// is one that this release knows. The clock follows no operation that is later than `latest`.
+pub(super) fn prepare(
+    connection: &mut Connection,
+    latest: i64,
+    may_rebuild: bool,
+) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    let exists = "SELECT 1 FROM sqlite_schema WHERE name = 'generations'";
+    if !transaction.prepare(exists)?.exists([])? {
+        transaction.execute_batch(SQL)?;
+    }
+    let applied: i64 =
+        transaction.query_row("SELECT applied FROM generations", [], |row| row.get(0))?;
+    let last: i64 =
+        transaction.query_row("SELECT ifnull(max(seq), 0) FROM ops", [], |row| row.get(0))?;
+    if may_rebuild && applied != last {
+        let missed =
+            format!("SELECT 1 FROM ops WHERE seq > ?1 AND instr(body, '\"{GENERATION}\"')");
+        if transaction.prepare(&missed)?.exists([applied])? {
+            rebuild_tasks(&transaction, latest)?;
+        }
+        transaction.execute("UPDATE generations SET applied = ?1", [last])?;
+    }
+    transaction.commit()
+}
 
 /// Appends `record` and applies it to its task, unless the log has its id already. `content` is that of `record`. Returns
 /// the number of the record and the clock that [`apply`] returns. To be called in a transaction.
@@ -138,9 +211,9 @@ pub(super) fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option
         .optional()
 }
 
-/// Applies the record number `seq` to its task. Returns the time that the clock of this machine must pass: that of the
+/// Applies the record number `seq` to its task; one of a generation that the task has not reached is held until it has. Returns the time that the clock of this machine must pass: that of the
 /// operation, but zero if it belongs to another user, since users must not drive each other's clocks.
-fn apply(
+pub(super) fn apply(
     connection: &Connection,
     seq: i64,
     record: &Record,
@@ -154,21 +227,40 @@ fn apply(
             )?
             .execute((&content.user, seq))?;
     }
+    let (user, id) = (&content.user, &record.task);
     if !matches!(record.kind, OperationKind::Other(_)) {
+        let mut task = None;
+        if stamp.generation > 0 {
+            let known = read(connection, user, id)?.unwrap_or_default();
+            if stamp.generation > known.highest_generation() {
+                hold(connection, user, id, stamp.generation, seq)?;
+                return Ok(Clock::default());
+            }
+            task = Some(known);
+        }
         let merge = |task: &mut MergedTask| {
             let title = content.title.as_deref();
             task.apply(&record.kind, title, &stamp, record.created_at)
         };
-        let (user, id) = (&content.user, &record.task);
         // An operation that adds a task is nearly always its first, so the task need not be read before.
         let mut first = MergedTask::default();
-        let was_first = record.kind == OperationKind::Add
+        let was_first = task.is_none()
+            && record.kind == OperationKind::Add
             && (!merge(&mut first) || write(connection, user, id, &first, false)? == 1);
         if !was_first {
-            let mut task = read(connection, user, id)?.unwrap_or_default();
+            let mut task = match task {
+                Some(task) => task,
+                None => read(connection, user, id)?.unwrap_or_default(),
+            };
             if merge(&mut task) {
                 write(connection, user, id, &task, true)?;
             }
+        }
+        if stamp.generation > 0 {
+            connection
+                .prepare_cached("UPDATE generations SET applied = max(applied, ?1)")?
+                .execute([seq])?;
+            release_held(connection, user, id)?;
         }
     }
     Ok(if content.user.is_empty() {
@@ -214,6 +306,86 @@ fn write(
     })
 }
 
+fn hold(
+    connection: &Connection,
+    user: &str,
+    task: &str,
+    generation: i64,
+    seq: i64,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO held (user, task, generation, seq) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute((user, task, generation, seq))?;
+    Ok(())
+}
+
+/// Applies the operations that were held until `task` reached their generation.
+fn release_held(connection: &Connection, user: &str, task: &str) -> rusqlite::Result<()> {
+    loop {
+        let known = read(connection, user, task)?.unwrap_or_default();
+        let released: Option<i64> = connection
+            .prepare_cached(
+                "DELETE FROM held WHERE user = ?1 AND task = ?2 AND (generation, seq) IN (
+                   SELECT generation, seq FROM held WHERE user = ?1 AND task = ?2 AND generation <= ?3
+                   ORDER BY generation, seq LIMIT 1) RETURNING seq",
+            )?
+            .query_row((user, task, known.highest_generation()), |row| row.get(0))
+            .optional()?;
+        let Some(seq) = released else {
+            return Ok(());
+        };
+        let record = connection
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM ops WHERE seq = ?1"))?
+            .query_row([seq], |row| Record::from_row(row, 0))?;
+        let content = record.content();
+        let mut known = known;
+        let stamp = record.stamp(&content);
+        if known.apply(
+            &record.kind,
+            content.title.as_deref(),
+            &stamp,
+            record.created_at,
+        ) {
+            write(connection, user, task, &known, true)?;
+        }
+    }
+}
+
+/// Returns the stamp of a new `operation` of this machine's owner, which overwrites what is written to its task. `None` where
+/// no stamp is above that.
+pub(super) fn stamp_above(
+    connection: &Connection,
+    kind: &OperationKind,
+    task: &str,
+    clock: Clock,
+    operation: &str,
+) -> rusqlite::Result<Option<Stamp>> {
+    let task = read(connection, "", task)?.unwrap_or_default();
+    let seen = task.writer(kind);
+    let is_uncertain = match seen {
+        Some(seen) => connection
+            .prepare_cached(
+                "SELECT 1 FROM ops JOIN restamped USING (seq) JOIN unsent USING (seq) WHERE id = ?1",
+            )?
+            .exists([&seen.operation])?,
+        None => false,
+    };
+    let stamp = Stamp::after(seen, clock, operation.to_owned());
+    // The hub may have another stamp of what is overwritten.
+    Ok(match (stamp, seen) {
+        (Some(stamp), Some(seen)) if is_uncertain => {
+            let next = seen.generation.checked_add(1);
+            next.map(|generation| Stamp {
+                generation,
+                ..stamp
+            })
+        }
+        (stamp, _) => stamp,
+    })
+}
+
 fn read(connection: &Connection, user: &str, id: &str) -> rusqlite::Result<Option<MergedTask>> {
     connection
         .prepare_cached(
@@ -236,13 +408,29 @@ fn read(connection: &Connection, user: &str, id: &str) -> rusqlite::Result<Optio
         .optional()
 }
 
-/// Calls `visit` with the number of each record and the record, in order.
+/// Calls `visit` with the number of each record and the record as it counts, in order.
 pub(super) fn for_each(
     connection: &Connection,
+    visit: impl FnMut(i64, Record) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    for_each_of(connection, COLUMNS, visit)
+}
+
+/// Calls `visit` with the number of each record and the record as it was appended, in order: in a store of any release.
+pub(super) fn for_each_appended(
+    connection: &Connection,
+    visit: impl FnMut(i64, Record) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    for_each_of(connection, APPENDED, visit)
+}
+
+fn for_each_of(
+    connection: &Connection,
+    columns: &str,
     mut visit: impl FnMut(i64, Record) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
     let mut statement =
-        connection.prepare(&format!("SELECT seq, {COLUMNS} FROM ops ORDER BY seq"))?;
+        connection.prepare(&format!("SELECT seq, {columns} FROM ops ORDER BY seq"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         visit(row.get(0)?, Record::from_row(row, 1)?)?;
@@ -250,15 +438,64 @@ pub(super) fn for_each(
     Ok(())
 }
 
-/// Rebuilds the derived tables from the whole log. A row of `user_ops` is right for ever, and stays with its number.
-pub(super) fn rebuild_tasks(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch("DELETE FROM tasks;")?;
+/// Rebuilds the derived tables from the whole log. A row of `user_ops` is right for ever, and stays with its number. The clock
+/// follows no operation that is later than `latest`.
+pub(super) fn rebuild_tasks(connection: &Connection, latest: i64) -> rusqlite::Result<()> {
+    connection.execute_batch(SQL)?;
+    connection.execute_batch("DELETE FROM tasks; DELETE FROM held;")?;
     let mut highest = Clock::default();
     for_each(connection, |seq, record| {
-        highest = highest.max(apply(connection, seq, &record, &record.content())?);
+        let clock = apply(connection, seq, &record, &record.content())?;
+        highest = highest.follow(clock, latest);
         Ok(())
     })?;
     save_clock(connection, highest)
+}
+
+/// Derives `tasks` of this machine's owner again, without the operations of these numbers. Returns the number of each other
+/// operation of them that counts, and the operation.
+pub(super) fn rebuild_some(
+    connection: &Connection,
+    tasks: &HashSet<String>,
+    without: &HashSet<i64>,
+) -> rusqlite::Result<Vec<(i64, Record)>> {
+    let mut others = Vec::new();
+    for task in tasks {
+        connection
+            .prepare_cached("DELETE FROM tasks WHERE user = '' AND id = ?1")?
+            .execute([task])?;
+        connection
+            .prepare_cached("DELETE FROM held WHERE user = '' AND task = ?1")?
+            .execute([task])?;
+    }
+    for_each(connection, |seq, record| {
+        if tasks.contains(&record.task) && !without.contains(&seq) {
+            let content = record.content();
+            if content.user.is_empty() {
+                apply(connection, seq, &record, &content)?;
+                others.push((seq, record));
+            }
+        }
+        Ok(())
+    })?;
+    let mut is_held = connection
+        .prepare_cached("SELECT 1 FROM held WHERE user = '' AND task = ?1 AND seq = ?2")?;
+    let mut counting = Vec::new();
+    for (seq, record) in others {
+        if !is_held.exists((&record.task, seq))? {
+            counting.push((seq, record));
+        }
+    }
+    Ok(counting)
+}
+
+/// Gives the operation number `seq` the stamp of `record` instead of that which it was appended with. Does not change its
+/// task.
+pub(super) fn restamp(connection: &Connection, seq: i64, record: &Record) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO restamped (seq, body) VALUES (?1, ?2)")?
+        .execute((seq, &record.body))?;
+    Ok(())
 }
 
 /// Saves the highest time of any operation. To be called whenever operations arrive from another machine.
@@ -270,8 +507,9 @@ pub(super) fn save_clock(connection: &Connection, clock: Clock) -> rusqlite::Res
 }
 
 /// Returns the highest time of any operation of this machine's owner: the saved one, or that of the last operation. Those
-/// made here since the clock was saved are above it, in ascending order.
-pub(super) fn load_clock(connection: &Connection) -> rusqlite::Result<Clock> {
+/// made here since the clock was saved are above it, in ascending order. One that is later than `latest` came from a machine
+/// whose clock this one does not follow, or was made here with a clock that has been set right since.
+pub(super) fn load_clock(connection: &Connection, latest: i64) -> rusqlite::Result<Clock> {
     let saved = connection.query_row("SELECT ms, counter FROM clock", [], |row| {
         Ok(Clock(row.get(0)?, row.get(1)?))
     })?;
@@ -289,5 +527,5 @@ pub(super) fn load_clock(connection: &Connection) -> rusqlite::Result<Clock> {
             .is_empty()
             .then(|| record.stamp(&content).clock)
     });
-    Ok(saved.max(last.unwrap_or_default()))
+    Ok(saved.follow(last.unwrap_or_default(), latest))
 }

@@ -1,37 +1,104 @@
 //! How the operations of many machines become one task, in whatever order and however often they arrive. Pure.
 //!
-//! The last writer of each field wins, by the clock of the operation and then by its id; a deletion is final. So a task is
-//! a function of the *set* of its operations: merging is commutative, associative and idempotent.
+//! The last writer of each field wins, by its generation, then by its clock, then by its id; a deletion is final. So a task
+//! is a function of the *set* of its operations: merging is commutative, associative and idempotent.
+//!
+//! The clock usually puts a write behind what its writer saw. It cannot where that has a clock which this machine does not
+//! follow because it is too far ahead, or the last clock and the last id there are. Then the write gets the next generation
+//! and wins all the same. Generations have no reachable end: an operation counts only once its task has one that is at most
+//! [`LARGEST_STEP`] generations below it, so nobody reaches the last one with fewer operations than any log can hold.
 
 use super::clock::Clock;
 use crate::hephd::protocol::OperationKind;
 
-/// What orders two writers of a field: the clock, and between equal clocks the operation id.
+/// How many generations an operation may be above the highest of its task. More than one, so that an operation of the last
+/// generation still counts where the hub refused some of those before it.
+pub(super) const LARGEST_STEP: i64 = 1000;
+
+/// Separates the generation in the bytes of a stamp. No operation id contains it.
+const GENERATION: char = '~';
+
+/// What orders two writers of a field: the generation, the clock, and between equal clocks the operation id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Stamp {
+    /// Not negative, and nearly always 0.
+    pub generation: i64,
     pub clock: Clock,
     pub operation: String,
 }
 
 impl Stamp {
-    /// Returns bytes that sort as stamps do, as long as their times are not before 1970.
+    /// Returns the stamp of a new `operation` that overwrites what `seen` has written. `None` where no generation is left.
+    pub fn after(seen: Option<&Stamp>, clock: Clock, operation: String) -> Option<Stamp> {
+        let mut stamp = Stamp {
+            generation: seen.map_or(0, |seen| seen.generation),
+            clock,
+            operation,
+        };
+        if seen.is_some_and(|seen| stamp <= *seen) {
+            stamp.generation = stamp.generation.checked_add(1)?;
+        }
+        Some(stamp)
+    }
+
+    /// Returns another stamp for `operation`, which had one that the hub does not accept: above `seen`, which it overwrote, and
+    /// below `later`, which overwrote it. `raised` asks for the next generation, if it is below `later`. `None` where no
+    /// generation is left.
+    pub fn between(
+        seen: Option<&Stamp>,
+        later: Option<&Stamp>,
+        raised: bool,
+        clock: Clock,
+        operation: &str,
+    ) -> Option<Stamp> {
+        let plain = Stamp::after(seen, clock, operation.to_owned())?;
+        let next = seen.and_then(|seen| seen.generation.checked_add(1));
+        let raised = next.filter(|_| raised).map(|generation| Stamp {
+            generation,
+            ..plain.clone()
+        });
+        let tight = later.and_then(|later| {
+            Some(Stamp {
+                generation: later.generation,
+                clock: later.clock.previous()?,
+                operation: operation.to_owned(),
+            })
+        });
+        let fits = |stamp: &Stamp| {
+            later.is_none_or(|later| stamp < later) && seen.is_none_or(|seen| stamp > seen)
+        };
+        let candidates = [raised, Some(plain.clone()), tight];
+        let mut fitting = candidates.into_iter().flatten().filter(fits);
+        Some(fitting.next().unwrap_or(plain))
+    }
+
+    /// Returns bytes that release 0.1.0 reads as well, which knows no generations.
     pub fn to_bytes(&self) -> Vec<u8> {
         let Clock(milliseconds, counter) = self.clock;
         let mut bytes = milliseconds.to_be_bytes().to_vec();
         bytes.extend(counter.to_be_bytes());
         bytes.extend(self.operation.as_bytes());
+        if self.generation > 0 {
+            bytes.extend(format!("{GENERATION}{}", self.generation).as_bytes());
+        }
         bytes
     }
 
     pub fn from_bytes(bytes: &[u8]) -> Option<Stamp> {
         let (milliseconds, rest) = bytes.split_first_chunk()?;
         let (counter, operation) = rest.split_first_chunk()?;
+        let operation = String::from_utf8(operation.to_vec()).ok()?;
+        let (operation, generation) = match operation.split_once(GENERATION) {
+            Some((operation, generation)) => (operation.to_owned(), generation.parse().ok()?),
+            None => (operation, 0),
+        };
         Some(Stamp {
+            generation,
             clock: Clock(
                 i64::from_be_bytes(*milliseconds),
                 u32::from_be_bytes(*counter),
             ),
-            operation: String::from_utf8(operation.to_vec()).ok()?,
+            operation,
         })
     }
 }
@@ -51,6 +118,24 @@ pub(super) struct MergedTask {
 }
 
 impl MergedTask {
+    /// Returns the highest generation that it can take.
+    pub fn highest_generation(&self) -> i64 {
+        let title = self.title.as_ref().map_or(0, |(stamp, _)| stamp.generation);
+        let done = self.done.as_ref().map_or(0, |(stamp, _)| stamp.generation);
+        title.max(done).saturating_add(LARGEST_STEP)
+    }
+
+    /// Returns the stamp of the last writer of the field that an operation of this kind writes.
+    pub fn writer(&self, kind: &OperationKind) -> Option<&Stamp> {
+        match kind {
+            OperationKind::Add | OperationKind::Edit => self.title.as_ref().map(|(stamp, _)| stamp),
+            OperationKind::Done | OperationKind::Reopen => {
+                self.done.as_ref().map(|(stamp, _)| stamp)
+            }
+            OperationKind::Delete | OperationKind::Other(_) => None,
+        }
+    }
+
     /// Applies an operation. Returns whether this release understands it; otherwise the task is unchanged.
     pub fn apply(
         &mut self,
@@ -91,6 +176,7 @@ fn write<T>(field: &mut Field<T>, stamp: &Stamp, value: impl FnOnce() -> T) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::clock::LATEST;
     use super::OperationKind::*;
     use super::*;
     use proptest::prelude::*;
@@ -113,19 +199,22 @@ mod tests {
             Other("task.paint".to_owned()),
         ]);
         // Few clocks, so that they meet. An id belongs to one operation, so the ids are numbered afterwards.
-        let one = (kind, 0..4_i64, 0..2_u32, 0..100_i64);
+        let one = (kind, 0..2_i64, 0..4_i64, 0..2_u32, 0..100_i64);
         proptest::collection::vec(one, 0..12).prop_map(|all| {
             let numbered = all.into_iter().enumerate();
             numbered
-                .map(|(number, (kind, ms, counter, created_at))| Operation {
-                    kind,
-                    title: format!("title {number}"),
-                    stamp: Stamp {
-                        clock: Clock(ms, counter),
-                        operation: format!("OP{:02}", (number * 7) % 13),
+                .map(
+                    |(number, (kind, generation, ms, counter, created_at))| Operation {
+                        kind,
+                        title: format!("title {number}"),
+                        stamp: Stamp {
+                            generation,
+                            clock: Clock(ms, counter),
+                            operation: format!("OP{:02}", (number * 7) % 13),
+                        },
+                        created_at,
                     },
-                    created_at,
-                })
+                )
                 .collect()
         })
     }
@@ -176,10 +265,37 @@ mod tests {
         }
 
         #[test]
-        fn stamps_are_kept_and_sort_as_bytes_as_they_do(ms in 0..1_i64 << 50, other in 0..1_i64 << 50, counter: u32, operation in "[0-9A-Z]{0,26}") {
-            let stamp = |ms| Stamp { clock: Clock(ms, counter), operation: operation.clone() };
-            prop_assert_eq!(Stamp::from_bytes(&stamp(ms).to_bytes()), Some(stamp(ms)));
-            prop_assert_eq!(stamp(ms).cmp(&stamp(other)), stamp(ms).to_bytes().cmp(&stamp(other).to_bytes()));
+        fn stamps_are_kept_as_bytes(generation in prop_oneof![Just(0), 0..=i64::MAX], ms in 0..1_i64 << 50, counter: u32, operation in "[0-9A-Z]{0,26}") {
+            let stamp = Stamp { generation, clock: Clock(ms, counter), operation };
+            prop_assert_eq!(Stamp::from_bytes(&stamp.to_bytes()), Some(stamp));
+        }
+
+        #[test]
+        fn a_stamp_between_two_is_between_them_where_there_is_room(
+            generations in (0..3_i64, 0..3_i64), ms in (0..9_i64, 1..9_i64), clock in 0..20_i64, raised: bool,
+        ) {
+            let stamp = |generation, ms, counter| Stamp { generation, clock: Clock(ms, counter), operation: "OP5".to_owned() };
+            let (seen, later) = (stamp(generations.0, ms.0, 3), stamp(generations.1, ms.1, 9));
+            prop_assume!(seen < later);
+            let found = Stamp::between(Some(&seen), Some(&later), raised, Clock(clock, 0), "OP1").unwrap();
+            prop_assert!(seen < found && found < later, "{found:?}");
+            let last = Stamp::between(Some(&seen), None, raised, Clock(clock, 0), "OP1").unwrap();
+            prop_assert!(seen < last);
+        }
+
+        #[test]
+        fn a_new_operation_is_always_behind_what_it_overwrites(
+            generation in 0..3_i64, seen in (0..=LATEST, any::<u32>()), clock in (0..=LATEST, any::<u32>()), id: bool,
+        ) {
+            let name = |id: bool| if id { "7ZZZ" } else { "0000" }.to_owned();
+            for seen in [Clock(seen.0, seen.1), Clock(LATEST, u32::MAX)] {
+                for clock in [Clock(clock.0, clock.1), Clock(LATEST, u32::MAX)] {
+                    let seen = Stamp { generation, clock: seen, operation: name(id) };
+                    let new = Stamp::after(Some(&seen), clock, name(!id)).unwrap();
+                    prop_assert!(new > seen);
+                    prop_assert!(new.generation <= generation + 1);
+                }
+            }
         }
 
         #[test]
@@ -191,6 +307,7 @@ mod tests {
     #[test]
     fn what_was_deleted_stays_deleted_and_what_was_only_edited_is_not_shown() {
         let stamp = |ms| Stamp {
+            generation: 0,
             clock: Clock(ms, 0),
             operation: "OP".to_owned(),
         };

@@ -29,12 +29,14 @@ use rusqlite::Connection;
 use ulid::Generator;
 
 use crate::error::{Error, Kind, Result, ResultExt, bail};
+use crate::os::clock::now;
 use crate::os::files;
 use crate::os::lock::Lock;
 pub(crate) use accounts::Quota;
 pub(crate) use backup::write_copy;
 pub(crate) use check::check;
-use clock::Clock;
+pub(crate) use clock::HubClock;
+use clock::{Clock, DRIFT};
 use file::OpenFiles;
 pub(crate) use restore::{Restored, restore};
 use schema::{STEPS, Step, StoreFile};
@@ -46,8 +48,11 @@ pub(crate) struct Store {
     path: PathBuf,
     schema: u32,
     ids: Generator,
-    /// The highest time of any operation here.
+    /// The highest time of any operation here, except those that were too far ahead when they came.
     clock: Clock,
+    hub_clock: HubClock,
+    /// How far ahead of this hub's time the clock of an operation may be, in milliseconds.
+    max_drift: i64,
     is_spoke: bool,
     /// Whether the tables of a hub's users are known to exist.
     has_accounts: bool,
@@ -98,19 +103,23 @@ impl Store {
             files::sync_dir(path.parent().unwrap_or(Path::new("/")))?;
         }
         let mut connection = connect(&path).with_context(cannot_open)?;
+        let latest = now().as_millisecond().saturating_add(DRIFT);
         if from < newest {
             migrating(from, newest);
-            schema::migrate(&mut connection, from, steps).with_context(cannot_open)?;
+            schema::migrate(&mut connection, from, steps, latest).with_context(cannot_open)?;
         }
         // The tables of a newer schema are unknown.
         if from <= newest {
             tasks::create_indexes(&connection);
         }
-        let clock = log::load_clock(&connection).with_context(cannot_open)?;
+        log::prepare(&mut connection, latest, from <= newest).with_context(cannot_open)?;
+        let clock = log::load_clock(&connection, latest).with_context(cannot_open)?;
         let is_spoke = sync::is_spoke(&connection).with_context(cannot_open)?;
         Ok(Store {
             connection,
             clock,
+            hub_clock: HubClock::default(),
+            max_drift: DRIFT,
             is_spoke,
             has_accounts: false,
             quota: None,

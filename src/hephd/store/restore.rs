@@ -22,6 +22,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use serde::Serialize;
 
+use super::clock::DRIFT;
 use super::schema::{self, SCHEMA, STEPS, StoreFile};
 use super::{file, log, sync};
 use crate::error::{Error, Result, ResultExt, bail};
@@ -69,7 +70,8 @@ pub(crate) fn restore(path: &Path, backup: &Path, now: Timestamp) -> Result<Rest
     let replaced = (found != StoreFile::Missing).then_some(path.as_path());
 
     let temporary = file::sibling(&path, ".restoring");
-    let carried = build(&temporary, &backup, replaced)
+    let latest = now.as_millisecond().saturating_add(DRIFT);
+    let carried = build(&temporary, &backup, replaced, latest)
         .inspect_err(|_| drop(remove_with_companions(&temporary)))?;
 
     let kept = put_in_place(&path, &temporary, aside, replaced.is_some())
@@ -90,15 +92,15 @@ struct Carried {
 }
 
 /// Builds the restored store at `temporary`, synced.
-fn build(temporary: &Path, backup: &Path, replaced: Option<&Path>) -> Result<Carried> {
+fn build(temporary: &Path, backup: &Path, replaced: Option<&Path>, latest: i64) -> Result<Carried> {
     let unread = match replaced {
         Some(newer) => fold(newer).with_context(|| format!("cannot read '{}'", newer.display()))?,
         None => None,
     };
-    let mut connection = copy(backup, temporary)
+    let mut connection = copy(backup, temporary, latest)
         .with_context(|| format!("cannot restore from '{}'", backup.display()))?;
     let mut carried = match replaced {
-        Some(newer) => carry_over(newer, &mut connection)
+        Some(newer) => carry_over(newer, &mut connection, latest)
             .with_context(|| format!("cannot carry over the log of '{}'", newer.display()))?,
         None => Carried::default(),
     };
@@ -134,7 +136,7 @@ fn fold(newer: &Path) -> Result<Option<String>> {
 }
 
 /// Copies `backup` to `temporary`, checks it, and migrates it to the schema of this release.
-fn copy(backup: &Path, temporary: &Path) -> Result<Connection> {
+fn copy(backup: &Path, temporary: &Path, latest: i64) -> Result<Connection> {
     let found = schema::inspect(backup)?;
     let version = match (&found, found.obstacle(SCHEMA)) {
         (_, Some(obstacle)) => bail!("{obstacle}"),
@@ -159,19 +161,19 @@ fn copy(backup: &Path, temporary: &Path) -> Result<Connection> {
     if damage != "ok" {
         bail!("it is damaged: {damage}");
     }
-    schema::migrate(&mut connection, version.schema, STEPS)?;
+    schema::migrate(&mut connection, version.schema, STEPS, latest)?;
     sync::forget_hub(&connection)?;
     Ok(connection)
 }
 
 /// Appends the operations in the log of `newer` that `restored` lacks, in order, and rebuilds the tasks.
-fn carry_over(newer: &Path, restored: &mut Connection) -> Result<Carried> {
+fn carry_over(newer: &Path, restored: &mut Connection, latest: i64) -> Result<Carried> {
     let transaction = restored.transaction()?;
     let mut operations = 0;
     // A failed write is an error; a failed read ends the walk. Only one of them comes out of it.
     let mut write_error = None;
     let walk = file::open_readonly(newer).and_then(|newer| {
-        log::for_each(&newer, |_, record| {
+        log::for_each_appended(&newer, |_, record| {
             match log::append(&transaction, &record) {
                 Ok(seq) => operations += u64::from(seq.is_some()),
                 Err(error) => {
@@ -186,7 +188,7 @@ fn carry_over(newer: &Path, restored: &mut Connection) -> Result<Carried> {
         return Err(error.into());
     }
     let unread = walk.err().map(schema::unreadable).transpose()?;
-    log::rebuild_tasks(&transaction)?;
+    log::rebuild_tasks(&transaction, latest)?;
     transaction.commit()?;
     Ok(Carried { operations, unread })
 }

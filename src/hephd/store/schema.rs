@@ -168,12 +168,18 @@ pub(super) fn unreadable(error: rusqlite::Error) -> rusqlite::Result<String> {
 
 /// Migrates the store from schema `from` (0: an empty one) to that of the last of `steps`; a newer one stays as it is.
 ///
-/// Each step is one transaction: after a crash, the next start continues with the step that was interrupted.
+/// Each step is one transaction: after a crash, the next start continues with the step that was interrupted. The clock follows
+/// no operation that is later than `latest`.
 ///
 /// # Errors
 ///
 /// A step failed; the store is as the last complete step left it.
-pub(super) fn migrate(connection: &mut Connection, from: u32, steps: &[Step]) -> Result<()> {
+pub(super) fn migrate(
+    connection: &mut Connection,
+    from: u32,
+    steps: &[Step],
+    latest: i64,
+) -> Result<()> {
     for (index, step) in steps.iter().enumerate() {
         if step.schema <= from {
             continue;
@@ -183,7 +189,7 @@ pub(super) fn migrate(connection: &mut Connection, from: u32, steps: &[Step]) ->
             let transaction = connection.transaction()?;
             transaction.execute_batch(step.sql)?;
             if is_last {
-                log::rebuild_tasks(&transaction)?;
+                log::rebuild_tasks(&transaction, latest)?;
             }
             transaction.execute(
                 "UPDATE meta SET schema = ?1, oldest_reader = ?2",

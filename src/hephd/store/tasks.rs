@@ -9,6 +9,7 @@ use ulid::Ulid;
 use super::deletions::{self, Successor};
 use super::list_cursor::ListCursor;
 use super::log::{self, Content, Record};
+use super::merge::Stamp;
 use super::{Store, sync, validate};
 use crate::client::wire::{State, Task, Tasks, Which};
 use crate::error::{Error, Kind, Result};
@@ -182,16 +183,22 @@ impl Store {
             Some(id) => id.to_string(),
             None => self.new_id(now),
         };
-        let created_at = now.as_millisecond();
-        let clock = self.clock.next(created_at);
-        let record = Record::new(kind, id, task.to_owned(), title, clock, created_at);
+        let clock = self.clock.next(self.hub_clock.time(now));
         let transaction = self.connection.transaction()?;
-        if record.kind == OperationKind::Delete {
+        if kind == OperationKind::Delete {
             deletions::note(&transaction)?;
         }
+        let stamp = match kind {
+            // Its task is new.
+            OperationKind::Add => Stamp::after(None, clock, id),
+            _ => log::stamp_above(&transaction, &kind, task, clock, &id)?,
+        };
+        let stamp = stamp.ok_or_else(|| out_of_stamps(task))?;
+        let record = Record::new(kind, task.to_owned(), title, &stamp, now.as_millisecond());
         let content = Content {
             title: title.map(str::to_owned),
             clock: Some(clock),
+            generation: stamp.generation,
             user: String::new(),
             sent_as: None,
         };
@@ -277,6 +284,14 @@ pub(super) fn list_sql(which: Which) -> String {
 pub(super) fn ambiguous(prefix: &str) -> Error {
     let message = format!("more than one task has an id that begins with '{prefix}'");
     Error::new(message).with_kind(Kind::Ambiguous)
+}
+
+/// Returns the error for a task to which somebody has sent more generations of operations than there are.
+pub(super) fn out_of_stamps(task: &str) -> Error {
+    Error::new(format!(
+        "cannot change task '{task}': any change would lose to what was sent to it"
+    ))
+    .with_kind(Kind::Invalid)
 }
 
 fn no_task(id: &str) -> Error {

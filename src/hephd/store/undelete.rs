@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use ulid::Ulid;
 
-use super::clock::Clock;
 use super::deletions::{self, Successor, successor};
 use super::log::{self, Content, Record};
+use super::merge::Stamp;
 use super::{Store, sync, tasks, validate};
 use crate::client::wire::{LONGEST_TITLE, Task};
 use crate::error::{Error, Kind, Result};
@@ -99,10 +99,12 @@ impl Store {
                 continue;
             };
             let (title, created_at, done_at) = read_deleted(&transaction, &deleted)?;
-            let mut append = |kind, operation: &str, title: Option<&str>, at| {
-                clock = clock.next(now.as_millisecond());
-                let record = Record::new(kind, operation.to_owned(), id.clone(), title, clock, at);
-                append(&transaction, &record, clock, title, self.is_spoke)
+            let mut append = |kind, operation: &str, title: Option<&str>, at| -> Result<bool> {
+                clock = clock.next(self.hub_clock.time(now));
+                let stamp = log::stamp_above(&transaction, &kind, &id, clock, operation)?;
+                let stamp = stamp.ok_or_else(|| tasks::out_of_stamps(&id))?;
+                let record = Record::new(kind, id.clone(), title, &stamp, at);
+                Ok(append(&transaction, &record, &stamp, title, self.is_spoke)?)
             };
             let [adds, does] = operations else { continue };
             if !append(OperationKind::Add, adds, Some(&title), created_at)? {
@@ -155,13 +157,14 @@ fn sendable(title: &str) -> String {
 fn append(
     connection: &Connection,
     record: &Record,
-    clock: Clock,
+    stamp: &Stamp,
     title: Option<&str>,
     is_spoke: bool,
 ) -> rusqlite::Result<bool> {
     let content = Content {
         title: title.map(str::to_owned),
-        clock: Some(clock),
+        clock: Some(stamp.clock),
+        generation: stamp.generation,
         ..Content::default()
     };
     let Some((seq, _)) = log::append_and_apply(connection, record, &content)? else {

@@ -1,5 +1,7 @@
 //! Which titles and which operations of other machines the store accepts. Pure.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::Value;
 use ulid::Ulid;
@@ -9,6 +11,7 @@ use super::log::{Record, SENT_AS, USER};
 use crate::client::wire::LONGEST_TITLE;
 use crate::error::{Error, Kind, Result};
 use crate::hephd::protocol::{LARGEST_OPERATION, Operation, OperationKind};
+use crate::os::clock::roughly;
 
 /// The longest name of a kind, in bytes.
 const LONGEST_KIND: usize = 64;
@@ -64,6 +67,19 @@ pub(super) fn from_spoke(operation: &Operation, user: &str) -> Result<Record> {
         )));
     }
     Ok(record)
+}
+
+/// Begins the reason for which a hub refuses an operation with a clock that is too far ahead of the hub's. A spoke sends that
+/// operation again with the right time; it finds it by this word.
+pub(super) const AHEAD: &str = "clock: ";
+
+/// Returns why a hub refuses `record` whose time is `now` and that accepts clocks up to `latest`, if it does.
+pub(super) fn ahead(record: &Record, now: i64, latest: i64) -> Option<String> {
+    let clock = record.stamp(&record.content()).clock;
+    (clock.0 > latest).then(|| {
+        let ahead = roughly(Duration::from_millis(clock.0.abs_diff(now)));
+        format!("{AHEAD}the clock of the machine that made this change was {ahead} ahead of the hub's; set that clock")
+    })
 }
 
 /// Returns the record of an operation that the hub sent. Rejects only what no log can hold.

@@ -10,6 +10,7 @@ use super::response::{self, RequestContext, Sent};
 use crate::error::Result;
 use crate::hephd::log;
 use crate::hephd::protocol::{Request, Response};
+use crate::hephd::store::HubClock;
 use crate::os::backoff::Backoff;
 use crate::os::clock;
 
@@ -27,6 +28,7 @@ pub(super) struct Exchange {
     connection: HubConnection,
     /// The clock difference that the log last mentioned.
     clock_difference: Option<String>,
+    hub_clock: HubClock,
 }
 
 impl Exchange {
@@ -35,11 +37,22 @@ impl Exchange {
             credential: hub.credential,
             connection: HubConnection::new(hub.url),
             clock_difference: None,
+            hub_clock: HubClock::default(),
         }
     }
 
     pub fn url(&self) -> &HubUrl {
         &self.connection.url
+    }
+
+    /// Returns the hub's clock as of its last response.
+    pub fn hub_clock(&self) -> HubClock {
+        self.hub_clock
+    }
+
+    /// Returns, in words, how much this machine's clock differed from the hub's at its last response, if it was much.
+    pub fn clock_difference(&self) -> Option<&str> {
+        self.clock_difference.as_deref()
     }
 
     /// Sends `request` and returns the hub's response.
@@ -133,11 +146,12 @@ impl Exchange {
             now: clock::now(),
         };
         let response = response::interpret(&answer, &context)?;
+        self.hub_clock = response::hub_clock(&answer, context.now);
         self.log_clock_difference(response::clock_difference(&answer, context.now));
         Ok(response)
     }
 
-    /// Logs the difference when it changes. It does not affect syncing, but the lifetime of tokens and the times shown.
+    /// Logs the difference when it changes. It affects the lifetime of tokens and the times shown.
     fn log_clock_difference(&mut self, difference: Option<String>) {
         if difference != self.clock_difference {
             log::line(match &difference {

@@ -43,6 +43,8 @@ struct State {
     /// The outcome of the last round that ended.
     outcome: Option<Result<Transferred>>,
     last_success: Option<Timestamp>,
+    /// In words, how much the clock of this machine differs from the hub's, if it is much.
+    clock_difference: Option<String>,
     /// Whether no round will begin any more.
     stopped: bool,
 }
@@ -86,6 +88,7 @@ impl Handle {
             client_id: login.map(|login| login.client_id.clone()),
             scopes: login.and_then(|login| login.scopes.clone()),
             warning: shared.hub.warning(),
+            clock_difference: state.clock_difference.clone(),
             spokes: None,
         })
     }
@@ -205,6 +208,11 @@ impl Shared {
             let waited = self.earlier.wait_timeout(state, wait);
             (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Notes how much the clock of this machine differs from the hub's, in words.
+    pub fn set_clock_difference(&self, difference: Option<String>) {
+        self.lock().clock_difference = difference;
     }
 
     /// Notes the outcome of the round that began last.

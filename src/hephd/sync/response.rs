@@ -10,6 +10,8 @@ use ureq::http::{HeaderValue, header};
 use super::connection::{Remedy, RequestError};
 use crate::error::{Error, Kind};
 use crate::hephd::protocol::{Response, SCHEMA};
+use crate::hephd::store::HubClock;
+use crate::os::clock::roughly;
 use crate::os::http::Answer;
 use crate::os::text::excerpt;
 
@@ -287,15 +289,19 @@ pub(super) fn clock_difference(answer: &Answer, now: Timestamp) -> Option<String
         Ok(ahead) => (ahead, "ahead of"),
         Err(behind) => (behind.duration(), "behind"),
     };
-    let minutes = (difference.as_secs() + 30) / 60;
     (difference >= CLOCK_DIFFERENCE).then(|| {
-        let length = match minutes {
-            0..120 => format!("{minutes} minutes"),
-            120..2880 => format!("{} hours", (minutes + 30) / 60),
-            _ => format!("{} days", (minutes + 720) / 1440),
-        };
+        let length = roughly(difference);
         format!("the clock of this machine is {length} {direction} the hub's")
     })
+}
+
+/// Returns how much the hub's clock differs from this machine's at `now`.
+pub(super) fn hub_clock(answer: &Answer, now: Timestamp) -> HubClock {
+    let there = answer
+        .header("date")
+        .and_then(|date| httpdate::parse_http_date(date).ok())
+        .and_then(|there| Timestamp::try_from(there).ok());
+    HubClock(there.map(|there| there.as_millisecond().saturating_sub(now.as_millisecond())))
 }
 
 #[cfg(test)]

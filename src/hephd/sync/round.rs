@@ -50,6 +50,11 @@ impl Round {
         self.unsent = unsent;
     }
 
+    /// Goes on with so many operations to send, which got another stamp.
+    pub fn extend(&mut self, unsent: u64) {
+        self.unsent = unsent;
+    }
+
     /// Counts a page and decides what follows it.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use crate::hephd::log;
 use crate::hephd::protocol::Response;
 use crate::hephd::store::Store;
 use crate::hephd::store_thread::WeakStoreHandle;
+use crate::os::clock;
 use crate::os::text::printable;
 
 /// How many refused operations of one response are logged singly.
@@ -67,6 +68,8 @@ impl Spoke {
                 return;
             }
             self.log(&outcome);
+            let difference = self.exchange.clock_difference().map(str::to_owned);
+            self.shared.set_clock_difference(difference);
             self.shared.end(outcome, entropy());
         }
     }
@@ -76,6 +79,7 @@ impl Spoke {
         let mut round = Round::new(self.pending()?);
         // What the hub said when it had no more room: from then on this round only fetches.
         let mut full = None;
+        let mut was_restamped = false;
         loop {
             let mut limits = self.page_size.limits();
             if full.is_some() {
@@ -105,7 +109,11 @@ impl Spoke {
             })?;
             self.page_size.passed(took, next == Next::Page);
             let (sent, received) = (Arc::clone(&request), Arc::clone(&response));
-            self.with_store(move |store| store.apply(&sent, &received))?;
+            let hub_clock = self.exchange.hub_clock();
+            self.with_store(move |store| {
+                store.set_hub_clock(hub_clock);
+                store.apply(&sent, &received, clock::now())
+            })?;
             log_refused(&response);
             match next {
                 Next::Page => {}
@@ -116,7 +124,18 @@ impl Spoke {
                     round.restart(self.pending()?);
                     full = None;
                 }
-                Next::Finish => return full.map_or(Ok(round.transferred), Err),
+                Next::Finish => {
+                    // Once a round: a hub may reject whatever it is sent.
+                    if full.is_none()
+                        && !was_restamped
+                        && self.with_store(|store| store.restamp(clock::now()))? > 0
+                    {
+                        was_restamped = true;
+                        round.extend(self.pending()?);
+                        continue;
+                    }
+                    return full.map_or(Ok(round.transferred), Err);
+                }
             }
         }
     }

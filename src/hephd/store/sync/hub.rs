@@ -1,12 +1,14 @@
 //! The hub's half of an exchange.
 
 use std::collections::HashSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use rusqlite::{ErrorCode, Transaction, TransactionBehavior};
 use serde_json::Value;
 use ulid::Ulid;
 
+use super::super::clock::{Clock, DRIFT};
 use super::super::log::{self, COLUMNS, Record, SENT_AS};
 use super::super::{Store, accounts, validate};
 use super::{Insertion, epoch, insert, mark_unsent, to_wire};
@@ -18,13 +20,13 @@ use crate::os::files;
 
 impl Store {
     /// As the hub: takes the operations of `request` for `user`, and returns a page of what the spoke lacks. An error
-    /// leaves the store unchanged.
+    /// leaves the store unchanged. An operation whose clock is too far ahead of `now` is refused.
     ///
     /// # Errors
     ///
     /// [`Kind::Full`](crate::error::Kind::Full) where the user's quota or the disk is used up; any other from the store.
-    pub fn exchange(&mut self, user: &str, request: &Request) -> Result<Response> {
-        self.try_exchange(user, request)
+    pub fn exchange(&mut self, user: &str, request: &Request, now: Timestamp) -> Result<Response> {
+        self.try_exchange(user, request, now)
             .map_err(|failure| match failure {
                 ExchangeError::Full(error) => error,
                 ExchangeError::Store(error)
@@ -37,7 +39,25 @@ impl Store {
             })
     }
 
-    fn try_exchange(&mut self, user: &str, request: &Request) -> Result<Response, ExchangeError> {
+    /// Sets how far ahead of this hub's time, now `now`, a clock may be. This hub's own clock, which release 0.1.0 let follow
+    /// any, goes back to that.
+    pub fn set_max_drift(&mut self, drift: Option<Duration>, now: Timestamp) {
+        let drift = drift.and_then(|drift| i64::try_from(drift.as_millis()).ok());
+        self.max_drift = drift.unwrap_or(DRIFT);
+        let now = now.as_millisecond();
+        if self.clock.0 > now.saturating_add(self.max_drift) {
+            self.clock = Clock(now, 0);
+        }
+    }
+
+    fn try_exchange(
+        &mut self,
+        user: &str,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Response, ExchangeError> {
+        let now = now.as_millisecond();
+        let latest = now.saturating_add(self.max_drift);
         let free = || files::free_space(&self.path).ok();
         let behavior = if request.operations.is_empty() {
             TransactionBehavior::Deferred
@@ -91,11 +111,18 @@ impl Store {
                     continue;
                 }
             };
-            let mut insertion = insert(&transaction, &record, &mut clock)?;
+            if let Some(reason) = validate::ahead(&record, now, latest)
+                && find(&transaction, user, &record.id)?.is_none()
+            {
+                refuse(reason);
+                continue;
+            }
+            let mut insertion = insert(&transaction, &record, &mut clock, latest)?;
             if insertion == Insertion::IdOfOtherUser {
                 record = renamed(record, user);
-                insertion = insert(&transaction, &record, &mut clock)?;
+                insertion = insert(&transaction, &record, &mut clock, latest)?;
             }
+            let is_as_sent = !matches!(insertion, Insertion::OtherStamp(_));
             let seq = match insertion {
                 Insertion::New(seq) => {
                     has_new = true;
@@ -105,7 +132,7 @@ impl Store {
                     }
                     seq
                 }
-                Insertion::Known(seq) => seq,
+                Insertion::Known(seq) | Insertion::OtherStamp(seq) => seq,
                 Insertion::IdOfOtherUser | Insertion::Conflict => {
                     refuse("the id belongs to another operation".to_owned());
                     continue;
@@ -116,7 +143,10 @@ impl Store {
                 let id = operation.id.clone();
                 response.sent = Some(Position { seq, id });
             }
-            request_ids.insert(record.id);
+            // The spoke takes over the stamp that the operation has here.
+            if is_as_sent {
+                request_ids.insert(record.id);
+            }
         }
         let limits = PageLimits {
             bytes: request
@@ -205,17 +235,21 @@ fn locate(
     let Some(position) = position else {
         return Ok(Some(0));
     };
+    match find(transaction, user, &position.id)? {
+        Some(seq) if accounts::number(transaction, user, seq)? == position.seq => Ok(Some(seq)),
+        _ => Ok(None),
+    }
+}
+
+/// Returns the number in the log of the operation of `user` that its spokes know as `id`.
+fn find(transaction: &Transaction<'_>, user: &str, id: &str) -> rusqlite::Result<Option<i64>> {
     let find = |id: &str| -> rusqlite::Result<Option<i64>> {
         let found = log::find(transaction, id)?;
         Ok(found.and_then(|(seq, record)| (record.content().user == user).then_some(seq)))
     };
-    let seq = match find(&position.id)? {
-        None if !user.is_empty() => find(&derived_id(&position.id, user))?,
-        found => found,
-    };
-    match seq {
-        Some(seq) if accounts::number(transaction, user, seq)? == position.seq => Ok(Some(seq)),
-        _ => Ok(None),
+    match find(id)? {
+        None if !user.is_empty() => find(&derived_id(id, user)),
+        found => Ok(found),
     }
 }
 

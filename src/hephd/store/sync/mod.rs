@@ -11,6 +11,7 @@
 //! notice that the log had changed.
 
 mod hub;
+mod restamp;
 mod spoke;
 
 use std::path::Path;
@@ -20,7 +21,7 @@ use serde_json::Value;
 use ulid::Ulid;
 
 use super::clock::Clock;
-use super::log::{self, Record, SENT_AS, USER};
+use super::log::{self, CLOCK, GENERATION, Record, SENT_AS, USER};
 use super::{Store, file};
 use crate::error::Result;
 use crate::hephd::protocol::Operation;
@@ -86,36 +87,47 @@ enum Insertion {
     New(i64),
     /// It had this number in the log already.
     Known(i64),
+    /// It had this number in the log already, with another stamp: a machine gave it a new one when its clock was right again.
+    OtherStamp(i64),
     /// Another user has an operation with its id.
     IdOfOtherUser,
     /// The user has another operation with its id.
     Conflict,
 }
 
-/// Inserts an operation of another machine, and moves `clock` past it.
+/// Inserts an operation of another machine, and moves `clock` past it unless it is later than `latest`.
 fn insert(
     transaction: &Transaction<'_>,
     record: &Record,
     clock: &mut Clock,
+    latest: i64,
 ) -> rusqlite::Result<Insertion> {
     let content = record.content();
     if let Some((seq, theirs)) = log::append_and_apply(transaction, record, &content)? {
-        *clock = theirs.max(*clock);
+        *clock = clock.follow(theirs, latest);
         return Ok(Insertion::New(seq));
     }
     Ok(match log::find(transaction, &record.id)? {
-        Some((seq, known)) if is_same(&known, record) => Insertion::Known(seq),
+        Some((seq, known)) if is_same(&known, record) => {
+            if known.stamp(&known.content()) == record.stamp(&content) {
+                Insertion::Known(seq)
+            } else {
+                Insertion::OtherStamp(seq)
+            }
+        }
         Some((_, known)) if known.content().user != content.user => Insertion::IdOfOtherUser,
         _ => Insertion::Conflict,
     })
 }
 
-/// Returns whether both are one operation. The members of a JSON object have no order, and release 0.1.0 did not note the id
-/// that an operation was sent as.
+/// Returns whether both are one operation, apart from their stamps. The members of a JSON object have no order, and release
+/// 0.1.0 did not note the id that an operation was sent as.
 fn is_same(one: &Record, other: &Record) -> bool {
     let body = |record: &Record| {
         let mut body: serde_json::Map<String, Value> = serde_json::from_str(&record.body).ok()?;
-        body.remove(SENT_AS);
+        for member in [SENT_AS, CLOCK, GENERATION] {
+            body.remove(member);
+        }
         Some(body)
     };
     (&one.kind, &one.task, one.created_at) == (&other.kind, &other.task, other.created_at)

@@ -2,12 +2,14 @@
 
 use std::collections::HashSet;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, Row, Transaction};
 use ulid::Ulid;
 
+use super::super::clock::DRIFT;
 use super::super::log::{self, COLUMNS, Record};
 use super::super::{Store, deletions, validate};
-use super::{Insertion, insert, to_wire};
+use super::{Insertion, insert, restamp, to_wire};
 use crate::error::Result;
 use crate::hephd::protocol::{
     self, LARGEST_OPERATION, PAGE_BYTES, PageLimits, Position, Request, Response,
@@ -47,8 +49,9 @@ impl Store {
     }
 
     /// Applies the hub's `response` to `request`. Ignores the response to a request from before another response, because
-    /// what it says of the hub may be outdated.
-    pub fn apply(&mut self, request: &Request, response: &Response) -> Result<()> {
+    /// what it says of the hub may be outdated. The clock follows no operation that is too far ahead of `now`.
+    pub fn apply(&mut self, request: &Request, response: &Response, now: Timestamp) -> Result<()> {
+        let latest = self.hub_clock.time(now).saturating_add(DRIFT);
         let transaction = self.connection.transaction()?;
         let known = empty_request(&transaction)?;
         let is_outdated = (&known.epoch, &known.cursor, &known.sent)
@@ -74,15 +77,23 @@ impl Store {
         deletions::note(&transaction)?;
         let mut clock = self.clock;
         let mut has_new = false;
+        let mut restamped = HashSet::new();
         for operation in &response.operations {
             // An operation that no log can hold must not stop the sync.
             let Ok(record) = validate::from_hub(operation) else {
                 continue;
             };
-            match insert(&transaction, &record, &mut clock)? {
+            match insert(&transaction, &record, &mut clock, latest)? {
                 Insertion::New(_) => has_new = true,
                 // The hub has it, so it need not be sent.
                 Insertion::Known(seq) => acknowledge(&transaction, seq)?,
+                Insertion::OtherStamp(seq) => {
+                    if restamp::takes_over(&transaction, seq, &record.id, latest)? {
+                        log::restamp(&transaction, seq, &record)?;
+                        restamped.insert(record.task);
+                    }
+                    acknowledge(&transaction, seq)?;
+                }
                 Insertion::IdOfOtherUser | Insertion::Conflict => {}
             }
         }
@@ -90,6 +101,9 @@ impl Store {
             if let Some((seq, _)) = log::find(&transaction, &operation.id)? {
                 acknowledge(&transaction, seq)?;
             }
+        }
+        if !restamped.is_empty() {
+            log::rebuild_some(&transaction, &restamped, &HashSet::new())?;
         }
         let (cursor, sent) = (response.cursor.as_ref(), response.sent.as_ref());
         save_hub(&transaction, Some(&response.epoch), cursor, sent)?;

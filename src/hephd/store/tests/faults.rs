@@ -102,7 +102,7 @@ fn a_position_in_the_log_of_another_user_does_not_count() {
             sent,
             ..request(Vec::new())
         };
-        let response = hub.exchange("a c", &elsewhere).unwrap();
+        let response = hub.exchange("a c", &elsewhere, at(0)).unwrap();
         assert!(response.reset && response.operations.is_empty());
         assert!(
             !hub.exchange(
@@ -110,7 +110,8 @@ fn a_position_in_the_log_of_another_user_does_not_count() {
                 &Request {
                     epoch: None,
                     ..elsewhere
-                }
+                },
+                at(0)
             )
             .unwrap()
             .reset
@@ -121,7 +122,7 @@ fn a_position_in_the_log_of_another_user_does_not_count() {
 
 #[test]
 fn the_clock_never_goes_back_whatever_arrived_last_before_a_restart() {
-    let far = 1_890_000_000_000;
+    let far = at(20 * 3_600_000).as_millisecond();
     let home = Home::new();
     let mut store = home.open();
     // A machine far ahead was seen, then a change was made here, then an old operation came in.
@@ -154,7 +155,7 @@ fn users_do_not_drive_each_others_clocks() {
     };
     let now = at(1).as_millisecond();
     assert_eq!(clock(&mut hub), now);
-    log::rebuild_tasks(&hub.connection).unwrap();
+    log::rebuild_tasks(&hub.connection, i64::MAX).unwrap();
     drop(hub);
     assert_eq!(clock(&mut home.open()), now);
 }
@@ -186,9 +187,9 @@ fn a_reset_of_a_new_spoke_changes_nothing() {
     let request = next_request(&spoke);
     let response = Response {
         reset: true,
-        ..hub.exchange("", &request).unwrap()
+        ..hub.exchange("", &request, at(0)).unwrap()
     };
-    spoke.apply(&request, &response).unwrap();
+    spoke.apply(&request, &response, at(0)).unwrap();
     assert_eq!(spoke.pending().unwrap(), 1);
     assert_eq!(next_request(&spoke), request);
 }
@@ -199,17 +200,17 @@ fn a_response_to_an_outdated_request_is_ignored() {
     let (_home, mut spoke) = spoke();
     spoke.add("one", None, at(1)).unwrap();
     let early = next_request(&spoke);
-    let response = hub.exchange("", &early).unwrap();
+    let response = hub.exchange("", &early, at(0)).unwrap();
     sync_with(&mut hub, &mut spoke);
     spoke.add("two", None, at(2)).unwrap();
     sync_with(&mut hub, &mut spoke);
     let now = next_request(&spoke);
-    spoke.apply(&early, &response).unwrap();
+    spoke.apply(&early, &response, at(0)).unwrap();
     let reset = Response {
         reset: true,
         ..response
     };
-    spoke.apply(&early, &reset).unwrap();
+    spoke.apply(&early, &reset, at(0)).unwrap();
     assert_eq!(next_request(&spoke), now);
     assert_eq!(spoke.pending().unwrap(), 0);
 }
@@ -222,12 +223,12 @@ fn a_hub_can_refuse_only_what_it_received() {
     let request = next_request(&spoke);
     spoke.add("two", None, at(2)).unwrap();
     let later = next_request(&spoke).operations[1].clone();
-    let mut response = hub.exchange("", &request).unwrap();
+    let mut response = hub.exchange("", &request, at(0)).unwrap();
     for id in [later.id, ulid(), "no id".to_owned()] {
         let reason = "no".to_owned();
         response.refused.push(RefusedOperation { id, reason });
     }
-    spoke.apply(&request, &response).unwrap();
+    spoke.apply(&request, &response, at(0)).unwrap();
     assert_eq!((spoke.pending().unwrap(), spoke.refused().unwrap()), (1, 0));
     sync_with(&mut hub, &mut spoke);
     assert_eq!(titles(&hub), ["one", "two"]);
@@ -238,12 +239,12 @@ fn what_a_newer_hub_accepts_is_kept_for_a_release_that_understands_it() {
     let mut hub = Home::new().open();
     let (_home, mut spoke) = spoke();
     let request = next_request(&spoke);
-    let mut response = hub.exchange("", &request).unwrap();
+    let mut response = hub.exchange("", &request, at(0)).unwrap();
     let mut long = adds(&ulid(), "");
     long.body
         .insert("title".to_owned(), "x".repeat(5000).into());
     response.operations.push(long.clone());
-    spoke.apply(&request, &response).unwrap();
+    spoke.apply(&request, &response, at(0)).unwrap();
     assert!(log::find(&spoke.connection, &long.id).unwrap().is_some());
 }
 
@@ -342,8 +343,8 @@ fn neither_a_spoke_nor_its_hub_can_claim_an_operation_for_another_user() {
     assert_eq!(fetched(&mut hub, ""), ["claimed"]);
 
     let request = next_request(&spoke);
-    let mut response = hub.exchange("", &request).unwrap();
+    let mut response = hub.exchange("", &request, at(0)).unwrap();
     response.operations = vec![claims];
-    spoke.apply(&request, &response).unwrap();
+    spoke.apply(&request, &response, at(0)).unwrap();
     assert_eq!(titles(&spoke), ["claimed"]);
 }

@@ -28,7 +28,7 @@ fn two_users_never_see_each_others_tasks_even_if_the_ids_are_equal() {
     assert!(fetched(&mut hub, "").is_empty());
     assert!(hub.list(Which::All).unwrap().is_empty(), "the hub's owner");
     // The same after the tables were rebuilt.
-    log::rebuild_tasks(&hub.connection).unwrap();
+    log::rebuild_tasks(&hub.connection, i64::MAX).unwrap();
     assert_eq!(fetched(&mut hub, one), ["of one"]);
 }
 
@@ -38,14 +38,14 @@ fn an_operation_id_of_another_user_blocks_nobody_and_reveals_nothing() {
     let mut hub = home.open();
     let operation = adds(&ulid(), "secret");
     push(&mut hub, "a b", vec![operation.clone()]);
-    let again = hub.exchange("a b", &request(vec![operation.clone()]));
+    let again = hub.exchange("a b", &request(vec![operation.clone()]), at(0));
     assert!(again.unwrap().refused.is_empty(), "sent twice, taken once");
     let response = push(&mut hub, "a c", vec![operation.clone()]);
     assert!(response.refused.is_empty() && response.operations.is_empty());
     let position = response.sent.unwrap();
     assert_eq!((position.seq, &position.id), (1, &operation.id));
     let before = hub.operations().unwrap();
-    let again = hub.exchange("a c", &request(vec![operation.clone()]));
+    let again = hub.exchange("a c", &request(vec![operation.clone()]), at(0));
     assert_eq!(
         again.unwrap().sent,
         Some(position),

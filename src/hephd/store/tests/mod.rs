@@ -1,5 +1,6 @@
 //! The store as a whole, with real files.
 
+mod clocks;
 mod faults;
 mod listing;
 mod merging;
@@ -163,21 +164,21 @@ fn json(text: &str) -> serde_json::Map<String, serde_json::Value> {
 
 /// Sends operations of `user` to `hub`, as a spoke that knows nothing of it.
 fn push(hub: &mut Store, user: &str, operations: Vec<Operation>) -> Response {
-    hub.exchange(user, &request(operations)).unwrap()
+    hub.exchange(user, &request(operations), at(0)).unwrap()
 }
 
 /// Sends `request` as it goes over the wire.
 fn send(hub: &mut Store, user: &str, request: &Request) -> Response {
     let text = serde_json::to_string(request).unwrap();
     let request: Request = serde_json::from_str(&text).unwrap();
-    hub.exchange(user, &request).unwrap()
+    hub.exchange(user, &request, at(0)).unwrap()
 }
 
 /// Lets `spoke` exchange a page with `hub`.
 fn exchange_page(hub: &mut Store, user: &str, spoke: &mut Store, limits: PageLimits) -> Response {
     let request = spoke.next_request(limits).unwrap();
     let response = send(hub, user, &request);
-    spoke.apply(&request, &response).unwrap();
+    spoke.apply(&request, &response, at(0)).unwrap();
     response
 }
 

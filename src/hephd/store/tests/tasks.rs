@@ -6,6 +6,7 @@ use std::slice;
 use proptest::prelude::*;
 
 use super::log::Record;
+use super::merge::Stamp;
 use super::*;
 use crate::error::Kind;
 use crate::hephd::protocol::OperationKind;
@@ -179,8 +180,12 @@ fn record(number: usize, act: &Act) -> Record {
         Act::Done(task) => (OperationKind::Done, task, None),
         Act::Strange(task) => (OperationKind::Other("task.paint".to_owned()), task, None),
     };
-    let clock = Clock(created_at, 0);
-    Record::new(kind, id, format!("TASK{task}"), title, clock, created_at)
+    let stamp = Stamp {
+        generation: 0,
+        clock: Clock(created_at, 0),
+        operation: id,
+    };
+    Record::new(kind, format!("TASK{task}"), title, &stamp, created_at)
 }
 
 proptest! {
@@ -188,7 +193,7 @@ proptest! {
     #[test]
     fn the_tasks_are_the_replayed_log_and_equal_a_simple_model(acts in acts()) {
         let mut connection = Connection::open_in_memory().unwrap();
-        schema::migrate(&mut connection, 0, STEPS).unwrap();
+        schema::migrate(&mut connection, 0, STEPS, i64::MAX).unwrap();
         let (mut model, mut dones) = (BTreeMap::new(), BTreeMap::new());
         for (number, act) in acts.iter().enumerate() {
             let record = record(number, act);
@@ -208,7 +213,7 @@ proptest! {
             }
         }
         let before = derived(&connection);
-        log::rebuild_tasks(&connection).unwrap();
+        log::rebuild_tasks(&connection, i64::MAX).unwrap();
         prop_assert_eq!(&derived(&connection), &before);
         prop_assert_eq!(before.len(), model.len());
         for (row, (id, (title, created))) in before.iter().zip(&model) {

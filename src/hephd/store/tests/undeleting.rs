@@ -107,7 +107,7 @@ fn everything_deleted_since_a_time_comes_back_whatever_time_the_hub_claims() {
         operations: vec![deletes(&theirs), unknown],
         ..push(&mut Home::new().open(), "", Vec::new())
     };
-    store.apply(&request, &response).unwrap();
+    store.apply(&request, &response, at(0)).unwrap();
     assert_eq!(titles(&store), ["kept"]);
 
     let mut back = Vec::new();
@@ -147,7 +147,7 @@ fn what_was_deleted_under_an_older_release_comes_back_by_the_time_in_the_log() {
             .unwrap()
     };
     let before = times(&store);
-    log::rebuild_tasks(&store.connection).unwrap();
+    log::rebuild_tasks(&store.connection, i64::MAX).unwrap();
     assert_eq!(times(&store), before);
     assert_eq!(titles(&store), ["one", "other"]);
 }
@@ -168,7 +168,7 @@ fn a_hub_that_deletes_the_next_ids_beforehand_keeps_no_task_from_coming_back() {
         ..push(&mut Home::new().open(), "", Vec::new())
     };
     let request = next_request(&store);
-    store.apply(&request, &response).unwrap();
+    store.apply(&request, &response, at(0)).unwrap();
     let back = store.undelete(&task, None, at(3)).unwrap();
     assert_eq!(back.title, "milk");
     assert_eq!(titles(&store), ["milk"]);
