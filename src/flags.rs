@@ -46,7 +46,7 @@ pub(crate) struct Flags {
     /// Let the hub serve every address, to the machines that `heph hub invite` has invited
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
     pub(crate) invited_only: bool,
-    /// How much one user may store on the hub, such as 512MiB; 1GiB by default
+    /// How much one user may store on the hub, or the hub on a spoke, such as 512MiB; 1GiB by default
     #[arg(long, value_name = "SIZE")]
     pub(crate) quota_bytes: Option<ByteSize>,
     /// How many operations one user may store on the hub

@@ -135,7 +135,7 @@ complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcom
 false\t''"
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l invited-only -d 'Let the hub serve every address, to the machines that `heph hub invite` has invited' -r -f -a "true\t''
 false\t''"
-complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l quota-bytes -d 'How much one user may store on the hub, such as 512MiB; 1GiB by default' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l quota-bytes -d 'How much one user may store on the hub, or the hub on a spoke, such as 512MiB; 1GiB by default' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l quota-operations -d 'How many operations one user may store on the hub' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l max-clock-drift -d 'How far ahead of the hub\'s clock that of a machine may be, such as 30m; 24h by default' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from start" -l unset -d 'Remove a flag from the service, such as hub-url; may be given more than once' -r
@@ -162,7 +162,7 @@ complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcom
 false\t''"
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l invited-only -d 'Let the hub serve every address, to the machines that `heph hub invite` has invited' -r -f -a "true\t''
 false\t''"
-complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l quota-bytes -d 'How much one user may store on the hub, such as 512MiB; 1GiB by default' -r
+complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l quota-bytes -d 'How much one user may store on the hub, or the hub on a spoke, such as 512MiB; 1GiB by default' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l quota-operations -d 'How many operations one user may store on the hub' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l max-clock-drift -d 'How far ahead of the hub\'s clock that of a machine may be, such as 30m; 24h by default' -r
 complete -c heph -n "__fish_heph_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l unset -d 'Remove a flag from the service, such as hub-url; may be given more than once' -r

@@ -78,8 +78,12 @@ fn now(context: &Context, form: &Form) -> Result<Exit> {
     if form.json {
         context.ui.json(&round);
     } else {
+        let deleted = match round.status.last_deleted {
+            0 => String::new(),
+            count => format!(", deleted {}", tasks(count)),
+        };
         context.ui.say(format!(
-            "in sync: sent {}, received {}",
+            "in sync: sent {}, received {}{deleted}",
             operations(round.sent),
             operations(round.received)
         ));
@@ -127,6 +131,12 @@ fn lines(status: &SyncStatus, now: Timestamp, zone: &TimeZone) -> Vec<String> {
             }
             None => "not since hephd started".to_owned(),
         },
+    );
+    let received = operations(status.last_received);
+    let deleted = tasks(status.last_deleted);
+    line(
+        "last round",
+        format!("received {received}, deleted {deleted}"),
     );
     line("to send", operations(status.pending));
     if status.refused > 0 {
@@ -185,6 +195,13 @@ fn operations(count: u64) -> String {
     }
 }
 
+fn tasks(count: u64) -> String {
+    match count {
+        1 => "1 task".to_owned(),
+        _ => format!("{count} tasks"),
+    }
+}
+
 fn refused(count: u64) -> String {
     format!(
         "the hub refused {}; `heph daemon logs` says why",
@@ -233,6 +250,8 @@ mod tests {
             last_success: Some("2026-02-01T00:00:00Z".parse().unwrap()),
             pending: 1,
             refused: 2,
+            last_received: 1000,
+            last_deleted: 1,
             last_error: Some("cannot connect to h.example".to_owned()),
             next_attempt: Some("2026-02-03T04:08:00Z".parse().unwrap()),
             ..SyncStatus::default()
@@ -240,6 +259,7 @@ mod tests {
         insta::assert_snapshot!(shown(&status), @r"
         hub           https://h.example
         last success  2 days ago, 2026-02-01 00:00:00 UTC
+        last round    received 1000 operations, deleted 1 task
         to send       1 operation
         refused       the hub refused 2 operations; `heph daemon logs` says why
         last error    cannot connect to h.example
@@ -310,6 +330,7 @@ mod tests {
         insta::assert_snapshot!(shown(&status), @r"
         hub           https://h.example
         last success  6 s ago, 2026-02-03 04:05:00 UTC
+        last round    received 0 operations, deleted 0 tasks
         to send       0 operations
         next attempt  under way
         ");

@@ -341,6 +341,12 @@ pub struct SyncStatus {
     /// The machines that have synced since hephd started, if it is a hub; the latest first.
     #[serde(default)]
     pub spokes: Option<Vec<SpokeStatus>>,
+    /// How many operations the hub sent in the last round, or so far in the one under way.
+    #[serde(default)]
+    pub last_received: u64,
+    /// How many tasks those deleted.
+    #[serde(default)]
+    pub last_deleted: u64,
 }
 
 /// A machine that syncs with this hub.

@@ -91,6 +91,9 @@ fn daemon(store: &Path, socket: &Path, role: Role) -> Result<Exit> {
     if let Some(hub) = &hub {
         store.set_max_drift(hub.max_clock_drift(), clock::now());
     }
+    if let Some(hub) = &spoke {
+        store.set_allowance(hub.allowance);
+    }
     let (store, thread) = StoreThread::start(store, hub.is_some())?;
     let lost = store.lost();
     let sync = sync::start(spoke, &store)?;

@@ -41,7 +41,10 @@ impl Role {
             ("--insecure-no-auth", flags.insecure_no_auth),
             ("--invited-only", flags.invited_only),
             ("--sync-rate", flags.sync_rate.is_some()),
-            ("--quota-bytes", flags.quota_bytes.is_some()),
+            (
+                "--quota-bytes",
+                flags.quota_bytes.is_some() && flags.hub_url.is_none(),
+            ),
             ("--quota-operations", flags.quota_operations.is_some()),
         ];
         if let Some((name, _)) = of_a_hub.into_iter().find(|(_, given)| *given) {

@@ -24,6 +24,7 @@ fn a_hephd_without_a_hub_has_a_status_and_nothing_to_do() {
         json!({
             "schema": 1, "hub": null, "last_success": null, "pending": 0, "refused": 0, "last_error": null,
             "next_attempt": null, "issuer": null, "client_id": null, "scopes": null, "warning": null, "spokes": null,
+            "last_received": 0, "last_deleted": 0,
         })
     );
     let now = spoke.heph("sync now").exits(2);
@@ -71,7 +72,9 @@ fn a_sync_that_is_well_says_so_in_words_and_in_json() {
             "client_id",
             "scopes",
             "warning",
-            "spokes"
+            "spokes",
+            "last_received",
+            "last_deleted"
         ]
     );
     let now = text.json();

@@ -1,7 +1,7 @@
 //! A hub that is hostile, or mistaken, against its spoke.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -78,6 +78,54 @@ fn deletions<'a>(from: u64, tasks: impl IntoIterator<Item = &'a String>) -> Vec<
 }
 
 #[test]
+fn a_hub_that_sends_without_end_stores_little_and_holds_up_nobody() {
+    let number = AtomicU64::new(1);
+    let server = Server::start(move |_| {
+        let first = number.fetch_add(1000, Ordering::Relaxed);
+        let body = json!({ "padding": "x".repeat(1000) });
+        let paints = |number| operation(number, "task.paint", &id(number), body.clone());
+        let mut answer = answer();
+        answer["operations"] = (first..first + 1000).map(paints).collect();
+        answer["cursor"] = json!({"seq": first, "id": id(first)});
+        answer["more"] = json!(true);
+        Reply::json(200, &answer)
+    });
+    let spoke = Node::spoke(&server.url());
+    let count = AtomicUsize::new(0);
+    let status = spoke.wait_until(|status| {
+        spoke.add("mine");
+        count.fetch_add(1, Ordering::Relaxed);
+        status["last_error"].is_string()
+    });
+    let error = status["last_error"].as_str().unwrap();
+    assert!(
+        error.contains("more than this machine stores for it"),
+        "{error}"
+    );
+    assert!(
+        error.contains("MiB that this release does not understand"),
+        "{error}"
+    );
+    assert!(status["last_received"].as_u64().unwrap() > 1000, "{status}");
+    spoke
+        .heph("sync status")
+        .succeeds()
+        .says("last error    the hub sends more");
+    spoke
+        .heph("sync now")
+        .exits(1)
+        .complains("hint: install a newer heph");
+    assert_eq!(spoke.titles().len(), count.into_inner());
+    let store = spoke.store();
+    let size = |file: &str| {
+        let path = store.with_file_name(format!("heph.db{file}"));
+        std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+    };
+    let bytes = size("") + size("-wal");
+    assert!(bytes < 64 << 20, "{bytes} bytes");
+}
+
+#[test]
 fn what_a_hub_deletes_comes_back_and_the_hub_gets_it_again() {
     let hub = Hub::start();
     let spoke = Node::spoke(&hub.server.url());
@@ -89,8 +137,15 @@ fn what_a_hub_deletes_comes_back_and_the_hub_gets_it_again() {
     spoke.heph(&["done", &tasks[4]]).succeeds();
     let before = spoke.list();
     hub.sends(vec![deletions(1, &tasks)]);
-    spoke.sync();
+    spoke.sync().says(", deleted 5 tasks\n");
     assert_eq!(spoke.heph("list --all").prints(), "");
+    let status = spoke.sync_status();
+    assert_eq!(
+        (&status["last_received"], &status["last_deleted"]),
+        (&json!(5), &json!(5))
+    );
+    let shown = spoke.heph("sync status").succeeds();
+    shown.says("last round    received 5 operations, deleted 5 tasks\n");
     let refused = spoke.heph(&["edit", &tasks[0], "again"]).exits(1);
     refused.complains(&format!(
         "hint: `heph undelete {}` brings it back",

@@ -34,6 +34,14 @@ pub(super) fn note(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!("SAVEPOINT deletions; {SQL} RELEASE deletions;"))
 }
 
+/// Returns how many deletions were noted. After [`note`].
+pub(super) fn count(connection: &Connection) -> rusqlite::Result<u64> {
+    let count: i64 = connection
+        .prepare_cached("SELECT ifnull(max(number), 0) FROM deletions")?
+        .query_row([], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
 /// What a deleted task is today.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Successor {

@@ -408,6 +408,15 @@ fn read(connection: &Connection, user: &str, id: &str) -> rusqlite::Result<Optio
         .optional()
 }
 
+/// Returns whether the task `id` of this machine's owner was ever added.
+pub(super) fn has_task(connection: &Connection, id: &str) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT 1 FROM tasks WHERE user = '' AND id = ?1 AND created_at IS NOT NULL",
+        )?
+        .exists([id])
+}
+
 /// Calls `visit` with the number of each record and the record as it counts, in order.
 pub(super) fn for_each(
     connection: &Connection,

@@ -5,6 +5,7 @@
 //! the lock however that process ends.
 
 mod accounts;
+mod allowance;
 mod backup;
 mod check;
 mod clock;
@@ -33,6 +34,7 @@ use crate::os::clock::now;
 use crate::os::files;
 use crate::os::lock::Lock;
 pub(crate) use accounts::Quota;
+pub(crate) use allowance::ALLOWANCE;
 pub(crate) use backup::write_copy;
 pub(crate) use check::check;
 pub(crate) use clock::HubClock;
@@ -57,6 +59,8 @@ pub(crate) struct Store {
     /// Whether the tables of a hub's users are known to exist.
     has_accounts: bool,
     quota: Option<Quota>,
+    /// How many bytes the hub of a spoke may store here.
+    allowance: u64,
     /// When the disk last had no room for an exchange, unless one was stored since.
     full_since: Option<Instant>,
     files: OpenFiles,
@@ -123,6 +127,7 @@ impl Store {
             is_spoke,
             has_accounts: false,
             quota: None,
+            allowance: ALLOWANCE,
             full_since: None,
             files: OpenFiles::of(&path),
             warning: None,

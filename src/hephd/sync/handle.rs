@@ -42,6 +42,8 @@ struct State {
     ended: u64,
     /// The outcome of the last round that ended.
     outcome: Option<Result<Transferred>>,
+    /// What the latest round has exchanged so far.
+    transferred: Transferred,
     last_success: Option<Timestamp>,
     /// In words, how much the clock of this machine differs from the hub's, if it is much.
     clock_difference: Option<String>,
@@ -90,6 +92,8 @@ impl Handle {
             warning: shared.hub.warning(),
             clock_difference: state.clock_difference.clone(),
             spokes: None,
+            last_received: state.transferred.received,
+            last_deleted: state.transferred.deleted,
         })
     }
 
@@ -213,6 +217,11 @@ impl Shared {
     /// Notes how much the clock of this machine differs from the hub's, in words.
     pub fn set_clock_difference(&self, difference: Option<String>) {
         self.lock().clock_difference = difference;
+    }
+
+    /// Notes what the round under way has exchanged so far.
+    pub fn note(&self, transferred: Transferred) {
+        self.lock().transferred = transferred;
     }
 
     /// Notes the outcome of the round that began last.

@@ -9,6 +9,7 @@ use super::hub_url::HubUrl;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::flags::Flags;
 use crate::hephd::log;
+use crate::hephd::store::ALLOWANCE;
 use crate::login::secret::{HubSecret, Secret};
 use crate::login::{self, Tokens};
 use crate::os::clock;
@@ -18,6 +19,8 @@ use crate::os::clock;
 pub(crate) struct Hub {
     pub(super) url: HubUrl,
     pub(super) credential: Credential,
+    /// How many bytes it may store here.
+    pub(in crate::hephd) allowance: u64,
 }
 
 /// What a spoke sends to be somebody.
@@ -76,7 +79,11 @@ impl Hub {
         if !matches!(credential, Credential::None) {
             url.check_token(flags.hub_plain_http)?;
         }
-        Ok(Some(Hub { url, credential }))
+        Ok(Some(Hub {
+            url,
+            credential,
+            allowance: flags.quota_bytes.map_or(ALLOWANCE, |size| size.0.get()),
+        }))
     }
 
     /// Returns what is unsafe about the way to the hub.

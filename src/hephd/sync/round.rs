@@ -12,6 +12,8 @@ pub(crate) struct Transferred {
     /// How many operations the hub took.
     pub sent: u64,
     pub received: u64,
+    /// How many tasks those deleted.
+    pub deleted: u64,
 }
 
 /// What follows a page.
@@ -148,7 +150,13 @@ mod tests {
         let last = response(false, false, Vec::new());
         assert_eq!(round.advance(&two, &last).unwrap(), Next::Finish);
         let (sent, received) = (5, 5);
-        assert_eq!(round.transferred, Transferred { sent, received });
+        let deleted = 0;
+        let transferred = Transferred {
+            sent,
+            received,
+            deleted,
+        };
+        assert_eq!(round.transferred, transferred);
 
         // What was counted may have been acknowledged by another exchange.
         let mut round = Round::new(7);

@@ -13,7 +13,7 @@ use super::page_size::PageSize;
 use super::round::{Next, Round, Transferred};
 use crate::error::{Error, Kind, Result, ResultExt};
 use crate::hephd::log;
-use crate::hephd::protocol::Response;
+use crate::hephd::protocol::{Request, Response};
 use crate::hephd::store::Store;
 use crate::hephd::store_thread::WeakStoreHandle;
 use crate::os::clock;
@@ -108,12 +108,9 @@ impl Spoke {
                     .with_hint("see the log of the hub")
             })?;
             self.page_size.passed(took, next == Next::Page);
-            let (sent, received) = (Arc::clone(&request), Arc::clone(&response));
-            let hub_clock = self.exchange.hub_clock();
-            self.with_store(move |store| {
-                store.set_hub_clock(hub_clock);
-                store.apply(&sent, &received, clock::now())
-            })?;
+            let applied = self.apply(&request, &response, &mut round.transferred);
+            self.shared.note(round.transferred);
+            applied?;
             log_refused(&response);
             match next {
                 Next::Page => {}
@@ -140,6 +137,30 @@ impl Spoke {
         }
     }
 
+    /// Applies a response slice by slice. In between, the store's thread runs what others have waiting for it.
+    fn apply(
+        &self,
+        request: &Arc<Request>,
+        response: &Arc<Response>,
+        transferred: &mut Transferred,
+    ) -> Result<()> {
+        let hub_clock = self.exchange.hub_clock();
+        self.with_store(move |store| {
+            store.set_hub_clock(hub_clock);
+            Ok(())
+        })?;
+        let mut first = Some(0);
+        while let Some(number) = first {
+            let (request, response) = (Arc::clone(request), Arc::clone(response));
+            let applied = self.with_store(move |store| {
+                store.apply_slice(&request, &response, number, clock::now())
+            })?;
+            transferred.deleted += applied.deleted;
+            first = applied.next;
+        }
+        Ok(())
+    }
+
     fn pending(&self) -> Result<u64> {
         self.with_store(|store| store.pending())
     }
@@ -150,6 +171,8 @@ impl Spoke {
         work: impl FnOnce(&mut Store) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         match self.store.call(work) {
+            // The hub's fault, or that of a full disk.
+            Ok(Err(error)) if matches!(error.kind(), Kind::TooLarge | Kind::Full) => Err(error),
             Ok(result) => result.context("the store failed on this machine"),
             Err(_) => Err(Error::unreachable("hephd is shutting down")),
         }

@@ -8,12 +8,26 @@ use ulid::Ulid;
 
 use super::super::clock::DRIFT;
 use super::super::log::{self, COLUMNS, Record};
-use super::super::{Store, deletions, validate};
+use super::super::{Store, allowance, deletions, validate};
 use super::{Insertion, insert, restamp, to_wire};
 use crate::error::Result;
 use crate::hephd::protocol::{
-    self, LARGEST_OPERATION, PAGE_BYTES, PageLimits, Position, Request, Response,
+    self, LARGEST_OPERATION, Operation, PAGE_BYTES, PageLimits, Position, Request, Response,
 };
+use crate::os::files;
+
+/// How much of a response is applied at a time: some milliseconds of work, as long as a write of this machine waits for the disk.
+const SLICE_OPERATIONS: usize = 100;
+const SLICE_BYTES: usize = 32 << 10;
+
+/// What a slice of a response did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Applied {
+    /// Where the next slice begins; `None` after the last one.
+    pub next: Option<usize>,
+    /// How many tasks were deleted.
+    pub deleted: u64,
+}
 
 /// The methods of a spoke. An error leaves the store unchanged.
 impl Store {
@@ -48,71 +62,131 @@ impl Store {
         Ok(request)
     }
 
-    /// Applies the hub's `response` to `request`. Ignores the response to a request from before another response, because
-    /// what it says of the hub may be outdated. The clock follows no operation that is too far ahead of `now`.
-    pub fn apply(&mut self, request: &Request, response: &Response, now: Timestamp) -> Result<()> {
+    /// Applies the hub's `response` to `request` as a whole. Returns how many tasks it deleted.
+    #[cfg(test)]
+    pub fn apply(&mut self, request: &Request, response: &Response, now: Timestamp) -> Result<u64> {
+        let mut deleted = 0;
+        let mut first = Some(0);
+        while let Some(number) = first {
+            let applied = self.apply_slice(request, response, number, now)?;
+            deleted += applied.deleted;
+            first = applied.next;
+        }
+        Ok(deleted)
+    }
+
+    /// Applies the hub's `response` to `request`, beginning with the operation number `first`: only as much as takes about
+    /// as long as a write of this machine, so that these wait for no more than that. Cursor and acknowledgements are written
+    /// with the last slice; until then, all of it may be applied once more. Ignores the response to a request from before
+    /// another response, because what it says of the hub may be outdated. The clock follows no operation that is too far
+    /// ahead of `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::TooLarge`](crate::error::Kind::TooLarge) and [`Kind::Full`](crate::error::Kind::Full) where the hub may store
+    /// no more here; any other from the store. The slice was not applied.
+    pub fn apply_slice(
+        &mut self,
+        request: &Request,
+        response: &Response,
+        first: usize,
+        now: Timestamp,
+    ) -> Result<Applied> {
+        let (records, end) = slice(&response.operations, first);
+        let is_last = end == response.operations.len() || response.reset;
+        if is_last {
+            return self.apply_records(request, response, &records, true, now);
+        }
+        // It is fetched again if a power cut loses it, so the disk need not be synced.
+        self.connection
+            .pragma_update(None, "synchronous", "normal")?;
+        let applied = self.apply_records(request, response, &records, false, now);
+        self.connection.pragma_update(None, "synchronous", "full")?;
+        Ok(Applied {
+            next: Some(end),
+            ..applied?
+        })
+    }
+
+    fn apply_records(
+        &mut self,
+        request: &Request,
+        response: &Response,
+        records: &[Record],
+        is_last: bool,
+        now: Timestamp,
+    ) -> Result<Applied> {
         let latest = self.hub_clock.time(now).saturating_add(DRIFT);
+        let free = files::free_space(&self.path).ok();
         let transaction = self.connection.transaction()?;
         let known = empty_request(&transaction)?;
         let is_outdated = (&known.epoch, &known.cursor, &known.sent)
             != (&request.epoch, &request.cursor, &request.sent);
         if is_outdated {
-            return Ok(());
+            return Ok(Applied::default());
         }
         if response.reset {
             save_hub(&transaction, None, None, None)?;
             mark_everything_unsent(&transaction)?;
-            return Ok(transaction.commit()?);
-        }
-        let sent: HashSet<&str> = request
-            .operations
-            .iter()
-            .map(|operation| operation.id.as_str())
-            .collect();
-        for refused in &response.refused {
-            if sent.contains(refused.id.as_str()) {
-                mark_refused(&transaction, &refused.id, &refused.reason)?;
-            }
+            transaction.commit()?;
+            return Ok(Applied::default());
         }
         deletions::note(&transaction)?;
+        let deletions_before = deletions::count(&transaction)?;
+        if is_last {
+            note_refused(&transaction, request, response)?;
+        }
+        let mut received = allowance::load(&transaction)?;
         let mut clock = self.clock;
         let mut has_new = false;
         let mut restamped = HashSet::new();
-        for operation in &response.operations {
-            // An operation that no log can hold must not stop the sync.
-            let Ok(record) = validate::from_hub(operation) else {
-                continue;
-            };
-            match insert(&transaction, &record, &mut clock, latest)? {
-                Insertion::New(_) => has_new = true,
+        for record in records {
+            match insert(&transaction, record, &mut clock, latest)? {
+                Insertion::New(_) => {
+                    has_new = true;
+                    received.count(record, log::has_task(&transaction, &record.task)?);
+                }
                 // The hub has it, so it need not be sent.
                 Insertion::Known(seq) => acknowledge(&transaction, seq)?,
                 Insertion::OtherStamp(seq) => {
                     if restamp::takes_over(&transaction, seq, &record.id, latest)? {
-                        log::restamp(&transaction, seq, &record)?;
-                        restamped.insert(record.task);
+                        log::restamp(&transaction, seq, record)?;
+                        restamped.insert(record.task.clone());
                     }
                     acknowledge(&transaction, seq)?;
                 }
                 Insertion::IdOfOtherUser | Insertion::Conflict => {}
             }
         }
-        for operation in &request.operations {
-            if let Some((seq, _)) = log::find(&transaction, &operation.id)? {
-                acknowledge(&transaction, seq)?;
-            }
-        }
         if !restamped.is_empty() {
             log::rebuild_some(&transaction, &restamped, &HashSet::new())?;
         }
-        let (cursor, sent) = (response.cursor.as_ref(), response.sent.as_ref());
-        save_hub(&transaction, Some(&response.epoch), cursor, sent)?;
         if has_new {
+            received.check(self.allowance, free)?;
+            allowance::save(&transaction, received)?;
             log::save_clock(&transaction, clock)?;
         }
+        if is_last {
+            for operation in &request.operations {
+                if let Some((seq, _)) = log::find(&transaction, &operation.id)? {
+                    acknowledge(&transaction, seq)?;
+                }
+            }
+            let (cursor, sent) = (response.cursor.as_ref(), response.sent.as_ref());
+            save_hub(&transaction, Some(&response.epoch), cursor, sent)?;
+        }
+        let deleted = deletions::count(&transaction)? - deletions_before;
         transaction.commit()?;
         self.clock = clock;
-        Ok(())
+        Ok(Applied {
+            next: None,
+            deleted,
+        })
+    }
+
+    /// Limits what the hub may store here, in bytes.
+    pub fn set_allowance(&mut self, bytes: u64) {
+        self.allowance = bytes;
     }
 
     /// Returns how many operations the hub has not acknowledged.
@@ -124,6 +198,42 @@ impl Store {
     pub fn refused(&self) -> Result<u64> {
         self.count("SELECT count(*) FROM refused")
     }
+}
+
+/// Returns the records of the next slice of `operations`, and where it ends.
+fn slice(operations: &[Operation], first: usize) -> (Vec<Record>, usize) {
+    let mut records = Vec::new();
+    let (mut end, mut bytes) = (first, 0);
+    for operation in operations.iter().skip(first).take(SLICE_OPERATIONS) {
+        if bytes >= SLICE_BYTES {
+            break;
+        }
+        end += 1;
+        // An operation that no log can hold must not stop the sync.
+        if let Ok(record) = validate::from_hub(operation) {
+            bytes += record.body.len();
+            records.push(record);
+        }
+    }
+    (records, end)
+}
+
+fn note_refused(
+    transaction: &Transaction<'_>,
+    request: &Request,
+    response: &Response,
+) -> rusqlite::Result<()> {
+    let sent: HashSet<&str> = request
+        .operations
+        .iter()
+        .map(|operation| operation.id.as_str())
+        .collect();
+    for refused in &response.refused {
+        if sent.contains(refused.id.as_str()) {
+            mark_refused(transaction, &refused.id, &refused.reason)?;
+        }
+    }
+    Ok(())
 }
 
 /// Returns a request without operations: what this spoke knows of the hub.

@@ -5,6 +5,7 @@ mod faults;
 mod listing;
 mod merging;
 mod opening;
+mod receiving;
 mod restoring;
 mod simulation;
 mod tasks;
