@@ -2,6 +2,7 @@
 
 use super::{Context, task};
 use crate::client;
+use crate::client::wire::OneTask;
 use crate::error::{Exit, Result};
 
 #[derive(Debug, clap::Args)]
@@ -16,5 +17,9 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     let task = client::add(&context.socket()?, &args.title.join(" "))?;
-    Ok(task::print(context, "added", task, args.json))
+    let added = OneTask {
+        task,
+        changed: true,
+    };
+    Ok(task::print(context, "added", "added", added, args.json))
 }

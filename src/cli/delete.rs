@@ -7,9 +7,9 @@ use crate::error::{Exit, Result};
 pub use task::Args;
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
-    let task = client::delete(&context.socket()?, &args.id)?;
-    let id = task.id.clone();
-    let exit = task::print(context, "deleted", task, args.json);
+    let deleted = client::delete(&context.socket()?, &args.id)?;
+    let id = deleted.task.id.clone();
+    let exit = task::print(context, "deleted", "already deleted", deleted, args.json);
     if context.ui.has_reader() {
         context
             .ui

@@ -7,5 +7,5 @@ use crate::error::{Exit, Result};
 pub use task::Args;
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
-    task::run(context, &args, "done", client::done)
+    task::run(context, &args, "done", "already done", client::done)
 }

@@ -18,5 +18,5 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     let task = client::edit(&context.socket()?, &args.id, &args.title.join(" "))?;
-    Ok(task::print(context, "edited", task, args.json))
+    Ok(task::print(context, "edited", "unchanged", task, args.json))
 }

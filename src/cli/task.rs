@@ -17,24 +17,32 @@ pub struct Args {
     pub(super) json: bool,
 }
 
-/// Changes the task by `change`, and prints it after the verb `done`.
+/// Changes the task by `change`, and prints it after the verb `done`, or after `already` if it was so before.
 pub fn run(
     context: &Context,
     args: &Args,
     done: &str,
-    change: fn(&Path, &str) -> Result<Task>,
+    already: &str,
+    change: fn(&Path, &str) -> Result<OneTask>,
 ) -> Result<Exit> {
-    let task = change(&context.socket()?, &args.id)?;
-    Ok(print(context, done, task, args.json))
+    let changed = change(&context.socket()?, &args.id)?;
+    Ok(print(context, done, already, changed, args.json))
 }
 
-/// Prints `task`: one object with `json`, otherwise a line that begins with the verb `done`.
-pub fn print(context: &Context, done: &str, task: Task, json: bool) -> Exit {
+/// Prints a task: one object with `json`, otherwise a line that begins with the verb `done`, or with `already` if nothing was
+/// changed.
+pub fn print(context: &Context, done: &str, already: &str, task: OneTask, json: bool) -> Exit {
     if json {
-        context.ui.json(&OneTask { task });
+        context.ui.json(&task);
     } else {
-        let title = printable(&task.title);
-        context.ui.say(format!("{done} {}  {title}", task.id));
+        let verb = if task.changed { done } else { already };
+        line(context, verb, &task.task);
     }
     Exit::Done
+}
+
+/// Prints a line about `task` that begins with `verb`.
+pub fn line(context: &Context, verb: &str, task: &Task) {
+    let title = printable(&task.title);
+    context.ui.say(format!("{verb} {}  {title}", task.id));
 }

@@ -53,7 +53,13 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     let socket = context.socket()?;
     if let Some(id) = &args.id {
         let task = client::undelete(&socket, id)?;
-        return Ok(task::print(context, "undeleted", task, args.json));
+        return Ok(task::print(
+            context,
+            "undeleted",
+            "already back",
+            task,
+            args.json,
+        ));
     }
     // clap demands one of the two.
     let since = args.since.map(|since| since.time(clock::now()));
@@ -64,7 +70,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit> {
     }
     let count = tasks.len();
     for task in tasks {
-        task::print(context, "undeleted", task, false);
+        task::line(context, "undeleted", &task);
     }
     context.ui.say(match count {
         0 => "no task that was deleted since then is missing".to_owned(),

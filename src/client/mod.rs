@@ -61,35 +61,35 @@ pub(crate) fn backup(socket: &Path, file: &Path, limit: Duration) -> Result<()> 
 /// Adds a task and returns it, once it is durable.
 pub fn add(socket: &Path, title: &str) -> Result<Task> {
     let title = title.to_owned();
-    write(socket, |op_id| Call::TaskAdd { title, op_id })
+    Ok(write(socket, |op_id| Call::TaskAdd { title, op_id })?.task)
 }
 
 /// Marks the task `id`, or the only one with this prefix, as done and returns it.
-pub(crate) fn done(socket: &Path, id: &str) -> Result<Task> {
+pub(crate) fn done(socket: &Path, id: &str) -> Result<OneTask> {
     let id = id.to_owned();
     write(socket, |op_id| Call::TaskDone { id, op_id })
 }
 
 /// Changes the title of the task `id`, or the only one with this prefix, and returns it.
-pub(crate) fn edit(socket: &Path, id: &str, title: &str) -> Result<Task> {
+pub(crate) fn edit(socket: &Path, id: &str, title: &str) -> Result<OneTask> {
     let (id, title) = (id.to_owned(), title.to_owned());
     write(socket, |op_id| Call::TaskEdit { id, title, op_id })
 }
 
 /// Marks the task `id`, or the only one with this prefix, as open again and returns it.
-pub(crate) fn reopen(socket: &Path, id: &str) -> Result<Task> {
+pub(crate) fn reopen(socket: &Path, id: &str) -> Result<OneTask> {
     let id = id.to_owned();
     write(socket, |op_id| Call::TaskReopen { id, op_id })
 }
 
 /// Deletes the task `id`, or the only one with this prefix, and returns it as it was.
-pub(crate) fn delete(socket: &Path, id: &str) -> Result<Task> {
+pub(crate) fn delete(socket: &Path, id: &str) -> Result<OneTask> {
     let id = id.to_owned();
     write(socket, |op_id| Call::TaskDelete { id, op_id })
 }
 
 /// Brings the deleted task `id`, or the only one with this prefix, back and returns it under its new id.
-pub(crate) fn undelete(socket: &Path, id: &str) -> Result<Task> {
+pub(crate) fn undelete(socket: &Path, id: &str) -> Result<OneTask> {
     let id = id.to_owned();
     write(socket, |op_id| Call::TaskUndelete { id, op_id })
 }
@@ -111,9 +111,9 @@ pub(crate) fn undelete_since(socket: &Path, since: Timestamp) -> Result<Vec<Task
 }
 
 /// Calls a method that writes one task, with a new operation id: hephd recognizes the call if it is sent twice.
-fn write(socket: &Path, call: impl FnOnce(Option<OperationId>) -> Call) -> Result<Task> {
+fn write(socket: &Path, call: impl FnOnce(Option<OperationId>) -> Call) -> Result<OneTask> {
     let call = call(Some(OperationId(Ulid::generate())));
-    Ok(Caller::connect(socket, LIMIT)?.call::<OneTask>(&call)?.task)
+    Caller::connect(socket, LIMIT)?.call(&call)
 }
 
 /// Returns the tasks, the oldest first.

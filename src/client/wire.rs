@@ -155,6 +155,13 @@ impl TryFrom<Value> for PageLimit {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct OneTask {
     pub(crate) task: Task,
+    /// Whether it was not so before. Release 0.1.0 does not say.
+    #[serde(default = "yes")]
+    pub(crate) changed: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// The result of `task.next`.

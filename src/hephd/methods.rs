@@ -174,8 +174,12 @@ impl Methods {
     ) -> Result<Vec<u8>, Failure> {
         let op_id = op_id.map(|id| id.0);
         self.change(deadline_ms, move |store, now| {
+            let before = store.operations()?;
             let task = write(store, op_id, now)?;
-            Ok(OneTask { task })
+            // A change that is repeated is the one that was made before.
+            let changed = store.operations()? != before
+                || op_id.map_or(Ok(false), |id| store.has_operation(id))?;
+            Ok(OneTask { task, changed })
         })
         .await
     }

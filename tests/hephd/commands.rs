@@ -54,6 +54,24 @@ fn a_task_is_changed_taken_back_and_deleted() {
         heph(&home, &["reopen", &id]),
         format!("reopened {id}  buy oat milk\n")
     );
+    // What it is already is no error, and is not called a change.
+    assert_eq!(
+        heph(&home, &["reopen", &id]),
+        format!("already open {id}  buy oat milk\n")
+    );
+    assert_eq!(
+        heph(&home, &["edit", &id, "buy oat milk"]),
+        format!("unchanged {id}  buy oat milk\n")
+    );
+    heph(&home, &["done", &id]);
+    assert_eq!(
+        heph(&home, &["done", &id]),
+        format!("already done {id}  buy oat milk\n")
+    );
+    let again = heph_json(&home, &["done", &id, "--json"]);
+    assert_eq!(again["changed"], false);
+    let reopened = heph_json(&home, &["reopen", &id, "--json"]);
+    assert_eq!(reopened["changed"], true);
     assert!(heph(&home, "next").starts_with(&id));
     let deleted = heph_json(&home, &["delete", &id, "--json"]);
     assert_eq!(deleted["task"]["title"], "buy oat milk");

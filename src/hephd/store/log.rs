@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::{Map, Value};
 
 use super::clock::Clock;
+use super::generations;
 use super::merge::{Field, MergedTask, Stamp};
 use crate::hephd::protocol::{LARGEST_OPERATION, OperationKind};
 
@@ -131,47 +132,6 @@ const APPENDED: &str = "id, kind, task, body, created_at";
 pub(super) const COLUMNS: &str = "id, kind, task,
     ifnull((SELECT restamped.body FROM restamped WHERE restamped.seq = ops.seq), ops.body), created_at";
 
-/// Tables that a release does not miss which does not know them.
-const SQL: &str = "
-    -- The body of an operation with another stamp than it was appended with: this store's clock was wrong, and the hub had not
-    -- accepted the operation yet.
-    CREATE TABLE IF NOT EXISTS restamped (seq INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
-    -- Derived from the log: operations whose generation their task has not reached.
-    CREATE TABLE IF NOT EXISTS held (
-      user TEXT NOT NULL, task TEXT NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL,
-      PRIMARY KEY (user, task, generation, seq)
-    ) STRICT, WITHOUT ROWID;
-    -- One row: up to which number operations with a generation are applied by it. Release 0.1.0 applies them by their clocks.
-    CREATE TABLE IF NOT EXISTS generations (applied INTEGER NOT NULL) STRICT;
-    INSERT INTO generations SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM generations);";
-
-/// Creates what the schema lacks. If another release applied operations with a generation, rebuilds the tasks where the schema
-/// is one that this release knows. The clock follows no operation that is later than `latest`.
-pub(super) fn prepare(
-    connection: &mut Connection,
-    latest: i64,
-    may_rebuild: bool,
-) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
-    let exists = "SELECT 1 FROM sqlite_schema WHERE name = 'generations'";
-    if !transaction.prepare(exists)?.exists([])? {
-        transaction.execute_batch(SQL)?;
-    }
-    let applied: i64 =
-        transaction.query_row("SELECT applied FROM generations", [], |row| row.get(0))?;
-    let last: i64 =
-        transaction.query_row("SELECT ifnull(max(seq), 0) FROM ops", [], |row| row.get(0))?;
-    if may_rebuild && applied != last {
-        let missed =
-            format!("SELECT 1 FROM ops WHERE seq > ?1 AND instr(body, '\"{GENERATION}\"')");
-        if transaction.prepare(&missed)?.exists([applied])? {
-            rebuild_tasks(&transaction, latest)?;
-        }
-        transaction.execute("UPDATE generations SET applied = ?1", [last])?;
-    }
-    transaction.commit()
-}
-
 /// Appends `record` and applies it to its task, unless the log has its id already. `content` is that of `record`. Returns
 /// the number of the record and the clock that [`apply`] returns. To be called in a transaction.
 pub(super) fn append_and_apply(
@@ -233,7 +193,7 @@ pub(super) fn apply(
         if stamp.generation > 0 {
             let known = read(connection, user, id)?.unwrap_or_default();
             if stamp.generation > known.highest_generation() {
-                hold(connection, user, id, stamp.generation, seq)?;
+                generations::hold(connection, user, id, stamp.generation, seq)?;
                 return Ok(Clock::default());
             }
             task = Some(known);
@@ -260,7 +220,7 @@ pub(super) fn apply(
             connection
                 .prepare_cached("UPDATE generations SET applied = max(applied, ?1)")?
                 .execute([seq])?;
-            release_held(connection, user, id)?;
+            generations::release_held(connection, user, id)?;
         }
     }
     Ok(if content.user.is_empty() {
@@ -271,7 +231,7 @@ pub(super) fn apply(
 }
 
 /// Writes a task, an existing one only if `replace`. Returns how many rows changed.
-fn write(
+pub(super) fn write(
     connection: &Connection,
     user: &str,
     id: &str,
@@ -306,87 +266,12 @@ fn write(
     })
 }
 
-fn hold(
+/// Returns the task `id` of `user`, as far as its operations are known.
+pub(super) fn read(
     connection: &Connection,
     user: &str,
-    task: &str,
-    generation: i64,
-    seq: i64,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT OR IGNORE INTO held (user, task, generation, seq) VALUES (?1, ?2, ?3, ?4)",
-        )?
-        .execute((user, task, generation, seq))?;
-    Ok(())
-}
-
-/// Applies the operations that were held until `task` reached their generation.
-fn release_held(connection: &Connection, user: &str, task: &str) -> rusqlite::Result<()> {
-    loop {
-        let known = read(connection, user, task)?.unwrap_or_default();
-        let released: Option<i64> = connection
-            .prepare_cached(
-                "DELETE FROM held WHERE user = ?1 AND task = ?2 AND (generation, seq) IN (
-                   SELECT generation, seq FROM held WHERE user = ?1 AND task = ?2 AND generation <= ?3
-                   ORDER BY generation, seq LIMIT 1) RETURNING seq",
-            )?
-            .query_row((user, task, known.highest_generation()), |row| row.get(0))
-            .optional()?;
-        let Some(seq) = released else {
-            return Ok(());
-        };
-        let record = connection
-            .prepare_cached(&format!("SELECT {COLUMNS} FROM ops WHERE seq = ?1"))?
-            .query_row([seq], |row| Record::from_row(row, 0))?;
-        let content = record.content();
-        let mut known = known;
-        let stamp = record.stamp(&content);
-        if known.apply(
-            &record.kind,
-            content.title.as_deref(),
-            &stamp,
-            record.created_at,
-        ) {
-            write(connection, user, task, &known, true)?;
-        }
-    }
-}
-
-/// Returns the stamp of a new `operation` of this machine's owner, which overwrites what is written to its task. `None` where
-/// no stamp is above that.
-pub(super) fn stamp_above(
-    connection: &Connection,
-    kind: &OperationKind,
-    task: &str,
-    clock: Clock,
-    operation: &str,
-) -> rusqlite::Result<Option<Stamp>> {
-    let task = read(connection, "", task)?.unwrap_or_default();
-    let seen = task.writer(kind);
-    let is_uncertain = match seen {
-        Some(seen) => connection
-            .prepare_cached(
-                "SELECT 1 FROM ops JOIN restamped USING (seq) JOIN unsent USING (seq) WHERE id = ?1",
-            )?
-            .exists([&seen.operation])?,
-        None => false,
-    };
-    let stamp = Stamp::after(seen, clock, operation.to_owned());
-    // The hub may have another stamp of what is overwritten.
-    Ok(match (stamp, seen) {
-        (Some(stamp), Some(seen)) if is_uncertain => {
-            let next = seen.generation.checked_add(1);
-            next.map(|generation| Stamp {
-                generation,
-                ..stamp
-            })
-        }
-        (stamp, _) => stamp,
-    })
-}
-
-fn read(connection: &Connection, user: &str, id: &str) -> rusqlite::Result<Option<MergedTask>> {
+    id: &str,
+) -> rusqlite::Result<Option<MergedTask>> {
     connection
         .prepare_cached(
             "SELECT title, created_at, done_at, deleted, added_by, titled_by, done_by FROM tasks
@@ -450,7 +335,7 @@ fn for_each_of(
 /// Rebuilds the derived tables from the whole log. A row of `user_ops` is right for ever, and stays with its number. The clock
 /// follows no operation that is later than `latest`.
 pub(super) fn rebuild_tasks(connection: &Connection, latest: i64) -> rusqlite::Result<()> {
-    connection.execute_batch(SQL)?;
+    generations::create_tables(connection)?;
     connection.execute_batch("DELETE FROM tasks; DELETE FROM held;")?;
     let mut highest = Clock::default();
     for_each(connection, |seq, record| {
@@ -496,15 +381,6 @@ pub(super) fn rebuild_some(
         }
     }
     Ok(counting)
-}
-
-/// Gives the operation number `seq` the stamp of `record` instead of that which it was appended with. Does not change its
-/// task.
-pub(super) fn restamp(connection: &Connection, seq: i64, record: &Record) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("INSERT OR REPLACE INTO restamped (seq, body) VALUES (?1, ?2)")?
-        .execute((seq, &record.body))?;
-    Ok(())
 }
 
 /// Saves the highest time of any operation. To be called whenever operations arrive from another machine.

@@ -11,6 +11,7 @@ mod check;
 mod clock;
 mod deletions;
 mod file;
+mod generations;
 mod list_cursor;
 mod log;
 mod merge;
@@ -116,7 +117,7 @@ impl Store {
         if from <= newest {
             tasks::create_indexes(&connection);
         }
-        log::prepare(&mut connection, latest, from <= newest).with_context(cannot_open)?;
+        generations::prepare(&mut connection, latest, from <= newest).with_context(cannot_open)?;
         let clock = log::load_clock(&connection, latest).with_context(cannot_open)?;
         let is_spoke = sync::is_spoke(&connection).with_context(cannot_open)?;
         Ok(Store {

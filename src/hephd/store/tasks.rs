@@ -10,7 +10,7 @@ use super::deletions::{self, Successor};
 use super::list_cursor::ListCursor;
 use super::log::{self, Content, Record};
 use super::merge::Stamp;
-use super::{Store, sync, validate};
+use super::{Store, generations, sync, validate};
 use crate::client::wire::{State, Task, Tasks, Which};
 use crate::error::{Error, Kind, Result};
 use crate::hephd::protocol::{OperationKind, PAGE_BYTES};
@@ -145,6 +145,11 @@ impl Store {
         self.task(&task.id)
     }
 
+    /// Returns whether the log has the operation `id`.
+    pub fn has_operation(&self, id: Ulid) -> Result<bool> {
+        Ok(log::find(&self.connection, &id.to_string())?.is_some())
+    }
+
     /// Returns the task of the operation if the log has it: the client repeats it because it did not receive the answer.
     fn find_repeated(
         &self,
@@ -191,7 +196,7 @@ impl Store {
         let stamp = match kind {
             // Its task is new.
             OperationKind::Add => Stamp::after(None, clock, id),
-            _ => log::stamp_above(&transaction, &kind, task, clock, &id)?,
+            _ => generations::stamp_above(&transaction, &kind, task, clock, &id)?,
         };
         let stamp = stamp.ok_or_else(|| out_of_stamps(task))?;
         let record = Record::new(kind, task.to_owned(), title, &stamp, now.as_millisecond());

@@ -11,7 +11,7 @@ use ulid::Ulid;
 use super::deletions::{self, Successor, successor};
 use super::log::{self, Content, Record};
 use super::merge::Stamp;
-use super::{Store, sync, tasks, validate};
+use super::{Store, generations, sync, tasks, validate};
 use crate::client::wire::{LONGEST_TITLE, Task};
 use crate::error::{Error, Kind, Result};
 use crate::hephd::protocol::OperationKind;
@@ -101,7 +101,7 @@ impl Store {
             let (title, created_at, done_at) = read_deleted(&transaction, &deleted)?;
             let mut append = |kind, operation: &str, title: Option<&str>, at| -> Result<bool> {
                 clock = clock.next(self.hub_clock.time(now));
-                let stamp = log::stamp_above(&transaction, &kind, &id, clock, operation)?;
+                let stamp = generations::stamp_above(&transaction, &kind, &id, clock, operation)?;
                 let stamp = stamp.ok_or_else(|| tasks::out_of_stamps(&id))?;
                 let record = Record::new(kind, id.clone(), title, &stamp, at);
                 Ok(append(&transaction, &record, &stamp, title, self.is_spoke)?)

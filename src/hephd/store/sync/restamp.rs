@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::Timestamp;
 use rusqlite::Transaction;
 
-use super::super::Store;
 use super::super::clock::{Clock, DRIFT, HubClock};
 use super::super::log::{self, COLUMNS, Record};
 use super::super::merge::Stamp;
 use super::super::validate::AHEAD;
+use super::super::{Store, generations};
 use super::mark_unsent;
 use crate::error::Result;
 use crate::hephd::protocol::OperationKind;
@@ -72,7 +72,7 @@ impl Store {
             if let Some(stamp) = fields.place(*seq, record, clock) {
                 fields.add(*seq, record, stamp.clone(), true);
                 let record = record.stamped(&stamp);
-                log::restamp(&transaction, *seq, &record)?;
+                generations::restamp(&transaction, *seq, &record)?;
                 log::apply(&transaction, *seq, &record, &record.content())?;
             }
         }

@@ -8,7 +8,7 @@ use ulid::Ulid;
 
 use super::super::clock::DRIFT;
 use super::super::log::{self, COLUMNS, Record};
-use super::super::{Store, allowance, deletions, validate};
+use super::super::{Store, allowance, deletions, generations, validate};
 use super::{Insertion, insert, restamp, to_wire};
 use crate::error::Result;
 use crate::hephd::protocol::{
@@ -150,7 +150,7 @@ impl Store {
                 Insertion::Known(seq) => acknowledge(&transaction, seq)?,
                 Insertion::OtherStamp(seq) => {
                     if restamp::takes_over(&transaction, seq, &record.id, latest)? {
-                        log::restamp(&transaction, seq, record)?;
+                        generations::restamp(&transaction, seq, record)?;
                         restamped.insert(record.task.clone());
                     }
                     acknowledge(&transaction, seq)?;

@@ -463,7 +463,7 @@ fn winners(log: &[Record]) -> Vec<Record> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
     #[test]
     fn no_acknowledged_change_is_without_effect_whatever_the_clocks(accepts_any: bool, acts in acts()) {
         let mut clocks = Clocks::new(accepts_any);

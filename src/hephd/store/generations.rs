@@ -1,0 +1,149 @@
+//! Operations that the clock alone does not order: those with a generation, and those that got another stamp after they were
+//! appended. `merge` says what a generation is.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::clock::Clock;
+use super::log::{self, COLUMNS, GENERATION, Record};
+use super::merge::Stamp;
+use crate::hephd::protocol::OperationKind;
+
+/// Tables that a release does not miss which does not know them.
+const SQL: &str = "
+    -- The body of an operation with another stamp than it was appended with: this store's clock was wrong, and the hub had not
+    -- accepted the operation yet.
+    CREATE TABLE IF NOT EXISTS restamped (seq INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
+    -- Derived from the log: operations whose generation their task has not reached.
+    CREATE TABLE IF NOT EXISTS held (
+      user TEXT NOT NULL, task TEXT NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL,
+      PRIMARY KEY (user, task, generation, seq)
+    ) STRICT, WITHOUT ROWID;
+    -- One row: up to which number operations with a generation are applied by it. Release 0.1.0 applies them by their clocks.
+    CREATE TABLE IF NOT EXISTS generations (applied INTEGER NOT NULL) STRICT;
+    INSERT INTO generations SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM generations);";
+
+/// Creates what the schema lacks, unless it exists.
+pub(super) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(SQL)
+}
+
+/// Creates what the schema lacks. If another release applied operations with a generation, rebuilds the tasks where the schema
+/// is one that this release knows. The clock follows no operation that is later than `latest`.
+pub(super) fn prepare(
+    connection: &mut Connection,
+    latest: i64,
+    may_rebuild: bool,
+) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    let exists = "SELECT 1 FROM sqlite_schema WHERE name = 'generations'";
+    if !transaction.prepare(exists)?.exists([])? {
+        create_tables(&transaction)?;
+    }
+    let applied: i64 =
+        transaction.query_row("SELECT applied FROM generations", [], |row| row.get(0))?;
+    let last: i64 =
+        transaction.query_row("SELECT ifnull(max(seq), 0) FROM ops", [], |row| row.get(0))?;
+    if may_rebuild && applied != last {
+        let missed =
+            format!("SELECT 1 FROM ops WHERE seq > ?1 AND instr(body, '\"{GENERATION}\"')");
+        if transaction.prepare(&missed)?.exists([applied])? {
+            log::rebuild_tasks(&transaction, latest)?;
+        }
+        transaction.execute("UPDATE generations SET applied = ?1", [last])?;
+    }
+    transaction.commit()
+}
+
+/// Returns the stamp of a new `operation` of this machine's owner, which overwrites what is written to its task. `None` where
+/// no stamp is above that.
+pub(super) fn stamp_above(
+    connection: &Connection,
+    kind: &OperationKind,
+    task: &str,
+    clock: Clock,
+    operation: &str,
+) -> rusqlite::Result<Option<Stamp>> {
+    let task = log::read(connection, "", task)?.unwrap_or_default();
+    let seen = task.writer(kind);
+    let is_uncertain = match seen {
+        Some(seen) => connection
+            .prepare_cached(
+                "SELECT 1 FROM ops JOIN restamped USING (seq) JOIN unsent USING (seq) WHERE id = ?1",
+            )?
+            .exists([&seen.operation])?,
+        None => false,
+    };
+    let stamp = Stamp::after(seen, clock, operation.to_owned());
+    // The hub may have another stamp of what is overwritten.
+    Ok(match (stamp, seen) {
+        (Some(stamp), Some(seen)) if is_uncertain => {
+            let next = seen.generation.checked_add(1);
+            next.map(|generation| Stamp {
+                generation,
+                ..stamp
+            })
+        }
+        (stamp, _) => stamp,
+    })
+}
+
+/// Gives the operation number `seq` the stamp of `record` instead of that which it was appended with. Does not change its
+/// task.
+pub(super) fn restamp(connection: &Connection, seq: i64, record: &Record) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO restamped (seq, body) VALUES (?1, ?2)")?
+        .execute((seq, &record.body))?;
+    Ok(())
+}
+
+/// Notes that the operation number `seq` is to be applied once `task` has reached its `generation`.
+pub(super) fn hold(
+    connection: &Connection,
+    user: &str,
+    task: &str,
+    generation: i64,
+    seq: i64,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO held (user, task, generation, seq) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute((user, task, generation, seq))?;
+    Ok(())
+}
+
+/// Applies the operations that were held until `task` reached their generation.
+pub(super) fn release_held(
+    connection: &Connection,
+    user: &str,
+    task: &str,
+) -> rusqlite::Result<()> {
+    loop {
+        let known = log::read(connection, user, task)?.unwrap_or_default();
+        let released: Option<i64> = connection
+            .prepare_cached(
+                "DELETE FROM held WHERE user = ?1 AND task = ?2 AND (generation, seq) IN (
+                   SELECT generation, seq FROM held WHERE user = ?1 AND task = ?2 AND generation <= ?3
+                   ORDER BY generation, seq LIMIT 1) RETURNING seq",
+            )?
+            .query_row((user, task, known.highest_generation()), |row| row.get(0))
+            .optional()?;
+        let Some(seq) = released else {
+            return Ok(());
+        };
+        let record = connection
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM ops WHERE seq = ?1"))?
+            .query_row([seq], |row| Record::from_row(row, 0))?;
+        let content = record.content();
+        let mut known = known;
+        let stamp = record.stamp(&content);
+        if known.apply(
+            &record.kind,
+            content.title.as_deref(),
+            &stamp,
+            record.created_at,
+        ) {
+            log::write(connection, user, task, &known, true)?;
+        }
+    }
+}
