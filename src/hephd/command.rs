@@ -37,13 +37,13 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum StoreCommand {
-    /// Tell whether this release can read the store
+    /// Tell whether this release can read the store, and whether it is damaged
     Check {
         /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
-    /// Replace a store that this release cannot read by a backup
+    /// Replace a store that is damaged, or that this release cannot read, by a backup
     ///
     /// Operations that the backup lacks are carried over from the store, whose file is kept beside.
     Restore {
@@ -113,7 +113,7 @@ fn check(store: &Path, json: bool) -> Result<Exit> {
     let check = store::check(store)?;
     if json {
         log::json(&check)?;
-        return Ok(if check.readable {
+        return Ok(if check.readable && check.damage.is_none() {
             Exit::Done
         } else {
             Exit::Failed
@@ -126,8 +126,15 @@ fn check(store: &Path, json: bool) -> Result<Exit> {
                 "install a newer heph, or restore a backup: `hephd store restore --backup FILE`",
             ));
         }
+        (None, _) if check.damage.is_some() => {
+            let damage = check.damage.unwrap_or_default();
+            let error = Error::new(format!("the store '{}' is damaged: {damage}", check.store));
+            return Err(error.with_hint(
+                "stop hephd and restore a backup, which keeps what can be read: `hephd store restore --backup FILE`",
+            ));
+        }
         (None, Some(schema)) => log::say(format!(
-            "'{}' has schema {schema} and is readable by this release (schema {})",
+            "'{}' has schema {schema} is readable by this release (schema {}), and has no damage",
             check.store, check.reads
         )),
         (None, None) => log::say(format!("there is no store at '{}' yet", check.store)),

@@ -113,14 +113,18 @@ fn daemon(store: &Path, socket: &Path, role: Role) -> Result<Exit> {
 /// Opens the store. If that takes long, the service manager is notified.
 fn open(path: &Path) -> Result<Store> {
     let mut startup = None;
-    Store::open(path, |from, to| {
+    let store = Store::open(path, |from, to| {
         let status = match from {
             0 => format!("creating the store with schema {to}"),
             _ => format!("migrating the store from schema {from} to {to}"),
         };
         log::line(&status);
         startup = Some(SlowStartup::begin(status));
-    })
+    })?;
+    if let Some(warning) = store.warning() {
+        log::line(format!("warning: {warning}"));
+    }
+    Ok(store)
 }
 
 async fn serve(

@@ -16,7 +16,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::log;
-use super::store::Store;
+use super::store::{self, Store};
 use crate::error::{Error, Kind, Result, ResultExt};
 
 /// How many calls may wait; more wait on their connections.
@@ -186,6 +186,7 @@ fn run<T>(store: &mut Store, lost: &Lost, work: impl FnOnce(&mut Store) -> Resul
         return Err(error);
     }
     let done = store.check_files().and_then(|()| work(store));
+    store.raise_high_water();
     let done = done.map_err(|error| match error.kind() {
         Kind::Damaged => store.explain(error),
         _ => error,
@@ -201,7 +202,7 @@ fn run<T>(store: &mut Store, lost: &Lost, work: impl FnOnce(&mut Store) -> Resul
             error
         }
         Kind::Damaged => {
-            let error = error.context(Error::new("the store is damaged").with_hint(DAMAGED));
+            let error = error.context(Error::new("the store is damaged").with_hint(store::DAMAGED));
             let line = in_one_line(&error);
             if store.warn(line.clone()) {
                 log::line(line);
@@ -211,9 +212,6 @@ fn run<T>(store: &mut Store, lost: &Lost, work: impl FnOnce(&mut Store) -> Resul
         _ => error,
     })
 }
-
-/// What helps where the store is damaged.
-const DAMAGED: &str = "`hephd store check` names the damage; stop hephd and run `hephd store restore --backup FILE`, which keeps what can be read";
 
 fn in_one_line(error: &Error) -> String {
     let hint = error.hint().map(|hint| format!("; hint: {hint}"));

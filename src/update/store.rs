@@ -27,13 +27,14 @@ pub(super) fn back_up(world: World, before: &Daemon) -> Result<Option<PathBuf>> 
     let stamp = clock::now().strftime("%Y%m%dT%H%M%S%3fZ");
     let version = file_name_part(&status.version);
     let file = folder.join(format!("heph-{version}-{stamp}.db"));
-    client::backup(&before.socket, &file, COPYING).with_context(|| {
-        Error::new("cannot take a backup of the store, so the update was not begun").with_hint(
-            format!(
-                "is there room in '{}'? `heph backup FILE` shows the error",
-                folder.display()
-            ),
-        )
+    client::backup(&before.socket, &file, COPYING).map_err(|error| {
+        let room = format!(
+            "is there room in '{}'? `heph backup FILE` shows the error",
+            folder.display()
+        );
+        let hint = error.hint().map(str::to_owned).unwrap_or(room);
+        let outer = Error::new("cannot take a backup of the store, so the update was not begun");
+        error.context(outer.with_hint(hint))
     })?;
     Ok(Some(file))
 }
@@ -103,11 +104,21 @@ pub(super) fn make_readable(
     )))
 }
 
-/// Returns whether `slot`'s hephd can read the store in `file`; one without `store check` is assumed to.
+/// The output of `hephd store check --json`.
+#[derive(Debug, Deserialize)]
+struct Checked {
+    readable: bool,
+}
+
+/// Returns whether `slot`'s hephd can read the store in `file`, damaged or not; one without `store check` is assumed to.
 pub(super) fn can_read(slot: &Slot, file: &Path) -> bool {
     let output = Run::new(slot.binary("hephd"))
         .env("HEPH_DB", file)
-        .args(["store", "check"])
+        .args(["store", "check", "--json"])
+        .limit(COPYING)
         .output();
-    output.is_ok_and(|output| output.status.code() != Some(1))
+    output.is_ok_and(|output| match serde_json::from_slice(&output.stdout) {
+        Ok(Checked { readable }) => readable,
+        Err(_) => output.status.code() != Some(1),
+    })
 }

@@ -5,6 +5,7 @@ mod background;
 mod backups;
 mod commands;
 mod crashes;
+mod damage;
 mod deadlines;
 mod lifecycle;
 mod listing;

@@ -8,8 +8,9 @@ use std::path::Path;
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
-use super::{file, sync};
-use crate::error::{Error, Result, ResultExt, bail};
+use super::schema::{self, StoreFile};
+use super::{DAMAGED, damage, file, sync};
+use crate::error::{Error, Kind, Result, bail};
 use crate::os::files;
 
 /// Writes what the store holds at one instant to `target`, durably and with mode 0600.
@@ -19,9 +20,17 @@ use crate::os::files;
 ///
 /// # Errors
 ///
-/// `target` is relative or exists, its folder does not exist, or the disk failed.
+/// `target` is relative or exists, its folder does not exist, the store is damaged ([`Kind::Damaged`]), or the disk failed.
 pub(crate) fn write_copy(store: &Path, target: &Path) -> Result<()> {
-    copy(store, target).with_context(|| format!("cannot write the backup '{}'", target.display()))
+    copy(store, target).map_err(|error| {
+        let is_damaged = error.kind() == Kind::Damaged;
+        let error = error.context(format!("cannot write the backup '{}'", target.display()));
+        if is_damaged {
+            error.with_hint(DAMAGED)
+        } else {
+            error
+        }
+    })
 }
 
 fn copy(store: &Path, target: &Path) -> Result<()> {
@@ -49,11 +58,23 @@ fn copy(store: &Path, target: &Path) -> Result<()> {
         let source = file::open_readonly(store)?;
         source.execute("VACUUM INTO ?1", [partial.to_str()])?;
         sync::renew_identity(&partial)?;
+        check(&partial)?;
         files::sync_file(&partial)?;
         rename_noreplace(&partial, target)
     };
     write().inspect_err(|_| drop(fs::remove_file(&partial)))?;
     files::sync_dir(folder)
+}
+
+/// Checks a complete copy: SQLite copies what it can read, whatever it says.
+fn check(copy: &Path) -> Result<()> {
+    let StoreFile::Store(version) = schema::inspect(copy)? else {
+        bail!("the copy is not a store");
+    };
+    match damage::find(copy, version, false)? {
+        Some(found) => Err(damage::error(&found)),
+        None => Ok(()),
+    }
 }
 
 fn rename_noreplace(from: &Path, to: &Path) -> Result<()> {

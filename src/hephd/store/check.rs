@@ -1,11 +1,14 @@
-//! Whether this release can read a store. A roll-back asks before it starts the older hephd.
+//! Whether this release can read a store, which a roll-back asks before it starts the older hephd, and whether it is damaged.
 
 use std::path::Path;
 
 use serde::Serialize;
 
+use super::damage;
 use super::schema::{self, SCHEMA, StoreFile};
 use crate::error::Result;
+use crate::os::lock;
+use crate::paths::HephdPaths;
 
 /// What `hephd store check` reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -24,6 +27,8 @@ pub(crate) struct Check {
     pub readable: bool,
     /// Why it cannot.
     pub reason: Option<String>,
+    /// What is damaged in a store that can be read.
+    pub damage: Option<String>,
 }
 
 /// Checks the store `path` without changing anything, whether or not a hephd has it open.
@@ -38,6 +43,13 @@ pub(crate) fn check(path: &Path) -> Result<Check> {
         StoreFile::Missing | StoreFile::Unreadable(_) => None,
     };
     let reason = file.obstacle(SCHEMA);
+    let damage = match version {
+        Some(version) if reason.is_none() => {
+            let in_use = lock::is_held(&HephdPaths::store_lock(path));
+            damage::find(path, version, in_use)?
+        }
+        _ => None,
+    };
     Ok(Check {
         schema: 1,
         store: path.display().to_string(),
@@ -46,5 +58,6 @@ pub(crate) fn check(path: &Path) -> Result<Check> {
         reads: SCHEMA,
         readable: reason.is_none(),
         reason,
+        damage,
     })
 }

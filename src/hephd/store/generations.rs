@@ -27,6 +27,31 @@ pub(super) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(SQL)
 }
 
+/// Creates empty temporary tables, which take the place of those of the store in all statements, for a replay of the log. Those
+/// that operations got another stamp in are the store's.
+pub(super) fn create_for_replay(connection: &Connection) -> rusqlite::Result<()> {
+    let temporary = SQL.replace("CREATE TABLE IF NOT EXISTS", "CREATE TEMP TABLE");
+    connection.execute_batch(&temporary)?;
+    connection
+        .execute_batch("DELETE FROM temp.generations; INSERT INTO temp.generations VALUES (0);")?;
+    let exists = "SELECT 1 FROM main.sqlite_schema WHERE name = 'restamped'";
+    if connection.prepare(exists)?.exists([])? {
+        connection.execute_batch("DROP TABLE temp.restamped")?;
+    }
+    Ok(())
+}
+
+/// Returns whether another release applied operations with a generation, so that the tasks are to be rebuilt.
+pub(super) fn is_behind(connection: &Connection) -> rusqlite::Result<bool> {
+    let exists = "SELECT 1 FROM main.sqlite_schema WHERE name = 'generations'";
+    let applied: i64 = match connection.prepare(exists)?.exists([])? {
+        true => connection.query_row("SELECT applied FROM generations", [], |row| row.get(0))?,
+        false => 0,
+    };
+    let missed = format!("SELECT 1 FROM ops WHERE seq > ?1 AND instr(body, '\"{GENERATION}\"')");
+    connection.prepare(&missed)?.exists([applied])
+}
+
 /// Creates what the schema lacks. If another release applied operations with a generation, rebuilds the tasks where the schema
 /// is one that this release knows. The clock follows no operation that is later than `latest`.
 pub(super) fn prepare(

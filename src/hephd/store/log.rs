@@ -307,7 +307,7 @@ pub(super) fn for_each(
     connection: &Connection,
     visit: impl FnMut(i64, Record) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
-    for_each_of(connection, COLUMNS, visit)
+    for_each_of(connection, COLUMNS, "ASC", visit)
 }
 
 /// Calls `visit` with the number of each record and the record as it was appended, in order: in a store of any release.
@@ -315,16 +315,25 @@ pub(super) fn for_each_appended(
     connection: &Connection,
     visit: impl FnMut(i64, Record) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
-    for_each_of(connection, APPENDED, visit)
+    for_each_of(connection, APPENDED, "ASC", visit)
+}
+
+/// As [`for_each_appended`], from the last to the first.
+pub(super) fn for_each_appended_backwards(
+    connection: &Connection,
+    visit: impl FnMut(i64, Record) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    for_each_of(connection, APPENDED, "DESC", visit)
 }
 
 fn for_each_of(
     connection: &Connection,
     columns: &str,
+    order: &str,
     mut visit: impl FnMut(i64, Record) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
-    let mut statement =
-        connection.prepare(&format!("SELECT seq, {columns} FROM ops ORDER BY seq"))?;
+    let sql = format!("SELECT seq, {columns} FROM ops ORDER BY seq {order}");
+    let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         visit(row.get(0)?, Record::from_row(row, 1)?)?;
@@ -337,13 +346,20 @@ fn for_each_of(
 pub(super) fn rebuild_tasks(connection: &Connection, latest: i64) -> rusqlite::Result<()> {
     generations::create_tables(connection)?;
     connection.execute_batch("DELETE FROM tasks; DELETE FROM held;")?;
+    let clock = replay(connection, latest)?;
+    save_clock(connection, clock)
+}
+
+/// Applies the whole log to derived tables that are empty. Returns the clock, which follows no operation that is later than
+/// `latest`.
+pub(super) fn replay(connection: &Connection, latest: i64) -> rusqlite::Result<Clock> {
     let mut highest = Clock::default();
     for_each(connection, |seq, record| {
         let clock = apply(connection, seq, &record, &record.content())?;
         highest = highest.follow(clock, latest);
         Ok(())
     })?;
-    save_clock(connection, highest)
+    Ok(highest)
 }
 
 /// Derives `tasks` of this machine's owner again, without the operations of these numbers. Returns the number of each other

@@ -9,9 +9,11 @@ mod allowance;
 mod backup;
 mod check;
 mod clock;
+mod damage;
 mod deletions;
 mod file;
 mod generations;
+mod high_water;
 mod list_cursor;
 mod log;
 mod merge;
@@ -23,6 +25,7 @@ mod tasks;
 mod tests;
 mod undelete;
 mod validate;
+mod wal;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -41,8 +44,12 @@ pub(crate) use check::check;
 pub(crate) use clock::HubClock;
 use clock::{Clock, DRIFT};
 use file::OpenFiles;
+use high_water::{HighWater, Mark};
 pub(crate) use restore::{Restored, restore};
 use schema::{STEPS, Step, StoreFile};
+
+/// What helps where a store is damaged.
+pub(super) const DAMAGED: &str = "`hephd store check` names the damage; stop hephd and run `hephd store restore --backup FILE`, which keeps what can be read";
 
 /// An open store. No other process can open it meanwhile.
 #[derive(Debug)]
@@ -65,6 +72,9 @@ pub(crate) struct Store {
     /// When the disk last had no room for an exchange, unless one was stored since.
     full_since: Option<Instant>,
     files: OpenFiles,
+    high_water: HighWater,
+    /// How many rows this connection had changed when the mark was last raised.
+    changes: u64,
     /// What its user should know of it, in a sentence.
     warning: Option<String>,
     // Dropped last: the connection writes its log back when it closes.
@@ -120,8 +130,20 @@ impl Store {
         generations::prepare(&mut connection, latest, from <= newest).with_context(cannot_open)?;
         let clock = log::load_clock(&connection, latest).with_context(cannot_open)?;
         let is_spoke = sync::is_spoke(&connection).with_context(cannot_open)?;
+        let mut high_water = HighWater::open(&path);
+        // A newer schema may not have what the mark is made of.
+        let mark = Mark::of(&connection).ok();
+        let missing = mark
+            .as_ref()
+            .and_then(|now| high_water.missing(now, from == 0));
+        mark.into_iter().for_each(|mark| high_water.raise(mark));
+        let warning = missing.map(|missing| {
+            format!("{missing}; `hephd store restore --backup FILE` adds those of a backup")
+        });
         Ok(Store {
+            changes: connection.total_changes(),
             connection,
+            high_water,
             clock,
             hub_clock: HubClock::default(),
             max_drift: DRIFT,
@@ -131,7 +153,7 @@ impl Store {
             allowance: ALLOWANCE,
             full_since: None,
             files: OpenFiles::of(&path),
-            warning: None,
+            warning,
             path,
             schema: from.max(newest),
             ids: Generator::new(),
@@ -158,6 +180,17 @@ impl Store {
         let is_new = self.warning.as_ref() != Some(&warning);
         self.warning = Some(warning);
         is_new
+    }
+
+    /// Raises the high-water mark to what was stored.
+    pub fn raise_high_water(&mut self) {
+        let changes = self.connection.total_changes();
+        if changes != self.changes {
+            self.changes = changes;
+            if let Ok(mark) = Mark::of(&self.connection) {
+                self.high_water.raise(mark);
+            }
+        }
     }
 
     /// Checks that the files which are open are those at the path of the store.

@@ -1,4 +1,4 @@
-//! Replaces a store that this release cannot read by a backup, without losing an operation.
+//! Replaces a store that this release cannot read, or that is damaged, by a backup, without losing an operation.
 //!
 //! The scene: an update migrated the store, its hephd then turned out unhealthy, and the older release is back, which
 //! cannot read the migrated store. It can read the backup from before the update; but between the switch and the roll-back
@@ -23,10 +23,16 @@ use rusqlite::Connection;
 use serde::Serialize;
 
 use super::clock::DRIFT;
+use super::log::Record;
 use super::schema::{self, SCHEMA, STEPS, StoreFile};
-use super::{file, log, sync};
+use super::{damage, file, log, sync, wal};
 use crate::error::{Error, Result, ResultExt, bail};
 use crate::os::files;
+
+/// What the name of a replaced file has behind that of the store, for each reason.
+const NEWER: &str = ".newer-schema";
+const UNREADABLE: &str = ".unreadable-";
+const DAMAGED: &str = ".damaged-";
 
 /// What `hephd store restore` did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -43,11 +49,11 @@ pub(crate) struct Restored {
     pub operations_unread: Option<String>,
 }
 
-/// Replaces the store `path`, which is missing or which this release cannot read, by `backup`.
+/// Replaces the store `path`, which is missing or damaged or which this release cannot read, by `backup`.
 ///
 /// # Errors
 ///
-/// A hephd has the store open, this release can read it, the backup is not a store that this release can read, or the disk
+/// A hephd has the store open, this release can read it and it is not damaged, the backup is damaged or not a store that this release can read, or the disk
 /// failed. The store is as it was.
 pub(crate) fn restore(path: &Path, backup: &Path, now: Timestamp) -> Result<Restored> {
     let backup = std::path::absolute(backup)?;
@@ -55,16 +61,22 @@ pub(crate) fn restore(path: &Path, backup: &Path, now: Timestamp) -> Result<Rest
     let _lock = file::lock(&path)?;
     let found = schema::inspect(&path)?;
     let suffix = match &found {
+        StoreFile::Store(version)
+            if found.obstacle(SCHEMA).is_none()
+                && damage::find(&path, *version, false)?.is_some() =>
+        {
+            DAMAGED.to_owned()
+        }
         StoreFile::Store(version) if found.obstacle(SCHEMA).is_none() => {
             return Err(Error::new(format!(
-                "cannot restore '{}': this release can read the store (schema {})",
+                "cannot restore '{}': this release can read the store (schema {}), and it is not damaged",
                 path.display(),
                 version.schema
             ))
             .with_hint("move it away first if the backup is to replace it"));
         }
-        StoreFile::Store(version) => format!(".newer-schema{}-", version.schema),
-        StoreFile::Unreadable(_) | StoreFile::Missing => ".unreadable-".to_owned(),
+        StoreFile::Store(version) => format!("{NEWER}{}-", version.schema),
+        StoreFile::Unreadable(_) | StoreFile::Missing => UNREADABLE.to_owned(),
     };
     let aside = unused_name(&path, &suffix, now);
     let replaced = (found != StoreFile::Missing).then_some(path.as_path());
@@ -121,6 +133,10 @@ fn fold(newer: &Path) -> Result<Option<String>> {
     if !file::is_database(newer)? {
         return Ok(Some("it is not a database".to_owned()));
     }
+    // SQLite would drop what is behind the damage. It stays beside the file that is kept.
+    if let Some(damage) = wal::damage(&file::sibling(newer, "-wal"))? {
+        return Ok(Some(damage));
+    }
     let fold = || -> rusqlite::Result<String> {
         let connection = file::open_writable(newer)?;
         let mode =
@@ -155,12 +171,11 @@ fn copy(backup: &Path, temporary: &Path, latest: i64) -> Result<Connection> {
         .mode(files::PRIVATE)
         .open(temporary)?;
     io::copy(&mut File::open(backup)?, &mut copy)?;
-    let mut connection = file::open_writable(temporary)?;
-    connection.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(()))?;
-    let damage: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if damage != "ok" {
+    if let Some(damage) = damage::find(temporary, version, false)? {
         bail!("it is damaged: {damage}");
     }
+    let mut connection = file::open_writable(temporary)?;
+    connection.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(()))?;
     schema::migrate(&mut connection, version.schema, STEPS, latest)?;
     sync::forget_hub(&connection)?;
     Ok(connection)
@@ -170,24 +185,32 @@ fn copy(backup: &Path, temporary: &Path, latest: i64) -> Result<Connection> {
 fn carry_over(newer: &Path, restored: &mut Connection, latest: i64) -> Result<Carried> {
     let transaction = restored.transaction()?;
     let mut operations = 0;
+    let mut fault = None;
     // A failed write is an error; a failed read ends the walk. Only one of them comes out of it.
     let mut write_error = None;
-    let walk = file::open_readonly(newer).and_then(|newer| {
-        log::for_each_appended(&newer, |_, record| {
-            match log::append(&transaction, &record) {
-                Ok(seq) => operations += u64::from(seq.is_some()),
-                Err(error) => {
-                    write_error = Some(error);
-                    return Err(rusqlite::Error::QueryReturnedNoRows);
-                }
+    let mut carry = |seq: i64, record: Record| {
+        if let Some(found) = damage::fault(&record) {
+            fault = Some(format!("operation {seq}: {found}"));
+            return Ok(());
+        }
+        match log::append(&transaction, &record) {
+            Ok(seq) => operations += u64::from(seq.is_some()),
+            Err(error) => {
+                write_error = Some(error);
+                return Err(rusqlite::Error::QueryReturnedNoRows);
             }
-            Ok(())
-        })
+        }
+        Ok(())
+    };
+    let walk = file::open_readonly(newer).and_then(|newer| {
+        let walked = log::for_each_appended(&newer, &mut carry);
+        // What is behind a damaged page is reached from the end.
+        walked.inspect_err(|_| drop(log::for_each_appended_backwards(&newer, &mut carry)))
     });
     if let Some(error) = write_error {
         return Err(error.into());
     }
-    let unread = walk.err().map(schema::unreadable).transpose()?;
+    let unread = walk.err().map(schema::unreadable).transpose()?.or(fault);
     log::rebuild_tasks(&transaction, latest)?;
     transaction.commit()?;
     Ok(Carried { operations, unread })
@@ -226,7 +249,11 @@ fn keep(path: &Path, folder: &Path, aside: &Path) -> Result<PathBuf> {
             .metadata()
             .is_ok_and(|other| (other.dev(), other.ino()) == (store.dev(), store.ino()));
         let name = other.to_string_lossy();
-        if same && (name.contains(".newer-schema") || name.contains(".unreadable-")) {
+        if same
+            && [NEWER, UNREADABLE, DAMAGED]
+                .iter()
+                .any(|word| name.contains(word))
+        {
             return Ok(other);
         }
     }

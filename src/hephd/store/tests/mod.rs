@@ -1,6 +1,7 @@
 //! The store as a whole, with real files.
 
 mod clocks;
+mod damage;
 mod faults;
 mod listing;
 mod merging;
