@@ -12,3 +12,4 @@ mod renewal;
 mod scene;
 mod together;
 mod tokens;
+mod toolkit;

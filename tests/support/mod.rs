@@ -24,5 +24,6 @@ pub mod running;
 pub mod slow_link;
 pub mod soak;
 pub mod tls;
+pub mod toolkit;
 pub mod wait;
 pub mod workshop;

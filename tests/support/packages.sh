@@ -27,6 +27,8 @@ need nginx nginx-light
 if [ "${1-}" = test ]; then
     need node nodejs
     need npm npm
+    need python3 python3
+    python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing="$missing python3-venv"
 fi
 need openssl openssl
 need minisign minisign

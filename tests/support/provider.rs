@@ -203,49 +203,50 @@ impl Browser {
 }
 
 /// Returns the attribute `name` of the first element in `html`.
-fn attribute(html: &str, name: &str) -> Option<String> {
+pub(super) fn attribute(html: &str, name: &str) -> Option<String> {
     let (_, rest) = html.split_once(&format!(" {name}=\""))?;
     Some(rest.split('"').next()?.to_owned())
 }
 
 #[track_caller]
-fn curl(arguments: &[&str]) -> String {
+pub(super) fn curl(arguments: &[&str]) -> String {
     let curl = Call::of("curl").args("--silent --show-error --max-time 60 --noproxy *");
     curl.args(arguments).prints()
 }
 
-/// Returns the folder with the provider and all that it needs, which npm fetches once for each build folder.
+/// Returns the folder with the provider and all that it needs.
 fn installed() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let mut digest = Sha256::new();
-        SOURCES.iter().for_each(|(_, text)| digest.update(text));
-        let name = format!(
-            "provider-{}",
-            &heph::os::files::hex(&digest.finalize())[..16]
-        );
-        let all = programs::cache();
-        fs::create_dir_all(all).unwrap();
-        // Several tests begin at once, in several processes.
-        let lock = File::create(all.join("provider.lock")).unwrap();
-        lock.lock().unwrap();
-        let folder = all.join(name);
-        let complete = folder.join("complete");
-        if !complete.exists() {
-            fs::create_dir_all(&folder).unwrap();
-            for (name, text) in SOURCES {
-                fs::write(folder.join(name), text).unwrap();
-            }
-            install(&folder, &all.join("npm-cache"));
-            fs::write(complete, "").unwrap();
-        }
-        folder
-    })
+    FOLDER.get_or_init(|| fetched("provider", &SOURCES, install))
 }
 
-fn install(folder: &Path, cache: &Path) {
+/// Returns a folder with `sources` and what `install` fetches for them, once for each build folder. The second argument of
+/// `install` is the folder that holds all of these.
+pub(super) fn fetched(name: &str, sources: &[(&str, &str)], install: fn(&Path, &Path)) -> PathBuf {
+    let mut digest = Sha256::new();
+    sources.iter().for_each(|(_, text)| digest.update(text));
+    let digest = heph::os::files::hex(&digest.finalize());
+    let all = programs::cache();
+    fs::create_dir_all(all).unwrap();
+    // Several tests begin at once, in several processes.
+    let lock = File::create(all.join(format!("{name}.lock"))).unwrap();
+    lock.lock().unwrap();
+    let folder = all.join(format!("{name}-{}", &digest[..16]));
+    let complete = folder.join("complete");
+    if !complete.exists() {
+        fs::create_dir_all(&folder).unwrap();
+        for (name, text) in sources {
+            fs::write(folder.join(name), text).unwrap();
+        }
+        install(&folder, all);
+        fs::write(complete, "").unwrap();
+    }
+    folder
+}
+
+fn install(folder: &Path, all: &Path) {
     // Nothing is left outside of the build folder.
-    let npm = Call::of("npm").args(&["--cache".as_ref(), cache]);
+    let npm = Call::of("npm").args(&["--cache".as_ref(), all.join("npm-cache").as_path()]);
     npm.args("ci --ignore-scripts --no-audit --no-fund --prefer-offline")
         .current_dir(folder)
         .exits(0);
