@@ -2807,7 +2807,7 @@ _heph() {
             return 0
             ;;
         heph__subcmd__sync__subcmd__now)
-            opts="-h --json --config --help"
+            opts="-h --accept-deletes --json --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -83,6 +83,7 @@ complete -c heph -n "__fish_heph_using_subcommand sync; and __fish_seen_subcomma
 complete -c heph -n "__fish_heph_using_subcommand sync; and __fish_seen_subcommand_from status" -l json -d 'Print one JSON object'
 complete -c heph -n "__fish_heph_using_subcommand sync; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
 complete -c heph -n "__fish_heph_using_subcommand sync; and __fish_seen_subcommand_from now" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F
+complete -c heph -n "__fish_heph_using_subcommand sync; and __fish_seen_subcommand_from now" -l accept-deletes -d 'Let the hub delete the tasks that `heph sync status` says are held back'
 complete -c heph -n "__fish_heph_using_subcommand sync; and __fish_seen_subcommand_from now" -l json -d 'Print one JSON object'
 complete -c heph -n "__fish_heph_using_subcommand sync; and __fish_seen_subcommand_from now" -s h -l help -d 'Print help'
 complete -c heph -n "__fish_heph_using_subcommand sync; and __fish_seen_subcommand_from join" -l config -d 'Settings file to use instead of ~/.config/heph/config.toml' -r -F

@@ -2,6 +2,7 @@
 
 mod join;
 
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use clap::Subcommand;
@@ -30,13 +31,23 @@ enum Command {
     /// Show when hephd last synced with its hub, and what is still to send
     Status(Form),
     /// Sync with the hub now, and wait until that is done
-    Now(Form),
+    Now(Now),
     /// Sync with the hub that invited this machine
     Join(join::Args),
 }
 
 #[derive(Debug, clap::Args)]
 struct Form {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct Now {
+    /// Let the hub delete the tasks that `heph sync status` says are held back
+    #[arg(long)]
+    accept_deletes: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -52,7 +63,7 @@ impl Args {
 pub fn run(context: &Context, args: Args) -> Result<Exit> {
     match args.command {
         Command::Status(form) => status(context, &form),
-        Command::Now(form) => now(context, &form),
+        Command::Now(args) => now(context, &args),
         Command::Join(args) => join::run(context, &args),
     }
 }
@@ -73,12 +84,18 @@ fn status(context: &Context, form: &Form) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn now(context: &Context, form: &Form) -> Result<Exit> {
-    let round = client::sync_now(&context.socket()?)?;
-    if form.json {
+fn now(context: &Context, args: &Now) -> Result<Exit> {
+    let socket = context.socket()?;
+    let mut round = client::sync_now(&socket, args.accept_deletes)?;
+    let held = round.status.held_deletes;
+    let asks = held > 0 && !args.json && context.ui.has_reader() && io::stdin().is_terminal();
+    if asks && confirms(context, held)? {
+        round = client::sync_now(&socket, true)?;
+    }
+    if args.json {
         context.ui.json(&round);
     } else {
-        let deleted = match round.status.last_deleted {
+        let deleted = match round.status.last_deleted + round.accepted_deletes {
             0 => String::new(),
             count => format!(", deleted {}", tasks(count)),
         };
@@ -88,10 +105,24 @@ fn now(context: &Context, form: &Form) -> Result<Exit> {
             operations(round.received)
         ));
     }
+    if round.status.held_deletes > 0 {
+        context.ui.warn(held_back(round.status.held_deletes));
+    }
     if round.status.refused > 0 {
         context.ui.warn(refused(round.status.refused));
     }
     Ok(Exit::Done)
+}
+
+/// Asks whether the hub may delete so many tasks.
+fn confirms(context: &Context, held: u64) -> Result<bool> {
+    let held = tasks(held);
+    context.ui.note(format!(
+        "the hub deletes {held}, which makes more than half in a day. Delete them? [y/N]"
+    ));
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// Returns a line about a login that nothing renews.
@@ -141,6 +172,9 @@ fn lines(status: &SyncStatus, now: Timestamp, zone: &TimeZone) -> Vec<String> {
     line("to send", operations(status.pending));
     if status.refused > 0 {
         line("refused", refused(status.refused));
+    }
+    if status.held_deletes > 0 {
+        line("held back", held_back(status.held_deletes));
     }
     if let Some(error) = &status.last_error {
         line("last error", printable(error));
@@ -202,6 +236,13 @@ fn tasks(count: u64) -> String {
     }
 }
 
+fn held_back(count: u64) -> String {
+    format!(
+        "the hub deletes {}, which makes more than half in a day; `heph sync now --accept-deletes` lets it",
+        tasks(count)
+    )
+}
+
 fn refused(count: u64) -> String {
     format!(
         "the hub refused {}; `heph daemon logs` says why",
@@ -252,6 +293,7 @@ mod tests {
             refused: 2,
             last_received: 1000,
             last_deleted: 1,
+            held_deletes: 40,
             last_error: Some("cannot connect to h.example".to_owned()),
             next_attempt: Some("2026-02-03T04:08:00Z".parse().unwrap()),
             ..SyncStatus::default()
@@ -262,6 +304,7 @@ mod tests {
         last round    received 1000 operations, deleted 1 task
         to send       1 operation
         refused       the hub refused 2 operations; `heph daemon logs` says why
+        held back     the hub deletes 40 tasks, which makes more than half in a day; `heph sync now --accept-deletes` lets it
         last error    cannot connect to h.example
         next attempt  in 2 min
         ");

@@ -140,9 +140,10 @@ pub(crate) fn sync_status_if_there(socket: &Path, limit: Duration) -> Result<Opt
     connection::call_if_there(socket, &Call::SyncStatus {}, limit)
 }
 
-/// Has hephd sync with its hub, and returns what that did.
-pub(crate) fn sync_now(socket: &Path) -> Result<SyncRound> {
-    Caller::connect(socket, SYNC_LIMIT)?.call(&Call::SyncNow {})
+/// Has hephd sync with its hub, and returns what that did. With `accept_deletes`, it first applies the hub's deletions that
+/// wait for that.
+pub(crate) fn sync_now(socket: &Path, accept_deletes: bool) -> Result<SyncRound> {
+    Caller::connect(socket, SYNC_LIMIT)?.call(&Call::SyncNow { accept_deletes })
 }
 
 /// Has the hub on this machine invite a machine, and returns its secret, which is nowhere else.

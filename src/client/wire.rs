@@ -4,6 +4,8 @@
     reason = "members are named as in the protocol, which docs/protocol.md describes"
 )]
 
+use std::ops::Not;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -81,7 +83,11 @@ pub(crate) enum Call {
     #[serde(rename = "sync.status")]
     SyncStatus {},
     #[serde(rename = "sync.now")]
-    SyncNow {},
+    SyncNow {
+        /// Whether to apply the hub's deletions that wait for that.
+        #[serde(default, skip_serializing_if = "Not::not")]
+        accept_deletes: bool,
+    },
     #[serde(rename = "hub.invite")]
     HubInvite {
         name: Option<String>,
@@ -354,6 +360,9 @@ pub struct SyncStatus {
     /// How many tasks those deleted.
     #[serde(default)]
     pub last_deleted: u64,
+    /// How many tasks the hub would delete, if the user accepted it.
+    #[serde(default)]
+    pub held_deletes: u64,
 }
 
 /// A machine that syncs with this hub.
@@ -413,6 +422,9 @@ pub struct SyncRound {
     pub sent: u64,
     /// How many operations the hub sent.
     pub received: u64,
+    /// How many tasks were deleted before the round, because the user accepted it.
+    #[serde(default)]
+    pub accepted_deletes: u64,
     #[serde(flatten)]
     pub status: SyncStatus,
 }

@@ -123,7 +123,7 @@ impl Methods {
             }
             Call::Backup { path } => self.backup(path).await,
             Call::SyncStatus {} => self.read(Methods::sync_status).await,
-            Call::SyncNow {} => self.sync_now().await,
+            Call::SyncNow { accept_deletes } => self.sync_now(accept_deletes).await,
             Call::HubInvite { name, url } => of_hub(self.hub.invite(name, url).await),
             Call::HubMachines {} => of_hub(self.hub.machines()),
             Call::HubRevoke { name } => {
@@ -238,7 +238,16 @@ impl Methods {
     }
 
     /// Has the spoke go through a round; returns what it did and the state of the sync after it.
-    async fn sync_now(self: &Arc<Self>) -> Result<Vec<u8>, Failure> {
+    async fn sync_now(self: &Arc<Self>, accept_deletes: bool) -> Result<Vec<u8>, Failure> {
+        let mut accepted = 0;
+        if accept_deletes {
+            let apply = |store: &mut Store| store.apply_deletions(true);
+            while let Some(deleted) = of_store(self.store.call(apply).await)? {
+                accepted += deleted;
+            }
+            let accept = |store: &mut Store| store.accept_deletions(clock::now());
+            of_store(self.store.call(accept).await)?;
+        }
         let done = self.sync.now().await.map_err(|error| {
             let code = match error.kind() {
                 Kind::Usage => code::NO_HUB,
@@ -251,6 +260,7 @@ impl Methods {
             Ok(SyncRound {
                 sent: done.sent,
                 received: done.received,
+                accepted_deletes: accepted,
                 status: this.sync_status(store)?,
             })
         })

@@ -23,8 +23,8 @@ fn a_hephd_without_a_hub_has_a_status_and_nothing_to_do() {
         spoke.sync_status(),
         json!({
             "schema": 1, "hub": null, "last_success": null, "pending": 0, "refused": 0, "last_error": null,
-            "next_attempt": null, "issuer": null, "client_id": null, "scopes": null, "warning": null, "spokes": null,
-            "last_received": 0, "last_deleted": 0,
+            "next_attempt": null, "issuer": null, "client_id": null, "scopes": null, "warning": null, "clock_difference": null, "spokes": null,
+            "last_received": 0, "last_deleted": 0, "held_deletes": 0,
         })
     );
     let now = spoke.heph("sync now").exits(2);
@@ -62,6 +62,7 @@ fn a_sync_that_is_well_says_so_in_words_and_in_json() {
             "schema",
             "sent",
             "received",
+            "accepted_deletes",
             "hub",
             "last_success",
             "pending",
@@ -72,9 +73,11 @@ fn a_sync_that_is_well_says_so_in_words_and_in_json() {
             "client_id",
             "scopes",
             "warning",
+            "clock_difference",
             "spokes",
             "last_received",
-            "last_deleted"
+            "last_deleted",
+            "held_deletes"
         ]
     );
     let now = text.json();

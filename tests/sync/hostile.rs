@@ -169,3 +169,92 @@ fn what_a_hub_deletes_comes_back_and_the_hub_gets_it_again() {
     assert_eq!(hub.received("task.add").len(), 10);
     assert_eq!(hub.received("task.done").len(), 2);
 }
+
+/// Adds so many tasks at once; returns their ids.
+fn add_tasks(spoke: &Node, count: u64) -> Vec<String> {
+    let mut wire = spoke.wire();
+    let added = (0..count).map(|number| {
+        let task = wire.call("task.add", json!({"title": format!("task {number}")}));
+        task["task"]["id"].as_str().unwrap().to_owned()
+    });
+    added.collect()
+}
+
+#[test]
+fn a_round_that_deletes_most_tasks_asks_first_however_it_is_spread() {
+    let hub = Hub::start();
+    let mut spoke = Node::spoke(&hub.server.url());
+    let tasks = add_tasks(&spoke, 30);
+    spoke.sync();
+    // Two pages of one round, among other operations.
+    let arrival = operation(900, "task.add", &id(900), json!({"title": "new"}));
+    let mut first = deletions(1, &tasks[..10]);
+    first.push(arrival);
+    hub.sends(vec![first, deletions(100, &tasks[10..16])]);
+    let asked = spoke.heph("sync now").exits(0);
+    asked
+        .complains("the hub deletes 16 tasks")
+        .complains("`heph sync now --accept-deletes`");
+    assert_eq!(spoke.tasks().len(), 31, "everything but the deletions");
+    let status = spoke.sync_status();
+    assert_eq!(
+        (&status["held_deletes"], &status["last_deleted"]),
+        (&json!(16), &json!(0))
+    );
+    spoke
+        .heph("sync status")
+        .succeeds()
+        .says("held back     the hub deletes 16 tasks");
+
+    // Later ones wait as well, a restart changes nothing, and this machine goes on.
+    hub.sends(vec![deletions(200, &tasks[16..18])]);
+    spoke
+        .heph("sync now")
+        .exits(0)
+        .complains("the hub deletes 18 tasks");
+    spoke.stop();
+    spoke.start();
+    spoke.add("mine");
+    spoke.heph(&["done", &tasks[0]]).succeeds();
+    spoke.heph("sync now").exits(0);
+    assert_eq!(spoke.sync_status()["held_deletes"], 18);
+    assert_eq!(spoke.tasks().len(), 32);
+    assert_eq!(hub.received("task.done").len(), 1);
+
+    let accepted = spoke.heph("sync now --accept-deletes --json").json();
+    assert_eq!(accepted["accepted_deletes"], 18, "{accepted}");
+    assert_eq!(accepted["held_deletes"], 0, "{accepted}");
+    assert_eq!(spoke.tasks().len(), 14);
+    spoke
+        .heph("undelete --since 1h")
+        .succeeds()
+        .says("18 tasks are back\n");
+}
+
+#[test]
+fn many_small_rounds_in_one_day_ask_as_one_would() {
+    let hub = Hub::start();
+    let spoke = Node::spoke(&hub.server.url());
+    let tasks = add_tasks(&spoke, 30);
+    spoke.sync();
+    for (number, task) in (0..).zip(&tasks) {
+        hub.sends(vec![deletions(number, [task])]);
+        spoke.heph("sync now").exits(0);
+    }
+    assert_eq!(spoke.tasks().len(), 15);
+    assert_eq!(spoke.sync_status()["held_deletes"], 15);
+}
+
+#[test]
+fn a_first_sync_with_a_long_history_asks_nothing() {
+    let hub = Hub::start();
+    let history: Vec<String> = (0..50).map(|number| id(1000 + number)).collect();
+    let adds = (1..)
+        .zip(&history)
+        .map(|(number, task)| operation(number, "task.add", task, json!({"title": "old"})));
+    hub.sends(vec![adds.collect(), deletions(100, &history[..40])]);
+    let spoke = Node::spoke(&hub.server.url());
+    spoke.sync();
+    assert_eq!(spoke.tasks().len(), 10);
+    assert_eq!(spoke.sync_status()["held_deletes"], 0);
+}

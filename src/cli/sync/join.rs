@@ -57,7 +57,7 @@ pub fn run(context: &Context, args: &Args) -> Result<Exit> {
         return Err(error);
     }
     let socket = context.socket()?;
-    let round = client::sync_now(&socket).with_context(|| {
+    let round = client::sync_now(&socket, false).with_context(|| {
         Error::new(format!(
             "this machine is a spoke of '{}' now, but has not synced yet",
             printable(hub)

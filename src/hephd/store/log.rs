@@ -353,8 +353,13 @@ pub(super) fn rebuild_tasks(connection: &Connection, latest: i64) -> rusqlite::R
 /// Applies the whole log to derived tables that are empty. Returns the clock, which follows no operation that is later than
 /// `latest`.
 pub(super) fn replay(connection: &Connection, latest: i64) -> rusqlite::Result<Clock> {
+    let waiting = waiting(connection)?;
     let mut highest = Clock::default();
     for_each(connection, |seq, record| {
+        if waiting.contains(&seq) {
+            highest = highest.follow(record.stamp(&record.content()).clock, latest);
+            return Ok(());
+        }
         let clock = apply(connection, seq, &record, &record.content())?;
         highest = highest.follow(clock, latest);
         Ok(())
@@ -369,6 +374,7 @@ pub(super) fn rebuild_some(
     tasks: &HashSet<String>,
     without: &HashSet<i64>,
 ) -> rusqlite::Result<Vec<(i64, Record)>> {
+    let waiting = waiting(connection)?;
     let mut others = Vec::new();
     for task in tasks {
         connection
@@ -379,7 +385,7 @@ pub(super) fn rebuild_some(
             .execute([task])?;
     }
     for_each(connection, |seq, record| {
-        if tasks.contains(&record.task) && !without.contains(&seq) {
+        if tasks.contains(&record.task) && !without.contains(&seq) && !waiting.contains(&seq) {
             let content = record.content();
             if content.user.is_empty() {
                 apply(connection, seq, &record, &content)?;
@@ -397,6 +403,17 @@ pub(super) fn rebuild_some(
         }
     }
     Ok(counting)
+}
+
+/// Returns the numbers of the operations that are not applied until the user accepts them.
+fn waiting(connection: &Connection) -> rusqlite::Result<HashSet<i64>> {
+    let sql = "SELECT 1 FROM sqlite_schema WHERE name = 'held_deletions'";
+    if !connection.prepare(sql)?.exists([])? {
+        return Ok(HashSet::new());
+    }
+    let mut statement = connection.prepare("SELECT seq FROM held_deletions")?;
+    let seqs = statement.query_map([], |row| row.get(0))?;
+    seqs.collect()
 }
 
 /// Saves the highest time of any operation. To be called whenever operations arrive from another machine.

@@ -74,6 +74,7 @@ impl Handle {
             return Ok(SyncStatus::default());
         };
         let (pending, refused) = (store.pending()?, store.refused()?);
+        let held_deletes = store.held_deletions()?;
         let login = shared.hub.login();
         let state = shared.lock();
         Ok(SyncStatus {
@@ -94,6 +95,7 @@ impl Handle {
             spokes: None,
             last_received: state.transferred.received,
             last_deleted: state.transferred.deleted,
+            held_deletes,
         })
     }
 

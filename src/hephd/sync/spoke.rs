@@ -85,7 +85,10 @@ impl Spoke {
             if full.is_some() {
                 limits.operations = 0;
             }
-            let request = Arc::new(self.with_store(move |store| store.next_request(limits))?);
+            let request = Arc::new(self.with_store(move |store| {
+                store.watch_deletions(clock::now())?;
+                store.next_request(limits)
+            })?);
             let start = Instant::now();
             let response = match self.exchange.send(&request) {
                 Ok(response) => Arc::new(response),
@@ -131,6 +134,9 @@ impl Spoke {
                         round.extend(self.pending()?);
                         continue;
                     }
+                    let settled = self.settle(&mut round.transferred);
+                    self.shared.note(round.transferred);
+                    settled?;
                     return full.map_or(Ok(round.transferred), Err);
                 }
             }
@@ -161,6 +167,16 @@ impl Spoke {
         Ok(())
     }
 
+    /// Applies the deletions of a round, or leaves them to the user.
+    fn settle(&self, transferred: &mut Transferred) -> Result<()> {
+        if self.with_store(|store| store.may_delete(clock::now()))? {
+            while let Some(deleted) = self.with_store(|store| store.apply_deletions(false))? {
+                transferred.deleted += deleted;
+            }
+        }
+        Ok(())
+    }
+
     fn pending(&self) -> Result<u64> {
         self.with_store(|store| store.pending())
     }
@@ -180,7 +196,9 @@ impl Spoke {
 
     /// Logs the outcome of a round, unless it is that of the round before.
     fn log(&mut self, outcome: &Result<Transferred>) {
+        let held = self.with_store(|store| store.held_deletions());
         let line = match outcome {
+            Ok(_) if held.as_ref().is_ok_and(|held| *held > 0) => "in sync with the hub, but for deletions: it deletes more than half of the tasks, and `heph sync now --accept-deletes` has to accept that".to_owned(),
             Ok(_) => "in sync with the hub".to_owned(),
             Err(error) => format!("cannot sync: {}", printable(&describe(error))),
         };

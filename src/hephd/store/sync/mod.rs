@@ -10,6 +10,7 @@
 //! again could get its old number, with other operations before it, and a spoke that knows only that number would not
 //! notice that the log had changed.
 
+mod held;
 mod hub;
 mod restamp;
 mod spoke;

@@ -9,7 +9,7 @@ use ulid::Ulid;
 use super::super::clock::DRIFT;
 use super::super::log::{self, COLUMNS, Record};
 use super::super::{Store, allowance, deletions, generations, validate};
-use super::{Insertion, insert, restamp, to_wire};
+use super::{Insertion, held, restamp, to_wire};
 use crate::error::Result;
 use crate::hephd::protocol::{
     self, LARGEST_OPERATION, Operation, PAGE_BYTES, PageLimits, Position, Request, Response,
@@ -137,11 +137,12 @@ impl Store {
             note_refused(&transaction, request, response)?;
         }
         let mut received = allowance::load(&transaction)?;
+        let is_guarded = held::is_on(&transaction)?;
         let mut clock = self.clock;
         let mut has_new = false;
         let mut restamped = HashSet::new();
         for record in records {
-            match insert(&transaction, record, &mut clock, latest)? {
+            match held::insert_from_hub(&transaction, record, &mut clock, latest, is_guarded)? {
                 Insertion::New(_) => {
                     has_new = true;
                     received.count(record, log::has_task(&transaction, &record.task)?);
@@ -281,11 +282,14 @@ fn save_hub(
 
 /// Marks everything of this machine's owner as unsent, except what every hub rejects for its size.
 fn mark_everything_unsent(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    // A deletion that the user has not accepted is not passed on to another hub.
+    held::create(transaction)?;
     transaction.execute_batch(&format!(
         "DELETE FROM refused;
          DELETE FROM unsent;
          INSERT INTO unsent SELECT seq FROM ops
-           WHERE octet_length(body) <= {LARGEST_OPERATION} AND seq NOT IN (SELECT seq FROM user_ops);
+           WHERE octet_length(body) <= {LARGEST_OPERATION} AND seq NOT IN (SELECT seq FROM user_ops)
+             AND seq NOT IN (SELECT seq FROM held_deletions);
          INSERT INTO refused SELECT seq, 'the operation is too large' FROM ops
            WHERE octet_length(body) > {LARGEST_OPERATION} AND seq NOT IN (SELECT seq FROM user_ops);"
     ))

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::error::Kind;
-use crate::hephd::protocol::Position;
+use crate::hephd::protocol::{OperationKind, Position};
 
 /// Returns the answer of a hub that sends these operations, up to its position `seq`.
 fn answer(seq: u64, operations: Vec<Operation>) -> Response {
@@ -112,6 +112,79 @@ fn what_a_hub_stores_here_has_a_bound_that_a_flag_sets() {
     store
         .apply(&request, &answer(3, edits(400)), at(9))
         .unwrap();
+}
+
+/// Returns operations that delete these tasks.
+fn deletes(tasks: &[String]) -> Vec<Operation> {
+    let delete = |task: &String| Operation {
+        kind: OperationKind::Delete,
+        body: json(r#"{"clock":[5,0]}"#),
+        ..adds(task, "")
+    };
+    tasks.iter().map(delete).collect()
+}
+
+/// Lets the hub send these operations in a round of its own, and returns how many deletions wait then.
+fn round(store: &mut Store, seq: u64, operations: Vec<Operation>, now: Timestamp) -> u64 {
+    store.watch_deletions(now).unwrap();
+    let request = next_request(store);
+    store
+        .apply(&request, &answer(seq, operations), now)
+        .unwrap();
+    if store.may_delete(now).unwrap() {
+        while store.apply_deletions(false).unwrap().is_some() {}
+    }
+    store.held_deletions().unwrap()
+}
+
+#[test]
+fn deletions_wait_by_the_number_of_tasks_that_were_here_before() {
+    let hours = |hours: i64| at(hours * 60 * 60 * 1000);
+    let (home, mut store) = spoke();
+    let mut add = |_| store.add("mine", None, at(0)).unwrap().id;
+    let mine: Vec<String> = (0..40).map(&mut add).collect();
+    assert_eq!(round(&mut store, 1, Vec::new(), hours(0)), 0);
+    assert_eq!(round(&mut store, 2, deletes(&mine[..20]), hours(1)), 0);
+    assert_eq!(titles(&store).len(), 20, "half of them");
+    // Many tasks of the hub make its deletions no fewer, and those of its own tasks no more.
+    let theirs: Vec<String> = (0..100).map(|_| ulid()).collect();
+    let adding = theirs.iter().map(|task| adds(task, "theirs")).collect();
+    assert_eq!(round(&mut store, 3, adding, hours(2)), 0);
+    assert_eq!(round(&mut store, 4, deletes(&theirs[..90]), hours(3)), 0);
+    assert_eq!(round(&mut store, 5, deletes(&mine[20..21]), hours(4)), 1);
+    // An older add of a task that was here before does not make it one of the hub's.
+    let again = vec![adds(&mine[21], "again"), deletes(&mine[21..22]).remove(0)];
+    assert_eq!(round(&mut store, 6, again, hours(5)), 2);
+    assert_eq!(titles(&store).len(), 30);
+    // The next day changes nothing about those that wait; neither does a rebuild, nor a new hub.
+    assert_eq!(round(&mut store, 7, Vec::new(), hours(50)), 2);
+    log::rebuild_tasks(&store.connection, i64::MAX).unwrap();
+    drop(store);
+    let mut store = home.open();
+    assert_eq!(titles(&store).len(), 30);
+    let request = next_request(&store);
+    let reset = Response {
+        reset: true,
+        ..answer(8, Vec::new())
+    };
+    store.apply(&request, &reset, at(9)).unwrap();
+    let sent = store
+        .next_request(PageLimits::default())
+        .unwrap()
+        .operations;
+    let is_held = |operation: &&Operation| {
+        mine[20..22].contains(&operation.task) && operation.kind == OperationKind::Delete
+    };
+    assert_eq!(sent.iter().filter(is_held).count(), 0);
+
+    while store.apply_deletions(true).unwrap().is_some() {}
+    store.accept_deletions(hours(51)).unwrap();
+    assert_eq!(store.held_deletions().unwrap(), 0);
+    assert_eq!(titles(&store).len(), 28);
+    // All operations were there all the time: another release sees what is accepted now.
+    let before = derived(&store.connection);
+    log::rebuild_tasks(&store.connection, i64::MAX).unwrap();
+    assert_eq!(derived(&store.connection), before);
 }
 
 #[test]
