@@ -17,6 +17,7 @@
 //! | `response` | what a response means; pure |
 //! | `connection` | one POST |
 //! | `exchange` | one page: its token, and its repetition where it was interrupted |
+//! | `look_ahead` | the next page, fetched while the last one is applied |
 //! | `spoke` | the thread, round by round |
 //! | `handle` | what the socket's connections see of it |
 
@@ -25,6 +26,7 @@ mod exchange;
 mod handle;
 mod hub;
 mod hub_url;
+mod look_ahead;
 mod page_size;
 mod response;
 mod round;

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use ulid::Ulid;
 
-use super::exchange::Exchange;
 use super::handle::{Shared, describe};
 use super::hub::Hub;
+use super::look_ahead::LookAhead;
 use super::page_size::PageSize;
 use super::round::{Next, Round, Transferred};
 use crate::error::{Error, Kind, Result, ResultExt};
@@ -23,7 +23,7 @@ use crate::os::text::printable;
 const LOGGED_REFUSALS: usize = 5;
 
 pub(super) struct Spoke {
-    exchange: Exchange,
+    exchange: LookAhead,
     store: WeakStoreHandle,
     shared: Arc<Shared>,
     page_size: PageSize,
@@ -46,7 +46,7 @@ impl Drop for StopOnExit {
 impl Spoke {
     pub fn new(hub: Hub, store: WeakStoreHandle, shared: Arc<Shared>) -> Spoke {
         Spoke {
-            exchange: Exchange::new(hub),
+            exchange: LookAhead::new(hub),
             store,
             shared,
             page_size: PageSize::default(),
@@ -75,6 +75,7 @@ impl Spoke {
     }
 
     fn round(&mut self) -> Result<Transferred> {
+        self.exchange.discard();
         self.with_store(Store::become_spoke)?;
         let mut round = Round::new(self.pending()?);
         // What the hub said when it had no more room: from then on this round only fetches.
