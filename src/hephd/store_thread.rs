@@ -163,6 +163,12 @@ impl StoreHandle {
 }
 
 impl WeakStoreHandle {
+    /// Returns a function for the call that has the store: whether others wait for it.
+    pub(super) fn waiting(&self) -> impl Fn() -> bool + Send + use<> {
+        let pending = Arc::clone(&self.pending);
+        move || pending.load(Ordering::Relaxed) > 1
+    }
+
     /// Runs `work` on the store's thread. Blocks: not for asynchronous code.
     pub(super) fn call<T: Send + 'static>(
         &self,

@@ -144,7 +144,7 @@ impl Spoke {
         }
     }
 
-    /// Applies a response slice by slice. In between, the store's thread runs what others have waiting for it.
+    /// Applies a response, in parts where others wait for the store.
     fn apply(
         &self,
         request: &Arc<Request>,
@@ -159,8 +159,9 @@ impl Spoke {
         let mut first = Some(0);
         while let Some(number) = first {
             let (request, response) = (Arc::clone(request), Arc::clone(response));
+            let waiting = self.store.waiting();
             let applied = self.with_store(move |store| {
-                store.apply_slice(&request, &response, number, clock::now())
+                store.apply_slice(&request, &response, number, clock::now(), waiting)
             })?;
             transferred.deleted += applied.deleted;
             first = applied.next;

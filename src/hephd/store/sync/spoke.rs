@@ -16,7 +16,8 @@ use crate::hephd::protocol::{
 };
 use crate::os::files;
 
-/// How much of a response is applied at a time: some milliseconds of work, as long as a write of this machine waits for the disk.
+/// How much of a response is applied while others wait for the store: some milliseconds of work, as long as a write of this
+/// machine waits for the disk.
 const SLICE_OPERATIONS: usize = 100;
 const SLICE_BYTES: usize = 32 << 10;
 
@@ -68,16 +69,16 @@ impl Store {
         let mut deleted = 0;
         let mut first = Some(0);
         while let Some(number) = first {
-            let applied = self.apply_slice(request, response, number, now)?;
+            let applied = self.apply_slice(request, response, number, now, || true)?;
             deleted += applied.deleted;
             first = applied.next;
         }
         Ok(deleted)
     }
 
-    /// Applies the hub's `response` to `request`, beginning with the operation number `first`: only as much as takes about
-    /// as long as a write of this machine, so that these wait for no more than that. Cursor and acknowledgements are written
-    /// with the last slice; until then, all of it may be applied once more. Ignores the response to a request from before
+    /// Applies the hub's `response` to `request`, beginning with the operation number `first`. Ends early where `must_yield`
+    /// says that others wait for the store: it is asked after as much as takes about as long as a write of this machine. Cursor
+    /// and acknowledgements are written at the end of the response; until then, all of it may be applied once more. Ignores the response to a request from before
     /// another response, because what it says of the hub may be outdated. The clock follows no operation that is too far
     /// ahead of `now`.
     ///
@@ -91,30 +92,7 @@ impl Store {
         response: &Response,
         first: usize,
         now: Timestamp,
-    ) -> Result<Applied> {
-        let (records, end) = slice(&response.operations, first);
-        let is_last = end == response.operations.len() || response.reset;
-        if is_last {
-            return self.apply_records(request, response, &records, true, now);
-        }
-        // It is fetched again if a power cut loses it, so the disk need not be synced.
-        self.connection
-            .pragma_update(None, "synchronous", "normal")?;
-        let applied = self.apply_records(request, response, &records, false, now);
-        self.connection.pragma_update(None, "synchronous", "full")?;
-        Ok(Applied {
-            next: Some(end),
-            ..applied?
-        })
-    }
-
-    fn apply_records(
-        &mut self,
-        request: &Request,
-        response: &Response,
-        records: &[Record],
-        is_last: bool,
-        now: Timestamp,
+        must_yield: impl Fn() -> bool,
     ) -> Result<Applied> {
         let latest = self.hub_clock.time(now).saturating_add(DRIFT);
         let free = files::free_space(&self.path).ok();
@@ -133,7 +111,7 @@ impl Store {
         }
         deletions::note(&transaction)?;
         let deletions_before = deletions::count(&transaction)?;
-        if is_last {
+        if first == 0 {
             note_refused(&transaction, request, response)?;
         }
         let mut received = allowance::load(&transaction)?;
@@ -141,24 +119,35 @@ impl Store {
         let mut clock = self.clock;
         let mut has_new = false;
         let mut restamped = HashSet::new();
-        for record in records {
-            match held::insert_from_hub(&transaction, record, &mut clock, latest, is_guarded)? {
-                Insertion::New(_) => {
-                    has_new = true;
-                    received.count(record, log::has_task(&transaction, &record.task)?);
-                }
-                // The hub has it, so it need not be sent.
-                Insertion::Known(seq) => acknowledge(&transaction, seq)?,
-                Insertion::OtherStamp(seq) => {
-                    if restamp::takes_over(&transaction, seq, &record.id, latest)? {
-                        generations::restamp(&transaction, seq, record)?;
-                        restamped.insert(record.task.clone());
+        let mut end = first;
+        let is_last = loop {
+            let records;
+            (records, end) = slice(&response.operations, end);
+            for record in &records {
+                match held::insert_from_hub(&transaction, record, &mut clock, latest, is_guarded)? {
+                    Insertion::New(_) => {
+                        has_new = true;
+                        received.count(record, log::has_task(&transaction, &record.task)?);
                     }
-                    acknowledge(&transaction, seq)?;
+                    // The hub has it, so it need not be sent.
+                    Insertion::Known(seq) => acknowledge(&transaction, seq)?,
+                    Insertion::OtherStamp(seq) => {
+                        if restamp::takes_over(&transaction, seq, &record.id, latest)? {
+                            generations::restamp(&transaction, seq, record)?;
+                            restamped.insert(record.task.clone());
+                        }
+                        acknowledge(&transaction, seq)?;
+                    }
+                    Insertion::IdOfOtherUser | Insertion::Conflict => {}
                 }
-                Insertion::IdOfOtherUser | Insertion::Conflict => {}
             }
-        }
+            if end == response.operations.len() {
+                break true;
+            }
+            if must_yield() {
+                break false;
+            }
+        };
         if !restamped.is_empty() {
             log::rebuild_some(&transaction, &restamped, &HashSet::new())?;
         }
@@ -180,7 +169,7 @@ impl Store {
         transaction.commit()?;
         self.clock = clock;
         Ok(Applied {
-            next: None,
+            next: (!is_last).then_some(end),
             deleted,
         })
     }

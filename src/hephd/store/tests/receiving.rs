@@ -35,7 +35,9 @@ fn a_page_is_applied_in_slices_between_which_this_machine_writes() {
         1,
         (0..250).map(|n| adds(&ulid(), &format!("{n}"))).collect(),
     );
-    let first = store.apply_slice(&request, &response, 0, at(9)).unwrap();
+    let first = store
+        .apply_slice(&request, &response, 0, at(9), || true)
+        .unwrap();
     assert_eq!(first.next, Some(100));
     let mine = store.add("mine", None, at(1)).unwrap();
     // hephd is killed: nothing says that the page was there.
@@ -52,7 +54,9 @@ fn a_page_is_applied_in_slices_between_which_this_machine_writes() {
     // Large operations make smaller slices.
     let response = answer(2, (0..250).map(|_| paints(1000)).collect());
     let request = next_request(&store);
-    let first = store.apply_slice(&request, &response, 0, at(9)).unwrap();
+    let first = store
+        .apply_slice(&request, &response, 0, at(9), || true)
+        .unwrap();
     assert!(first.next.is_some_and(|next| next < 40), "{first:?}");
 }
 
