@@ -1,36 +1,17 @@
 //! Operations that the clock alone does not order: those with a generation, and those that got another stamp after they were
 //! appended. `merge` says what a generation is.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::clock::Clock;
-use super::log::{self, COLUMNS, GENERATION, Record};
+use super::log::{self, GENERATION, Record};
 use super::merge::Stamp;
 use crate::hephd::protocol::OperationKind;
-
-/// Tables that a release does not miss which does not know them.
-const SQL: &str = "
-    -- The body of an operation with another stamp than it was appended with: this store's clock was wrong, and the hub had not
-    -- accepted the operation yet.
-    CREATE TABLE IF NOT EXISTS restamped (seq INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
-    -- Derived from the log: operations whose generation their task has not reached.
-    CREATE TABLE IF NOT EXISTS held (
-      user TEXT NOT NULL, task TEXT NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL,
-      PRIMARY KEY (user, task, generation, seq)
-    ) STRICT, WITHOUT ROWID;
-    -- One row: up to which number operations with a generation are applied by it. Release 0.1.0 applies them by their clocks.
-    CREATE TABLE IF NOT EXISTS generations (applied INTEGER NOT NULL) STRICT;
-    INSERT INTO generations SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM generations);";
-
-/// Creates what the schema lacks, unless it exists.
-pub(super) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(SQL)
-}
 
 /// Creates empty temporary tables, which take the place of those of the store in all statements, for a replay of the log. Those
 /// that operations got another stamp in are the store's.
 pub(super) fn create_for_replay(connection: &Connection) -> rusqlite::Result<()> {
-    let temporary = SQL.replace("CREATE TABLE IF NOT EXISTS", "CREATE TEMP TABLE");
+    let temporary = log::TABLES.replace("CREATE TABLE IF NOT EXISTS", "CREATE TEMP TABLE");
     connection.execute_batch(&temporary)?;
     connection
         .execute_batch("DELETE FROM temp.generations; INSERT INTO temp.generations VALUES (0);")?;
@@ -62,7 +43,7 @@ pub(super) fn prepare(
     let transaction = connection.transaction()?;
     let exists = "SELECT 1 FROM sqlite_schema WHERE name = 'generations'";
     if !transaction.prepare(exists)?.exists([])? {
-        create_tables(&transaction)?;
+        log::create_tables(&transaction)?;
     }
     let applied: i64 =
         transaction.query_row("SELECT applied FROM generations", [], |row| row.get(0))?;
@@ -119,56 +100,4 @@ pub(super) fn restamp(connection: &Connection, seq: i64, record: &Record) -> rus
         .prepare_cached("INSERT OR REPLACE INTO restamped (seq, body) VALUES (?1, ?2)")?
         .execute((seq, &record.body))?;
     Ok(())
-}
-
-/// Notes that the operation number `seq` is to be applied once `task` has reached its `generation`.
-pub(super) fn hold(
-    connection: &Connection,
-    user: &str,
-    task: &str,
-    generation: i64,
-    seq: i64,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT OR IGNORE INTO held (user, task, generation, seq) VALUES (?1, ?2, ?3, ?4)",
-        )?
-        .execute((user, task, generation, seq))?;
-    Ok(())
-}
-
-/// Applies the operations that were held until `task` reached their generation.
-pub(super) fn release_held(
-    connection: &Connection,
-    user: &str,
-    task: &str,
-) -> rusqlite::Result<()> {
-    loop {
-        let known = log::read(connection, user, task)?.unwrap_or_default();
-        let released: Option<i64> = connection
-            .prepare_cached(
-                "DELETE FROM held WHERE user = ?1 AND task = ?2 AND (generation, seq) IN (
-                   SELECT generation, seq FROM held WHERE user = ?1 AND task = ?2 AND generation <= ?3
-                   ORDER BY generation, seq LIMIT 1) RETURNING seq",
-            )?
-            .query_row((user, task, known.highest_generation()), |row| row.get(0))
-            .optional()?;
-        let Some(seq) = released else {
-            return Ok(());
-        };
-        let record = connection
-            .prepare_cached(&format!("SELECT {COLUMNS} FROM ops WHERE seq = ?1"))?
-            .query_row([seq], |row| Record::from_row(row, 0))?;
-        let content = record.content();
-        let mut known = known;
-        let stamp = record.stamp(&content);
-        if known.apply(
-            &record.kind,
-            content.title.as_deref(),
-            &stamp,
-            record.created_at,
-        ) {
-            log::write(connection, user, task, &known, true)?;
-        }
-    }
 }

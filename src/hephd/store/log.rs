@@ -6,7 +6,6 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Map, Value};
 
 use super::clock::Clock;
-use super::generations;
 use super::merge::{Field, MergedTask, Stamp};
 use crate::hephd::protocol::{LARGEST_OPERATION, OperationKind};
 
@@ -132,6 +131,25 @@ const APPENDED: &str = "id, kind, task, body, created_at";
 pub(super) const COLUMNS: &str = "id, kind, task,
     ifnull((SELECT restamped.body FROM restamped WHERE restamped.seq = ops.seq), ops.body), created_at";
 
+/// Tables that a release does not miss which does not know them.
+pub(super) const TABLES: &str = "
+    -- The body of an operation with another stamp than it was appended with: this store's clock was wrong, and the hub had not
+    -- accepted the operation yet.
+    CREATE TABLE IF NOT EXISTS restamped (seq INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
+    -- Derived from the log: operations whose generation their task has not reached.
+    CREATE TABLE IF NOT EXISTS held (
+      user TEXT NOT NULL, task TEXT NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL,
+      PRIMARY KEY (user, task, generation, seq)
+    ) STRICT, WITHOUT ROWID;
+    -- One row: up to which number operations with a generation are applied by it. Release 0.1.0 applies them by their clocks.
+    CREATE TABLE IF NOT EXISTS generations (applied INTEGER NOT NULL) STRICT;
+    INSERT INTO generations SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM generations);";
+
+/// Creates what the schema lacks, unless it exists.
+pub(super) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(TABLES)
+}
+
 /// Appends `record` and applies it to its task, unless the log has its id already. `content` is that of `record`. Returns
 /// the number of the record and the clock that [`apply`] returns. To be called in a transaction.
 pub(super) fn append_and_apply(
@@ -193,7 +211,7 @@ pub(super) fn apply(
         if stamp.generation > 0 {
             let known = read(connection, user, id)?.unwrap_or_default();
             if stamp.generation > known.highest_generation() {
-                generations::hold(connection, user, id, stamp.generation, seq)?;
+                hold(connection, user, id, stamp.generation, seq)?;
                 return Ok(Clock::default());
             }
             task = Some(known);
@@ -220,7 +238,7 @@ pub(super) fn apply(
             connection
                 .prepare_cached("UPDATE generations SET applied = max(applied, ?1)")?
                 .execute([seq])?;
-            generations::release_held(connection, user, id)?;
+            release_held(connection, user, id)?;
         }
     }
     Ok(if content.user.is_empty() {
@@ -231,7 +249,7 @@ pub(super) fn apply(
 }
 
 /// Writes a task, an existing one only if `replace`. Returns how many rows changed.
-pub(super) fn write(
+fn write(
     connection: &Connection,
     user: &str,
     id: &str,
@@ -303,6 +321,54 @@ pub(super) fn has_task(connection: &Connection, id: &str) -> rusqlite::Result<bo
         .exists([id])
 }
 
+/// Notes that the operation number `seq` is to be applied once `task` has reached its `generation`.
+fn hold(
+    connection: &Connection,
+    user: &str,
+    task: &str,
+    generation: i64,
+    seq: i64,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO held (user, task, generation, seq) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute((user, task, generation, seq))?;
+    Ok(())
+}
+
+/// Applies the operations that were held until `task` reached their generation.
+fn release_held(connection: &Connection, user: &str, task: &str) -> rusqlite::Result<()> {
+    loop {
+        let known = read(connection, user, task)?.unwrap_or_default();
+        let released: Option<i64> = connection
+            .prepare_cached(
+                "DELETE FROM held WHERE user = ?1 AND task = ?2 AND (generation, seq) IN (
+                   SELECT generation, seq FROM held WHERE user = ?1 AND task = ?2 AND generation <= ?3
+                   ORDER BY generation, seq LIMIT 1) RETURNING seq",
+            )?
+            .query_row((user, task, known.highest_generation()), |row| row.get(0))
+            .optional()?;
+        let Some(seq) = released else {
+            return Ok(());
+        };
+        let record = connection
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM ops WHERE seq = ?1"))?
+            .query_row([seq], |row| Record::from_row(row, 0))?;
+        let content = record.content();
+        let mut known = known;
+        let stamp = record.stamp(&content);
+        if known.apply(
+            &record.kind,
+            content.title.as_deref(),
+            &stamp,
+            record.created_at,
+        ) {
+            write(connection, user, task, &known, true)?;
+        }
+    }
+}
+
 /// Calls `visit` with the number of each record and the record as it counts, in order.
 pub(super) fn for_each(
     connection: &Connection,
@@ -345,7 +411,7 @@ fn for_each_of(
 /// Rebuilds the derived tables from the whole log. A row of `user_ops` is right for ever, and stays with its number. The clock
 /// follows no operation that is later than `latest`.
 pub(super) fn rebuild_tasks(connection: &Connection, latest: i64) -> rusqlite::Result<()> {
-    generations::create_tables(connection)?;
+    create_tables(connection)?;
     connection.execute_batch("DELETE FROM tasks; DELETE FROM held;")?;
     let clock = replay(connection, latest)?;
     save_clock(connection, clock)
