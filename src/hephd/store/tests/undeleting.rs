@@ -85,7 +85,7 @@ fn what_comes_back_reaches_every_machine_by_operations_of_every_release() {
         sync_with(&mut hub, &mut other);
     }
     for store in [&one, &other, &hub] {
-        assert_eq!(store.list(Which::All).unwrap(), [back.clone()]);
+        assert_eq!(store.list(Which::All).unwrap(), std::slice::from_ref(&back));
     }
     let known = "SELECT count(*) FROM ops WHERE kind NOT IN
         ('task.add', 'task.edit', 'task.done', 'task.reopen', 'task.delete')";
