@@ -133,7 +133,9 @@ fn locks_that_another_program_does_not_release_end_hephd() {
 
 #[test]
 fn files_that_were_moved_replaced_or_removed_are_noticed_before_anything_is_acknowledged_there() {
-    let cases: [(&str, fn(&Home), &[&str]); 4] = [
+    /// What the log says, what happens to the files, and the tasks that are there afterwards.
+    type Case = (&'static str, fn(&Home), &'static [&'static str]);
+    let cases: [Case; 4] = [
         (
             "heph.db' was moved",
             |home| {
