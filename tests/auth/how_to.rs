@@ -21,6 +21,7 @@ const FOLLOWED: [(&str, &[&str]); 2] = [
             "Make a machine a spoke",
             "Log in",
             "Check the state",
+            "When the hub deletes too much",
             "Leave a hub, or change it",
         ],
     ),
@@ -256,4 +257,31 @@ fn a_machine_logs_in_and_out_as_the_how_to_says() {
         machine.heph(arguments(&line)).exits(0);
     }
     machine.heph("sync now").exits(1).complains("not logged in");
+}
+
+#[test]
+fn what_a_hub_deleted_comes_back_as_the_how_to_says() {
+    let (hub, laptop) = (Machine::new(), Machine::new());
+    let address = free_address();
+    let start = format!("daemon start --mode server --http-addr {address}");
+    hub.heph(&start).exits(0);
+    let start = format!("daemon start --hub-url http://{address}");
+    laptop.heph(&start).exits(0);
+    let ids: Vec<_> = (0..22).map(|_| laptop.add("kept")).collect();
+    laptop.sync();
+    for id in &ids {
+        hub.heph(&format!("delete {id}")).exits(0);
+    }
+    laptop.heph("sync now").ends();
+    assert_eq!(laptop.titles().len(), 22, "the deletions wait");
+    for command in commands(HUB, "When the hub deletes too much") {
+        let command = command.replace("01M7Y0ZG54RPNVDFMBJC41RFS7", &ids[0]);
+        laptop.heph(arguments(&command)).exits(0);
+        let left = if command.contains("--accept-deletes") {
+            0
+        } else {
+            22
+        };
+        assert_eq!(laptop.titles().len(), left, "{command}");
+    }
 }
