@@ -1,4 +1,4 @@
-//! The table of promises names tests that exist.
+//! The table of promises names tests that exist, and the list of faults names places that exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -39,5 +39,21 @@ fn each_promise_is_held_by_three_tests_that_exist() {
             let name = test.rsplit("::").next().unwrap_or(test);
             assert!(known.contains(name), "{promise}: there is no test '{test}'");
         }
+    }
+}
+
+/// `make faults` takes hours, so it is not run with each change that moves the code it spoils.
+#[test]
+fn each_fault_can_be_seeded() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let list = fs::read_to_string(root.join("tests/faults/faults.toml")).unwrap();
+    let list: toml::Table = list.parse().unwrap();
+    let faults = list["fault"].as_array().unwrap();
+    assert!(faults.len() > 30, "{}", faults.len());
+    for fault in faults {
+        let text = |key: &str| fault[key].as_str().unwrap();
+        let source = fs::read_to_string(root.join(text("file"))).unwrap();
+        let found = source.matches(text("find")).count();
+        assert_eq!(found, 1, "{}: 'find' in {}", text("name"), text("file"));
     }
 }
