@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::Store;
+use super::{Store, has_table};
 use crate::error::{Error, Kind, Result};
 use crate::os::files;
 
@@ -73,7 +73,7 @@ fn full(message: impl Into<String>) -> Error {
     Error::new(message).with_kind(Kind::Full)
 }
 
-fn mebibytes(bytes: u64) -> String {
+pub(super) fn mebibytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
@@ -100,8 +100,7 @@ impl Store {
 
 /// Creates the accounts, unless they exist. To be called in a transaction.
 pub(super) fn create_if_missing(connection: &Connection) -> rusqlite::Result<()> {
-    let sql = "SELECT 1 FROM sqlite_schema WHERE name = 'accounts'";
-    if connection.prepare(sql)?.exists([])? {
+    if has_table(connection, "accounts")? {
         return Ok(());
     }
     connection.execute_batch(SQL)

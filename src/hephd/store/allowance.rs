@@ -3,6 +3,8 @@
 
 use rusqlite::Connection;
 
+use super::accounts::mebibytes;
+use super::has_table;
 use super::log::Record;
 use crate::error::{Error, Kind, Result};
 use crate::hephd::protocol::OperationKind;
@@ -96,16 +98,9 @@ impl Received {
     }
 }
 
-fn mebibytes(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
-}
-
 /// Returns how much the hub has stored here. To be called in a transaction.
 pub(super) fn load(connection: &Connection) -> rusqlite::Result<Received> {
-    let is_there = connection
-        .prepare_cached("SELECT 1 FROM sqlite_schema WHERE name = 'received'")?
-        .exists([])?;
-    if !is_there {
+    if !has_table(connection, "received")? {
         connection.execute_batch(
             "CREATE TABLE received (known INTEGER NOT NULL, unknown INTEGER NOT NULL) STRICT;
              INSERT INTO received VALUES (0, 0);",

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension};
 use ulid::Ulid;
 
-use super::validate;
+use super::{has_table, validate};
 use crate::error::Result;
 
 const SQL: &str = include_str!("deletions.sql");
@@ -25,10 +25,7 @@ pub(super) fn find(connection: &Connection, prefix: &str) -> Result<Vec<String>>
 
 /// Begins to note when tasks are deleted, if that has not begun. To be called before a deletion.
 pub(super) fn note(connection: &Connection) -> rusqlite::Result<()> {
-    let is_noted = connection
-        .prepare_cached("SELECT 1 FROM sqlite_schema WHERE name = 'deletions'")?
-        .exists([])?;
-    if is_noted {
+    if has_table(connection, "deletions")? {
         return Ok(());
     }
     connection.execute_batch(&format!("SAVEPOINT deletions; {SQL} RELEASE deletions;"))
@@ -36,10 +33,7 @@ pub(super) fn note(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Returns how many deletions were noted. After [`note`].
 pub(super) fn count(connection: &Connection) -> rusqlite::Result<u64> {
-    let count: i64 = connection
-        .prepare_cached("SELECT ifnull(max(number), 0) FROM deletions")?
-        .query_row([], |row| row.get(0))?;
-    Ok(count.unsigned_abs())
+    super::count(connection, "SELECT ifnull(max(number), 0) FROM deletions")
 }
 
 /// What a deleted task is today.

@@ -4,6 +4,7 @@
 use rusqlite::Connection;
 
 use super::clock::Clock;
+use super::has_table;
 use super::log::{self, GENERATION, Record};
 use super::merge::Stamp;
 use crate::hephd::protocol::OperationKind;
@@ -15,8 +16,7 @@ pub(super) fn create_for_replay(connection: &Connection) -> rusqlite::Result<()>
     connection.execute_batch(&temporary)?;
     connection
         .execute_batch("DELETE FROM temp.generations; INSERT INTO temp.generations VALUES (0);")?;
-    let exists = "SELECT 1 FROM main.sqlite_schema WHERE name = 'restamped'";
-    if connection.prepare(exists)?.exists([])? {
+    if has_table(connection, "restamped")? {
         connection.execute_batch("DROP TABLE temp.restamped")?;
     }
     Ok(())
@@ -24,13 +24,17 @@ pub(super) fn create_for_replay(connection: &Connection) -> rusqlite::Result<()>
 
 /// Returns whether another release applied operations with a generation, so that the tasks are to be rebuilt.
 pub(super) fn is_behind(connection: &Connection) -> rusqlite::Result<bool> {
-    let exists = "SELECT 1 FROM main.sqlite_schema WHERE name = 'generations'";
-    let applied: i64 = match connection.prepare(exists)?.exists([])? {
-        true => connection.query_row("SELECT applied FROM generations", [], |row| row.get(0))?,
+    let applied = match has_table(connection, "generations")? {
+        true => applied(connection)?,
         false => 0,
     };
     let missed = format!("SELECT 1 FROM ops WHERE seq > ?1 AND instr(body, '\"{GENERATION}\"')");
     connection.prepare(&missed)?.exists([applied])
+}
+
+/// Returns up to which number this release has applied operations with a generation.
+fn applied(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("SELECT applied FROM generations", [], |row| row.get(0))
 }
 
 /// Creates what the schema lacks. If another release applied operations with a generation, rebuilds the tasks where the schema
@@ -41,18 +45,13 @@ pub(super) fn prepare(
     may_rebuild: bool,
 ) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
-    let exists = "SELECT 1 FROM sqlite_schema WHERE name = 'generations'";
-    if !transaction.prepare(exists)?.exists([])? {
+    if !has_table(&transaction, "generations")? {
         log::create_tables(&transaction)?;
     }
-    let applied: i64 =
-        transaction.query_row("SELECT applied FROM generations", [], |row| row.get(0))?;
     let last: i64 =
         transaction.query_row("SELECT ifnull(max(seq), 0) FROM ops", [], |row| row.get(0))?;
-    if may_rebuild && applied != last {
-        let missed =
-            format!("SELECT 1 FROM ops WHERE seq > ?1 AND instr(body, '\"{GENERATION}\"')");
-        if transaction.prepare(&missed)?.exists([applied])? {
+    if may_rebuild && applied(&transaction)? != last {
+        if is_behind(&transaction)? {
             log::rebuild_tasks(&transaction, latest)?;
         }
         transaction.execute("UPDATE generations SET applied = ?1", [last])?;

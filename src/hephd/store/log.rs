@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Map, Value};
 
 use super::clock::Clock;
+use super::has_table;
 use super::merge::{Field, MergedTask, Stamp};
 use crate::hephd::protocol::{LARGEST_OPERATION, OperationKind};
 
@@ -189,8 +190,9 @@ pub(super) fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option
         .optional()
 }
 
-/// Applies the record number `seq` to its task; one of a generation that the task has not reached is held until it has. Returns the time that the clock of this machine must pass: that of the
-/// operation, but zero if it belongs to another user, since users must not drive each other's clocks.
+/// Applies the record number `seq` to its task; one of a generation that the task has not reached is held until it has. Returns
+/// the time that the clock of this machine must pass: that of the operation, but zero if it belongs to another user, since
+/// users must not drive each other's clocks.
 pub(super) fn apply(
     connection: &Connection,
     seq: i64,
@@ -340,7 +342,7 @@ fn hold(
 /// Applies the operations that were held until `task` reached their generation.
 fn release_held(connection: &Connection, user: &str, task: &str) -> rusqlite::Result<()> {
     loop {
-        let known = read(connection, user, task)?.unwrap_or_default();
+        let mut known = read(connection, user, task)?.unwrap_or_default();
         let released: Option<i64> = connection
             .prepare_cached(
                 "DELETE FROM held WHERE user = ?1 AND task = ?2 AND (generation, seq) IN (
@@ -356,7 +358,6 @@ fn release_held(connection: &Connection, user: &str, task: &str) -> rusqlite::Re
             .prepare_cached(&format!("SELECT {COLUMNS} FROM ops WHERE seq = ?1"))?
             .query_row([seq], |row| Record::from_row(row, 0))?;
         let content = record.content();
-        let mut known = known;
         let stamp = record.stamp(&content);
         if known.apply(
             &record.kind,
@@ -423,11 +424,11 @@ pub(super) fn replay(connection: &Connection, latest: i64) -> rusqlite::Result<C
     let waiting = waiting(connection)?;
     let mut highest = Clock::default();
     for_each(connection, |seq, record| {
-        if waiting.contains(&seq) {
-            highest = highest.follow(record.stamp(&record.content()).clock, latest);
-            return Ok(());
-        }
-        let clock = apply(connection, seq, &record, &record.content())?;
+        let content = record.content();
+        let clock = match waiting.contains(&seq) {
+            true => record.stamp(&content).clock,
+            false => apply(connection, seq, &record, &content)?,
+        };
         highest = highest.follow(clock, latest);
         Ok(())
     })?;
@@ -474,8 +475,7 @@ pub(super) fn rebuild_some(
 
 /// Returns the numbers of the operations that are not applied until the user accepts them.
 fn waiting(connection: &Connection) -> rusqlite::Result<HashSet<i64>> {
-    let sql = "SELECT 1 FROM sqlite_schema WHERE name = 'held_deletions'";
-    if !connection.prepare(sql)?.exists([])? {
+    if !has_table(connection, "held_deletions")? {
         return Ok(HashSet::new());
     }
     let mut statement = connection.prepare("SELECT seq FROM held_deletions")?;

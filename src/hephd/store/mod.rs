@@ -219,12 +219,23 @@ impl Store {
 
     /// Returns the result of `sql`, a single number that is not negative.
     fn count(&self, sql: &str) -> Result<u64> {
-        let count: i64 = self
-            .connection
-            .prepare_cached(sql)?
-            .query_row([], |row| row.get(0))?;
-        Ok(count.unsigned_abs())
+        Ok(count(&self.connection, sql)?)
     }
+}
+
+/// Returns the result of `sql`, a single number that is not negative.
+fn count(connection: &Connection, sql: &str) -> rusqlite::Result<u64> {
+    let count: i64 = connection
+        .prepare_cached(sql)?
+        .query_row([], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
+/// Returns whether the store has the table `name`. Tables that are not part of a schema are created when they are needed.
+fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM main.sqlite_schema WHERE name = ?1")?
+        .exists([name])
 }
 
 fn connect(path: &Path) -> Result<Connection> {

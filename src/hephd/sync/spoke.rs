@@ -152,15 +152,12 @@ impl Spoke {
         transferred: &mut Transferred,
     ) -> Result<()> {
         let hub_clock = self.exchange.hub_clock();
-        self.with_store(move |store| {
-            store.set_hub_clock(hub_clock);
-            Ok(())
-        })?;
         let mut first = Some(0);
         while let Some(number) = first {
             let (request, response) = (Arc::clone(request), Arc::clone(response));
             let waiting = self.store.waiting();
             let applied = self.with_store(move |store| {
+                store.set_hub_clock(hub_clock);
                 store.apply_slice(&request, &response, number, clock::now(), waiting)
             })?;
             transferred.deleted += applied.deleted;

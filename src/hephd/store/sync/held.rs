@@ -12,7 +12,7 @@ use rusqlite::{Connection, Transaction};
 
 use super::super::clock::Clock;
 use super::super::log::{self, COLUMNS, Record};
-use super::super::{Store, deletions};
+use super::super::{Store, count, deletions, has_table};
 use super::{Insertion, insert, mark_unsent};
 use crate::error::Result;
 use crate::hephd::protocol::OperationKind;
@@ -56,7 +56,7 @@ impl Store {
     /// Begins to count the hub's deletions, or another day. To be called before each request.
     pub fn watch_deletions(&mut self, now: Timestamp) -> Result<()> {
         let now = now.as_millisecond();
-        if !is_there(&self.connection)? {
+        if !has_table(&self.connection, "guard")? {
             let transaction = self.connection.transaction()?;
             create(&transaction)?;
             let is_on = count(
@@ -124,7 +124,7 @@ impl Store {
     /// left. `is_accepted` says that they waited for the user; another hub than the one that sent them may lack them then.
     pub fn apply_deletions(&mut self, is_accepted: bool) -> Result<Option<u64>> {
         let transaction = self.connection.transaction()?;
-        if !is_there(&transaction)? {
+        if !has_table(&transaction, "guard")? {
             return Ok(None);
         }
         let held: Vec<(i64, Record)> = {
@@ -160,7 +160,7 @@ impl Store {
 
     /// Notes that the user accepted the deletions until now: another day begins.
     pub fn accept_deletions(&mut self, now: Timestamp) -> Result<()> {
-        if !is_there(&self.connection)? {
+        if !has_table(&self.connection, "guard")? {
             return Ok(());
         }
         self.connection.execute("UPDATE guard SET holds = 0", [])?;
@@ -169,7 +169,9 @@ impl Store {
 
     /// Returns how many tasks the hub would delete if the user accepted it.
     pub fn held_deletions(&self) -> Result<u64> {
-        if is_there(&self.connection)? && count(&self.connection, "SELECT holds FROM guard")? == 1 {
+        if has_table(&self.connection, "guard")?
+            && count(&self.connection, "SELECT holds FROM guard")? == 1
+        {
             return self.waiting_deletions();
         }
         Ok(0)
@@ -226,35 +228,22 @@ pub(super) fn insert_from_hub(
 
 /// Returns whether the hub's deletions are counted.
 pub(super) fn is_on(connection: &Connection) -> rusqlite::Result<bool> {
-    Ok(is_there(connection)? && count(connection, "SELECT is_on FROM guard")? == 1)
+    Ok(has_table(connection, "guard")? && count(connection, "SELECT is_on FROM guard")? == 1)
 }
 
 /// Creates the tables if they are not there. To be called in a transaction.
 pub(super) fn create(connection: &Connection) -> rusqlite::Result<()> {
-    if is_there(connection)? {
+    if has_table(connection, "guard")? {
         return Ok(());
     }
     connection.execute_batch(SQL)?;
     connection.execute_batch("INSERT INTO guard VALUES (0, 0, 0, 0);")
 }
 
-fn is_there(connection: &Connection) -> rusqlite::Result<bool> {
-    connection
-        .prepare_cached("SELECT 1 FROM sqlite_schema WHERE name = 'guard'")?
-        .exists([])
-}
-
 fn is_visible(connection: &Connection, task: &str) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(&format!("SELECT 1 FROM tasks WHERE {VISIBLE} AND id = ?1"))?
         .exists([task])
-}
-
-fn count(connection: &Connection, sql: &str) -> rusqlite::Result<u64> {
-    let count: i64 = connection
-        .prepare_cached(sql)?
-        .query_row([], |row| row.get(0))?;
-    Ok(count.unsigned_abs())
 }
 
 #[cfg(test)]

@@ -78,9 +78,9 @@ impl Store {
 
     /// Applies the hub's `response` to `request`, beginning with the operation number `first`. Ends early where `must_yield`
     /// says that others wait for the store: it is asked after as much as takes about as long as a write of this machine. Cursor
-    /// and acknowledgements are written at the end of the response; until then, all of it may be applied once more. Ignores the response to a request from before
-    /// another response, because what it says of the hub may be outdated. The clock follows no operation that is too far
-    /// ahead of `now`.
+    /// and acknowledgements are written at the end of the response; until then, all of it may be applied once more. Ignores the
+    /// response to a request from before another response, because what it says of the hub may be outdated. The clock follows no
+    /// operation that is too far ahead of `now`.
     ///
     /// # Errors
     ///

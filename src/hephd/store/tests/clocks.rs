@@ -284,16 +284,6 @@ fn writes_same(one: &OperationKind, other: &OperationKind) -> bool {
     is_title(one) == is_title(other)
 }
 
-fn log_of(store: &Store) -> Vec<Record> {
-    let mut all = Vec::new();
-    log::for_each(&store.connection, |_, record| {
-        all.push(record);
-        Ok(())
-    })
-    .unwrap();
-    all
-}
-
 impl Clocks {
     /// A hub that accepts any clock is one of release 0.1.0, or a hostile one.
     fn new(accepts_any: bool) -> Clocks {
@@ -412,9 +402,11 @@ impl Clocks {
             .unwrap()
             .map(Result::unwrap)
             .collect();
-        let seen = (1_i64..).zip(log_of(store)).filter(|(seq, record)| {
-            record.task == task.id && writes_same(&record.kind, &kind) && !held.contains(seq)
-        });
+        let seen = (1_i64..)
+            .zip(logged(&store.connection))
+            .filter(|(seq, record)| {
+                record.task == task.id && writes_same(&record.kind, &kind) && !held.contains(seq)
+            });
         let seen = seen.map(|(_, record)| record.id).collect();
         let changed = match kind {
             Done => store.done(&task.id, Some(id), now),
@@ -476,7 +468,7 @@ proptest! {
             }
         }
         let expected = clocks.hub.list(Which::All).unwrap();
-        let log = log_of(&clocks.hub);
+        let log = logged(&clocks.hub.connection);
         let ids: BTreeSet<&String> = log.iter().map(|record| &record.id).collect();
         prop_assert!(clocks.seen.keys().all(|id| ids.contains(id)), "every acknowledged change arrives");
         // What a person saw never replaces what that person wrote then.

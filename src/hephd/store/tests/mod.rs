@@ -223,6 +223,17 @@ fn titles(store: &Store) -> Vec<String> {
     titles
 }
 
+/// Returns the log, as its operations count.
+fn logged(connection: &Connection) -> Vec<log::Record> {
+    let mut all = Vec::new();
+    log::for_each(connection, |_, record| {
+        all.push(record);
+        Ok(())
+    })
+    .unwrap();
+    all
+}
+
 /// Returns a time, so many milliseconds after a fixed one.
 fn at(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(1_790_000_000_000 + milliseconds).unwrap()

@@ -14,13 +14,10 @@ fn updated() -> (Home, PathBuf, Vec<Task>) {
 }
 
 fn operations(connection: &Connection) -> Vec<String> {
-    let mut all = Vec::new();
-    log::for_each(connection, |_, record| {
-        all.push(format!("{} {}", record.kind.as_str(), record.body));
-        Ok(())
-    })
-    .unwrap();
-    all
+    logged(connection)
+        .iter()
+        .map(|record| format!("{} {}", record.kind.as_str(), record.body))
+        .collect()
 }
 
 #[test]

@@ -136,7 +136,7 @@ impl World {
             (_, Some(task)) => drop(store.delete(&task.id, None, now).unwrap()),
         }
         // If nothing changed, this is an earlier one that was acknowledged, or that the hub sent.
-        let last = logged(store).pop().unwrap();
+        let last = logged(&store.connection).pop().unwrap();
         self.acknowledged.insert(last.id.clone(), last);
     }
 
@@ -155,16 +155,6 @@ impl World {
         });
         [hub].into_iter().chain(spokes).collect()
     }
-}
-
-fn logged(store: &Store) -> Vec<Record> {
-    let mut all = Vec::new();
-    log::for_each(&store.connection, |_, record| {
-        all.push(record);
-        Ok(())
-    })
-    .unwrap();
-    all
 }
 
 /// Returns the tasks that a set of operations makes, computed from the whole set and without the code under test.
@@ -253,7 +243,7 @@ proptest! {
         }
         let hub = world.hub_store.as_ref().unwrap();
         for store in world.spokes.iter().map(|(_, store)| store).chain([hub]) {
-            let ids: Vec<String> = logged(store).into_iter().map(|op| op.id).collect();
+            let ids: Vec<String> = logged(&store.connection).into_iter().map(|op| op.id).collect();
             prop_assert_eq!(ids.len(), world.acknowledged.len());
             prop_assert!(ids.iter().all(|id| world.acknowledged.contains_key(id)));
             // The tables are those that the log gives, whatever its order.
